@@ -1,0 +1,89 @@
+"""minilstm: an LSTM from scratch that shows what sequence length does.
+
+To its accuracy, its cost, its memory, and above all its gradients. Who reads the modules in this
+order learns backpropagation through time:
+
+    sequences    pad, truncate, mask
+    cells        one time step, forward and backward: the mathematics
+    steps        the loop over time in NumPy
+    kernels      the same compiled
+    bptt         the time axis in segments: forward -> Tape, backward -> Gradients
+    layers       Keras's words on the outside, symbols on the inside
+    model        Sequential: fit, evaluate, predict, trace
+    trace        what happened at each time step
+    plots        the figures
+    study        the main job: accuracy, cost and gradients against length
+
+Names are imported when they are first used: `import minilstm` loads neither Numba nor matplotlib.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "minilstm.callbacks": ["Callback"],
+    "minilstm.datasets": ["adding", "load_digits", "recall"],
+    "minilstm.errors": ["NonFiniteError", "PaddingWarning"],
+    "minilstm.layers": ["LSTM", "Dense", "Embedding", "Masking"],
+    "minilstm.losses": [
+        "BinaryCrossentropy",
+        "CategoricalCrossentropy",
+        "MeanSquaredError",
+        "SparseCategoricalCrossentropy",
+    ],
+    "minilstm.model": ["History", "Sequential"],
+    "minilstm.optimizers": ["SGD", "Adam", "RMSprop"],
+    "minilstm.sequences": ["lengths_to_mask", "pad_sequences", "padding_audit", "truncate"],
+    "minilstm.threads": ["get_num_threads", "set_num_threads"],
+    "minilstm.trace": ["Trace"],
+}
+_PLACES = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ["keras", "plots"]
+
+__all__ = sorted([*_PLACES, *_MODULES, "__version__"])
+
+if TYPE_CHECKING:
+    from minilstm import keras as keras
+    from minilstm import plots as plots
+    from minilstm.callbacks import Callback as Callback
+    from minilstm.datasets import adding as adding
+    from minilstm.datasets import load_digits as load_digits
+    from minilstm.datasets import recall as recall
+    from minilstm.errors import NonFiniteError as NonFiniteError
+    from minilstm.errors import PaddingWarning as PaddingWarning
+    from minilstm.layers import LSTM as LSTM
+    from minilstm.layers import Dense as Dense
+    from minilstm.layers import Embedding as Embedding
+    from minilstm.layers import Masking as Masking
+    from minilstm.losses import BinaryCrossentropy as BinaryCrossentropy
+    from minilstm.losses import CategoricalCrossentropy as CategoricalCrossentropy
+    from minilstm.losses import MeanSquaredError as MeanSquaredError
+    from minilstm.losses import SparseCategoricalCrossentropy as SparseCategoricalCrossentropy
+    from minilstm.model import History as History
+    from minilstm.model import Sequential as Sequential
+    from minilstm.optimizers import SGD as SGD
+    from minilstm.optimizers import Adam as Adam
+    from minilstm.optimizers import RMSprop as RMSprop
+    from minilstm.sequences import lengths_to_mask as lengths_to_mask
+    from minilstm.sequences import pad_sequences as pad_sequences
+    from minilstm.sequences import padding_audit as padding_audit
+    from minilstm.sequences import truncate as truncate
+    from minilstm.threads import get_num_threads as get_num_threads
+    from minilstm.threads import set_num_threads as set_num_threads
+    from minilstm.trace import Trace as Trace
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"minilstm.{name}")
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    raise AttributeError(f"module 'minilstm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,85 @@
+"""The few error types of minilstm, and one wording for "argument, expected, got".
+
+Arguments are checked at the public edge, before any work, with the helpers of this file. It is not
+a validation framework: each helper returns the checked value or raises, and nothing more.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["NonFiniteError", "PaddingWarning"]
+
+
+class NonFiniteError(ArithmeticError):
+    """Training met a loss or a gradient that is NaN or infinite."""
+
+
+class PaddingWarning(UserWarning):
+    """`pad_sequences` gave Keras's result, and that result lost some of the data."""
+
+
+def wording(argument: str, expected: str, got: object) -> str:
+    """The one sentence every error uses.
+
+    >>> wording("units", "a whole number >= 1", 0)
+    'units must be a whole number >= 1, got 0'
+    """
+    return f"{argument} must be {expected}, got {got}"
+
+
+def whole_number(argument: str, value: Any, minimum: int = 1) -> int:
+    """`value` as an int that is at least `minimum`; TypeError or ValueError otherwise.
+
+    >>> whole_number("units", 64)
+    64
+    """
+    expected = f"a whole number >= {minimum}"
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(wording(argument, expected, repr(value)))
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(wording(argument, expected, repr(value))) from None
+    if number < minimum:
+        raise ValueError(wording(argument, expected, number))
+    return number
+
+
+def real_number(
+    argument: str, value: Any, minimum: float = 0.0, *, above: bool = False, below: float = np.inf
+) -> float:
+    """`value` as a finite float, `minimum <= value < below` (`minimum < value` if `above`).
+
+    >>> real_number("learning_rate", 1e-3, above=True)
+    0.001
+    """
+    expected = f"a finite number {'>' if above else '>='} {minimum:g}"
+    if below < np.inf:
+        expected += f" and < {below:g}"
+    if isinstance(value, (bool, np.bool_, str, bytes)):
+        raise TypeError(wording(argument, expected, repr(value)))
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(wording(argument, expected, repr(value))) from None
+    if not (minimum < number if above else minimum <= number) or not number < below:
+        raise ValueError(wording(argument, expected, number))
+    return number
+
+
+def one_of(argument: str, value: Any, choices: Iterable[str]) -> str:
+    """`value` if it is one of `choices`; ValueError otherwise.
+
+    >>> one_of("padding", "pre", ["pre", "post"])
+    'pre'
+    """
+    choices = list(choices)
+    if value not in choices:
+        expected = " or ".join(repr(choice) for choice in choices)
+        raise ValueError(wording(argument, expected, repr(value)))
+    return str(value)

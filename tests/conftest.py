@@ -1,0 +1,17 @@
+"""Set-up shared by all tests: Keras runs on PyTorch, and a missing peer skips its tests by name."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+
+def require(peer: str) -> None:
+    """Skip the calling module or test, by name, when `peer` is not installed."""
+    if importlib.util.find_spec(peer) is None:
+        pytest.skip(f"peer {peer} is not installed", allow_module_level=True)
