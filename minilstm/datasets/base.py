@@ -1,0 +1,90 @@
+"""What a data set is: three splits, the facts a report needs, and a checksum of the bytes used.
+
+Sequences stay ragged here, one (L, D) array each. Padding them is the business of
+`minilstm.sequences`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minilstm.errors import one_of
+
+__all__ = ["Dataset", "Split"]
+
+
+class Split(NamedTuple):
+    """One part of a data set, which unpacks as `x, y = data.train`.
+
+    `x` is a list of B arrays of shape (L, D), float32, where L may differ from one to the next. `y` is
+    (B,) int64 class numbers, or (B, 1) float32 targets of a regression.
+
+    >>> Split([np.zeros((3, 2), np.float32), np.zeros((5, 2), np.float32)], np.array([0, 1]))
+    Split(2 sequences of 3 to 5 steps)
+    """
+
+    x: list[NDArray[np.float32]]
+    y: NDArray[Any]
+
+    def __repr__(self) -> str:  # the tuple's own would print every number
+        lengths = [len(sequence) for sequence in self.x]
+        steps = f"{min(lengths)} to {max(lengths)}" if lengths else "0"
+        return f"Split({len(lengths)} sequences of {steps} steps)"
+
+
+@dataclass(frozen=True, eq=False)  # arrays have no single truth value, so data sets compare by identity
+class Dataset:
+    """Three splits of one task, and what a report must say about them.
+
+    `checksum` is a SHA-256 in hexadecimal: of the vendored file for `load_digits`, of all x and y of the
+    three splits for a generated task. A recipe alone would not do: NumPy may change the numbers that
+    follow from a seed between versions.
+
+    >>> from minilstm.datasets import adding
+    >>> data = adding(20, samples=(4, 2, 2))
+    >>> data.name, data.task, data.classes, data.features
+    ('adding', 'regression', None, 2)
+    >>> x, y = data.train
+    >>> len(x), x[0].shape, x[0].dtype.name, y.shape
+    (4, (20, 2), 'float32', (4, 1))
+    """
+
+    name: str
+    train: Split = field(repr=False)
+    validation: Split = field(repr=False)
+    test: Split = field(repr=False)
+    task: Literal["classification", "regression"]
+    classes: int | None  # None for a regression
+    features: int  # D
+    description: str  # one sentence
+    source: str  # where the data come from: a citation, or the call that makes them again
+    checksum: str
+
+    def lengths(self, split: str = "train") -> NDArray[np.int64]:
+        """The number of steps of each sequence of "train", "validation" or "test": (B,) int64.
+
+        Raises ValueError for another name.
+
+        >>> from minilstm.datasets import adding
+        >>> adding(20, samples=(4, 2, 2)).lengths("test")
+        array([20, 20])
+        """
+        part: Split = getattr(self, one_of("split", split, ["train", "validation", "test"]))
+        return np.array([len(sequence) for sequence in part.x], dtype=np.int64)
+
+
+def fingerprint(splits: Iterable[Split]) -> str:
+    """SHA-256 of every x and y in order, with dtypes and shapes, the same on any byte order."""
+    digest = hashlib.sha256()
+    for split in splits:
+        for array in [*split.x, split.y]:
+            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            digest.update(f"{little.dtype.str}{little.shape}".encode())
+            digest.update(little.tobytes())
+    return digest.hexdigest()
