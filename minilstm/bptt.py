@@ -1,0 +1,203 @@
+"""Backpropagation through time: forward -> Tape, backward -> Gradients.
+
+The time axis is worked through in segments. One loop serves three uses:
+
+    one segment                                   full BPTT (the default)
+    many, interiors computed again from the       checkpointed BPTT: the same gradient to rounding,
+    state at each segment's start                 far less memory
+    many, the gradient cut at each boundary       truncated BPTT
+
+What happens inside a segment stands in `steps` (NumPy, the reference) or `kernels` (Numba), which
+offer the same functions; what happens inside a step stands in `cells`. Here is only the loop over
+chunks of the batch and segments of time, and the sums.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from types import ModuleType
+
+import numpy as np
+
+from minilstm import steps, threads
+from minilstm.cells import Array, State, Weights
+from minilstm.errors import one_of, whole_number
+from minilstm.tape import Gradients, SegmentGradients, Tape, join_chunks
+
+BACKENDS = ("numba", "numpy")
+PARALLEL_WORK = 4_000_000  # multiply-adds in one pass below which waking a thread costs more than it saves
+
+
+@cache
+def _kernels() -> ModuleType | None:
+    """The compiled engine, or None, with one warning that names the cause, where Numba cannot be used."""
+    try:
+        from minilstm import kernels
+    except Exception as error:  # whatever a broken installation raises
+        message = f"Numba cannot be used ({type(error).__name__}: {error}); the NumPy backend does the work"
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+        return None
+    return kernels
+
+
+def resolve_backend(backend: str) -> str:
+    """`backend` if it can be used here, otherwise "numpy".
+
+    >>> resolve_backend("numpy")
+    'numpy'
+    """
+    one_of("backend", backend, BACKENDS)
+    return "numpy" if backend == "numba" and _kernels() is None else backend
+
+
+def _engine(backend: str) -> ModuleType:
+    return (_kernels() if backend == "numba" else None) or steps
+
+
+def forward(
+    weights: Weights,
+    x: Array,
+    mask: Array | None = None,
+    initial_state: State | None = None,
+    *,
+    backend: str = "numpy",
+    segment_steps: int | None = None,
+    keep: str = "everything",
+) -> Tape:
+    """Run a recurrent layer over x.
+
+    Parameters
+    ----------
+    weights : W (D, 4H), U (H, 4H), b (4H,), one float dtype (any, also complex, with "numpy")
+    x : (T, B, D), T >= 1
+    mask : (T, B) bool, True = real step, or None
+    initial_state : State of (B, H), or None for zeros
+    backend : "numpy" or "numba"
+    segment_steps : steps in a segment, or None for one segment
+    keep : "everything" for a later `backward`; "boundaries" to keep the state at each segment's start
+        only, from which backward computes the segment again; "outputs" where no backward will follow
+
+    >>> weights = Weights(np.zeros((2, 12)), np.zeros((3, 12)), np.zeros(12))
+    >>> forward(weights, np.ones((5, 4, 2))).last_state.h.shape
+    (4, 3)
+    """
+    one_of("keep", keep, ("everything", "boundaries", "outputs"))
+    T, B, D = x.shape
+    H = len(weights.U)
+    length = T if segment_steps is None else whole_number("segment_steps", segment_steps)
+    engine = _engine(backend)
+    packed = engine.pack(weights)
+    rows = engine.chunks(B)
+    spans = [slice(start, min(start + length, T)) for start in range(0, T, length)]
+    if initial_state is None:
+        zeros = np.zeros((B, H), weights.U.dtype)
+        initial_state = State(zeros, zeros)
+
+    def run(chunk: slice) -> tuple[list[State], list[object]]:
+        states = [State(initial_state.h[chunk], initial_state.c[chunk])]
+        kept: list[object] = []
+        for span in spans:
+            part = None if mask is None else mask[span, chunk]
+            segment = engine.forward_segment(packed, x[span, chunk], part, states[-1], keep == "everything")
+            states.append(segment.last_state)
+            kept.append(None if keep == "boundaries" else segment)
+        return states, kept
+
+    work = T * B * (H + D + 1) * 4 * H
+    results = threads.run(run, rows, engine.PARALLEL and work > PARALLEL_WORK)
+    states, segments = [s for s, _ in results], [k for _, k in results]
+    return Tape(backend, x, mask, rows, spans, states, segments)  # type: ignore[arg-type]
+
+
+def backward(
+    weights: Weights,
+    tape: Tape,
+    external: Array | None = None,
+    dstate: State | None = None,
+    *,
+    need_dx: bool = True,
+    record: bool = False,
+    truncate: bool = False,
+    overwrite: bool = False,
+) -> Gradients:
+    """Run a recurrent layer backwards over its tape.
+
+    Parameters
+    ----------
+    weights : those of the forward pass
+    tape : what `forward` returned; left as it was, unless `overwrite`
+    external : (T, B, H) dL/dh_t from the layer above, or None
+    dstate : dL/d(h_T, c_T), (B, H) each, beside what `external` says of the last step; None for zeros
+    need_dx : also return dL/dx, (T, B, D)
+    record : also return dz (T, B, 4H), and the total dh and dc (T, B, H) of every step
+    truncate : cut the gradient at the boundaries of the segments
+    overwrite : allow the tape to be written over (the compiled backend then needs no copy of it)
+
+    Raises
+    ------
+    RuntimeError : the tape was consumed by an earlier call with `overwrite`
+    """
+    tape.check_readable()
+    T, B, D = tape.x.shape
+    H = len(weights.U)
+    engine = _engine(tape.backend)
+    packed = engine.pack(weights)
+    if dstate is None:
+        zeros = np.zeros((B, H), weights.U.dtype)
+        dstate = State(zeros, zeros)
+
+    def run(k: int) -> list[SegmentGradients]:
+        chunk, found = tape.rows[k], []
+        dlast = State(dstate.h[chunk], dstate.c[chunk])
+        for n in reversed(range(len(tape.spans))):
+            span = tape.spans[n]
+            segment = tape.segments[k][n]
+            again = segment is None
+            if again:
+                part = None if tape.mask is None else tape.mask[span, chunk]
+                segment = engine.forward_segment(packed, tape.x[span, chunk], part, tape.states[k][n])
+            gradients = engine.backward_segment(
+                packed,
+                segment,
+                None if external is None else external[span, chunk],
+                dlast,
+                need_dx=need_dx,
+                record=record,
+                overwrite=overwrite or again,
+            )
+            found.append(gradients)
+            dlast = gradients.dstate
+            if truncate:
+                dlast = State(np.zeros_like(dlast.h), np.zeros_like(dlast.c))
+        return found[::-1]
+
+    tape.consumed = overwrite
+    work = 2 * T * B * (H + D + 1) * 4 * H
+    parts = threads.run(run, range(len(tape.rows)), engine.PARALLEL and work > PARALLEL_WORK)
+    every = [segment for chunk in parts for segment in chunk]  # a fixed order: the same bits for any threads
+
+    def joined(name: str) -> Array | None:
+        pieces = [[getattr(segment, name) for segment in chunk] for chunk in parts]
+        return None if pieces[0][0] is None else join_chunks(pieces)
+
+    return Gradients(
+        dW=_total([segment.dW for segment in every]),
+        dU=_total([segment.dU for segment in every]),
+        db=_total([segment.db for segment in every]),
+        dstate=State(
+            np.concatenate([chunk[0].dstate.h for chunk in parts]),
+            np.concatenate([chunk[0].dstate.c for chunk in parts]),
+        ),
+        dx=joined("dx"),
+        dz=joined("dz"),
+        dh=joined("dh"),
+        dc=joined("dc"),
+    )
+
+
+def _total(parts: list[Array]) -> Array:
+    total = parts[0].copy()
+    for part in parts[1:]:
+        total += part
+    return total
