@@ -1,0 +1,106 @@
+"""Check and convert what users hand to fit, evaluate, predict and trace, once, at the public edge.
+
+Anything numeric that NumPy can turn into an array is accepted and converted to the model's dtype;
+the caller's arrays are never written to. What cannot be meant is refused before any work, with the
+argument, what was expected and what came.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minilstm.errors import wording
+
+Array = NDArray[Any]
+
+
+def numeric_array(argument: str, value: Any) -> Array:
+    """`value` as an array of real numbers of any numeric dtype.
+
+    >>> numeric_array("x", [[1, 2], [3, 4]]).shape
+    (2, 2)
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(wording(argument, "a plain array", "a masked array: pass mask= instead"))
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        got = "sequences of different lengths: use pad_sequences"
+        raise ValueError(wording(argument, "a rectangular array", got)) from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(wording(argument, "an array of real numbers", f"dtype {array.dtype}"))
+    return array
+
+
+def batch(x: Any, input_shape: tuple[int | None, ...] | None, dtype: np.dtype[Any]) -> Array:
+    """`x` as (batch, ...) of `dtype`, with Keras's repair of a missing or extra last axis of 1.
+
+    The length of the time axis may differ from `input_shape`, as in Keras. Non-finite values are
+    looked for later, in `check_finite`, once the mask is known.
+    """
+    array = numeric_array("x", x)
+    if input_shape is not None:
+        rank = len(input_shape) + 1
+        if array.ndim == rank - 1 and rank == 3 and input_shape[-1] == 1:
+            array = array[..., None]
+        elif array.ndim == rank + 1 and array.shape[-1] == 1:
+            array = array[..., 0]
+        if array.ndim != rank or (rank == 3 and input_shape[-1] not in (None, array.shape[-1])):
+            shape = ("batch", *("any" if size is None else size for size in input_shape))
+            raise ValueError(wording("x", f"of shape ({', '.join(map(str, shape))})", array.shape))
+    elif array.ndim not in (2, 3):
+        raise ValueError(wording("x", "(batch, time, features)", f"shape {array.shape}"))
+    if 0 in array.shape[1:]:
+        what = "time steps" if array.shape[1] == 0 else "features"
+        raise ValueError(wording("x", f"of at least 1 of its {what}", f"0 {what}"))
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype)
+
+
+def token_ids(x: Any, rows: int) -> Array:
+    """`x` as (batch, time) of whole numbers 0 .. rows - 1, for an Embedding."""
+    array = numeric_array("x", x)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(wording("x", "(batch, time) of whole numbers, at least 1 step", array.shape))
+    ids = array.astype(np.int64) if np.isfinite(array).all() else None
+    if ids is None or (ids != array).any():
+        raise ValueError(wording("x", "of whole numbers", "fractions, NaN or Inf"))
+    if ids.size and (ids.min() < 0 or ids.max() >= rows):
+        where = np.argwhere((ids < 0) | (ids >= rows))[0]
+        got = f"{ids[tuple(where)]} at {where.tolist()}"
+        raise ValueError(wording("x", f"of ids 0 .. {rows - 1}", got))
+    return ids
+
+
+def check_finite(argument: str, array: Array, mask: Array | None = None) -> None:
+    """Raise ValueError where a real step holds NaN or Inf; a masked step may hold anything.
+
+    >>> check_finite("x", np.array([[[0.0], [np.nan]]]))
+    Traceback (most recent call last):
+    ValueError: x must be finite, got NaN at [0, 1, 0] (1 of 2 values)
+    """
+    finite = np.isfinite(array)
+    if finite.all():
+        return
+    bad = ~finite if mask is None else ~finite & mask[..., None]
+    if bad.any():
+        where = np.argwhere(bad)[0]
+        value = "NaN" if np.isnan(array[tuple(where)]) else "Inf"
+        got = f"{value} at {where.tolist()} ({bad.sum()} of {array.size} values)"
+        raise ValueError(wording(argument, "finite", got))
+
+
+def check_same_length(x: Array, y: ArrayLike) -> None:
+    """Raise ValueError where x and y have different numbers of samples.
+
+    >>> check_same_length(np.zeros((2, 5, 1)), [0, 1, 0])
+    Traceback (most recent call last):
+    ValueError: x and y must be of the same length, got 2 and 3
+    """
+    if np.ndim(y) == 0:
+        raise ValueError(wording("y", "an array with one entry per sample", "a scalar"))
+    if len(x) != len(y):  # type: ignore[arg-type]
+        raise ValueError(wording("x and y", "of the same length", f"{len(x)} and {len(y)}"))  # type: ignore[arg-type]

@@ -1,0 +1,104 @@
+"""What every layer offers to the model: build, forward -> tape, backward -> gradients.
+
+A layer owns its weights and nothing else. What backward needs is returned by forward as a tape and
+handed back; no layer hides anything between the two.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minilstm.errors import whole_number, wording
+
+Array = NDArray[Any]
+Shape = tuple[int | None, ...]  # of one sample, without the batch axis; None where the length may vary
+
+
+class Layer(ABC):
+    """Base of all layers.
+
+    Parameters
+    ----------
+    input_shape : shape of one sample, as in Keras: (T, D), with None for T where the length varies
+    name : the layer's name in traces, gradients and messages; the model gives one where it is None
+    """
+
+    def __init__(self, *, input_shape: Sequence[int | None] | None = None, name: str | None = None) -> None:
+        if name is not None and (not isinstance(name, str) or not name or "/" in name):
+            raise ValueError(wording("name", "a non-empty string without '/'", repr(name)))
+        self.name = name
+        self.input_shape: Shape | None = None if input_shape is None else _checked_shape(input_shape)
+        self.params: dict[str, Array] = {}
+        self.built = False
+        self.dtype: np.dtype[Any] = np.dtype("float32")
+
+    @property
+    def label(self) -> str:
+        """The name, or the class's name where there is none yet; for messages."""
+        return self.name or type(self).__name__.lower()
+
+    def build(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
+        """Make the weights for inputs of `input_shape`. A layer that has weights keeps them."""
+        self.output_shape(input_shape)  # raises where the layer cannot take this input
+        if self.built:
+            self.params = {key: value.astype(dtype) for key, value in self.params.items()}
+        else:
+            self.params = self._make_params(input_shape, rng, dtype)
+        self.input_shape, self.dtype, self.built = input_shape, dtype, True
+
+    @abstractmethod
+    def _make_params(
+        self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
+    ) -> dict[str, Array]: ...
+
+    @abstractmethod
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Shape of one sample's output; ValueError where the layer cannot take this input."""
+
+    @abstractmethod
+    def forward(self, x: Array, mask: Array | None, *, keep: bool) -> tuple[Array, Array | None, Any]:
+        """(B, ...) -> output, the mask it carries on, and a tape for backward (if `keep`)."""
+
+    @abstractmethod
+    def backward(self, dy: Array, tape: Any, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:
+        """dL/d(output) -> dL/d(input) (None unless `need_dx`) and dL/d(each weight) by its name."""
+
+    def get_weights(self) -> list[Array]:
+        """Copies of the weights, in Keras's order and shapes."""
+        return [value.copy() for value in self.params.values()]
+
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """Take over weights in Keras's order and shapes; nothing is changed if one of them does not fit."""
+        weights = list(weights)
+        if len(weights) != len(self.params):
+            expected = f"{len(self.params)} arrays for layer {self.label!r}"
+            if not self.built:
+                expected += " (it has no weights before it is built)"
+            raise ValueError(wording("weights", expected, len(weights)))
+        arrays = [np.asarray(weight) for weight in weights]
+        for (key, value), array in zip(self.params.items(), arrays, strict=True):
+            what = f"{self.label}/{key}"
+            if array.dtype.kind not in "fiub":
+                raise TypeError(wording(what, "an array of real numbers", f"dtype {array.dtype}"))
+            if array.shape != value.shape:
+                raise ValueError(wording(what, f"of shape {value.shape}", array.shape))
+        for value, array in zip(self.params.values(), arrays, strict=True):
+            value[...] = array
+
+    def count_params(self) -> int:
+        """Number of weights."""
+        return sum(value.size for value in self.params.values())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.label!r}>"
+
+
+def _checked_shape(shape: Sequence[int | None]) -> Shape:
+    if isinstance(shape, (str, bytes)) or not isinstance(shape, Sequence):
+        raise TypeError(wording("input_shape", "a tuple like (T, D)", repr(shape)))
+    return tuple(None if size is None else whole_number("input_shape", size) for size in shape)

@@ -1,0 +1,569 @@
+"""Sequential: layers in a row, trained with explicit backpropagation; and History, what fit returns.
+
+The words and semantics are Keras's. What differs on purpose: lists are accepted wherever arrays are;
+NaN in x, y or a gradient is an error and not a silent result; losses behind a sigmoid or a softmax are
+computed from the logits, as Keras on TensorFlow does.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minilstm import inputs, losses, metrics, optimizers
+from minilstm.callbacks import Callback
+from minilstm.cells import State
+from minilstm.errors import NonFiniteError, one_of, whole_number, wording
+from minilstm.layers import LSTM, Dense, Embedding, Layer
+from minilstm.layers.base import Array, Shape
+from minilstm.layers.recurrent import checked_mask
+from minilstm.losses import Loss
+from minilstm.metrics import Metric
+from minilstm.optimizers import Optimizer, Update
+from minilstm.trace import LayerTrace, Trace, layer_trace
+
+DEFAULT_BATCH_SIZE = 32
+
+
+@dataclass
+class History:
+    """What fit returns: `history[name]` has one float per epoch, `epoch` the numbers of the epochs."""
+
+    history: dict[str, list[float]] = field(default_factory=dict)
+    epoch: list[int] = field(default_factory=list)
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+class _Pass(NamedTuple):
+    """One forward pass: the output, the mask it carries, and each layer's tape."""
+
+    output: Array
+    mask: Array | None
+    tapes: list[Any]
+
+
+class Sequential:
+    """A model that passes its input through `layers`, one after the other.
+
+    Parameters
+    ----------
+    layers : the layers; more can be added with `add`
+    dtype : "float32" for training, "float64" for checking; of all layers
+    seed : whole number for reproducible weights and shuffling; None takes entropy from the system
+    name : for `summary`
+
+    Weights exist as soon as the input's shape is known: at construction if the first layer was given
+    `input_shape`, otherwise at the first fit, predict, evaluate or trace.
+
+    Examples
+    --------
+    >>> import minilstm as ml
+    >>> model = ml.Sequential([ml.LSTM(8, input_shape=(5, 2)), ml.Dense(1, activation="sigmoid")], seed=0)
+    >>> model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
+    >>> history = model.fit(np.ones((6, 5, 2)), [0, 1, 0, 1, 0, 1], epochs=2, verbose=0)
+    >>> sorted(history.history), model.predict(np.ones((3, 5, 2))).shape
+    (['accuracy', 'loss'], (3, 1))
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer] | None = None,
+        *,
+        dtype: str = "float32",
+        seed: int | None = None,
+        name: str = "sequential",
+    ) -> None:
+        self.dtype = np.dtype(one_of("dtype", np.dtype(dtype).name, ("float32", "float64")))
+        if seed is not None:
+            whole_number("seed", seed, 0)
+        self._seeds = np.random.SeedSequence(seed)
+        self._shuffle = np.random.default_rng(self._seeds.spawn(1)[0])
+        self.name = name
+        self.layers: list[Layer] = []
+        self.optimizer: Optimizer | None = None
+        self.loss: Loss | None = None
+        self.metrics: tuple[str, ...] = ()
+        self.stop_training = False
+        for layer in layers or []:
+            self.add(layer)
+
+    # ------------------------------------------------------------ structure
+
+    def add(self, layer: Layer) -> None:
+        """Add a layer at the end, and build it if its input's shape is known."""
+        if not isinstance(layer, Layer):
+            raise TypeError(wording("layer", "a minilstm layer", f"{type(layer).__name__}: {layer!r}"))
+        if getattr(layer, "return_state", False):
+            expected = "without return_state in a Sequential, which passes one array from layer to layer"
+            raise ValueError(wording(f"layer {layer.label!r}", expected, "return_state=True"))
+        taken = [other.name for other in self.layers]
+        if layer.name is None:
+            base = type(layer).__name__.lower()
+            names = (base if k == 0 else f"{base}_{k}" for k in range(len(taken) + 1))
+            layer.name = next(name for name in names if name not in taken)
+        elif layer.name in taken:
+            raise ValueError(wording("layer names", "unique in a model", f"{layer.name!r} twice"))
+        before = self.output_shape if self.built and self.layers else None
+        shape = layer.input_shape if before is None else before
+        if shape is not None and (self.built or not self.layers):
+            self._build_layer(layer, shape)
+        self.layers.append(layer)
+
+    @property
+    def built(self) -> bool:
+        """Whether all weights exist."""
+        return all(layer.built for layer in self.layers)
+
+    @property
+    def input_shape(self) -> Shape | None:
+        """Shape of one sample, None while it is not known."""
+        return self.layers[0].input_shape if self.layers else None
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of one sample's output."""
+        last = self.layers[-1]
+        if last.input_shape is None or not self.built:
+            raise RuntimeError("the model has no output shape before it is built")
+        return last.output_shape(last.input_shape)
+
+    def _build_layer(self, layer: Layer, shape: Shape) -> None:
+        layer.build(shape, np.random.default_rng(self._seeds.spawn(1)[0]), self.dtype)
+
+    def _build(self, shape: Shape) -> None:
+        for layer in self.layers:
+            self._build_layer(layer, shape)
+            shape = layer.output_shape(shape)
+
+    @property
+    def named_weights(self) -> dict[str, Array]:
+        """The weights themselves (no copies) under names such as "lstm/kernel"."""
+        return {f"{layer.name}/{key}": value for layer in self.layers for key, value in layer.params.items()}
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all weights, in Keras's order and shapes."""
+        return [value.copy() for value in self.named_weights.values()]
+
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """Take over weights in Keras's order and shapes; nothing is changed if one of them does not fit."""
+        weights = list(weights)
+        counts = [len(layer.params) for layer in self.layers]
+        if len(weights) != sum(counts):
+            raise ValueError(wording("weights", f"{sum(counts)} arrays", len(weights)))
+        before = self.get_weights()
+        start = 0
+        for layer, count in zip(self.layers, counts, strict=True):
+            try:
+                layer.set_weights(weights[start : start + count])
+            except (TypeError, ValueError):
+                for value, old in zip(self.named_weights.values(), before, strict=True):
+                    value[...] = old
+                raise
+            start += count
+
+    def count_params(self) -> int:
+        """Number of weights."""
+        return sum(layer.count_params() for layer in self.layers)
+
+    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+        """Print the layers with their output shapes and numbers of weights."""
+        rows = [("Layer (type)", "Output shape", "Param #")]
+        for layer in self.layers:
+            label = f"{layer.name} ({type(layer).__name__})"
+            if layer.input_shape is None or not layer.built:
+                rows.append((label, "?", "0 (unbuilt)"))
+                continue
+            shape = ", ".join(str(size) for size in (None, *layer.output_shape(layer.input_shape)))
+            rows.append((label, f"({shape})", f"{layer.count_params():,}"))
+        widths = [max(len(row[k]) for row in rows) for k in range(3)]
+        lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
+        lines.insert(1, "-" * len(lines[0]))
+        total, size = self.count_params(), self.count_params() * self.dtype.itemsize
+        lines.append(f"Total params: {total:,} ({size / 1024:.2f} KB)")
+        print_fn("\n".join([f'Model: "{self.name}", {self.dtype.name}', *lines]))
+
+    # ------------------------------------------------------------ one pass
+
+    def _forward(
+        self, x: Array, mask: Array | None, keep: bool, states: dict[str, State] | None = None
+    ) -> _Pass:
+        tapes = []
+        for layer in self.layers:
+            if states and isinstance(layer, LSTM):
+                x, mask, tape = layer.forward(x, mask, keep=keep, initial_state=states.get(layer.label))
+            else:
+                x, mask, tape = layer.forward(x, mask, keep=keep)
+            tapes.append(tape)
+        return _Pass(x, mask if x.ndim == 3 else None, tapes)
+
+    def _loss_and_gradient(self, y: Array, done: _Pass) -> tuple[float, Array, bool]:
+        """The loss, and its gradient: with respect to the last layer's logits if the flag is set."""
+        loss, last = self._compiled()[1], self.layers[-1]
+        if isinstance(last, Dense) and loss.logits_of == last.activation.name:
+            value, gradient = loss.value_and_gradient_from_logits(y, done.tapes[-1].z, done.mask)
+            return float(value.real), gradient, True
+        value, gradient = loss.value_and_gradient(y, done.output, done.mask)
+        return float(value.real), gradient, False
+
+    def _backward(self, gradient: Array, from_logits: bool, done: _Pass) -> dict[str, Array]:
+        """dL/d(output) -> dL/d(every weight), by name."""
+        trained = [k for k, layer in enumerate(self.layers) if layer.params]
+        grads: dict[str, Array] = {}
+        dy: Array | None = gradient
+        for k in reversed(range(len(self.layers))):
+            if dy is None or k < trained[0]:
+                break
+            layer, tape, need_dx = self.layers[k], done.tapes[k], k > trained[0]
+            if from_logits and isinstance(layer, Dense) and k == len(self.layers) - 1:
+                dy, found = layer.backward_logits(dy, tape, need_dx=need_dx)
+            else:
+                dy, found = layer.backward(dy, tape, need_dx=need_dx)
+            grads |= {f"{layer.name}/{key}": value for key, value in found.items()}
+        return {name: grads[name] for name in self.named_weights}
+
+    def _train_step(self, x: Array, y: Array, mask: Array | None) -> tuple[float, Update, _Pass]:
+        """One update; NonFiniteError, and the weights as they were, where loss or gradient is not finite."""
+        optimizer, _ = self._compiled()
+        done = self._forward(x, mask, keep=True)
+        value, gradient, from_logits = self._loss_and_gradient(y, done)
+        clipped, update = optimizer.prepare(self._backward(gradient, from_logits, done))
+        if not (math.isfinite(value) and math.isfinite(update.norm)):
+            raise NonFiniteError(self._explain_nonfinite(x, y, mask))
+        optimizer.step(self.named_weights, clipped)
+        return value, update, done
+
+    def _explain_nonfinite(self, x: Array, y: Array, mask: Array | None) -> str:
+        """What is not finite, and where it arose: the same pass again, traced."""
+        with np.errstate(all="ignore"):
+            trace = self._trace(x, y, mask, None)
+        bad = [name for name, grad in trace.grads.items() if not np.isfinite(grad).all()]
+        what = f"the gradient of {bad[0]}" if bad else "the norm of the gradients"
+        if not math.isfinite(trace.loss):
+            what = f"the loss ({trace.loss})"
+        where = trace.first_nonfinite()
+        return f"{what} is not finite" + (f"; it arose in {where}" if where else "")
+
+    # ------------------------------------------------------------ public: training
+
+    def compile(
+        self,
+        optimizer: str | Optimizer = "rmsprop",
+        loss: str | Loss | None = None,
+        metrics: Sequence[str] | None = None,
+    ) -> None:
+        """Choose the optimizer, the loss and the metrics, by name or as objects."""
+        checked = _checked_metrics(metrics)
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = None if loss is None else losses.get(loss)
+        self.metrics = checked
+
+    def _compiled(self) -> tuple[Optimizer, Loss]:
+        if self.optimizer is None:
+            raise RuntimeError(
+                "the model must be compiled first: call model.compile(optimizer=..., loss=...)"
+            )
+        if self.loss is None:
+            raise RuntimeError("the model was compiled without a loss: call model.compile(loss=...)")
+        return self.optimizer, self.loss
+
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        mask: ArrayLike | None = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_mask: ArrayLike | None = None,
+        shuffle: bool = True,
+        callbacks: Sequence[Callback] = (),
+    ) -> History:
+        """Train for `epochs` passes over x and y.
+
+        Parameters
+        ----------
+        x : (N, T, D), (N, T) of ids for an Embedding; arrays or lists, N >= 1
+        y : targets, (N,) or (N, ...) as the loss wants them
+        mask : (N, T), True = real step, beside the masks that Masking and Embedding make
+        batch_size : 32 if None; the last batch may be shorter
+        verbose : 0 silent; 1, 2 or "auto" one line per epoch
+        validation_data, validation_mask : (x, y) and their mask, evaluated after each epoch
+        shuffle : a new order of the samples in each epoch, from the model's seed
+
+        Returns
+        -------
+        History; as in Keras its loss and metrics are means over the epoch's batches, each measured
+        before its update.
+
+        Raises
+        ------
+        ValueError, TypeError : an argument cannot be meant; nothing was trained
+        NonFiniteError : loss or gradient became NaN or infinite; the weights are those before that batch
+        """
+        self._compiled()
+        batch_size = DEFAULT_BATCH_SIZE if batch_size is None else whole_number("batch_size", batch_size)
+        epochs = whole_number("epochs", epochs, 0)
+        if verbose not in (0, 1, 2, "auto"):
+            raise ValueError(wording("verbose", "0, 1, 2 or 'auto'", repr(verbose)))
+        data = self._checked(x, y, mask)
+        validation = None
+        if validation_data is not None:
+            if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+                raise ValueError(wording("validation_data", "(x, y)", type(validation_data).__name__))
+            validation = self._checked(*validation_data, validation_mask)
+        history = History(params={"verbose": verbose, "epochs": epochs, "steps": -(-data.size // batch_size)})
+        found: list[dict[str, float]] = []
+        self.stop_training = False
+        for callback in callbacks:
+            callback.model = self
+        for epoch in range(epochs):
+            if self.stop_training:
+                break
+            for callback in callbacks:
+                callback.on_epoch_begin(epoch)
+            start = time.perf_counter()
+            logs = self._epoch(data, batch_size, shuffle, epoch, callbacks)
+            if validation is not None:
+                logs |= {f"val_{key}": value for key, value in self._score(validation, batch_size).items()}
+            found.append(dict(sorted(logs.items())))
+            history.epoch.append(epoch)
+            if verbose != 0:
+                _print_epoch(epoch, epochs, found[-1], time.perf_counter() - start, history.params["steps"])
+            for callback in callbacks:
+                callback.on_epoch_end(epoch, found[-1])
+        history.history = {key: [logs[key] for logs in found] for key in (found[0] if found else {})}
+        return history
+
+    def _epoch(
+        self, data: _Data, batch_size: int, shuffle: bool, epoch: int, callbacks: Sequence[Callback]
+    ) -> dict[str, float]:
+        order = self._shuffle.permutation(data.size) if shuffle else np.arange(data.size)
+        means = _Means(data.metrics)
+        for number, (x, y, mask) in enumerate(data.batches(batch_size, order)):
+            try:
+                value, update, done = self._train_step(x, y, mask)
+            except NonFiniteError as error:
+                where = f"epoch {epoch + 1}, batch {number + 1}"
+                raise NonFiniteError(f"{where}: {error}. The weights are those before this batch.") from None
+            means.add(value, y, done)
+            for callback in callbacks:
+                logs = {"loss": value, "norm": update.norm, "clipped": float(update.clipped)}
+                callback.on_train_batch_end(number, logs)
+        return means.result()
+
+    def train_on_batch(
+        self, x: ArrayLike, y: ArrayLike, mask: ArrayLike | None = None
+    ) -> float | list[float]:
+        """One update on one batch; the loss before it, or [loss, metrics...] if there are metrics."""
+        data = self._checked(x, y, mask)
+        value, _, done = self._train_step(data.x, data.y, data.mask)
+        means = _Means(data.metrics)
+        means.add(value, data.y, done)
+        return _as_keras(means.result())
+
+    def evaluate(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        mask: ArrayLike | None = None,
+        batch_size: int | None = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """The loss, or [loss, metrics...] if there are metrics, or a dict of them."""
+        batch_size = DEFAULT_BATCH_SIZE if batch_size is None else whole_number("batch_size", batch_size)
+        scores = self._score(self._checked(x, y, mask), batch_size)
+        return scores if return_dict else _as_keras(scores)
+
+    def _score(self, data: _Data, batch_size: int) -> dict[str, float]:
+        means = _Means(data.metrics)
+        for x, y, mask in data.batches(batch_size, np.arange(data.size)):
+            done = self._forward(x, mask, keep=False)
+            means.add(self._loss_and_gradient(y, done)[0], y, done)
+        return means.result()
+
+    def predict(self, x: ArrayLike, *, mask: ArrayLike | None = None, batch_size: int | None = None) -> Array:
+        """The model's output for x, (N, ...), in the model's dtype."""
+        batch_size = DEFAULT_BATCH_SIZE if batch_size is None else whole_number("batch_size", batch_size)
+        array, real = self._checked_inputs(x, mask)
+        if len(array) == 0:
+            return np.zeros((0, *self._output_shape_for(array)), self.dtype)
+        parts = [slice(start, start + batch_size) for start in range(0, len(array), batch_size)]
+        return np.concatenate(
+            [self._forward(array[p], None if real is None else real[p], keep=False).output for p in parts]
+        )
+
+    def predict_on_batch(self, x: ArrayLike, mask: ArrayLike | None = None) -> Array:
+        """The model's output for one batch."""
+        array, real = self._checked_inputs(x, mask)
+        return self.predict(x, mask=mask) if len(array) == 0 else self._forward(array, real, False).output
+
+    # ------------------------------------------------------------ public: looking inside
+
+    def trace(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        mask: ArrayLike | None = None,
+        *,
+        initial_state: dict[str, Sequence[ArrayLike]] | None = None,
+    ) -> Trace:
+        """One forward and backward pass over x and y as one batch, with every step recorded.
+
+        Parameters
+        ----------
+        x, y, mask : as in fit
+        initial_state : [h, c] of (N, H) for recurrent layers, by layer name; zeros where absent
+
+        Returns
+        -------
+        Trace; nothing of the model changes. See `minilstm.trace`.
+        """
+        data = self._checked(x, y, mask)
+        recurrent = {layer.label: layer for layer in self.layers if isinstance(layer, LSTM)}
+        if not recurrent:
+            expected = "with at least one recurrent layer, to be traced"
+            raise ValueError(wording("model", expected, [type(layer).__name__ for layer in self.layers]))
+        states = {}
+        for name, state in (initial_state or {}).items():
+            one_of("initial_state", name, recurrent)
+            states[name] = recurrent[name].checked_state(state, data.size)
+        return self._trace(data.x, data.y, data.mask, states)
+
+    def _trace(self, x: Array, y: Array, mask: Array | None, states: dict[str, State] | None) -> Trace:
+        done = self._forward(x, mask, keep=True, states=states)
+        value, dy, from_logits = self._loss_and_gradient(y, done)
+        grads: dict[str, Array] = {}
+        traces: dict[str, LayerTrace] = {}
+        reached: Array | None = None  # (B, T): steps of this layer's output that a path from the loss enters
+        first = next(k for k, layer in enumerate(self.layers) if isinstance(layer, LSTM))
+        for k in reversed(range(len(self.layers))):
+            layer, tape = self.layers[k], done.tapes[k]
+            if isinstance(layer, LSTM):
+                gradients = layer.bptt(dy, tape, need_dx=True, record=True, overwrite=False)
+                found, external = layer.named(gradients), dy
+                if not layer.return_sequences:
+                    external = np.zeros((len(dy), len(tape.x), layer.units), dy.dtype)
+                    external[:, -1] = dy
+                entered = (external != 0).any(axis=-1) | (False if reached is None else reached)
+                traces[layer.label] = layer_trace(
+                    layer.label, layer.weights, tape, gradients, external, entered
+                )
+                reached = traces[layer.label]._reached["dx"]
+                dy = traces[layer.label].dx
+            elif isinstance(layer, Dense) and from_logits and k == len(self.layers) - 1:
+                dy, found = _some(layer.backward_logits(dy, tape, need_dx=True))
+            elif k > first or layer.params:
+                dy, found = _some(layer.backward(dy, tape, need_dx=k > first))
+            else:
+                found = {}
+            grads |= {f"{layer.name}/{key}": gradient for key, gradient in found.items()}
+        ordered = {layer.label: traces[layer.label] for layer in self.layers if layer.label in traces}
+        return Trace(value, done.output, {name: grads[name] for name in self.named_weights}, ordered)
+
+    # ------------------------------------------------------------ checks at the edge
+
+    def _checked_inputs(self, x: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array | None]:
+        if not self.layers:
+            raise RuntimeError("the model has no layers")
+        first = self.layers[0]
+        if isinstance(first, Embedding):
+            array = inputs.token_ids(x, first.input_dim)
+        else:
+            array = inputs.batch(x, self.input_shape, self.dtype)
+        if not self.built:
+            self._build((None, *array.shape[2:]))
+        self._output_shape_for(array)
+        real = None if mask is None else checked_mask(mask, array.shape[:2])
+        if not isinstance(first, Embedding):
+            inputs.check_finite("x", array, real if array.ndim == 3 else None)
+        if real is not None and array.ndim == 3:
+            array = np.where(real[..., None], array, 0)
+        return array, real
+
+    def _output_shape_for(self, array: Array) -> tuple[int, ...]:
+        """Shape of one sample's output for these inputs; raises where a layer cannot take them."""
+        shape: Shape = array.shape[1:]
+        for layer in self.layers:
+            shape = layer.output_shape(shape)
+        return tuple(int(size or 0) for size in shape)
+
+    def _checked(self, x: ArrayLike, y: ArrayLike, mask: ArrayLike | None) -> _Data:
+        """Data that training, evaluation and trace can use without another look at it."""
+        loss = self._compiled()[1]
+        array, real = self._checked_inputs(x, mask)
+        inputs.check_same_length(array, y)
+        if len(array) == 0:
+            raise ValueError(wording("x", "of at least 1 sample", "0 samples"))
+        output = self._output_shape_for(array)
+        targets = loss.check_targets(y, (len(array), *output), real if len(output) == 2 else None)
+        resolved = [metrics.resolve(name, np.shape(y), (len(array), *output)) for name in self.metrics]
+        return _Data(array, targets, real, resolved)
+
+
+class _Data(NamedTuple):
+    """Checked inputs, targets, mask, and the metrics that fit them."""
+
+    x: Array
+    y: Array
+    mask: Array | None
+    metrics: list[Metric]
+
+    @property
+    def size(self) -> int:
+        return len(self.x)
+
+    def batches(self, batch_size: int, order: Array) -> Iterator[tuple[Array, Array, Array | None]]:
+        for start in range(0, self.size, batch_size):
+            rows = order[start : start + batch_size]
+            yield self.x[rows], self.y[rows], None if self.mask is None else self.mask[rows]
+
+
+class _Means:
+    """Loss and metrics over the batches of an epoch: the loss weighted by batch size, as in Keras."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self.metrics = metrics
+        self.loss, self.samples = 0.0, 0
+        self.totals = [[0.0, 0] for _ in metrics]
+
+    def add(self, loss: float, y: Array, done: _Pass) -> None:
+        self.loss += loss * len(done.output)
+        self.samples += len(done.output)
+        for total, metric in zip(self.totals, self.metrics, strict=True):
+            value, count = metric.count(y, done.output, done.mask)
+            total[0] += value
+            total[1] += count
+
+    def result(self) -> dict[str, float]:
+        logs = {"loss": self.loss / self.samples}
+        for (value, count), metric in zip(self.totals, self.metrics, strict=True):
+            logs[metric.name] = value / count if count else 0.0
+        return logs
+
+
+def _checked_metrics(names: Sequence[str] | None) -> tuple[str, ...]:
+    return () if names is None else metrics.check(names)
+
+
+def _some(result: tuple[Array | None, dict[str, Array]]) -> tuple[Any, dict[str, Array]]:
+    return result
+
+
+def _as_keras(logs: dict[str, float]) -> float | list[float]:
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values
+
+
+def _print_epoch(epoch: int, epochs: int, logs: dict[str, float], seconds: float, steps: int) -> None:
+    numbers = " - ".join(f"{key}: {value:.4f}" for key, value in logs.items())
+    print(f"Epoch {epoch + 1}/{epochs}")
+    print(f"{steps}/{steps} - {seconds:.0f}s - {seconds / steps * 1000:.0f}ms/step - {numbers}")

@@ -1,0 +1,232 @@
+"""What happened at each time step: states, gates, and every gradient of one real training step.
+
+A trace is numbers only; `plots` draws them. It reads the tape of the very backend that fit runs, so
+it shows what training does, not what a second implementation would have done.
+
+`dh[:, t]` is the *total* derivative of the loss with respect to h_t, through every path. What
+frameworks give for the output sequence is only `external`, the part that reaches h_t directly from
+the layer above: zero everywhere but at the last step when the loss reads the last step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minilstm.cells import Array, Weights, lstm
+from minilstm.errors import one_of, real_number, wording
+from minilstm.tape import Gradients, Tape
+
+ARRAYS = ("h", "c", *lstm.GATES, "dh", "dc", "external", "dz", "dx")
+
+
+@dataclass(frozen=True)
+class LayerTrace:
+    """The arrays of one recurrent layer, batch first, in the model's dtype.
+
+    h c i f g o dh dc external : (B, T, H);  dz : (B, T, 4H), gates in the blocks i, f, g, o;
+    dx : (B, T, D);  h0 c0 dh0 dc0 : (B, H), the initial state and its gradient;
+    real : (B, T) bool, the steps that are not masked.
+
+    At a masked step h and c are held, i, f, g, o and dz are 0, and dh and dc pass through.
+    """
+
+    name: str
+    h: Array
+    c: Array
+    i: Array
+    f: Array
+    g: Array
+    o: Array
+    dh: Array
+    dc: Array
+    external: Array
+    dz: Array
+    dx: Array
+    h0: Array
+    c0: Array
+    dh0: Array
+    dc0: Array
+    real: Array
+    _reached: dict[str, Array] = field(repr=False)  # (B, T) bool: a path from the loss exists
+
+    def norm(self, name: str, per_sample: bool = False) -> Array:
+        """L2 norm of an array at each time step, over units and samples: (T,); or (B, T) `per_sample`.
+
+        float64, scaled before squaring, so that 1e-200 is a number. Masked steps do not count: they
+        add nothing, and a step that is masked in every sample has norm 0.
+
+        >>> import minilstm as ml
+        >>> model = ml.Sequential([ml.LSTM(4, input_shape=(6, 2)), ml.Dense(1)], seed=0)
+        >>> model.compile(loss="mse")
+        >>> model.trace(np.ones((3, 6, 2)), np.zeros(3))["lstm"].norm("dh").shape
+        (6,)
+        """
+        values = np.where(self.real[..., None], self._array(name), 0).astype(np.float64)  # (B, T, .)
+        return _norm(values, axis=(2,) if per_sample else (0, 2))
+
+    def lag_norm(self, name: str) -> Array:
+        """The same norm, counted back from each sample's last real step: (L,), L the longest length.
+
+        Entry k pools the steps that lie k real steps before the end of their sample, so padding does
+        not blur it.
+        """
+        per_sample = self.norm(name, per_sample=True)  # (B, T)
+        lag = _lag(self.real)
+        pooled = np.zeros(lag.max(initial=-1) + 1)
+        for k in range(len(pooled)):
+            pooled[k] = _norm(per_sample[lag == k], axis=(0,))
+        return pooled
+
+    def horizon(self, threshold: float = 0.01, name: str = "dh") -> float:
+        """How many steps back from the end the gradient still has `threshold` of its largest norm.
+
+        1 + the largest k with n_k >= threshold * max n, n = lag_norm(name); 0 if all norms are zero, nan
+        if one is nan. Made for a loss on the last real step; for a loss on every step it is the reach
+        of the pooled gradient, whatever step it started from.
+        """
+        real_number("threshold", threshold, above=True, below=1.0)
+        norms = self.lag_norm(name)
+        if np.isnan(norms).any():
+            return float("nan")
+        if not norms.any():
+            return 0
+        return int(1 + np.nonzero(norms >= threshold * norms.max())[0].max())
+
+    def status(self, name: str) -> Array:
+        """What the values of each time step are, as (T,) strings.
+
+        "nan" or "inf" if there is one; "zero" if all are zero because no path leads there from the
+        loss; "underflow" if a path exists but the dtype flushed every value to zero or to a subnormal;
+        "masked" if no sample has a real step there; otherwise "ok". Masked samples do not count.
+        """
+        values = self._array(name)
+        size = np.abs(np.where(self.real[..., None], values, 0))
+        with np.errstate(invalid="ignore"):
+            largest = size.max(axis=(0, 2))  # (T,), NaN if there is one
+        reached = self._reached.get(name)
+        path = np.zeros(len(largest), bool) if reached is None else (reached & self.real).any(axis=0)
+        tiny = np.finfo(values.dtype).tiny
+        conditions = [
+            ~self.real.any(axis=0),
+            np.isnan(largest),
+            np.isinf(largest),
+            (largest == 0) & ~path,
+            largest < tiny,
+        ]
+        return np.select(conditions, ["masked", "nan", "inf", "zero", "underflow"], "ok")
+
+    def _array(self, name: str) -> Array:
+        array: Array = getattr(self, one_of("name", name, ARRAYS))
+        return array
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One forward and backward pass of a model: `trace["rec"]` or `trace[0]` for its recurrent layers.
+
+    loss : the loss that fit minimises;  output : what the model gave;
+    grads : gradient of every weight under its name, such as "rec/kernel".
+    """
+
+    loss: float
+    output: Array
+    grads: dict[str, Array]
+    layers: dict[str, LayerTrace]
+
+    def __getitem__(self, key: str | int) -> LayerTrace:
+        if isinstance(key, str):
+            if key not in self.layers:
+                raise KeyError(wording("layer", f"one of {list(self.layers)}", repr(key)))
+            return self.layers[key]
+        return list(self.layers.values())[key]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[LayerTrace]:
+        return iter(self.layers.values())
+
+    def first_nonfinite(self) -> str | None:
+        """Where the first NaN or Inf arose, forward pass before backward pass, in words; None if nowhere."""
+        layers = list(self)
+        for direction, names, order in (("forward", "hc", layers), ("backward", ("dh", "dc"), layers[::-1])):
+            for layer in order:
+                for name in names:
+                    steps = np.nonzero(~np.isfinite(getattr(layer, name)).all(axis=(0, 2)))[0]
+                    if len(steps):
+                        step = steps[0] if direction == "forward" else steps[-1]
+                        return f"{name} of layer {layer.name!r} at time step {step}, in the {direction} pass"
+        return None
+
+
+def layer_trace(
+    name: str, weights: Weights, tape: Tape, gradients: Gradients, external: Array, reached: Array
+) -> LayerTrace:
+    """Put a tape and its gradients, recorded per step, together for the reader.
+
+    external : (B, T, H); reached : (B, T) bool, the steps that a path from the loss enters directly.
+    """
+    T, B, _ = tape.x.shape
+    real = np.ones((B, T), bool) if tape.mask is None else tape.mask.T.copy()
+
+    def batch_first(array: Any) -> Array:
+        found: Array = array.transpose(1, 0, 2)
+        return found
+
+    i, f, g, o = np.split(batch_first(tape.join("gates")), 4, axis=-1)
+    first = [chunk[0] for chunk in tape.states]
+    return LayerTrace(
+        name=name,
+        h=batch_first(tape.join("h")),
+        c=batch_first(tape.join("c")),
+        i=i,
+        f=f,
+        g=g,
+        o=o,
+        dh=batch_first(gradients.dh),
+        dc=batch_first(gradients.dc),
+        external=external,
+        dz=batch_first(gradients.dz),
+        dx=batch_first(gradients.dx),
+        h0=np.concatenate([state.h for state in first]),
+        c0=np.concatenate([state.c for state in first]),
+        dh0=gradients.dstate.h,
+        dc0=gradients.dstate.c,
+        real=real,
+        _reached=_paths(weights, real, reached),
+    )
+
+
+def _paths(weights: Weights, real: Array, reached: Array) -> dict[str, Array]:
+    """For each gradient, (B, T): does a path from the loss lead there, were there no rounding?"""
+    path = {name: np.zeros_like(real) for name in ("dh", "dc", "dz")}
+    through_U = bool(np.any(weights.U))
+    h = c = np.zeros(len(real), bool)
+    for t in reversed(range(real.shape[1])):
+        h = h | reached[:, t]
+        path["dh"][:, t] = h
+        path["dc"][:, t] = c | (h & real[:, t])  # B2
+        path["dz"][:, t] = path["dc"][:, t] & real[:, t]  # B3..B6
+        h = np.where(real[:, t], path["dz"][:, t] & through_U, h)  # S5, S6
+        c = path["dc"][:, t]  # B7, S6
+    return path | {"dx": path["dz"] & bool(np.any(weights.W)), "external": reached}
+
+
+def _norm(values: Array, axis: tuple[int, ...]) -> Array:
+    """L2 norm over `axis`, scaled by the largest entry, so that squares neither overflow nor underflow."""
+    largest = np.abs(values).max(axis=axis, keepdims=True, initial=0)
+    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        root = np.sqrt(((values / scale) ** 2).sum(axis=axis))
+        found: Array = root * scale.reshape(root.shape)
+    return found
+
+
+def _lag(real: Array) -> Array:
+    """(B, T) whole numbers: how many real steps follow in the same sample; -1 at masked steps."""
+    after = np.cumsum(real[:, ::-1], axis=1)[:, ::-1] - 1
+    return np.where(real, after, -1)
