@@ -230,9 +230,10 @@ class Sequential:
     def _train_step(self, x: Array, y: Array, mask: Array | None) -> tuple[float, Update, _Pass]:
         """One update; NonFiniteError, and the weights as they were, where loss or gradient is not finite."""
         optimizer, _ = self._compiled()
-        done = self._forward(x, mask, keep=True)
-        value, gradient, from_logits = self._loss_and_gradient(y, done)
-        clipped, update = optimizer.prepare(self._backward(gradient, from_logits, done))
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and explained
+            done = self._forward(x, mask, keep=True)
+            value, gradient, from_logits = self._loss_and_gradient(y, done)
+            clipped, update = optimizer.prepare(self._backward(gradient, from_logits, done))
         if not (math.isfinite(value) and math.isfinite(update.norm)):
             raise NonFiniteError(self._explain_nonfinite(x, y, mask))
         optimizer.step(self.named_weights, clipped)
@@ -240,8 +241,7 @@ class Sequential:
 
     def _explain_nonfinite(self, x: Array, y: Array, mask: Array | None) -> str:
         """What is not finite, and where it arose: the same pass again, traced."""
-        with np.errstate(all="ignore"):
-            trace = self._trace(x, y, mask, None)
+        trace = self._trace(x, y, mask, None)
         bad = [name for name, grad in trace.grads.items() if not np.isfinite(grad).all()]
         what = f"the gradient of {bad[0]}" if bad else "the norm of the gradients"
         if not math.isfinite(trace.loss):
@@ -438,6 +438,7 @@ class Sequential:
             states[name] = recurrent[name].checked_state(state, data.size)
         return self._trace(data.x, data.y, data.mask, states)
 
+    @np.errstate(over="ignore", invalid="ignore")  # a trace shows NaN and Inf, it does not warn of them
     def _trace(self, x: Array, y: Array, mask: Array | None, states: dict[str, State] | None) -> Trace:
         done = self._forward(x, mask, keep=True, states=states)
         value, dy, from_logits = self._loss_and_gradient(y, done)
