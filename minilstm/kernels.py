@@ -22,11 +22,13 @@ falls back to scalar code. The loops run over `range(a.size)` from 0 for the sam
 
 Compiler flags, once, in `OPTIONS`: `error_model="numpy"` (a division by zero gives inf and needs no
 branch), `fastmath={"contract"}` (fused multiply-add only: full fastmath would license the compiler
-to delete the NaN this project looks for), `nogil` for the threads over chunks.
+to delete the NaN this project looks for), `nogil` for the threads over chunks. Subnormal numbers are
+flushed to 0 while a kernel runs (`float_control`).
 """
 
 from __future__ import annotations
 
+import platform
 import time
 import warnings
 from collections.abc import Callable
@@ -36,8 +38,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401  the BLAS behind Numba's np.dot; loaded so that it can be limited
+from llvmlite import ir
 from numba import njit, types
-from numba.extending import overload
+from numba.core.errors import NumbaError
+from numba.extending import intrinsic, overload
 
 from minilstm import threads
 from minilstm.cells import Array, State, Weights
@@ -54,6 +58,49 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def kernel(function: Function) -> Function:
     """Compile a helper; it is cached as part of the entry point that calls it."""
     compiled: Function = njit(**OPTIONS)(function)
+    return compiled
+
+
+# ---------------------------------------------------------------- subnormal numbers
+
+FLUSH = np.uint32(0x8040)  # MXCSR: results (FZ) and operands (DAZ) that are subnormal count as 0
+
+
+def float_control(value: Any) -> Any:
+    """Load `value` into the processor's floating-point control register (0: leave it); what it held.
+
+    A vanishing gradient passes through the subnormal numbers on its way to 0, and there many processors
+    are a hundred times slower. While a kernel runs they are flushed to 0, in its own thread only. x86
+    has this register; elsewhere, and with NUMBA_DISABLE_JIT=1 (this form), nothing is done.
+    """
+    return np.uint32(0)
+
+
+@intrinsic
+def _exchange_mxcsr(typing_context: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+        if platform.machine().lower() not in ("x86_64", "amd64"):
+            return word(0)
+        kind = ir.FunctionType(ir.VoidType(), [pointer])
+        store = builder.module.declare_intrinsic("llvm.x86.sse.stmxcsr", (), kind)
+        load = builder.module.declare_intrinsic("llvm.x86.sse.ldmxcsr", (), kind)
+        slot = builder.alloca(word)
+        builder.call(store, [builder.bitcast(slot, pointer)])
+        before = builder.load(slot)
+        with builder.if_then(builder.icmp_unsigned("!=", args[0], word(0))):
+            builder.store(args[0], slot)
+            builder.call(load, [builder.bitcast(slot, pointer)])
+        return before
+
+    return types.uint32(types.uint32), generate
+
+
+@overload(float_control)
+def _compiled_float_control(value: Any) -> Any:
+    def compiled(value: Any) -> Any:
+        return _exchange_mxcsr(np.uint32(value))  # type: ignore[call-arg]
+
     return compiled
 
 
@@ -202,6 +249,8 @@ def lstm_forward(w: Array, xh: Array, z: Array, c: Array, mask: Array, scratch: 
     mask is (S, b), or (0, b) for none. Where z and c hold a single step ((4, 1, b, H), (1, b, H)),
     nothing is kept for a backward pass, and every step uses the same rows.
     """
+    control = float_control(np.uint32(0))
+    float_control(control | FLUSH)
     S, b, H = xh.shape[0] - 1, xh.shape[1], c.shape[2]
     kept = 1 if c.shape[0] == S + 1 else 0
     for t in range(S):
@@ -238,6 +287,7 @@ def lstm_forward(w: Array, xh: Array, z: Array, c: Array, mask: Array, scratch: 
             else:
                 for j in range(H):
                     xh[t + 1, r, j] = o[r, j] * scratch[r, j]  # F7
+    float_control(control)
 
 
 def lstm_backward(
@@ -258,6 +308,8 @@ def lstm_backward(
 
     external, dh_all, dc_all are (S, b, H), or (0, b, H) for none. scratch is (3, b, H).
     """
+    control = float_control(np.uint32(0))
+    float_control(control | FLUSH)
     S, b, H = xh.shape[0] - 1, xh.shape[1], c.shape[2]
     tanh_c, dz_i, held = scratch[0], scratch[1], scratch[2]
     for t in range(S - 1, -1, -1):
@@ -303,17 +355,24 @@ def lstm_backward(
     rows = xh[:S].reshape(S * b, K)
     for gate in range(4):
         np.dot(rows.T, z[gate].reshape(S * b, H), dw[gate])  # S7
+    float_control(control)
 
 
 def input_gradient(wt: Array, dz: Array, dx: Array, part: Array) -> None:
     """dx (n, D) = sum over the gates of dz[gate] (n, H) @ wt[gate] (H, D)."""
+    control = float_control(np.uint32(0))
+    float_control(control | FLUSH)
     np.dot(dz[0], wt[0], dx)  # S7
     for gate in range(1, 4):
         np.dot(dz[gate], wt[gate], part)
         add(dx.ravel(), part.ravel())
+    float_control(control)
 
 
 # ---------------------------------------------------------------- compiled entry points
+
+
+_cache_warned = False
 
 
 def _compile(function: Callable[..., None]) -> Callable[..., None]:
@@ -324,10 +383,12 @@ def _compile(function: Callable[..., None]) -> Callable[..., None]:
     """
 
     def uncached(cause: Exception) -> Callable[..., None]:
-        message = (
-            f"Numba's cache cannot be used ({type(cause).__name__}: {cause}); compiling for this process only"
-        )
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        global _cache_warned
+        if not _cache_warned:  # once, not once per kernel
+            cause_text = f"{type(cause).__name__}: {cause}"
+            message = f"Numba's cache cannot be used ({cause_text}); compiling for this process only"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+            _cache_warned = True
         plain: Callable[..., None] = njit(**OPTIONS)(function)
         return plain
 
@@ -346,6 +407,8 @@ def _compile(function: Callable[..., None]) -> Callable[..., None]:
         start = time.perf_counter()
         try:  # the first call compiles, or reads the cache, before it touches the arrays
             chosen(*arrays)
+        except NumbaError:  # a fault of this file, not of the cache
+            raise
         except Exception as error:
             chosen = uncached(error)
             chosen(*arrays)
