@@ -6,19 +6,21 @@ numba, and all kernels stand in it: Numba's cache does not notice an edit in ano
 
 Layout, and the reason for each choice (b samples of a chunk, S steps, K = H + D + 1):
 
-    xh  (S+1, b, K)    rows [h_t | x_t | 1]. One operand: a single product gives x W + h U + b, and
-                       in the backward pass a single product gives dU, dW and db.
-    w   (4, K, H)      [U; W; b] of each gate, contiguous, so that every product writes a contiguous
-    z   (4, S, b, H)   block (gate, step) and the passes over the gates are flat loops over one
-                       block, which LLVM vectorises. z becomes i, f, g, o in place, and in the backward
-                       pass dz in place.
-    c   (S+1, b, H)    cell states. tanh(c) is computed again in the backward pass: cheaper than
-                       storing and reading it.
-    chunks             at most 16 samples: the product of one step then stays below the size at which
-                       OpenBLAS starts to repack the weights, and a chunk's data stays in the cache.
+    xh  (S+1, b, K)   rows [h_t | x_t | 1]. One operand: a single product gives x W + h U + b, and in
+                      the backward pass a single product gives dU, dW and db.
+    z   (S, b, 4H)    pre-activations, then the gates i, f, g, o in place, and in the backward pass dz
+                      in place. Rows, so that dz is an operand of every backward product as it lies.
+    c   (S+1, b, H)   cell states. tanh(c) is computed again in the backward pass: cheaper than storing
+                      and reading it.
+    w   (P, K, n)     [U; W; b] cut into panels of n columns, each contiguous, so that one product with a
+                      chunk has at most SMALL multiply-adds: up to there OpenBLAS multiplies in place,
+                      above it copies the weights anew in every step (2 to 3 times slower at H = 256).
+    ut  (Q, 4H, n)    U transposed, in panels for the same reason.
+    chunks            at most 16 samples: one product stays small, the data of a chunk in the cache.
 
-Each flat pass touches few arrays: with more, LLVM gives up proving that they do not overlap and
-falls back to scalar code. The loops run over `range(a.size)` from 0 for the same reason.
+The gates are worked on row by row, in passes over few arrays: with more in one loop, LLVM gives up
+proving that they do not overlap and falls back to scalar code. The loops run over `range(a.size)` from
+0: with another start they keep a test for negative indices.
 
 Compiler flags, once, in `OPTIONS`: `error_model="numpy"` (a division by zero gives inf and needs no
 branch), `fastmath={"contract"}` (fused multiply-add only: full fastmath would license the compiler
@@ -37,11 +39,10 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
-import scipy.linalg.cython_blas  # noqa: F401  the BLAS behind Numba's np.dot; loaded so that it can be limited
 from llvmlite import ir
 from numba import njit, types
 from numba.core.errors import NumbaError
-from numba.extending import intrinsic, overload
+from numba.extending import get_cython_function_address, intrinsic, overload
 
 from minilstm import threads
 from minilstm.cells import Array, State, Weights
@@ -182,13 +183,115 @@ def tanh(a: Array, out: Array) -> None:
         out[k] = e / (e + two)
 
 
-# ---------------------------------------------------------------- flat passes, one block each
+# ---------------------------------------------------------------- products
+
+SMALL = 1_000_000  # multiply-adds up to which OpenBLAS multiplies without repacking its operands
+
+
+def gemm(blas: Any, a: Array, transpose: bool, b: Array, out: Array, beta: Any) -> None:
+    """out = a @ b + beta * out, or a.T @ b + beta * out; 2-D, rows contiguous but any distance apart.
+
+    `blas` is the address of SciPy's sgemm or dgemm. Compared with np.dot this adds to `out` and takes
+    panels of larger arrays. This Python form is what runs with NUMBA_DISABLE_JIT=1.
+    """
+    product = (a.T if transpose else a) @ b
+    out[...] = product + beta * out if beta else product
+
+
+@intrinsic
+def _call_blas(
+    typing_context: Any, blas: Any, ta: Any, m: Any, n: Any, k: Any, a: Any, lda: Any, b: Any, ldb: Any,
+    beta: Any, c: Any, ldc: Any,
+) -> Any:  # fmt: skip
+    """?gemm("N", ta, m, n, k, 1, a, lda, b, ldb, beta, c, ldc), all by reference, as Fortran wants it."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        blas, ta, m, n, k, a, lda, b, ldb, beta, c, ldc = args
+        byte, word, pointer = ir.IntType(8), ir.IntType(32), ir.IntType(8).as_pointer()
+
+        def by_reference(value: Any) -> Any:
+            slot = builder.alloca(value.type)
+            builder.store(value, slot)
+            return builder.bitcast(slot, pointer)
+
+        def integer(value: Any) -> Any:
+            return by_reference(builder.trunc(value, word))
+
+        def array(value: Any) -> Any:
+            return builder.inttoptr(value, pointer)
+
+        kind = ir.FunctionType(ir.VoidType(), [pointer] * 13)
+        letters = by_reference(byte(ord("N"))), by_reference(builder.trunc(ta, byte))
+        sizes = integer(m), integer(n), integer(k)
+        one = by_reference(beta.type(1.0))
+        operands = array(a), integer(lda), array(b), integer(ldb), by_reference(beta), array(c), integer(ldc)
+        builder.call(builder.inttoptr(blas, kind.as_pointer()), [*letters, *sizes, one, *operands])
+        return context.get_dummy_value()
+
+    number, address = types.int64, types.uint64
+    sizes = number, number, number, number
+    return types.void(
+        address, *sizes, address, number, address, number, beta, address, number
+    ), generate  # fmt: skip
+
+
+@overload(gemm, jit_options=OPTIONS)  # type: ignore[arg-type]
+def _compiled_gemm(blas: Any, a: Any, transpose: Any, b: Any, out: Any, beta: Any) -> Any:
+    def compiled(blas: Any, a: Any, transpose: Any, b: Any, out: Any, beta: Any) -> Any:
+        # Fortran reads a row-major array as its transpose: out.T = b.T @ a.T
+        ta = ord("T") if transpose else ord("N")
+        lda, ldb, ldc = a.strides[0] // a.itemsize, b.strides[0] // b.itemsize, out.strides[0] // out.itemsize
+        sizes = out.shape[1], out.shape[0], b.shape[0]
+        pa, pb, pc = a.ctypes.data, b.ctypes.data, out.ctypes.data
+        _call_blas(blas, ta, *sizes, pb, ldb, pa, lda, beta, pc, ldc)  # type: ignore[call-arg]
+
+    return compiled
+
+
+@kernel
+def multiply(blas: Any, a: Array, panels: Array, out: Array, depth: int, zero: Any, one: Any) -> None:
+    """out (b, N) = a (b, K) @ the matrix (K, N) that stands in `panels` (P, K, n), `depth` rows at a time."""
+    K, N, n = a.shape[1], out.shape[1], panels.shape[2]
+    for p in range(panels.shape[0]):
+        width = min(n, N - p * n)
+        for k in range(0, K, depth):
+            part = panels[p, k : k + depth, :width]
+            gemm(
+                blas, a[:, k : k + depth], False, part, out[:, p * n : p * n + width], zero if k == 0 else one
+            )
+
+
+# ---------------------------------------------------------------- passes over the rows of one step
+
+
+@kernel
+def fill(out: Array, value: Any) -> None:
+    for k in range(out.size):
+        out[k] = value
+
+
+@kernel
+def copy(out: Array, values: Array) -> None:
+    for k in range(out.size):  # out[:] = values compiles for seconds: Numba allows for broadcasting, overlap
+        out[k] = values[k]
 
 
 @kernel
 def update_cell(c: Array, c_prev: Array, i: Array, f: Array, g: Array) -> None:
     for k in range(c.size):
         c[k] = f[k] * c_prev[k] + i[k] * g[k]  # F6
+
+
+@kernel
+def show_cell(h: Array, o: Array, tanh_c: Array) -> None:
+    for k in range(h.size):
+        h[k] = o[k] * tanh_c[k]  # F7
+
+
+@kernel
+def add(total: Array, part: Array) -> None:
+    for k in range(total.size):
+        total[k] += part[k]  # S4
 
 
 @kernel
@@ -228,144 +331,108 @@ def forget_gate(f: Array, dc: Array, c_prev: Array) -> None:
         dc[k] = carried
 
 
-@kernel
-def copy(out: Array, values: Array) -> None:
-    for k in range(out.size):  # out[:] = values compiles for seconds: Numba allows for broadcasting, overlap
-        out[k] = values[k]
-
-
-@kernel
-def add(total: Array, part: Array) -> None:
-    for k in range(total.size):
-        total[k] += part[k]
-
-
 # ---------------------------------------------------------------- one segment of one chunk
 
 
-def lstm_forward(w: Array, xh: Array, z: Array, c: Array, mask: Array, scratch: Array, limit: Any) -> None:
+@kernel
+def count(real: Array) -> int:
+    total = 0
+    for r in range(real.size):
+        total += real[r]
+    return total
+
+
+def lstm_forward(
+    blas: Any, w: Array, xh: Array, z: Array, c: Array, mask: Array, tanh_c: Array, limit: Any
+) -> None:
     """Fill xh[1:, :, :H] = h, z = gates and c from xh[0], c[0] and the inputs in xh.
 
-    mask is (S, b), or (0, b) for none. Where z and c hold a single step ((4, 1, b, H), (1, b, H)),
-    nothing is kept for a backward pass, and every step uses the same rows.
+    mask is (S, b), or (0, b) for none. Where z and c hold a single step ((1, b, 4H), (1, b, H)), nothing
+    is kept for a backward pass, and every step uses the same rows. tanh_c (H,) is scratch.
     """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
     S, b, H = xh.shape[0] - 1, xh.shape[1], c.shape[2]
+    zero, one = w.dtype.type(0), w.dtype.type(1)
     kept = 1 if c.shape[0] == S + 1 else 0
     for t in range(S):
-        i, f, g, o = z[0, t * kept], z[1, t * kept], z[2, t * kept], z[3, t * kept]
-        c_prev, c_new = c[t * kept], c[(t + 1) * kept]
-        real = b
-        if mask.shape[0] > 0:
-            real = 0
-            for r in range(b):
-                real += mask[t, r]
-        if real == 0:  # S3, the whole chunk at once
-            for gate in range(4):
-                z[gate, t * kept] = 0
-            copy(c_new.ravel(), c_prev.ravel())
-            for r in range(b):
-                copy(xh[t + 1, r, :H], xh[t, r])
-            continue
-        for gate in range(4):
-            np.dot(xh[t], w[gate], z[gate, t * kept])  # S1, S2, F1
-        sigmoid(i.ravel(), limit)  # F2
-        sigmoid(f.ravel(), limit)  # F3
-        tanh(g.ravel(), g.ravel())  # F4
-        sigmoid(o.ravel(), limit)  # F5
-        if real < b:
-            for r in range(b):
-                if not mask[t, r]:
-                    i[r, :], f[r, :], g[r, :] = 0, 1, 0  # S3: c = c_prev
-        update_cell(c_new.ravel(), c_prev.ravel(), i.ravel(), f.ravel(), g.ravel())  # F6
-        tanh(c_new.ravel(), scratch.ravel())
+        gates, c_prev, c_new = z[t * kept], c[t * kept], c[(t + 1) * kept]
+        if mask.shape[0] == 0 or count(mask[t]) > 0:
+            multiply(blas, xh[t], w, gates, xh.shape[2], zero, one)  # S1, S2, F1
         for r in range(b):
-            if real < b and not mask[t, r]:
-                f[r, :], o[r, :] = 0, 0  # S3: gates count as 0
-                copy(xh[t + 1, r, :H], xh[t, r])  # S3: h = h_prev
-            else:
-                for j in range(H):
-                    xh[t + 1, r, j] = o[r, j] * scratch[r, j]  # F7
+            if mask.shape[0] > 0 and not mask[t, r]:  # S3
+                fill(gates[r], zero)
+                copy(c_new[r], c_prev[r])
+                copy(xh[t + 1, r, :H], xh[t, r, :H])
+                continue
+            i, f, g, o = gates[r, :H], gates[r, H : 2 * H], gates[r, 2 * H : 3 * H], gates[r, 3 * H :]
+            sigmoid(gates[r, : 2 * H], limit)  # F2, F3
+            tanh(g, g)  # F4
+            sigmoid(o, limit)  # F5
+            update_cell(c_new[r], c_prev[r], i, f, g)  # F6
+            tanh(c_new[r], tanh_c)
+            show_cell(xh[t + 1, r, :H], o, tanh_c)  # F7
     float_control(control)
 
 
 def lstm_backward(
-    ut: Array,
-    xh: Array,
-    z: Array,
-    c: Array,
-    mask: Array,
-    external: Array,
-    dh: Array,
-    dc: Array,
-    dh_all: Array,
-    dc_all: Array,
-    dw: Array,
-    scratch: Array,
-) -> None:
+    blas: Any, ut: Array, xh: Array, z: Array, c: Array, mask: Array, external: Array, dh: Array, dc: Array,
+    dh_all: Array, dc_all: Array, dw: Array, scratch: Array, depth: int, tile: int,
+) -> None:  # fmt: skip
     """Turn z from gates into dz; dh, dc from dL/d(last state) into dL/d(first state); fill dw = [dU; dW; db].
 
-    external, dh_all, dc_all are (S, b, H), or (0, b, H) for none. scratch is (3, b, H).
+    external, dh_all, dc_all are (S, b, H), or (0, b, H) for none. scratch is (2, H) and held (b, H).
+    The product for dw takes `tile` steps at a time.
     """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
     S, b, H = xh.shape[0] - 1, xh.shape[1], c.shape[2]
-    tanh_c, dz_i, held = scratch[0], scratch[1], scratch[2]
+    tanh_c, dz_i, held = scratch[b], scratch[b + 1], scratch[:b]
+    zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
     for t in range(S - 1, -1, -1):
-        i, f, g, o = z[0, t], z[1, t], z[2, t], z[3, t]
-        if external.shape[0] > 0:
-            add(dh.ravel(), external[t].ravel())  # S4
-        real = b
-        if mask.shape[0] > 0:
-            real = 0
-            for r in range(b):
-                real += mask[t, r]
-        if real == 0:  # S6, the whole chunk at once: dz is 0 already, dh and dc pass
+        dz = z[t]
+        for r in range(b):
+            if external.shape[0] > 0:
+                add(dh[r], external[t, r])  # S4
+            if mask.shape[0] > 0 and not mask[t, r]:  # dz is 0 already, dh and dc pass
+                copy(held[r], dh[r])  # S6
+                if dh_all.shape[0] > 0:
+                    copy(dh_all[t, r], dh[r])
+                    copy(dc_all[t, r], dc[r])
+                continue
+            i, f, g, o = dz[r, :H], dz[r, H : 2 * H], dz[r, 2 * H : 3 * H], dz[r, 3 * H :]
+            tanh(c[t + 1, r], tanh_c)
+            add_output_path(dc[r], dh[r], o, tanh_c)  # B2
+            output_gate(o, dh[r], tanh_c)  # B1, B6
             if dh_all.shape[0] > 0:
-                copy(dh_all[t].ravel(), dh.ravel())
-                copy(dc_all[t].ravel(), dc.ravel())
-            continue
-        tanh(c[t + 1].ravel(), tanh_c.ravel())
-        add_output_path(dc.ravel(), dh.ravel(), o.ravel(), tanh_c.ravel())  # B2
-        output_gate(o.ravel(), dh.ravel(), tanh_c.ravel())  # B1, B6
-        if dh_all.shape[0] > 0:
-            copy(dh_all[t].ravel(), dh.ravel())
-            copy(dc_all[t].ravel(), dc.ravel())
-        input_gate(dz_i.ravel(), dc.ravel(), i.ravel(), g.ravel())  # B3, B6
-        candidate(g.ravel(), dc.ravel(), i.ravel())  # B5, B6
-        copy(i.ravel(), dz_i.ravel())
-        if real < b:
-            copy(held.ravel(), dc.ravel())
-        forget_gate(f.ravel(), dc.ravel(), c[t].ravel())  # B4, B6, B7
-        if real < b:
-            for r in range(b):
-                if not mask[t, r]:
-                    copy(dc[r], held[r])  # S6
-            copy(held.ravel(), dh.ravel())
-        np.dot(i, ut[0], dh)  # S5
-        for gate in range(1, 4):
-            np.dot(z[gate, t], ut[gate], tanh_c)
-            add(dh.ravel(), tanh_c.ravel())
+                copy(dh_all[t, r], dh[r])
+                copy(dc_all[t, r], dc[r])
+            input_gate(dz_i, dc[r], i, g)  # B3, B6
+            candidate(g, dc[r], i)  # B5, B6
+            copy(i, dz_i)
+            forget_gate(f, dc[r], c[t, r])  # B4, B6, B7
+        real = b if mask.shape[0] == 0 else count(mask[t])
+        if real > 0:
+            multiply(blas, dz, ut, dh, depth, zero, one)  # S5
         if real < b:
             for r in range(b):
                 if not mask[t, r]:
                     copy(dh[r], held[r])  # S6
-    K = xh.shape[2]
-    rows = xh[:S].reshape(S * b, K)
-    for gate in range(4):
-        np.dot(rows.T, z[gate].reshape(S * b, H), dw[gate])  # S7
+        if stop - t == tile or t == 0:
+            rows, steps = (
+                xh[t:stop].reshape((stop - t) * b, xh.shape[2]),
+                z[t:stop].reshape((stop - t) * b, 4 * H),
+            )
+            gemm(blas, rows, True, steps, dw, zero if stop == S else one)  # S7
+            stop = t
     float_control(control)
 
 
-def input_gradient(wt: Array, dz: Array, dx: Array, part: Array) -> None:
-    """dx (n, D) = sum over the gates of dz[gate] (n, H) @ wt[gate] (H, D)."""
+def input_gradient(blas: Any, dz: Array, wt: Array, dx: Array, beta: Any) -> None:
+    """dx (n, D) = dz (n, 4H) @ wt (4H, D)."""
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
-    np.dot(dz[0], wt[0], dx)  # S7
-    for gate in range(1, 4):
-        np.dot(dz[gate], wt[gate], part)
-        add(dx.ravel(), part.ravel())
+    gemm(blas, dz, False, wt, dx, beta)  # S7
     float_control(control)
 
 
@@ -400,7 +467,7 @@ def _compile(function: Callable[..., None]) -> Callable[..., None]:
 
     def call(*arrays: Any) -> None:
         nonlocal chosen
-        dtype = arrays[0].dtype
+        dtype = arrays[1].dtype
         if dtype in seen:
             chosen(*arrays)
             return
@@ -430,27 +497,44 @@ threads.limit_blas("scipy")
 # ---------------------------------------------------------------- the functions of `steps`, compiled
 
 
+BLAS = {  # addresses of SciPy's products, by a public function of Numba; passed to kernels as a number
+    np.dtype(dtype): np.uint64(get_cython_function_address("scipy.linalg.cython_blas", name))
+    for dtype, name in (("float32", "sgemm"), ("float64", "dgemm"))
+}
+
+
 @dataclass
 class Packed:
     """The weights in the kernels' layout, made once per forward or backward pass."""
 
-    weights: Weights
-    w: Array  # (4, K, H)
-    ut: Array  # (4, H, H), U of each gate transposed
-    wt: Array  # (4, H, D), W of each gate transposed
+    w: Array  # (P, K, n): [U; W; b] in panels
+    ut: Array  # (Q, 4H, n): U.T in panels
+    depth: int  # rows of ut in one product
+    wt: Array  # (4H, D)
+    H: int
+
+
+def in_panels(matrix: Array, rows: int) -> Array:
+    """(K, N) as (P, K, n): panels of n columns, ROWS * rows * n within SMALL; the last may be short."""
+    K, N = matrix.shape
+    n = min(N, max(32, SMALL // (ROWS * rows) // 32 * 32))
+    P = -(-N // n)
+    panels = np.zeros((P, K, n), matrix.dtype)
+    for p in range(P):
+        part = matrix[:, p * n : (p + 1) * n]
+        panels[p, :, : part.shape[1]] = part
+    return panels
 
 
 def pack(weights: Weights) -> Packed:
     """Lay the weights out as the kernels want them (see the top of this file)."""
     W, U, b = weights
-    D, H = len(W), len(U)
-    w = np.empty((4, H + D + 1, H), U.dtype)
-    w[:, :H] = U.reshape(H, 4, H).transpose(1, 0, 2)
-    w[:, H : H + D] = W.reshape(D, 4, H).transpose(1, 0, 2)
-    w[:, H + D] = b.reshape(4, H)
-    ut = np.ascontiguousarray(U.reshape(H, 4, H).transpose(1, 2, 0))
-    wt = np.ascontiguousarray(W.reshape(D, 4, H).transpose(1, 2, 0))
-    return Packed(weights, w, ut, wt)
+    H = len(U)
+    depth = min(4 * H, 512)
+    together = np.concatenate([U, W, b[None]])
+    return Packed(
+        in_panels(together, len(together)), in_panels(U.T, depth), depth, np.ascontiguousarray(W.T), H
+    )
 
 
 def chunks(B: int) -> list[slice]:
@@ -470,50 +554,36 @@ class Segment:
 
     mask: Array  # (S, b) or (0, b)
     xh: Array  # (S+1, b, K)
-    z: Array  # (4, S, b, H)
-    cells: Array  # (S+1, b, H)
+    gates: Array  # (S, b, 4H)
+    c: Array  # (S+1, b, H)
 
     @property
     def h(self) -> Array:
-        return self.xh[:, :, : self.cells.shape[2]]
-
-    @property
-    def c(self) -> Array:
-        return self.cells
-
-    @property
-    def gates(self) -> Array:
-        return join_gates(self.z)
+        return self.xh[:, :, : self.c.shape[2]]
 
     @property
     def nbytes(self) -> int:
-        return self.xh.nbytes + self.z.nbytes + self.cells.nbytes
+        return self.xh.nbytes + self.gates.nbytes + self.c.nbytes
 
     @property
     def last_state(self) -> State:
-        return State(self.h[-1].copy(), self.cells[-1])
-
-
-def join_gates(z: Array) -> Array:
-    """(4, S, b, H) as (S, b, 4H)."""
-    _, S, b, H = z.shape
-    return z.transpose(1, 2, 0, 3).reshape(S, b, 4 * H)
+        return State(self.h[-1].copy(), self.c[-1])
 
 
 def forward_segment(packed: Packed, x: Array, mask: Array | None, state: State, keep: bool = True) -> Segment:
     """Run the steps of one segment. With `keep=False` only the h of each step and the last c remain."""
     S, b, D = x.shape
-    H, dtype = packed.w.shape[2], packed.w.dtype
+    H, dtype = packed.H, packed.w.dtype
     xh = np.empty((S + 1, b, H + D + 1), dtype)
     xh[0, :, :H] = state.h
     xh[:S, :, H : H + D] = x
     xh[:, :, H + D] = 1
-    z = np.empty((4, S if keep else 1, b, H), dtype)
+    z = np.empty((S if keep else 1, b, 4 * H), dtype)
     c = np.empty((S + 1 if keep else 1, b, H), dtype)
     c[0] = state.c
     mask = np.empty((0, b), bool) if mask is None else np.ascontiguousarray(mask)
     limit = dtype.type(87 if dtype == np.float32 else 708)
-    _forward(packed.w, xh, z, c, mask, np.empty((b, H), dtype), limit)
+    _forward(BLAS[dtype], packed.w, xh, z, c, mask, np.empty(H, dtype), limit)
     return Segment(mask, xh, z, c)
 
 
@@ -528,30 +598,33 @@ def backward_segment(
     overwrite: bool,
 ) -> SegmentGradients:
     """Run the steps of one segment backwards; with `overwrite` the gates on the tape become dz."""
-    xh, c, dtype = segment.xh, segment.cells, segment.xh.dtype
-    S, b, H = len(xh) - 1, xh.shape[1], c.shape[2]
-    K, D = xh.shape[2], xh.shape[2] - H - 1
+    xh, c, H, dtype = segment.xh, segment.c, packed.H, segment.xh.dtype
+    S, b, K = len(xh) - 1, *xh.shape[1:]
     none = np.empty((0, b, H), dtype)
-    dz = segment.z if overwrite else segment.z.copy()
+    dz = segment.gates if overwrite else segment.gates.copy()
     dh, dc = (np.array(part, dtype, order="C") for part in dstate)
     dh_all, dc_all = (np.empty((S, b, H), dtype) if record else none for _ in "hc")
     external = none if external is None else np.ascontiguousarray(external)
-    dw = np.empty((4, K, H), dtype)
-    scratch = np.empty((3, b, H), dtype)
-    _backward(packed.ut, xh, dz, c, segment.mask, external, dh, dc, dh_all, dc_all, dw, scratch)
+    dw = np.empty((K, 4 * H), dtype)
+    scratch = np.empty((b + 2, H), dtype)
+    tile = SMALL // (K * 4 * H * b) or S  # small products, or one large one
+    _backward(
+        BLAS[dtype], packed.ut, xh, dz, c, segment.mask, external, dh, dc, dh_all, dc_all, dw, scratch,
+        packed.depth, tile,
+    )  # fmt: skip
     dx = None
     if need_dx:
-        dx = np.empty((S * b, D), dtype)
-        _input_gradient(packed.wt, dz.reshape(4, S * b, H), dx, np.empty_like(dx))
-        dx = dx.reshape(S, b, D)
-    flat = dw.transpose(1, 0, 2).reshape(K, 4 * H)
+        dx = np.empty((S, b, K - H - 1), dtype)
+        _input_gradient(
+            BLAS[dtype], dz.reshape(S * b, 4 * H), packed.wt, dx.reshape(S * b, -1), dtype.type(0)
+        )
     return SegmentGradients(
-        dW=flat[H : H + D],
-        dU=flat[:H],
-        db=flat[H + D],
+        dW=dw[H:-1],
+        dU=dw[:H],
+        db=dw[-1],
         dstate=State(dh, dc),
         dx=dx,
-        dz=join_gates(dz) if record else None,
+        dz=dz if record else None,
         dh=dh_all if record else None,
         dc=dc_all if record else None,
     )
