@@ -126,7 +126,7 @@ def main() -> None:
         for task in TASKS:
             low, median, high = 1e3 * np.percentile(times[task], [25, 50, 75])
             row |= {f"{task}_ms": median, f"{task}_low": low, f"{task}_high": high}
-        row["tape_bytes"] = model.layers[0].forward(x, None, keep=True)[2].nbytes
+        row["tape_bytes"] = sum(model.memory(B, T).values())
         rows.append(row)
         cells = (f"{row[f'{k}_ms']:10.2f} [{row[f'{k}_low']:.2f}, {row[f'{k}_high']:.2f}]" for k in TASKS)
         print(f"{T:5d}   " + "   ".join(cells) + f"   {row['tape_bytes'] / 1e6:8.2f}", flush=True)

@@ -51,8 +51,23 @@ def resolve_backend(backend: str) -> str:
     return "numpy" if backend == "numba" and _kernels() is None else backend
 
 
-def _engine(backend: str) -> ModuleType:
-    return (_kernels() if backend == "numba" else None) or steps
+def _engine(backend: str, B: int) -> ModuleType:
+    """The functions that do the work; an empty batch is the reference's, which has no chunks to fill."""
+    return (_kernels() if backend == "numba" and B > 0 else None) or steps
+
+
+def tape_bytes(
+    T: int, B: int, D: int, H: int, itemsize: int, backend: str, segment_steps: int, keep: str
+) -> int:
+    """`Tape.nbytes` of a forward pass, known before it runs.
+
+    >>> tape_bytes(5, 4, 2, 3, 8, "numpy", 5, "everything")
+    3264
+    """
+    lengths = [min(segment_steps, T - start) for start in range(0, T, segment_steps)]
+    states = 2 * len(lengths) * B * H
+    kept = sum(_engine(backend, B).tape_size(S, B, D, H) for S in lengths) if keep == "everything" else 0
+    return itemsize * (states + kept)
 
 
 def forward(
@@ -64,6 +79,7 @@ def forward(
     backend: str = "numpy",
     segment_steps: int | None = None,
     keep: str = "everything",
+    outputs: Array | None = None,
 ) -> Tape:
     """Run a recurrent layer over x.
 
@@ -77,6 +93,7 @@ def forward(
     segment_steps : steps in a segment, or None for one segment
     keep : "everything" for a later `backward`; "boundaries" to keep the state at each segment's start
         only, from which backward computes the segment again; "outputs" where no backward will follow
+    outputs : (T, B, H) to be filled with h of every step, or None
 
     >>> weights = Weights(np.zeros((2, 12)), np.zeros((3, 12)), np.zeros(12))
     >>> forward(weights, np.ones((5, 4, 2))).last_state.h.shape
@@ -86,7 +103,7 @@ def forward(
     T, B, D = x.shape
     H = len(weights.U)
     length = T if segment_steps is None else whole_number("segment_steps", segment_steps)
-    engine = _engine(backend)
+    engine = _engine(backend, B)
     packed = engine.pack(weights)
     rows = engine.chunks(B)
     spans = [slice(start, min(start + length, T)) for start in range(0, T, length)]
@@ -101,13 +118,15 @@ def forward(
             part = None if mask is None else mask[span, chunk]
             segment = engine.forward_segment(packed, x[span, chunk], part, states[-1], keep == "everything")
             states.append(segment.last_state)
-            kept.append(None if keep == "boundaries" else segment)
+            kept.append(segment if keep == "everything" else None)
+            if outputs is not None:
+                outputs[span, chunk] = segment.h[1:]
         return states, kept
 
     work = T * B * (H + D + 1) * 4 * H
     results = threads.run(run, rows, engine.PARALLEL and work > PARALLEL_WORK)
     states, segments = [s for s, _ in results], [k for _, k in results]
-    return Tape(backend, x, mask, rows, spans, states, segments)  # type: ignore[arg-type]
+    return Tape(backend, x, mask, rows, spans, states, segments, keep)  # type: ignore[arg-type]
 
 
 def backward(
@@ -136,12 +155,14 @@ def backward(
 
     Raises
     ------
-    RuntimeError : the tape was consumed by an earlier call with `overwrite`
+    RuntimeError : the tape was consumed by an earlier call with `overwrite`, or kept outputs only
     """
     tape.check_readable()
+    if tape.keep == "outputs":
+        raise RuntimeError('this tape was made with keep="outputs", and holds nothing for a backward pass')
     T, B, D = tape.x.shape
     H = len(weights.U)
-    engine = _engine(tape.backend)
+    engine = _engine(tape.backend, B)
     packed = engine.pack(weights)
     if dstate is None:
         zeros = np.zeros((B, H), weights.U.dtype)

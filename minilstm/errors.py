@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["NonFiniteError", "PaddingWarning"]
 
@@ -83,3 +84,21 @@ def one_of(argument: str, value: Any, choices: Iterable[str]) -> str:
         expected = " or ".join(repr(choice) for choice in choices)
         raise ValueError(wording(argument, expected, repr(value)))
     return str(value)
+
+
+def numeric_array(argument: str, value: Any) -> NDArray[Any]:
+    """`value` as an array of real numbers of any numeric dtype.
+
+    >>> numeric_array("x", [[1, 2], [3, 4]]).shape
+    (2, 2)
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(wording(argument, "a plain array", "a masked array: pass mask= instead"))
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        got = "sequences of different lengths: use pad_sequences"
+        raise ValueError(wording(argument, "a rectangular array", got)) from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(wording(argument, "an array of real numbers", f"dtype {array.dtype}"))
+    return array

@@ -12,27 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minilstm.errors import wording
+from minilstm.errors import numeric_array, wording
 
 Array = NDArray[Any]
-
-
-def numeric_array(argument: str, value: Any) -> Array:
-    """`value` as an array of real numbers of any numeric dtype.
-
-    >>> numeric_array("x", [[1, 2], [3, 4]]).shape
-    (2, 2)
-    """
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(wording(argument, "a plain array", "a masked array: pass mask= instead"))
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        got = "sequences of different lengths: use pad_sequences"
-        raise ValueError(wording(argument, "a rectangular array", got)) from None
-    if array.dtype.kind not in "fiub":
-        raise TypeError(wording(argument, "an array of real numbers", f"dtype {array.dtype}"))
-    return array
 
 
 def batch(x: Any, input_shape: tuple[int | None, ...] | None, dtype: np.dtype[Any]) -> Array:
@@ -65,7 +47,8 @@ def token_ids(x: Any, rows: int) -> Array:
     array = numeric_array("x", x)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(wording("x", "(batch, time) of whole numbers, at least 1 step", array.shape))
-    ids = array.astype(np.int64) if np.isfinite(array).all() else None
+    with np.errstate(invalid="ignore"):  # beyond int64: not equal to what came
+        ids = array.astype(np.int64) if np.isfinite(array).all() else None
     if ids is None or (ids != array).any():
         raise ValueError(wording("x", "of whole numbers", "fractions, NaN or Inf"))
     if ids.size and (ids.min() < 0 or ids.max() >= rows):
@@ -100,7 +83,10 @@ def check_same_length(x: Array, y: ArrayLike) -> None:
     Traceback (most recent call last):
     ValueError: x and y must be of the same length, got 2 and 3
     """
-    if np.ndim(y) == 0:
-        raise ValueError(wording("y", "an array with one entry per sample", "a scalar"))
-    if len(x) != len(y):  # type: ignore[arg-type]
-        raise ValueError(wording("x and y", "of the same length", f"{len(x)} and {len(y)}"))  # type: ignore[arg-type]
+    try:
+        count = len(y)  # type: ignore[arg-type]
+    except TypeError:
+        expected, got = "an array with one entry per sample", f"a {type(y).__name__} without a length"
+        raise ValueError(wording("y", expected, got)) from None
+    if len(x) != count:
+        raise ValueError(wording("x and y", "of the same length", f"{len(x)} and {count}"))

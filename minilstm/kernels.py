@@ -31,6 +31,8 @@ flushed to 0 while a kernel runs (`float_control`).
 from __future__ import annotations
 
 import platform
+import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -472,6 +474,8 @@ def _compile(function: Callable[..., None]) -> Callable[..., None]:
             chosen(*arrays)
             return
         start = time.perf_counter()
+        notice = threading.Timer(1.0, _say, ["compiling kernels, once on this machine ..."])
+        notice.start()
         try:  # the first call compiles, or reads the cache, before it touches the arrays
             chosen(*arrays)
         except NumbaError:  # a fault of this file, not of the cache
@@ -479,11 +483,21 @@ def _compile(function: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             chosen = uncached(error)
             chosen(*arrays)
+        finally:
+            notice.cancel()
         seen.add(dtype)
+        seconds = time.perf_counter() - start
+        if seconds > 1:
+            _say(f"compiled {function.__name__} for {dtype} in {seconds:.1f} s")
         global compile_seconds
-        compile_seconds += time.perf_counter() - start
+        compile_seconds += seconds
 
     return call
+
+
+def _say(text: str) -> None:
+    """A line for the person who waits."""
+    print(f"minilstm: {text}", file=sys.stderr, flush=True)
 
 
 compile_seconds = 0.0  # spent so far in first calls: compiling, or reading the cache
@@ -491,7 +505,6 @@ compile_seconds = 0.0  # spent so far in first calls: compiling, or reading the 
 _forward = _compile(lstm_forward)
 _backward = _compile(lstm_backward)
 _input_gradient = _compile(input_gradient)
-threads.limit_blas("scipy")
 
 
 # ---------------------------------------------------------------- the functions of `steps`, compiled
@@ -501,6 +514,7 @@ BLAS = {  # addresses of SciPy's products, by a public function of Numba; passed
     np.dtype(dtype): np.uint64(get_cython_function_address("scipy.linalg.cython_blas", name))
     for dtype, name in (("float32", "sgemm"), ("float64", "dgemm"))
 }
+threads.limit_blas("scipy.libs")
 
 
 @dataclass
@@ -546,6 +560,11 @@ def chunks(B: int) -> list[slice]:
     count = max(1, -(-B // ROWS))
     edges = [k * B // count for k in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def tape_size(S: int, b: int, D: int, H: int) -> int:
+    """Numbers on the tape of one segment: xh, gates, c."""
+    return (S + 1) * b * (H + D + 1) + S * b * 4 * H + (S + 1) * b * H
 
 
 @dataclass

@@ -21,7 +21,7 @@ from minilstm.callbacks import Callback
 from minilstm.cells import State
 from minilstm.errors import NonFiniteError, one_of, whole_number, wording
 from minilstm.layers import LSTM, Dense, Embedding, Layer
-from minilstm.layers.base import Array, Shape
+from minilstm.layers.base import Array, Keep, Shape
 from minilstm.layers.recurrent import checked_mask
 from minilstm.losses import Loss
 from minilstm.metrics import Metric
@@ -171,6 +171,22 @@ class Sequential:
         """Number of weights."""
         return sum(layer.count_params() for layer in self.layers)
 
+    def memory(self, batch: int, length: int) -> dict[str, int]:
+        """Bytes of each recurrent layer's tape for a training batch of `batch` sequences of `length` steps.
+
+        To the byte what waits between the forward and the backward pass; inputs, weights and the
+        optimizer's state apart.
+
+        >>> import minilstm as ml
+        >>> ml.Sequential([ml.LSTM(64, input_shape=(None, 10))]).memory(32, 1000)
+        {'lstm': 51773824}
+        """
+        whole_number("batch", batch), whole_number("length", length)
+        if not self.built:
+            raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
+        recurrent = (layer for layer in self.layers if isinstance(layer, LSTM))
+        return {layer.label: layer.tape_bytes(batch, length) for layer in recurrent}
+
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print the layers with their output shapes and numbers of weights."""
         rows = [("Layer (type)", "Output shape", "Param #")]
@@ -190,8 +206,9 @@ class Sequential:
 
     # ------------------------------------------------------------ one pass
 
+    @np.errstate(over="ignore", invalid="ignore")  # huge inputs saturate the gates: no fault
     def _forward(
-        self, x: Array, mask: Array | None, keep: bool, states: dict[str, State] | None = None
+        self, x: Array, mask: Array | None, keep: Keep, states: dict[str, State] | None = None
     ) -> _Pass:
         tapes = []
         for layer in self.layers:
@@ -231,7 +248,7 @@ class Sequential:
         """One update; NonFiniteError, and the weights as they were, where loss or gradient is not finite."""
         optimizer, _ = self._compiled()
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and explained
-            done = self._forward(x, mask, keep=True)
+            done = self._forward(x, mask, keep="gradient")
             value, gradient, from_logits = self._loss_and_gradient(y, done)
             clipped, update = optimizer.prepare(self._backward(gradient, from_logits, done))
         if not (math.isfinite(value) and math.isfinite(update.norm)):
@@ -313,6 +330,9 @@ class Sequential:
         epochs = whole_number("epochs", epochs, 0)
         if verbose not in (0, 1, 2, "auto"):
             raise ValueError(wording("verbose", "0, 1, 2 or 'auto'", repr(verbose)))
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                raise TypeError(wording("callbacks", "a list of Callback objects", repr(callback)))
         data = self._checked(x, y, mask)
         validation = None
         if validation_data is not None:
@@ -386,7 +406,7 @@ class Sequential:
     def _score(self, data: _Data, batch_size: int) -> dict[str, float]:
         means = _Means(data.metrics)
         for x, y, mask in data.batches(batch_size, np.arange(data.size)):
-            done = self._forward(x, mask, keep=False)
+            done = self._forward(x, mask, keep="nothing")
             means.add(self._loss_and_gradient(y, done)[0], y, done)
         return means.result()
 
@@ -398,13 +418,13 @@ class Sequential:
             return np.zeros((0, *self._output_shape_for(array)), self.dtype)
         parts = [slice(start, start + batch_size) for start in range(0, len(array), batch_size)]
         return np.concatenate(
-            [self._forward(array[p], None if real is None else real[p], keep=False).output for p in parts]
+            [self._forward(array[p], None if real is None else real[p], keep="nothing").output for p in parts]
         )
 
     def predict_on_batch(self, x: ArrayLike, mask: ArrayLike | None = None) -> Array:
         """The model's output for one batch."""
         array, real = self._checked_inputs(x, mask)
-        return self.predict(x, mask=mask) if len(array) == 0 else self._forward(array, real, False).output
+        return self.predict(x, mask=mask) if len(array) == 0 else self._forward(array, real, "nothing").output
 
     # ------------------------------------------------------------ public: looking inside
 
@@ -440,12 +460,12 @@ class Sequential:
 
     @np.errstate(over="ignore", invalid="ignore")  # a trace shows NaN and Inf, it does not warn of them
     def _trace(self, x: Array, y: Array, mask: Array | None, states: dict[str, State] | None) -> Trace:
-        done = self._forward(x, mask, keep=True, states=states)
+        done = self._forward(x, mask, keep="trace", states=states)
         value, dy, from_logits = self._loss_and_gradient(y, done)
         grads: dict[str, Array] = {}
         traces: dict[str, LayerTrace] = {}
         reached: Array | None = None  # (B, T): steps of this layer's output that a path from the loss enters
-        first = next(k for k, layer in enumerate(self.layers) if isinstance(layer, LSTM))
+        lowest = next(k for k, layer in enumerate(self.layers) if layer.params)  # below it nothing is learned
         for k in reversed(range(len(self.layers))):
             layer, tape = self.layers[k], done.tapes[k]
             if isinstance(layer, LSTM):
@@ -462,8 +482,8 @@ class Sequential:
                 dy = traces[layer.label].dx
             elif isinstance(layer, Dense) and from_logits and k == len(self.layers) - 1:
                 dy, found = _some(layer.backward_logits(dy, tape, need_dx=True))
-            elif k > first or layer.params:
-                dy, found = _some(layer.backward(dy, tape, need_dx=k > first))
+            elif k >= lowest:
+                dy, found = _some(layer.backward(dy, tape, need_dx=k > lowest))
             else:
                 found = {}
             grads |= {f"{layer.name}/{key}": gradient for key, gradient in found.items()}
@@ -481,7 +501,8 @@ class Sequential:
         else:
             array = inputs.batch(x, self.input_shape, self.dtype)
         if not self.built:
-            self._build((None, *array.shape[2:]))
+            timed = array.ndim == 3 or isinstance(first, Embedding)
+            self._build((None, *array.shape[2:]) if timed else array.shape[1:])
         self._output_shape_for(array)
         real = None if mask is None else checked_mask(mask, array.shape[:2])
         if not isinstance(first, Embedding):

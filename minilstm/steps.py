@@ -39,6 +39,11 @@ def chunks(B: int) -> list[slice]:
     return [slice(0, B)]
 
 
+def tape_size(S: int, b: int, D: int, H: int) -> int:
+    """Numbers on the tape of one segment."""
+    return 2 * (S + 1) * b * H + S * b * 4 * H
+
+
 @dataclass
 class Segment:
     """The tape of one segment, as `SegmentTape` describes it."""
@@ -55,7 +60,7 @@ class Segment:
 
     @property
     def last_state(self) -> State:
-        return State(self.h[-1], self.c[-1])
+        return State(self.h[-1].copy(), self.c[-1].copy())  # a view would keep all of h and c alive
 
 
 def forward_segment(
@@ -99,7 +104,7 @@ def backward_segment(
     external : (S, b, H) dL/dh_t from the layer above, or None; dstate : dL/d(state after the segment).
     `overwrite` allows the tape to be written over; the reference has no use for it.
     """
-    S, b, _ = segment.x.shape
+    S, b, D = segment.x.shape
     H = weights.U.shape[0]
     dz = np.empty_like(segment.gates)
     dh_all = np.empty_like(segment.h[1:]) if record else None
@@ -122,7 +127,7 @@ def backward_segment(
             dc = np.where(real, dc_prev, total.c)
     flat = dz.reshape(S * b, 4 * H)  # S7
     return SegmentGradients(
-        dW=segment.x.reshape(S * b, -1).T @ flat,
+        dW=segment.x.reshape(S * b, D).T @ flat,
         dU=segment.h[:-1].reshape(S * b, H).T @ flat,
         db=flat.sum(axis=0),
         dstate=State(dh, dc),

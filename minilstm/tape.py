@@ -49,9 +49,9 @@ class SegmentGradients:
 class Tape:
     """One forward pass: for each chunk of the batch, its segments in order of time.
 
-    A tape made with `keep="boundaries"` has None in place of each segment; backward computes a
-    segment again from the state at its start. `consumed` says that a backward pass was allowed to
-    write over the tape.
+    A tape made with `keep="boundaries"` or `"outputs"` has None in place of each segment; with boundaries,
+    backward computes a segment again from the state at its start. `consumed` says that a backward pass
+    was allowed to write over the tape.
     """
 
     backend: str
@@ -61,6 +61,7 @@ class Tape:
     spans: list[slice]  # the steps of each segment
     states: list[list[State]]  # [chunk][segment]: the state at the segment's start, then the last state
     segments: list[list[SegmentTape | None]]  # [chunk][segment]
+    keep: str = "everything"  # what `forward` was asked to keep
     consumed: bool = False
 
     @property

@@ -29,7 +29,7 @@ def _default() -> int:
     """MINILSTM_NUM_THREADS, or the number of processors this process may use."""
     text = os.environ.get("MINILSTM_NUM_THREADS", "")
     if text:
-        if not text.isdigit() or int(text) < 1:
+        if not text.isdecimal() or int(text) < 1:
             raise ValueError(wording("MINILSTM_NUM_THREADS", "a whole number >= 1", repr(text)))
         return int(text)
     if hasattr(os, "sched_getaffinity"):
@@ -85,7 +85,7 @@ def _helpers(count: int) -> ThreadPoolExecutor:
 def run(function: Callable[[Item], Result], items: Sequence[Item], parallel: bool) -> list[Result]:
     """`[function(item) for item in items]`, shared with the helper threads when `parallel`."""
     threads = min(get_num_threads(), len(items)) if parallel else 1
-    if threads == 1:
+    if threads <= 1:
         return [function(item) for item in items]
     helpers = _helpers(get_num_threads() - 1)
 
@@ -98,11 +98,12 @@ def run(function: Callable[[Item], Result], items: Sequence[Item], parallel: boo
 
 
 def limit_blas(folder: str) -> None:
-    """Keep the BLAS libraries whose path contains `folder` at one thread, for the rest of the process.
+    """Keep the BLAS libraries in `folder`, or all where there is none, at one thread, once and for all.
 
     The kernels call SciPy's BLAS from several threads of their own; threads of its own would only
-    get in their way. NumPy's BLAS is another library in the wheels, and stays as it is.
+    get in their way. In the wheels from PyPI NumPy's BLAS is another library, and stays as it is.
     """
-    controller = ThreadpoolController()
-    paths = [info["filepath"] for info in controller.info() if folder in info["filepath"]]
-    controller.select(filepath=paths).limit(limits=1)
+    controller = ThreadpoolController().select(user_api="blas")
+    paths = [info["filepath"] for info in controller.info()]
+    found = [path for path in paths if folder in path] or paths
+    controller.select(filepath=found).limit(limits=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from types import ModuleType
 
 import pytest
 
@@ -15,3 +16,21 @@ def require(peer: str) -> None:
     """Skip the calling module or test, by name, when `peer` is not installed."""
     if importlib.util.find_spec(peer) is None:
         pytest.skip(f"peer {peer} is not installed", allow_module_level=True)
+
+
+@pytest.fixture(scope="session")
+def keras() -> ModuleType:
+    """Keras on PyTorch."""
+    require("keras")
+    require("torch")
+    import keras
+
+    return keras
+
+
+@pytest.fixture(scope="session")
+def torch() -> ModuleType:
+    require("torch")
+    import torch
+
+    return torch

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minilstm.errors import whole_number, wording
+from minilstm.errors import numeric_array, whole_number, wording
 
 Array = NDArray[Any]
+Keep = Literal["nothing", "gradient", "trace"]  # what will follow: no backward, backward, backward recorded
 Shape = tuple[int | None, ...]  # of one sample, without the batch axis; None where the length may vary
 
 
@@ -61,8 +62,8 @@ class Layer(ABC):
         """Shape of one sample's output; ValueError where the layer cannot take this input."""
 
     @abstractmethod
-    def forward(self, x: Array, mask: Array | None, *, keep: bool) -> tuple[Array, Array | None, Any]:
-        """(B, ...) -> output, the mask it carries on, and a tape for backward (if `keep`)."""
+    def forward(self, x: Array, mask: Array | None, *, keep: Keep) -> tuple[Array, Array | None, Any]:
+        """(B, ...) -> output, the mask it carries on, and a tape for what will follow (`keep`)."""
 
     @abstractmethod
     def backward(self, dy: Array, tape: Any, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:
@@ -80,11 +81,9 @@ class Layer(ABC):
             if not self.built:
                 expected += " (it has no weights before it is built)"
             raise ValueError(wording("weights", expected, len(weights)))
-        arrays = [np.asarray(weight) for weight in weights]
-        for (key, value), array in zip(self.params.items(), arrays, strict=True):
-            what = f"{self.label}/{key}"
-            if array.dtype.kind not in "fiub":
-                raise TypeError(wording(what, "an array of real numbers", f"dtype {array.dtype}"))
+        names = [f"{self.label}/{key}" for key in self.params]
+        arrays = [numeric_array(what, weight) for what, weight in zip(names, weights, strict=True)]
+        for what, value, array in zip(names, self.params.values(), arrays, strict=True):
             if array.shape != value.shape:
                 raise ValueError(wording(what, f"of shape {value.shape}", array.shape))
         for value, array in zip(self.params.values(), arrays, strict=True):

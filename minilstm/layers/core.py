@@ -9,7 +9,7 @@ import numpy as np
 
 from minilstm import activations, initializers
 from minilstm.errors import real_number, whole_number, wording
-from minilstm.layers.base import Array, Layer, Shape
+from minilstm.layers.base import Array, Keep, Layer, Shape
 
 
 class DenseTape(NamedTuple):
@@ -63,7 +63,7 @@ class Dense(Layer):
             {"bias": initializers.zeros((self.units,), rng, dtype)} if self.use_bias else {}
         )
 
-    def forward(self, x: Array, mask: Array | None, *, keep: bool) -> tuple[Array, Array | None, DenseTape]:
+    def forward(self, x: Array, mask: Array | None, *, keep: Keep) -> tuple[Array, Array | None, DenseTape]:
         z = x @ self.params["kernel"]
         if self.use_bias:
             z += self.params["bias"]
@@ -131,7 +131,7 @@ class Embedding(Layer):
         return {"embeddings": initializers.uniform((self.input_dim, self.output_dim), rng, dtype)}
 
     def forward(
-        self, x: Array, mask: Array | None, *, keep: bool
+        self, x: Array, mask: Array | None, *, keep: Keep
     ) -> tuple[Array, Array | None, EmbeddingTape]:
         if self.mask_zero:
             mask = both(mask, x != 0)
@@ -152,7 +152,7 @@ class Masking(Layer):
     for padding too. `mask=` of fit, predict and trace, from `lengths_to_mask`, has no such trap.
 
     >>> layer = Masking()
-    >>> layer.forward(np.array([[[1.0], [0.0]]]), None, keep=False)[1].tolist()
+    >>> layer.forward(np.array([[[1.0], [0.0]]]), None, keep="nothing")[1].tolist()
     [[True, False]]
     """
 
@@ -177,7 +177,7 @@ class Masking(Layer):
     ) -> dict[str, Array]:
         return {}
 
-    def forward(self, x: Array, mask: Array | None, *, keep: bool) -> tuple[Array, Array | None, Array]:
+    def forward(self, x: Array, mask: Array | None, *, keep: Keep) -> tuple[Array, Array | None, Array]:
         found = both(mask, (x != self.mask_value).any(axis=-1))
         return np.where(found[..., None], x, 0), found, found
 

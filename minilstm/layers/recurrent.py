@@ -5,16 +5,17 @@ This is the only place that transposes and renames. The work is done in `bptt`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm import bptt, initializers
 from minilstm.cells import State, Weights
-from minilstm.errors import one_of, whole_number, wording
-from minilstm.layers.base import Array, Layer, Shape
+from minilstm.errors import numeric_array, one_of, whole_number, wording
+from minilstm.layers.base import Array, Keep, Layer, Shape
 from minilstm.tape import Gradients, Tape
 
 
@@ -28,6 +29,9 @@ class LSTM(Layer):
     return_state : whether a call returns (output, h, c) instead of output
     use_bias : whether there is a bias
     unit_forget_bias : whether the forget gate's bias starts at 1 (Jozefowicz et al. 2015)
+    checkpoint_steps : k to keep only every k-th state of the forward pass and compute the steps between
+        them again in the backward pass: the same gradient, far less memory; "auto" for about sqrt(T)
+    truncate_steps : k to cut the gradient at every k-th step: truncated backpropagation through time
     backend : "numba" (compiled kernels) or "numpy" (the readable reference)
 
     Weights, in Keras's order, shapes and initialisation; gates in the blocks i, f, g, o:
@@ -54,6 +58,8 @@ class LSTM(Layer):
         return_state: bool = False,
         use_bias: bool = True,
         unit_forget_bias: bool = True,
+        checkpoint_steps: int | Literal["auto"] | None = None,
+        truncate_steps: int | None = None,
         backend: str = "numba",
         input_shape: Sequence[int | None] | None = None,
         name: str | None = None,
@@ -64,6 +70,15 @@ class LSTM(Layer):
         self.return_state = bool(return_state)
         self.use_bias = bool(use_bias)
         self.unit_forget_bias = bool(unit_forget_bias)
+        if checkpoint_steps is not None and truncate_steps is not None:
+            expected, got = "given alone, without truncate_steps", "both"
+            raise ValueError(wording("checkpoint_steps", expected, got))
+        if checkpoint_steps not in (None, "auto"):
+            whole_number("checkpoint_steps", checkpoint_steps)
+        if truncate_steps is not None:
+            whole_number("truncate_steps", truncate_steps)
+        self.checkpoint_steps = checkpoint_steps
+        self.truncate_steps = truncate_steps
         self.backend = one_of("backend", backend, bptt.BACKENDS)
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -96,22 +111,50 @@ class LSTM(Layer):
         bias = self.params["bias"] if self.use_bias else np.zeros(4 * self.units, self.dtype)
         return Weights(self.params["kernel"], self.params["recurrent_kernel"], bias)
 
+    def segment_steps(self, T: int) -> int:
+        """Steps in a segment of the time axis: T, unless checkpoints or truncation ask for fewer."""
+        if self.checkpoint_steps == "auto":
+            return max(1, round(math.sqrt(T)))
+        return min(T, self.checkpoint_steps or self.truncate_steps or T)
+
+    def tape_bytes(self, batch: int, length: int) -> int:
+        """Bytes of the tape of one training batch, to the byte; the input apart."""
+        (D, _), H = self.params["kernel"].shape, self.units
+        return bptt.tape_bytes(
+            length,
+            batch,
+            D,
+            H,
+            self.dtype.itemsize,
+            self.backend,
+            self.segment_steps(length),
+            self._keep("gradient"),
+        )
+
+    def _keep(self, keep: Keep) -> str:
+        """What bptt has to keep; checkpoints keep boundaries, but a trace needs every step."""
+        if keep == "nothing":
+            return "outputs"
+        return "boundaries" if keep == "gradient" and self.checkpoint_steps is not None else "everything"
+
     def forward(
-        self, x: Array, mask: Array | None, *, keep: bool, initial_state: State | None = None
+        self, x: Array, mask: Array | None, *, keep: Keep, initial_state: State | None = None
     ) -> tuple[Array, Array | None, Tape]:
         if mask is not None:
             x = np.where(mask[..., None], x, 0)  # a masked step may contain anything, NaN too
+        B, T, _ = x.shape
+        outputs = np.empty((B, T, self.units), x.dtype) if self.return_sequences else None
         tape = bptt.forward(
             self.weights,
             x.transpose(1, 0, 2),
             None if mask is None else mask.T,
             initial_state,
             backend=self.backend,
-            keep="everything" if keep else "outputs",
+            segment_steps=self.segment_steps(T),
+            keep=self._keep(keep),
+            outputs=None if outputs is None else outputs.transpose(1, 0, 2),
         )
-        if self.return_sequences:
-            return tape.join("h").transpose(1, 0, 2), mask, tape
-        return tape.last_state.h, None, tape
+        return (tape.last_state.h, None, tape) if outputs is None else (outputs, mask, tape)
 
     def backward(self, dy: Array, tape: Tape, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:
         gradients = self.bptt(dy, tape, need_dx=need_dx, record=False, overwrite=True)
@@ -123,7 +166,14 @@ class LSTM(Layer):
         external = dy.transpose(1, 0, 2) if self.return_sequences else None
         dstate = None if self.return_sequences else State(dy, np.zeros_like(dy))
         return bptt.backward(
-            self.weights, tape, external, dstate, need_dx=need_dx, record=record, overwrite=overwrite
+            self.weights,
+            tape,
+            external,
+            dstate,
+            need_dx=need_dx,
+            record=record,
+            truncate=self.truncate_steps is not None,
+            overwrite=overwrite,
         )
 
     def named(self, gradients: Gradients) -> dict[str, Array]:
@@ -141,7 +191,7 @@ class LSTM(Layer):
 
         Returns the output, or (output, h, c) with `return_state`. Builds the layer at its first use.
         """
-        x = np.asarray(x, self.dtype)
+        x = numeric_array("x", x).astype(self.dtype, copy=False)
         if x.ndim != 3 or 0 in x.shape:
             raise ValueError(wording("x", "(batch, time, features), none of them 0", x.shape))
         if not self.built:
@@ -149,7 +199,7 @@ class LSTM(Layer):
         self.output_shape(x.shape[1:])
         real = None if mask is None else checked_mask(mask, x.shape[:2])
         state = None if initial_state is None else self.checked_state(initial_state, len(x))
-        output, _, tape = self.forward(x, real, keep=True, initial_state=state)
+        output, _, tape = self.forward(x, real, keep="nothing", initial_state=state)
         if not self.return_state:
             return output
         return output, tape.last_state.h, tape.last_state.c
@@ -159,7 +209,8 @@ class LSTM(Layer):
         if isinstance(initial_state, np.ndarray) or len(initial_state) != 2:
             expected = f"[h, c] of shape {(B, self.units)} each"
             raise ValueError(wording(f"initial_state of layer {self.label!r}", expected, repr(initial_state)))
-        h, c = (np.ascontiguousarray(part, self.dtype) for part in initial_state)
+        what = f"initial_state of layer {self.label!r}"
+        h, c = (np.ascontiguousarray(numeric_array(what, part), self.dtype) for part in initial_state)
         for part in (h, c):
             if part.shape != (B, self.units):
                 expected = f"[h, c] of shape {(B, self.units)} each"
@@ -171,9 +222,7 @@ class LSTM(Layer):
 
 def checked_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
     """`mask` as bool (B, T); ValueError or TypeError where shape or values are wrong."""
-    array = np.asarray(mask)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(wording("mask", "an array of booleans", f"dtype {array.dtype}"))
+    array = numeric_array("mask", mask)
     if array.shape != tuple(shape):
         raise ValueError(wording("mask", f"of shape {tuple(shape)} (batch, time)", array.shape))
     if array.dtype.kind != "b" and not np.isin(array, (0, 1)).all():

@@ -1,0 +1,338 @@
+"""The compiled step loop against the oracle, its activations against exact values, its cache when damaged.
+
+All of this file passes with NUMBA_DISABLE_JIT=1 too, where the kernels' Python forms run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import engine_cases as body
+import numpy as np
+import oracle
+import pytest
+from conftest import require
+from tolerances import PARITY, ULPS, check
+
+from minilstm import kernels, steps
+
+INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT = {"float32": 87, "float64": 708}
+DTYPES = ["float32", "float64"]
+
+on_cases = pytest.mark.parametrize("shape", body.CASES, ids=body.IDS)
+of_the_polynomials = pytest.mark.skipif(INTERPRETED, reason="the Python form of exp is not as accurate")
+on_dtypes = pytest.mark.parametrize("dtype", DTYPES)
+
+
+@pytest.fixture(scope="module")
+def apply():
+    """The kernels' sigmoid and tanh as functions array -> array."""
+
+    def sigmoid(values):
+        out = values.copy()
+        kernels.sigmoid(out, values.dtype.type(LIMIT[values.dtype.name]))
+        return out
+
+    def tanh(values):
+        out = np.empty_like(values)
+        kernels.tanh(values, out)
+        return out
+
+    return {"sigmoid": sigmoid, "tanh": tanh}
+
+
+# ------------------------------------------------------------------------------ segments
+
+
+@on_cases
+@on_dtypes
+def test_forward_is_the_oracle_s(shape, dtype):
+    body.check_forward(kernels, shape, dtype)
+
+
+@on_cases
+@on_dtypes
+def test_backward_is_the_complex_step_s(shape, dtype):
+    body.check_backward(kernels, shape, dtype)
+
+
+@on_cases
+def test_overwrite_changes_nothing(shape):
+    body.check_overwrite(kernels, shape)
+
+
+@on_cases
+def test_optional_parts(shape):
+    body.check_optional_parts(kernels, shape)
+
+
+@on_cases
+def test_without_keep(shape):
+    body.check_without_keep(kernels, shape)
+
+
+def test_nan_stays_in_its_row():
+    body.check_nan_stays_in_its_row(kernels)
+
+
+@on_cases
+def test_inputs_are_untouched(shape):
+    body.check_inputs_untouched(kernels, shape)
+
+
+@pytest.mark.parametrize("b", [1, 15, 16, 17, 33])
+@pytest.mark.parametrize("mask", ["none", "random"])
+def test_sizes_around_the_chunk(b, mask):
+    """Kernels and NumPy agree at and around 16 samples, and at sizes that fill no vector register."""
+    case = oracle.draw(np.random.default_rng(b), 3, b, 3, 5, mask)
+    _, found = body.passes(kernels, case)
+    _, expected = body.passes(steps, case)
+    for name in ("dW", "dU", "db", "dx", "dz", "dh", "dc"):
+        check(getattr(found, name), getattr(expected, name), 1e-12, what=name)
+
+
+@pytest.mark.parametrize(
+    "sizes", [(3, 16, 30, 150), (2, 17, 5, 257), (2, 1, 40, 300), (2, 16, 700, 33), (3, 16, 1, 512)]
+)
+@pytest.mark.parametrize("mask", ["none", "random"])
+@on_dtypes
+def test_sizes_whose_products_are_cut_into_panels(sizes, mask, dtype):
+    """Widths at which one product is too large for the BLAS's quick path, and no multiple of a panel."""
+    T, b, D, H = sizes
+    case = oracle.draw(np.random.default_rng(H), T, b, D, H, mask)
+    case = case._replace(W=case.W / np.sqrt(D))
+    _, expected = body.passes(steps, case)
+    _, found = body.passes(kernels, body.as_dtype(case, dtype))
+    for name in ("dW", "dU", "db", "dx", "dz", "dh", "dc"):
+        check(getattr(found, name), getattr(expected, name), PARITY[dtype], what=name)
+
+
+def test_gates_saturate_without_warning_or_nan():
+    """Pre-activations of +-1e30 close and open the gates; nothing overflows."""
+    case = oracle.draw(np.random.default_rng(0), 3, 2, 2, 3)
+    case = case._replace(x=case.x * 1e30)
+    segment, found = body.passes(kernels, case)
+    assert np.isfinite(segment.h).all()
+    assert np.isfinite(found.dW).all()
+    gates = segment.gates
+    assert set(np.unique(gates.round(6))) <= {-1.0, 0.0, 1.0}
+
+
+@pytest.mark.parametrize("B", [1, 15, 16, 17, 32, 33, 40, 100])
+def test_chunks_are_even_and_at_most_sixteen(B):
+    pieces = kernels.chunks(B)
+    sizes = [piece.stop - piece.start for piece in pieces]
+    assert [row for piece in pieces for row in range(piece.start, piece.stop)] == list(range(B))
+    assert max(sizes) <= 16
+    assert max(sizes) - min(sizes) <= 1
+
+
+# ------------------------------------------------------------------------------ activations
+
+
+def grid(dtype: str) -> np.ndarray:
+    """Values of every size that matters, both signs."""
+    rng = np.random.default_rng(0)
+    parts = [rng.uniform(-20, 20, 3000), rng.normal(size=3000), np.linspace(-1e-3, 1e-3, 501)]
+    parts += [10.0 ** rng.uniform(-30, 0, 1000), -(10.0 ** rng.uniform(-30, 0, 1000))]
+    return np.concatenate(parts).astype(dtype)
+
+
+def exact(name: str, values: np.ndarray) -> np.ndarray:
+    """The function in extended precision."""
+    require("mpmath")
+    from mpmath import mp
+
+    mp.prec = 120
+    function = {"sigmoid": lambda x: 1 / (1 + mp.exp(-x)), "tanh": mp.tanh}[name]
+    found = [function(mp.mpf(float(value))) for value in values]
+    high = np.array([float(value) for value in found])
+    low = np.array([float(value - mp.mpf(float(value))) for value in found])
+    return high.astype(np.longdouble) + low.astype(np.longdouble)
+
+
+def ulps(found: np.ndarray, expected: np.ndarray) -> float:
+    spacing = np.spacing(np.abs(expected).astype(found.dtype)).astype(np.longdouble)
+    return float((np.abs(found.astype(np.longdouble) - expected) / spacing).max())
+
+
+@of_the_polynomials
+@on_dtypes
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_activations_to_a_few_ulps(apply, name, dtype):
+    values = grid(dtype)
+    measured = ulps(apply[name](values), exact(name, values))
+    assert measured <= ULPS[dtype], measured
+
+
+@of_the_polynomials
+@on_dtypes
+def test_closed_gates_keep_relative_accuracy(apply, dtype):
+    """sigmoid(-80) is 1.8e-35, not 0: a gate that is nearly closed still has its size."""
+    values = -np.linspace(1, LIMIT[dtype], 400).astype(dtype)
+    found, expected = apply["sigmoid"](values), exact("sigmoid", values)
+    worst = float((np.abs(found - expected) / expected).max())
+    assert worst <= 2 * np.finfo(dtype).eps
+
+
+@on_dtypes
+def test_special_values(apply, dtype):
+    special = np.array([np.nan, np.inf, -np.inf, 0.0, np.finfo(dtype).max, -np.finfo(dtype).max], dtype)
+    with np.errstate(over="ignore"):
+        s, t = apply["sigmoid"](special), apply["tanh"](special)
+    assert np.isnan(s[0])
+    assert np.isnan(t[0])
+    assert s[1] == s[4] == 1
+    assert s[3] == 0.5
+    assert 0 <= s[2] <= np.finfo(dtype).tiny * 2
+    assert s[5] == s[2]
+    assert t[1:].tolist() == [1, -1, 0, 1, -1]
+
+
+@on_dtypes
+def test_nan_in_any_place_of_a_vector(apply, dtype):
+    """The vectorised loops and their remainders let NaN through, and only there."""
+    for size in (1, 7, 16, 33):
+        for place in range(size):
+            values = np.linspace(-3, 3, size).astype(dtype)
+            values[place] = np.nan
+            for function in apply.values():
+                assert np.flatnonzero(np.isnan(function(values))).tolist() == [place]
+
+
+# ------------------------------------------------------------------------------ compiled code and its cache
+
+RUN = """
+import warnings
+import numpy as np
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from minilstm import bptt
+    from minilstm.cells import State, Weights
+    rng = np.random.default_rng(0)
+    D, H = 3, 4
+    shapes = (D, 4 * H), (H, 4 * H), (4 * H,)
+    weights = Weights(*(rng.normal(size=shape).astype("float32") * 0.5 for shape in shapes))
+    x = rng.normal(size=(5, 20, D)).astype("float32")
+    found = {}
+    for backend in ("numba", "numpy"):
+        tape = bptt.forward(weights, x, backend=backend)
+        found[backend] = bptt.backward(weights, tape, np.ones((5, 20, H), "float32"))
+for name in ("dW", "dU", "db", "dx"):
+    ours, theirs = (getattr(found[backend], name) for backend in ("numba", "numpy"))
+    assert abs(ours - theirs).max() <= 1e-5 * abs(theirs).max(), name
+for warning in caught:
+    print(f"{warning.category.__name__}: {warning.message}")
+"""
+
+
+def run_python(code: str, **environment: str) -> list[str]:
+    """Lines that a new Python process prints; it must succeed."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=inherited | {"PYTHONPATH": path} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def warm_cache(tmp_path_factory) -> Path:
+    """A cache folder that RUN has filled."""
+    folder = tmp_path_factory.mktemp("numba-cache")
+    assert run_python(RUN, NUMBA_CACHE_DIR=str(folder)) == []
+    assert list(folder.rglob("*.nbi"))
+    assert list(folder.rglob("*.nbc"))
+    return folder
+
+
+slow_and_compiled = [
+    pytest.mark.slow,
+    pytest.mark.skipif(INTERPRETED, reason="there is no cache without the compiler"),
+]
+
+
+class TestCache:
+    pytestmark = slow_and_compiled
+
+    def test_second_process_reads_the_cache(self, warm_cache):
+        before = {path: path.stat().st_mtime_ns for path in warm_cache.rglob("*.nb?")}
+        assert run_python(RUN, NUMBA_CACHE_DIR=str(warm_cache)) == []
+        assert {path: path.stat().st_mtime_ns for path in warm_cache.rglob("*.nb?")} == before
+
+    @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+    def test_damaged_cache_gives_one_warning_and_right_results(self, warm_cache, tmp_path, suffix):
+        """One kernel's files are empty, another's are cut, the third's are garbage."""
+        folder = tmp_path / "cache"
+        shutil.copytree(warm_cache, folder)
+        for path in folder.rglob(f"*.{suffix}"):
+            content = path.read_bytes()
+            damaged = {
+                "lstm_forward": b"",
+                "lstm_backward": content[: len(content) // 2],
+                "input_gradient": b"\xff" * 64,
+            }
+            (kernel,) = [name for name in damaged if name in path.name]
+            path.write_bytes(damaged[kernel])
+        self.check_one_warning(run_python(RUN, NUMBA_CACHE_DIR=str(folder)))
+
+    def test_no_cache_folder_gives_one_warning_and_right_results(self, tmp_path):
+        """A package folder, a home and a cache folder that nothing can be written to."""
+        shutil.copytree(
+            ROOT / "minilstm", tmp_path / "minilstm", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        (tmp_path / "minilstm" / "__pycache__").write_text("a file where a folder should be")
+        nowhere = str(tmp_path / "minilstm" / "__pycache__" / "below")
+        folders = {"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "NUMBA_CACHE_DIR": nowhere}
+        lines = run_python(RUN, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1", **folders)
+        self.check_one_warning(lines)
+
+    @staticmethod
+    def check_one_warning(lines: list[str]) -> None:
+        assert len(lines) == 1, lines
+        assert lines[0].startswith("RuntimeWarning: Numba's cache cannot be used")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(INTERPRETED, reason="bounds are checked by compiled code")
+def test_no_index_leaves_its_array(tmp_path):
+    """The segment tests again, compiled with bounds checks, in a cache of their own."""
+    names = "(forward_is or backward_is) and float64 or keep or overwrite or sizes_around"
+    code = f"""
+import sys, pytest
+sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", {str(Path(__file__))!r}, "-k", {names!r}]))
+"""
+    output = run_python(code, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path))
+    assert " passed" in output[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(INTERPRETED, reason="this is the run without the compiler")
+def test_all_of_this_without_the_compiler():
+    code = f"""
+import sys, pytest
+sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", {str(Path(__file__))!r}]))
+"""
+    output = run_python(code, NUMBA_DISABLE_JIT="1")
+    assert " passed" in output[-1]
+
+
+def test_without_numba_numpy_does_the_work():
+    """Where Numba cannot be imported, the NumPy backend takes over after one warning that names the cause."""
+    code = "import sys; sys.modules['numba'] = None" + RUN
+    lines = run_python(code)
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("RuntimeWarning: Numba cannot be used (ModuleNotFoundError")
+    assert "NumPy backend does the work" in lines[0]
