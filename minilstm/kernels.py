@@ -468,11 +468,15 @@ def _compile(function: Callable[..., None]) -> Callable[..., None]:
     seen: set[np.dtype[Any]] = set()
 
     def call(*arrays: Any) -> None:
-        nonlocal chosen
-        dtype = arrays[1].dtype
-        if dtype in seen:
+        if arrays[1].dtype not in seen:
+            with _first:
+                first_call(*arrays)
+        else:
             chosen(*arrays)
-            return
+
+    def first_call(*arrays: Any) -> None:
+        nonlocal chosen
+        global compile_seconds
         start = time.perf_counter()
         notice = threading.Timer(1.0, _say, ["compiling kernels, once on this machine ..."])
         notice.start()
@@ -485,12 +489,11 @@ def _compile(function: Callable[..., None]) -> Callable[..., None]:
             chosen(*arrays)
         finally:
             notice.cancel()
-        seen.add(dtype)
         seconds = time.perf_counter() - start
         if seconds > 1:
-            _say(f"compiled {function.__name__} for {dtype} in {seconds:.1f} s")
-        global compile_seconds
+            _say(f"compiled {function.__name__} for {arrays[1].dtype} in {seconds:.1f} s")
         compile_seconds += seconds
+        seen.add(arrays[1].dtype)
 
     return call
 
@@ -500,6 +503,7 @@ def _say(text: str) -> None:
     print(f"minilstm: {text}", file=sys.stderr, flush=True)
 
 
+_first = threading.Lock()  # first calls of several threads: one compiles, the others wait
 compile_seconds = 0.0  # spent so far in first calls: compiling, or reading the cache
 
 _forward = _compile(lstm_forward)

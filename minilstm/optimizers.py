@@ -163,7 +163,6 @@ class Optimizer(ABC):
         self.iterations += 1
 
     def _clip(self, grads: Arrays, norms: dict[str, float]) -> tuple[dict[str, Array], Update]:
-        norms = {name: _norm(g) for name, g in grads.items()}
         norm = math.hypot(*norms.values())
         result = dict(grads)
         unchanged = result, Update(norm, False, norm)
