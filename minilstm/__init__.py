@@ -38,6 +38,7 @@ _HOMES = {
     "minilstm.model": ["History", "Sequential"],
     "minilstm.optimizers": ["SGD", "Adam", "RMSprop"],
     "minilstm.sequences": ["lengths_to_mask", "pad_sequences", "padding_audit", "truncate"],
+    "minilstm.study": ["length_study"],
     "minilstm.threads": ["get_num_threads", "set_num_threads"],
     "minilstm.trace": ["Trace"],
 }
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from minilstm.sequences import pad_sequences as pad_sequences
     from minilstm.sequences import padding_audit as padding_audit
     from minilstm.sequences import truncate as truncate
+    from minilstm.study import length_study as length_study
     from minilstm.threads import get_num_threads as get_num_threads
     from minilstm.threads import set_num_threads as set_num_threads
     from minilstm.trace import Trace as Trace

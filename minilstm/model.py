@@ -179,7 +179,7 @@ class Sequential:
 
         >>> import minilstm as ml
         >>> ml.Sequential([ml.LSTM(64, input_shape=(None, 10))]).memory(32, 1000)
-        {'lstm': 51773824}
+        {'lstm': 50594176}
         """
         whole_number("batch", batch), whole_number("length", length)
         if not self.built:

@@ -1,0 +1,10 @@
+"""`python -m minilstm`: the same as the command `minilstm`."""
+
+from __future__ import annotations
+
+import sys
+
+from minilstm.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,269 @@
+"""Figures of traces, histories and study results; the only file that imports matplotlib.
+
+Each function takes plain results and returns the Axes (or the Figure) that it drew; nothing is shown,
+and no display or global state is touched (no pyplot). Save with `save`, or `ax.figure.savefig(...)`.
+
+Colours are Okabe and Ito's, and viridis for an order; each also has its own marker or label, so that a
+figure reads without colour. What is not a number is a gap with a cross, never a zero.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
+from numpy.typing import NDArray
+
+from minilstm.model import History
+from minilstm.trace import LayerTrace
+
+__all__ = ["gates", "gradient_flow", "history", "save"]
+
+Array = NDArray[Any]
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#595959"
+MASK_STYLE: dict[bool, dict[str, Any]] = {
+    True: {"color": BLUE, "marker": "o", "label": "with mask"},
+    False: {"color": ORANGE, "marker": "s", "label": "without mask"},
+}
+MARKERS = "osD^vP*X"
+SMALLEST = 1e-45  # nothing that float32 holds lies below it
+
+
+# ------------------------------------------------------------ one trace, one history
+
+
+def gradient_flow(layer_trace: LayerTrace, name: str = "dh", ax: Axes | None = None) -> Axes:
+    """The norm of a gradient against the steps before the end of each sample, on a log axis.
+
+    Steps whose norm is zero (or underflowed to it) cannot stand on a log axis: they are marked at the
+    lower edge. NaN and Inf are gaps with a cross at the upper edge.
+
+    >>> import minilstm as ml
+    >>> model = ml.Sequential([ml.LSTM(4, input_shape=(6, 2)), ml.Dense(1)], seed=0)
+    >>> model.compile(loss="mse")
+    >>> ax = gradient_flow(model.trace(np.ones((3, 6, 2)), np.zeros(3))["lstm"])
+    >>> ax.get_xlabel()
+    'steps before the end'
+    """
+    ax = ax or new_figure()[1][0]
+    norms = layer_trace.lag_norm(name)
+    log_line(ax, np.arange(len(norms)), norms, color=BLUE, marker="o", label=f"{layer_trace.name}: {name}")
+    label(ax, "steps before the end", f"norm of {name}")
+    whole_ticks([ax])
+    return ax
+
+
+def gates(layer_trace: LayerTrace, sample: int = 0) -> Figure:
+    """The four gates and the cell state of one sample over time: units up, steps to the right.
+
+    Masked steps are grey.
+    """
+    figure, axes = new_figure(5, 1, width=8, height=9)
+    real = layer_trace.real[sample]
+    titles = {
+        "i": "i, input gate",
+        "f": "f, forget gate",
+        "g": "g, candidate",
+        "o": "o, output gate",
+        "c": "c, cell state",
+    }
+    for ax, (name, title) in zip(axes, titles.items(), strict=True):
+        values = np.where(real[:, None], getattr(layer_trace, name)[sample], np.nan).T  # (H, T)
+        largest = 1.0 if name != "c" else float(np.nanmax(np.abs(values), initial=1e-30))
+        signed = name in "gc"
+        image = ax.imshow(
+            values,
+            aspect="auto",
+            interpolation="nearest",
+            origin="lower",
+            cmap="PuOr" if signed else "viridis",
+            vmin=-largest if signed else 0,
+            vmax=largest,
+        )
+        ax.set_facecolor("0.75")
+        figure.colorbar(image, ax=ax)
+        label(ax, "time step" if name == "c" else "", "unit", title)
+        ax.grid(False)
+    return figure
+
+
+def history(history: History | Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:
+    """Every loss and metric of a History (or of its dict) against the epoch; validation is dashed."""
+    ax = ax or new_figure()[1][0]
+    curves = history.history if isinstance(history, History) else history
+    names = sorted({name.removeprefix("val_") for name in curves})
+    for name, values in curves.items():
+        k = names.index(name.removeprefix("val_"))
+        validation = name.startswith("val_")
+        ax.plot(
+            np.arange(1, len(values) + 1),
+            _floats(values),
+            color=(BLUE, ORANGE, GREEN, GREY)[k % 4],
+            linestyle="--" if validation else "-",
+            marker=MARKERS[k % len(MARKERS)],
+            markersize=4,
+            label=name,
+        )
+    label(ax, "epoch", "")
+    whole_ticks([ax])
+    legend(ax)
+    return ax
+
+
+# ------------------------------------------------------------ the study
+
+
+def against_length(
+    ax: Axes,
+    rows: Sequence[Mapping[str, Any]],
+    name: str,
+    *,
+    low: str | None = None,
+    high: str | None = None,
+    scale: float = 1.0,
+    connect: bool = True,
+) -> None:
+    """A column of the study's rows against length, one line with a mask and one without.
+
+    `low` and `high` name the ends of an interval, drawn as a bar. Rows without a number are gaps.
+    """
+    masks = sorted({row["mask"] for row in rows}, reverse=True)
+    for mask in masks:
+        own = [row for row in rows if row["mask"] == mask]
+        x, y = _floats([row["length"] for row in own]), scale * _floats([row[name] for row in own])
+        style: dict[str, Any] = dict(MASK_STYLE[mask]) if len(masks) > 1 else {"color": BLUE, "marker": "o"}
+        if low and high:
+            ends = [scale * _floats([row[key] for row in own]) for key in (low, high)]
+            error = np.maximum(0, np.array([y - ends[0], ends[1] - y]))
+            ax.errorbar(x, y, error, linewidth=2, markersize=7, capsize=4, **style)
+        else:
+            ax.plot(x, y, linestyle="-" if connect else "none", linewidth=2, markersize=7, **style)
+        _mark_gaps(ax, x, y, style["color"])
+
+
+def fit_line(ax: Axes, lengths: Sequence[int], fit: Mapping[str, float], mask: bool, text: str) -> None:
+    """The line a + b T over the range of lengths, with its equation as label."""
+    ends = np.array([0, max(lengths)])
+    colour = MASK_STYLE[mask]["color"]
+    ax.plot(
+        ends, fit["intercept"] + fit["slope"] * ends, color=colour, linestyle="--", linewidth=1, label=text
+    )
+
+
+def log_line(ax: Axes, x: Array, y: Array, **style: Any) -> None:
+    """y against x on a log axis; zeros are triangles at the lower edge, NaN and Inf crosses at the upper."""
+    y = _floats(y)
+    usable = np.isfinite(y) & (y >= SMALLEST)
+    every = max(1, len(x) // 12)
+    ax.plot(x, np.where(usable, y, np.nan), linewidth=2, markersize=5, markevery=every, **style)
+    log_axis(ax)
+    colour = style.get("color", GREY)
+    at_edge = {"transform": ax.get_xaxis_transform(), "clip_on": False, "linestyle": "none", "color": colour}
+    zero, broken = np.isfinite(y) & ~usable, ~np.isfinite(y)
+    if zero.any():
+        ax.plot(x[zero], np.zeros(zero.sum()), marker="v", markersize=6, label="_zero", **at_edge)
+    if broken.any():
+        ax.plot(x[broken], np.ones(broken.sum()), marker="x", markersize=7, label="_not finite", **at_edge)
+
+
+def log_axis(ax: Axes) -> None:
+    """A log axis for norms: ticks at powers of ten only (the others take most of the drawing time)."""
+    ax.set_yscale("log", nonpositive="mask")
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
+def ordered_colours(count: int) -> list[Any]:
+    """`count` colours for an order, from viridis without its pale end."""
+    return [matplotlib.colormaps["viridis"](k) for k in np.linspace(0.0, 0.82, count)]
+
+
+# ------------------------------------------------------------ what all figures share
+
+
+def new_figure(
+    rows: int = 1, columns: int = 1, *, width: float = 7, height: float = 4.4
+) -> tuple[Figure, list[Axes]]:
+    """A figure with a grid of axes, given row by row."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure, list(np.ravel(figure.subplots(rows, columns, squeeze=False)))
+
+
+def label(ax: Axes, x: str, y: str, title: str = "") -> None:
+    """Names of the axes, and the common look."""
+    ax.set_xlabel(x, fontsize=12)
+    ax.set_ylabel(y, fontsize=12)
+    if title:
+        ax.set_title(title, fontsize=12.5, loc="left")
+    ax.tick_params(labelsize=11)
+    ax.grid(True, color="0.88", linewidth=0.8)
+    ax.set_axisbelow(True)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+
+
+def legend(ax: Axes, **options: Any) -> None:
+    """A legend, if there is something to tell apart."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(fontsize=options.pop("fontsize", 11), frameon=False, **options)
+
+
+def length_axis(ax: Axes, lengths: Sequence[int]) -> None:
+    """A log axis with a tick at each length studied, and nothing else."""
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(FixedLocator(list(lengths)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xticklabels([str(length) for length in lengths])
+
+
+def whole_ticks(axes: Sequence[Axes]) -> None:
+    """Ticks at whole numbers only: there is no half step or half epoch."""
+    for ax in axes:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def settle(figure: Figure) -> None:
+    """Lay the figure out once and for all, so that saving it twice does not do that work twice."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def save(figure: Figure, kind: str) -> bytes:
+    """The figure as "png" or "svg"; the same bytes for the same figure, without a date."""
+    found = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "minilstm"}):
+        if kind == "svg":
+            figure.savefig(found, format="svg", metadata={"Date": None, "Creator": None})
+        else:
+            figure.savefig(found, format=kind, dpi=160)
+    return found.getvalue()
+
+
+def _mark_gaps(ax: Axes, x: Array, y: Array, colour: str) -> None:
+    gaps = ~np.isfinite(y)
+    if gaps.any():
+        ax.plot(
+            x[gaps],
+            np.zeros(gaps.sum()),
+            linestyle="none",
+            marker="x",
+            markersize=9,
+            color=colour,
+            transform=ax.get_xaxis_transform(),
+            clip_on=False,
+            label="diverged",
+        )
+
+
+def _floats(values: Any) -> Array:
+    """Numbers as float64, None as NaN."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

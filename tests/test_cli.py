@@ -1,0 +1,241 @@
+"""The command as a person runs it: in a process of its own, judged by files, exit code and both streams."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import minilstm
+from minilstm.study.report import COLUMNS
+
+TINY = ["study", "recall", "--lengths", "3,5", "--seeds", "1", "--epochs", "1", "--units", "4"]
+FILES = ["config.json", "figures", "report.html", "results.csv", "results.jsonl", "summary.json"]
+
+
+def run(*arguments, cwd, environment=None, timeout=300):
+    return subprocess.run(
+        [sys.executable, "-m", "minilstm", *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | (environment or {}),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A tiny study with two jobs, into the default folder."""
+    cwd = tmp_path_factory.mktemp("study")
+    return run(*TINY, "--jobs", "2", cwd=cwd), cwd / "minilstm-study-recall"
+
+
+def test_a_study_prints_a_table_a_sentence_and_the_report(done):
+    process, folder = done
+    assert process.returncode == 0, process.stderr
+    lines = process.stdout.rstrip().splitlines()
+    assert lines[1].split()[:4] == ["length", "mask", "test", "accuracy"]
+    assert [line.split()[0] for line in lines[3:5]] == ["3", "5"]
+    assert lines[-1] == "minilstm-study-recall/report.html"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["conclusion"] == lines[-3]
+    said = [line for line in process.stderr.splitlines() if not line.startswith("minilstm: compil")]
+    assert [line.split()[0] for line in said] == ["1/2", "2/2"]
+
+
+def test_a_study_writes_its_files(done):
+    _, folder = done
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    names = sorted(path.name for path in (folder / "figures").iterdir())
+    wanted = ["accuracy", "cost", "first_step", "gradient_back", "training"]
+    assert names == [f"{name}.{kind}" for name in wanted for kind in ("png", "svg")]
+    with open(folder / "results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert [(row["length"], row["mask"], row["seed"]) for row in rows] == [("3", "0", "0"), ("5", "0", "0")]
+    assert all(
+        0 <= float(row["test_low"]) <= float(row["test_metric"]) <= float(row["test_high"]) for row in rows
+    )
+    for text in [(folder / "config.json").read_text(), (folder / "summary.json").read_text()]:
+        json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert len((folder / "results.jsonl").read_text().splitlines()) == 2
+
+
+def test_the_report_stands_alone_and_begins_with_the_conclusion(done):
+    _, folder = done
+    page = (folder / "report.html").read_text("utf-8")
+    conclusion = json.loads((folder / "summary.json").read_text())["conclusion"]
+    assert page.index(conclusion) < page.index("<table")
+    assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:)""", page)
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "@import" not in page
+    assert "<script" not in page
+    config = json.loads((folder / "config.json").read_text())
+    for text in [*config["data"]["checksums"].values(), config["versions"]["numpy"], "minilstm study recall"]:
+        assert text in page
+
+
+def test_no_path_and_no_name_of_this_machine_is_in_the_results(done):
+    _, folder = done
+    names = {os.fspath(folder.parent), os.path.expanduser("~"), os.uname().nodename}
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix != ".png":
+            text = path.read_text("utf-8")
+            assert not [name for name in names if len(name) > 3 and name in text]
+
+
+def test_the_same_command_again_trains_nothing(done):
+    _, folder = done
+    before = (folder / "results.jsonl").read_bytes()
+    again = run(*TINY, "--json", cwd=folder.parent)
+    assert again.returncode == 0
+    assert json.loads(again.stdout)["spent"]["cells_run"] == 0
+    assert (folder / "results.jsonl").read_bytes() == before
+
+
+def test_other_settings_in_the_same_folder_exit_2(done):
+    _, folder = done
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    process = run(*TINY, "--batch-size", "16", cwd=folder.parent)
+    assert process.returncode == 2
+    assert process.stderr == (
+        "minilstm: error: minilstm-study-recall holds a study with other settings: "
+        "batch_size was 32, now 16\n"
+    )
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["study", "--nonsense"], "unrecognized arguments: --nonsense"),
+        (["study", "imdb"], "invalid choice: 'imdb'"),
+        (["study", "--lengths", "5,x"], "argument --lengths: must be whole numbers"),
+        (["study", "--lengths", "0"], "lengths must be a whole number >= 1, got 0"),
+        (["study", "--seeds", "0"], "seeds must be a whole number >= 1, got 0"),
+        (["study", "--jobs", "0"], "jobs must be a whole number >= 1, got 0"),
+        (["study", "recall", "--mask"], "mask must be left out for recall"),
+        (["study", "--clipnorm", "nan"], "clipnorm must be a finite number > 0, got nan"),
+        (["study", "--out", "no/such"], "the folder above no/such does not exist"),
+        (["study", "--out", "file"], "file is a file; --out must be a folder"),
+        ([], "the following arguments are required: COMMAND"),
+    ],
+)
+def test_a_request_that_cannot_be_meant_is_one_line_and_exit_2(tmp_path, arguments, text):
+    (tmp_path / "file").write_text("")
+    process = run(*arguments, cwd=tmp_path)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr.startswith("minilstm: error: ")
+    assert process.stderr.count("\n") == 1
+    assert text in process.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("missing", ["rich", "jinja2"])
+def test_without_the_extra_one_line_says_which(tmp_path, missing):
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{missing!r}] = None\n")
+    process = run(*TINY, cwd=tmp_path, environment={"PYTHONPATH": os.fspath(tmp_path)})
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr == (
+        "minilstm: error: minilstm study needs its extra packages: pip install 'minilstm[study]'\n"
+    )
+
+
+def children_of(pid):
+    """Process ids of the children of `pid`, from /proc."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/stat") as file:
+                fields = file.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            found.append(int(entry))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_a_stop_keeps_the_finished_cells_and_leaves_no_process(tmp_path, number, code):
+    arguments = [
+        *TINY[:2],
+        "--lengths",
+        "2,400",
+        "--seeds",
+        "40",
+        "--epochs",
+        "1",
+        "--units",
+        "32",
+        "--jobs",
+        "2",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "minilstm", *arguments, "--out", "s"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    journal = tmp_path / "s" / "results.jsonl"
+    while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") >= 2):
+        time.sleep(0.05)
+    children = children_of(process.pid)
+    assert len(children) >= 2
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # what a terminal does: the workers get it, too
+    else:
+        os.kill(process.pid, number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    lines = journal.read_text().splitlines()
+    kept = [json.loads(line) for line in lines]
+    assert len(kept) >= 2
+    if number != signal.SIGKILL:
+        assert f"stopped; {len(kept)} of 80 cells are kept" in errors
+        assert "Traceback" not in errors
+        assert output.splitlines()[1].split()[0] == "length"
+        assert {line.split()[0] for line in output.splitlines()[3:]} <= {"2", "400"}
+    while any(os.path.exists(f"/proc/{pid}") for pid in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in children if os.path.exists(f"/proc/{pid}")]
+
+
+def test_version_help_and_info(tmp_path):
+    assert run("--version", cwd=tmp_path).stdout == f"minilstm {minilstm.__version__}\n"
+    for arguments in (["--help"], ["study", "--help"]):
+        text = run(*arguments, cwd=tmp_path)
+        assert text.returncode == 0
+        assert "examples:" in text.stdout
+    info = run("info", cwd=tmp_path)
+    assert info.returncode == 0
+    names = {line.split()[0] for line in info.stdout.splitlines()}
+    assert {"minilstm", "python", "numpy", "numba", "backend", "threads", "blas", "kernel"} <= names
+
+
+def test_output_that_is_not_utf8_is_no_problem(done):
+    _, folder = done
+    process = run(*TINY, cwd=folder.parent, environment={"LC_ALL": "C", "PYTHONIOENCODING": "ascii"})
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.isascii()
+
+
+def test_importing_the_package_stays_light():
+    heavy = {"numba", "scipy", "matplotlib", "rich", "jinja2"}
+    code = f"import sys, minilstm; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

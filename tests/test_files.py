@@ -1,0 +1,122 @@
+"""A file is whole or not there, whatever fails on the way."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from minilstm import files
+
+
+def listing(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_writes_and_replaces_whole_files(tmp_path):
+    path = tmp_path / "a.txt"
+    files.write_text(path, "first\n")
+    files.write_text(path, "zw\u00f6lf\n")
+    assert path.read_bytes() == "zw\u00f6lf\n".encode()
+    files.write_bytes(path, b"")
+    assert path.read_bytes() == b""
+    assert listing(tmp_path) == ["a.txt"]
+
+
+def test_a_new_file_has_the_usual_mode_and_a_replaced_one_keeps_its_own(tmp_path):
+    before = os.umask(0o027)
+    try:
+        files.write_text(tmp_path / "new", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o640
+    (tmp_path / "new").chmod(0o600)
+    files.write_text(tmp_path / "new", "y")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    files.write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+@pytest.mark.parametrize("failing", ["write", "fsync", "close", "replace"])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_after_a_failure_the_old_file_is_as_it_was_and_nothing_else_is_left(
+    tmp_path, monkeypatch, failing, error
+):
+    path = tmp_path / "a"
+    path.write_bytes(b"old bytes")
+    real = getattr(os, failing)
+
+    def fail(*arguments):
+        if failing == "close":
+            real(*arguments)
+        raise error
+
+    monkeypatch.setattr(os, failing, fail)
+    with pytest.raises(type(error)) as caught:
+        files.write_bytes(path, b"new bytes" * 1000)
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old bytes"
+    assert listing(tmp_path) == ["a"]
+    if isinstance(error, OSError):
+        assert caught.value.filename == str(path)
+
+
+@pytest.mark.parametrize("k", range(1, 5))
+def test_short_writes_are_finished_and_the_kth_failure_leaves_the_old_file(tmp_path, monkeypatch, k):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    real, calls = os.write, []
+
+    def short(handle, data):
+        calls.append(len(data))
+        if len(calls) == k:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(handle, bytes(data[:3]))
+
+    monkeypatch.setattr(os, "write", short)
+    if k < 4:
+        with pytest.raises(OSError, match="Input/output"):
+            files.write_bytes(path, b"123456789")
+    else:
+        files.write_bytes(path, b"123456789")
+    monkeypatch.undo()
+    assert path.read_bytes() == (b"old" if k < 4 else b"123456789")
+    assert listing(tmp_path) == ["a"]
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        files.write_text(tmp_path / "no" / "a", "x")
+    assert caught.value.filename == str(tmp_path / "no" / "a")
+
+
+def test_lines_are_appended(tmp_path):
+    path = tmp_path / "log"
+    for line in ("one", "zw\u00f6lf"):
+        files.append_line(path, line)
+    assert path.read_bytes() == "one\nzw\u00f6lf\n".encode()
+
+
+def test_a_line_that_cannot_be_written_leaves_no_part(tmp_path, monkeypatch):
+    path = tmp_path / "log"
+    files.append_line(path, "one")
+    real = os.write
+
+    def full(handle, data):
+        if len(data) < 6:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(handle, bytes(data[:4]))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space") as caught:
+        files.append_line(path, "second")
+    monkeypatch.undo()
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == b"one\n"

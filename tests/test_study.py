@@ -1,0 +1,509 @@
+"""The study: settings, cells, the folder, the statistics and the sentence. The command is in test_cli."""
+
+from __future__ import annotations
+
+import csv
+import doctest
+import io
+import json
+import math
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, linregress, sem
+from scipy.stats import t as student_t
+
+import minilstm as ml
+from minilstm import study
+from minilstm.study import cell as cells
+from minilstm.study import length_study, plan, report, summary
+from minilstm.study.figures import study_figures
+from minilstm.study.journal import Journal
+from minilstm.study.plan import Cell, Settings
+
+TINY = {"lengths": [3, 5], "seeds": 2, "epochs": 1, "units": 3}
+
+
+def without_times(record):
+    return {key: value for key, value in record.items() if key not in cells.TIMES}
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return length_study("recall", **TINY)
+
+
+@pytest.mark.parametrize("module", [study, plan])
+def test_doctests(module):
+    assert doctest.testmod(module).failed == 0
+
+
+# ---- settings ----
+
+
+def test_defaults():
+    digits, recall = Settings.of(), Settings.of("recall")
+    assert digits.lengths == (5, 10, 20, 40, 92)
+    assert (digits.masks, digits.padding, digits.truncating, digits.clipnorm) == (
+        (True, False),
+        "post",
+        "post",
+        None,
+    )
+    assert (recall.masks, recall.padding, recall.clipnorm) == ((False,), None, 1.0)
+    assert len(digits.cells()) == 2 * 5 * digits.seeds
+    assert len(recall.cells()) == 4 * recall.seeds
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        ({"task": "imdb"}, ValueError, "task must be 'digits' or 'recall' or 'adding', got 'imdb'"),
+        ({"lengths": []}, ValueError, "lengths must be at least one whole number, got none"),
+        ({"lengths": [5, 0]}, ValueError, "lengths must be a whole number >= 1, got 0"),
+        ({"lengths": [5, 5]}, ValueError, "lengths must be different from each other"),
+        ({"lengths": [2.5]}, TypeError, "lengths must be a list of whole numbers"),
+        ({"lengths": "5"}, TypeError, "lengths must be a list of whole numbers"),
+        ({"task": "adding", "lengths": [1]}, ValueError, "lengths must be a whole number >= 2, got 1"),
+        ({"seeds": 0}, ValueError, "seeds must be a whole number >= 1, got 0"),
+        ({"epochs": 0}, ValueError, "epochs must be"),
+        ({"units": True}, TypeError, "units must be"),
+        ({"batch_size": -1}, ValueError, "batch_size must be"),
+        ({"padding": "left"}, ValueError, "padding must be 'pre' or 'post', got 'left'"),
+        ({"truncating": "x"}, ValueError, "truncating must be"),
+        ({"mask": 1}, TypeError, "mask must be True, False or None, got 1"),
+        ({"clipnorm": 0}, ValueError, "clipnorm must be a finite number > 0"),
+        ({"clipnorm": float("nan")}, ValueError, "clipnorm must be a finite number > 0"),
+        ({"learning_rate": -1}, ValueError, "learning_rate must be"),
+        ({"seed": -1}, ValueError, "seed must be a whole number >= 0"),
+        ({"task": "recall", "mask": True}, ValueError, "mask must be left out for recall"),
+        ({"task": "adding", "padding": "pre"}, ValueError, "padding must be left out for adding"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(given, error, text):
+    with pytest.raises(error, match=text):
+        Settings.of(**given)
+
+
+def test_lengths_are_sorted_and_the_command_says_everything():
+    settings = Settings.of("digits", lengths=[20, 5], mask=False, clipnorm=2.0, seed=7, batch_size=16)
+    assert settings.lengths == (5, 20)
+    assert settings.command == (
+        "minilstm study digits --lengths 5,20 --seeds 3 --epochs 20 --units 64 --batch-size 16 "
+        "--padding post --truncating post --clipnorm 2.0 --seed 7 --no-mask"
+    )
+    assert Settings.of("recall", lengths=[3], learning_rate=0.01).command == (
+        "minilstm.study.length_study('recall', lengths=[3], seeds=3, epochs=20, units=64, batch_size=32, "
+        "clipnorm=1.0, seed=1, learning_rate=0.01)"
+    )
+    assert json.loads(json.dumps(settings.to_dict())) == settings.to_dict()
+
+
+def test_all_cells_of_a_seed_start_from_the_same_weights():
+    settings = Settings.of("digits", units=3, seeds=2)
+    first = [
+        cells.build_model(settings, Cell(T, mask, 0), 13, 10).get_weights() for T in (5, 9) for mask in (0, 1)
+    ]
+    other = cells.build_model(settings, Cell(5, True, 1), 13, 10).get_weights()
+    for weights in first[1:]:
+        assert all(map(np.array_equal, weights, first[0]))
+    assert not np.array_equal(other[0], first[0][0])
+    more = Settings.of("digits", units=3, seeds=3)
+    assert more.model_seed(Cell(5, True, 1)) == settings.model_seed(Cell(5, True, 1))
+
+
+# ---- one cell ----
+
+
+def test_wilson_and_student_are_those_of_scipy():
+    right = np.array([1.0] * 8 + [0.0] * 2)
+    expected = binomtest(8, 10).proportion_ci(0.95, method="wilson")
+    assert cells.wilson(right) == (expected.low, expected.high)
+    values = np.array([1.0, 2.0, 4.0, 8.0])
+    np.testing.assert_allclose(cells.student(values), student_t.interval(0.95, 3, values.mean(), sem(values)))
+    assert all(map(math.isnan, cells.student(values[:1])))
+
+
+def test_a_record_is_what_a_model_trained_by_hand_gives():
+    settings = Settings.of("digits", lengths=[6], seeds=1, epochs=2, units=4, padding="pre", truncating="pre")
+    record = cells.run_cell(settings, Cell(6, True, 0))
+    data = ml.load_digits()
+    x = {
+        name: ml.pad_sequences(getattr(data, name).x, 6, "float32")
+        for name in ("train", "validation", "test")
+    }
+    mask = {name: ml.lengths_to_mask(data.lengths(name), 6) for name in x}
+    model = cells.build_model(settings, Cell(6, True, 0), 13, 10)
+    before = model.trace(x["validation"][:64], data.validation.y[:64], mask["validation"][:64])["lstm"]
+    history = model.fit(x["train"], data.train.y, mask=mask["train"], epochs=2, verbose=0)
+    right = model.predict(x["test"], mask=mask["test"]).argmax(axis=1) == data.test.y
+    assert record["test_metric"] == right.mean()
+    assert (record["test_low"], record["test_high"]) == cells.wilson(right)
+    assert record["curves"]["loss"] == history.history["loss"]
+    assert record["before"]["norms"] == before.lag_norm("dh").tolist()
+    assert record["before"]["horizon"] == before.horizon(0.01)
+    commonest = np.bincount(data.train.y).argmax()
+    assert record["baseline"] == np.mean(data.test.y == commonest)
+    validation = model.predict(x["validation"], mask=mask["validation"]).argmax(axis=1) == data.validation.y
+    assert record["validation_metric"] == validation.mean()
+    assert record["validation_error"] == pytest.approx(sem(validation.astype(float)), rel=1e-12)
+    audit = ml.padding_audit(data.train.x, 6)[0]
+    assert (record["cut_share"], record["padding_share"]) == (audit.cut_share, audit.padding_share)
+    tape = model.layers[0].forward(x["train"][:32], mask["train"][:32], keep=True)[2]
+    assert record["tape_bytes"] == tape.nbytes > 0
+    assert record["clipped_share"] == 0.0
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+def test_the_adding_task_is_measured_by_its_squared_error():
+    result = length_study("adding", lengths=[4], seeds=1, epochs=1, units=3)
+    (record,) = result.cells
+    data = plan.Settings.of("adding", lengths=[4]).data(4)
+    assert record["baseline"] == pytest.approx(np.mean((data.test.y - data.train.y.mean()) ** 2))
+    assert record["test_low"] < record["test_metric"] < record["test_high"]
+    assert result.summary["metric"] == "MSE"
+
+
+def test_divergence_is_a_result_and_not_a_crash():
+    settings = Settings.of("adding", lengths=[3], seeds=1, epochs=2, units=3, learning_rate=1e30)
+    record = cells.run_cell(settings, Cell(3, False, 0))
+    assert record["diverged"] is not None
+    assert "epoch 1, batch" in record["diverged"]
+    assert all(record[name] is None for name in cells.METRICS)
+    assert record["baseline"] > 0
+    json.dumps(record, allow_nan=False)
+    rows = summary.make_rows([record], "MSE")
+    assert rows[0]["diverged"] == 1
+    text = summary.conclude(rows, settings)
+    assert text.startswith("No length is recommended")
+    assert "1 of 1 models diverged" in text
+    (line,) = csv.DictReader(io.StringIO(report.to_csv([record])))
+    assert line["test_metric"] == "nan"
+    assert line["diverged"] == "1"
+
+
+@pytest.mark.parametrize("padding", ["pre", "post"])
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_profile_counts_from_the_end_of_each_recording(padding, masked):
+    lengths = [4, 4, 2, 6]
+    real = ml.lengths_to_mask(lengths, 6, padding)
+    model = ml.Sequential([ml.LSTM(3, input_shape=(6, 2), name="lstm"), ml.Dense(1)], seed=0)
+    model.compile(loss="mse")
+    x = np.random.default_rng(0).normal(size=(4, 6, 2))
+    layer = model.trace(x, np.ones(4), real if masked else None)["lstm"]
+    found = cells.profile(layer, real)
+    norms = np.sqrt((layer.dh.astype(float) ** 2).sum(axis=2))
+    by_offset = {}
+    for b, length in enumerate(lengths):
+        last = length - 1 if padding == "post" else 5
+        for t in range(6):
+            if t >= last - length + 1:
+                by_offset.setdefault(t - last, []).append(norms[b, t])
+    assert found["offset"] == sorted(by_offset)
+    assert max(found["offset"]) == (4 if padding == "post" else 0)
+    np.testing.assert_array_equal(found["norm"], [np.median(by_offset[s]) for s in found["offset"]])
+
+
+# ---- many cells ----
+
+
+def test_results_do_not_depend_on_the_number_of_jobs(tiny):
+    seen = []
+    parallel = length_study("recall", jobs=2, on_cell=lambda cell, record: seen.append(cell), **TINY)
+    assert list(map(without_times, parallel.cells)) == list(map(without_times, tiny.cells))
+    assert parallel.conclusion == tiny.conclusion
+    assert sorted(seen) == sorted(Settings.of("recall", **TINY).cells())
+
+
+def test_threads_are_as_they_were_after_a_study():
+    before = ml.get_num_threads()
+    length_study("recall", lengths=[2], seeds=1, epochs=1, units=2)
+    assert ml.get_num_threads() == before
+
+
+def test_jobs_are_checked_before_any_work():
+    with pytest.raises(ValueError, match="jobs must be a whole number >= 1, got 0"):
+        length_study("recall", jobs=0)
+
+
+def test_a_dead_worker_is_an_error_that_says_what_to_do(monkeypatch):
+    from concurrent.futures.process import BrokenProcessPool
+
+    from minilstm.study import run
+
+    def broken(*arguments, **options):
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(run, "wait", broken)
+    with pytest.raises(study.StudyError, match=r"a worker process died .* the same command goes on"):
+        length_study("recall", jobs=2, **TINY)
+
+
+# ---- the folder ----
+
+
+def test_finished_cells_are_not_run_again(tmp_path, tiny):
+    length_study("recall", out=tmp_path / "s", **TINY)
+    first = (tmp_path / "s" / "results.jsonl").read_bytes()
+    again = []
+    result = length_study("recall", out=tmp_path / "s", on_cell=lambda c, r: again.append(c), **TINY)
+    assert again == []
+    assert result.summary["spent"]["cells_run"] == 0
+    assert (tmp_path / "s" / "results.jsonl").read_bytes() == first
+    assert list(map(without_times, result.cells)) == list(map(without_times, tiny.cells))
+
+
+def test_a_torn_last_line_is_dropped_and_its_cell_run_again(tmp_path, tiny):
+    folder = tmp_path / "s"
+    length_study("recall", out=folder, **TINY)
+    lines = (folder / "results.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "results.jsonl").write_bytes(b"".join(lines[:-1]) + lines[-1][:40])
+    seen = []
+    result = length_study("recall", out=folder, on_cell=lambda cell, record: seen.append(cell), **TINY)
+    lost = json.loads(lines[-1])
+    assert seen == [Cell(lost["length"], lost["mask"], lost["seed"])]
+    assert list(map(without_times, result.cells)) == list(map(without_times, tiny.cells))
+    assert len((folder / "results.jsonl").read_bytes().splitlines()) == 4
+
+
+def test_other_damage_is_an_error_with_file_and_line(tmp_path):
+    folder, settings = tmp_path / "s", Settings.of("recall", **TINY)
+    Journal(settings, folder)
+    (folder / "results.jsonl").write_text('{"length": 99, "mask": false, "seed": 0}\n')
+    with pytest.raises(
+        ValueError, match=r"results.jsonl:1 is damaged: length 99, no mask, seed 0 is not part"
+    ):
+        Journal(settings, folder)
+    (folder / "results.jsonl").write_text("{\n")
+    with pytest.raises(ValueError, match=r"results.jsonl:1 is damaged"):
+        Journal(settings, folder)
+
+
+def test_other_settings_are_refused_by_name_and_nothing_changes(tmp_path):
+    folder = tmp_path / "s"
+    Journal(Settings.of("recall", **TINY), folder)
+    before = (folder / "config.json").read_bytes()
+    with pytest.raises(ValueError, match=r"other settings: epochs was 1, now 2; units was 3, now 4$"):
+        Journal(Settings.of("recall", **{**TINY, "epochs": 2, "units": 4}), folder)
+    assert (folder / "config.json").read_bytes() == before
+    assert [path.name for path in folder.iterdir()] == ["config.json"]
+
+
+def test_a_folder_of_other_things(tmp_path):
+    settings = Settings.of("recall", **TINY)
+    (tmp_path / "notes.txt").write_text("mine")
+    Journal(settings, tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "results.csv").write_text("mine")
+    with pytest.raises(ValueError, match=r"holds results.csv, but no config.json"):
+        Journal(settings, tmp_path / "b")
+    (tmp_path / "c").mkdir()
+    for text in ("{", "[]", "{}"):
+        (tmp_path / "c" / "config.json").write_text(text)
+        with pytest.raises(ValueError, match=r"config.json is not"):
+            Journal(settings, tmp_path / "c")
+        assert (tmp_path / "c" / "config.json").read_text() == text
+    with pytest.raises(FileNotFoundError, match=r"the folder above .* does not exist"):
+        Journal(settings, tmp_path / "no" / "no")
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        Journal(settings, tmp_path / "notes.txt")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(PermissionError, match="is not writable"):
+        Journal(Settings.of("recall", **TINY), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_keeps_what_was_there(tmp_path, monkeypatch):
+    folder = tmp_path / "s"
+    length_study("recall", out=folder, **TINY)
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    monkeypatch.setattr(
+        "os.fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
+    with pytest.raises(OSError, match="No space"):
+        length_study("recall", out=folder, **TINY)
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+# ---- rows and the sentence, on numbers made by hand ----
+
+
+def row(length, mask=True, validation=0.9, error=0.01, test=None, baseline=0.1, diverged=0, no_better=0):
+    test = validation if test is None else test
+    return {
+        "length": length,
+        "mask": mask,
+        "seeds": 3,
+        "diverged": diverged,
+        "no_better": no_better,
+        "test_metric": test,
+        "test_low": None if test is None else test - 0.02,
+        "test_high": None if test is None else test + 0.02,
+        "validation_metric": validation,
+        "validation_error": error,
+        "validation_baseline": baseline,
+        "baseline": baseline,
+        "ms_per_step": length / 10,
+        "first_norm_before": 10.0**-length,
+    }
+
+
+def chosen(rows, metric="accuracy"):
+    found = summary.choose(rows, metric)
+    return None if found is None else tuple((r["length"], r["mask"]) for r in found)
+
+
+def test_the_smallest_length_within_one_standard_error_of_the_best_is_chosen():
+    rows = [
+        row(5, validation=0.85),
+        row(10, validation=0.965),
+        row(20, validation=0.97),
+        row(40, validation=0.975),
+    ]
+    assert chosen(rows) == ((10, True), (40, True))
+    assert chosen([*rows[:1], row(10, validation=0.964), *rows[2:]]) == ((20, True), (40, True))
+    text = summary.conclude(rows, Settings.of("digits", mask=True))
+    assert text == (
+        "Length 10 is enough: test accuracy 0.965 [0.945, 0.985], within one standard error of length 40's "
+        "on the validation part, at 0.25 times its cost per step."
+    )
+
+
+def test_the_choice_is_made_on_the_validation_part_and_not_on_the_test_part():
+    rows = [row(5, validation=0.8, test=0.99), row(10, validation=0.9, test=0.5)]
+    assert chosen(rows) == ((10, True), (10, True))
+    assert summary.conclude(rows, Settings.of("digits", mask=True)).startswith(
+        "Length 10 is best: test accuracy 0.500 [0.480, 0.520]; no shorter"
+    )
+
+
+def test_less_is_better_for_an_error():
+    rows = [row(5, validation=0.05, baseline=0.17), row(10, validation=0.041), row(20, validation=0.04)]
+    rows = [{**r, "baseline": 0.17, "validation_baseline": 0.17, "validation_error": 0.002} for r in rows]
+    assert chosen(rows, "MSE") == ((10, True), (20, True))
+
+
+def test_nothing_is_recommended_when_nothing_beats_the_baseline():
+    rows = [row(5, validation=0.115), row(10, validation=0.119)]
+    assert chosen(rows) is None
+    assert summary.conclude(rows, Settings.of("digits")) == (
+        "No length is recommended: none beats the 0.100 of always answering the commonest class."
+    )
+
+
+def test_a_length_of_which_a_seed_diverged_is_not_recommended():
+    rows = [row(5, validation=0.97, diverged=1), row(10, validation=0.97)]
+    assert chosen(rows) == ((10, True), (10, True))
+
+
+def test_the_sentence_says_where_the_mask_matters():
+    rows = [row(20), row(20, False), row(92, test=0.98, validation=0.95), row(92, False, 0.09, test=0.07)]
+    ends = {0: "", 2: ", 2 of 3 seeds no better than BASE", 3: ", no better than BASE"}
+    for no_better, end in ends.items():
+        rows[3]["no_better"] = no_better
+        text = summary.conclude(rows, Settings.of("digits"))
+        end = end.replace("BASE", "the 0.100 of always answering the commonest class")
+        assert text.endswith(f"Without a mask, length 92 falls to 0.070 [0.050, 0.090] from 0.980{end}.")
+    same = [row(20), row(20, False, test=0.91)]
+    assert summary.conclude(same, Settings.of("digits")).endswith(
+        "makes no difference that this test part could show."
+    )
+
+
+def test_a_task_whose_difficulty_is_its_length_gets_no_recommendation_but_a_reach():
+    rows = [
+        row(3, False, 1.0),
+        row(5, False, 0.9),
+        row(6, False, 0.5, no_better=2),
+        row(8, False, 0.1, no_better=3),
+    ]
+    text = summary.conclude(rows, Settings.of("recall"))
+    assert text == (
+        "Recall is learned up to length 5: test accuracy 0.900 [0.880, 0.920]; by 1 of 3 seeds at 6; not at "
+        "8, where 0.100 is no better than the 0.100 of always answering the commonest class. Before "
+        "training, the gradient norm at the first step goes from 1.0e-03 at length 3 to 1.0e-08 at 8."
+    )
+    assert summary.conclude(rows[2:3], Settings.of("recall")) == (
+        "Recall is learned by 1 of 3 seeds at length 6: test accuracy 0.500 [0.480, 0.520]."
+    )
+    assert summary.conclude(rows[3:], Settings.of("recall")).startswith(
+        "No length is recommended: none beats"
+    )
+
+
+def test_rows_average_over_seeds_and_span_their_intervals(tiny):
+    first = tiny.rows[0]
+    own = [record for record in tiny.cells if record["length"] == first["length"]]
+    assert first["test_metric"] == pytest.approx(np.mean([record["test_metric"] for record in own]))
+    assert first["test_low"] == min(record["test_low"] for record in own)
+    assert first["test_high"] == max(record["test_high"] for record in own)
+    records = [{**own[0], "baseline": own[0]["test_low"]}, {**own[1], "baseline": own[1]["test_low"] - 0.01}]
+    assert summary.make_rows(records, "accuracy")[0]["no_better"] == 1
+
+
+def test_the_fit_is_least_squares():
+    rows = [{"length": T, "y": y} for T, y in [(5, 1.0), (10, 2.5), (20, 4.0), (40, None)]]
+    expected = linregress([5, 10, 20], [1.0, 2.5, 4.0])
+    fit = summary.linear_fit(rows, "y")
+    assert fit == {
+        "intercept": expected.intercept,
+        "slope": expected.slope,
+        "r_squared": pytest.approx(expected.rvalue**2),
+    }
+    assert summary.linear_fit(rows[:1], "y") is None
+
+
+# ---- figures and report ----
+
+
+def test_figures_hold_the_numbers_of_the_study(tiny):
+    settings = Settings.of("recall", **TINY)
+    figures = {f.name: f.figure for f in study_figures(tiny.summary, tiny.cells, settings)}
+    assert list(figures) == ["accuracy", "cost", "gradient_back", "first_step", "training"]
+    bars = figures["accuracy"].axes[0].containers[0]
+    assert bars.lines[0].get_ydata().tolist() == [r["test_metric"] for r in tiny.rows]
+    before = figures["gradient_back"].axes[0].get_lines()
+    expected = np.median([r["before"]["norms"] for r in tiny.cells if r["length"] == 3], axis=0)
+    np.testing.assert_array_equal(before[0].get_ydata(), expected)
+    tape = figures["cost"].axes[1].get_lines()[0]
+    np.testing.assert_allclose(tape.get_ydata(), [r["tape_bytes"] / 1e6 for r in tiny.rows])
+    first = figures["first_step"].axes[0].get_lines()[0]
+    assert first.get_ydata().tolist() == [r["first_norm_before"] for r in tiny.rows]
+
+
+def test_figures_of_a_study_that_diverged_have_gaps(tiny):
+    settings = Settings.of("recall", **TINY)
+    records = [{**r, "diverged": "NaN", **dict.fromkeys(cells.METRICS)} for r in tiny.cells]
+    found = summary.summarize({Cell(r["length"], False, r["seed"]): r for r in records}, {}, settings, {})
+    figures = {f.name: f.figure for f in study_figures(found, records, settings)}
+    assert np.isnan(figures["accuracy"].axes[0].containers[0].lines[0].get_ydata()).all()
+
+
+def test_the_report_escapes_every_text(tiny):
+    evil = "<script>alert('x')</script>\"&"
+    records = [{**tiny.cells[0], "diverged": evil}]
+    result = study.StudyResult(evil, tiny.rows, records, {**tiny.summary, "conclusion": evil})
+    page = report.to_html(result, Settings.of("recall", **TINY), [])
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") == 2
+
+
+def test_a_script_with_the_usual_guard_can_use_workers(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""
+            from minilstm.study import length_study
+            if __name__ == "__main__":
+                print(len(length_study("recall", lengths=[2, 3], seeds=1, epochs=1, units=2, jobs=2).rows))
+        """)
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    said = [line for line in done.stderr.splitlines() if not line.startswith("minilstm: compil")]
+    assert (done.stdout, said) == ("2\n", [])
