@@ -98,12 +98,13 @@ def test_sizes_around_the_chunk(b, mask):
 
 
 @pytest.mark.parametrize(
-    "sizes", [(3, 16, 30, 150), (2, 17, 5, 257), (2, 1, 40, 300), (2, 16, 700, 33), (3, 16, 1, 512)]
+    "sizes",
+    [(17, 16, 11, 40), (3, 16, 30, 150), (2, 17, 5, 257), (2, 1, 40, 300), (2, 16, 700, 33), (3, 16, 1, 512)],
 )
 @pytest.mark.parametrize("mask", ["none", "random"])
 @on_dtypes
-def test_sizes_whose_products_are_cut_into_panels(sizes, mask, dtype):
-    """Widths at which one product is too large for the BLAS's quick path, and no multiple of a panel."""
+def test_sizes_whose_products_are_cut(sizes, mask, dtype):
+    """One product would leave the BLAS's quick path: tiles of steps, or panels that do not fill up."""
     T, b, D, H = sizes
     case = oracle.draw(np.random.default_rng(H), T, b, D, H, mask)
     case = case._replace(W=case.W / np.sqrt(D))

@@ -123,7 +123,8 @@ def test_blas_of_the_kernels_has_one_thread():
     from minilstm import kernels
 
     assert kernels.PARALLEL
-    found = {info["filepath"]: info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"}
+    blas = [info for info in threadpool_info() if info["user_api"] == "blas"]
+    found = {info["filepath"]: info["num_threads"] for info in blas}
     limited = [count for path, count in found.items() if "scipy.libs" in path] or list(found.values())
     assert limited == [1] * len(limited)
     assert limited

@@ -1,0 +1,112 @@
+"""The package as a whole: what importing it costs, the names it gives out, its one version."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minilstm
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-P", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_import_is_quick_and_loads_nothing_heavy():
+    """Best of five new processes, as other work on the machine only ever adds."""
+    code = """
+import sys, time, json
+start = time.perf_counter()
+import minilstm
+print(json.dumps([time.perf_counter() - start, sorted(sys.modules)]))
+"""
+    seconds = []
+    for _ in range(5):
+        done = run_python("-c", code)
+        assert done.returncode == 0, done.stderr
+        took, modules = json.loads(done.stdout)
+        seconds.append(took)
+        heavy = {"numba", "llvmlite", "scipy", "matplotlib", "rich", "jinja2", "torch", "keras"}
+        assert not heavy & {name.split(".")[0] for name in modules}
+    assert min(seconds) < 0.3
+
+
+def test_layers_and_models_of_numpy_need_no_numba_either():
+    code = """
+import sys
+import numpy as np
+import minilstm as ml
+model = ml.Sequential([ml.LSTM(2, input_shape=(3, 1), backend="numpy"), ml.Dense(1)])
+model.compile(optimizer="adam", loss="mse")
+model.fit(np.ones((2, 3, 1)), [0, 1], verbose=0)
+assert not {"numba", "scipy", "matplotlib"} & set(sys.modules), set(sys.modules)
+"""
+    done = run_python("-c", code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_public_name_is_there():
+    assert sorted(minilstm.__all__) == minilstm.__all__ == dir(minilstm)
+    for name in minilstm.__all__:
+        if name == "plots" and importlib.util.find_spec("minilstm.plots") is None:
+            continue
+        assert getattr(minilstm, name) is not None, name
+    with pytest.raises(AttributeError, match="module 'minilstm' has no attribute 'GRU_'"):
+        _ = minilstm.GRU_
+
+
+def test_every_public_name_has_a_docstring():
+    for name in set(minilstm.__all__) - {"__version__", "plots"}:
+        assert (getattr(minilstm, name).__doc__ or "").strip(), name
+
+
+def test_the_type_checker_sees_the_names_that_are_given_out():
+    """The names under TYPE_CHECKING are those of the lazy table."""
+    text = (ROOT / "minilstm" / "__init__.py").read_text(encoding="utf-8")
+    seen = set(re.findall(r"^    from [\w.]+ import (\w+) as \1$", text, re.MULTILINE))
+    assert seen == set(minilstm.__all__) - {"__version__"}
+
+
+def test_keras_s_names_are_the_same_objects():
+    assert minilstm.keras.Sequential is minilstm.Sequential
+    for name in minilstm.keras.__all__:
+        assert getattr(minilstm.keras, name) is getattr(minilstm, name, getattr(minilstm.keras, name))
+
+
+def test_the_version_stands_in_one_place():
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", minilstm.__version__)
+    assert 'dynamic = ["version"]' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    try:
+        installed = importlib.metadata.version("minilstm")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("minilstm is not installed")
+    assert installed == minilstm.__version__
+
+
+@pytest.mark.skipif(importlib.util.find_spec("minilstm.cli") is None, reason="there is no command line yet")
+def test_python_m_minilstm():
+    done = run_python("-m", "minilstm", "--version")
+    assert done.returncode == 0, done.stderr
+    assert minilstm.__version__ in done.stdout
+
+
+def test_types_are_declared():
+    assert (ROOT / "minilstm" / "py.typed").exists()
