@@ -26,7 +26,7 @@ from minilstm.errors import one_of, whole_number
 from minilstm.tape import Gradients, SegmentGradients, Tape, join_chunks
 
 BACKENDS = ("numba", "numpy")
-PARALLEL_WORK = 4_000_000  # multiply-adds in one pass below which waking a thread costs more than it saves
+PARALLEL_WORK = 8_000_000  # multiply-adds in one pass below which waking a thread costs more than it saves
 
 
 @cache
@@ -121,12 +121,14 @@ def forward(
             kept.append(segment if keep == "everything" else None)
             if outputs is not None:
                 outputs[span, chunk] = segment.h[1:]
+            if keep != "everything":
+                engine.release(segment)
         return states, kept
 
     work = T * B * (H + D + 1) * 4 * H
     results = threads.run(run, rows, engine.PARALLEL and work > PARALLEL_WORK)
     states, segments = [s for s, _ in results], [k for _, k in results]
-    return Tape(backend, x, mask, rows, spans, states, segments, keep)  # type: ignore[arg-type]
+    return Tape(backend, packed, x, mask, rows, spans, states, segments, keep)  # type: ignore[arg-type]
 
 
 def backward(
@@ -144,7 +146,7 @@ def backward(
 
     Parameters
     ----------
-    weights : those of the forward pass
+    weights : those of the forward pass, unchanged since
     tape : what `forward` returned; left as it was, unless `overwrite`
     external : (T, B, H) dL/dh_t from the layer above, or None
     dstate : dL/d(h_T, c_T), (B, H) each, beside what `external` says of the last step; None for zeros
@@ -162,8 +164,7 @@ def backward(
         raise RuntimeError('this tape was made with keep="outputs", and holds nothing for a backward pass')
     T, B, D = tape.x.shape
     H = len(weights.U)
-    engine = _engine(tape.backend, B)
-    packed = engine.pack(weights)
+    engine, packed = _engine(tape.backend, B), tape.packed
     if dstate is None:
         zeros = np.zeros((B, H), weights.U.dtype)
         dstate = State(zeros, zeros)
@@ -188,6 +189,9 @@ def backward(
                 overwrite=overwrite or again,
             )
             found.append(gradients)
+            if overwrite or again:
+                tape.segments[k][n] = None
+                engine.release(segment)
             dlast = gradients.dstate
             if truncate:
                 dlast = State(np.zeros_like(dlast.h), np.zeros_like(dlast.c))

@@ -6,21 +6,22 @@ numba, and all kernels stand in it: Numba's cache does not notice an edit in ano
 
 Layout, and the reason for each choice (b samples of a chunk, S steps, K = H + D + 1):
 
-    xh  (S+1, b, K)   rows [h_t | x_t | 1]. One operand: a single product gives x W + h U + b, and in
-                      the backward pass a single product gives dU, dW and db.
-    z   (S, b, 4H)    pre-activations, then the gates i, f, g, o in place, and in the backward pass dz
-                      in place. Rows, so that dz is an operand of every backward product as it lies.
-    c   (S+1, b, H)   cell states. tanh(c) is computed again in the backward pass: cheaper than storing
-                      and reading it.
-    w   (P, K, n)     [U; W; b] cut into panels of n columns, each contiguous, so that one product with a
-                      chunk has at most SMALL multiply-adds: up to there OpenBLAS multiplies in place,
-                      above it copies the weights anew in every step (2 to 3 times slower at H = 256).
-    ut  (Q, 4H, n)    U transposed, in panels for the same reason.
-    chunks            at most 16 samples: one product stays small, the data of a chunk in the cache.
+    xh  (S+1, b, K)      rows [h_t | x_t | 1]. One operand: a single product gives x W + h U + b, and in
+                         the backward pass a single product gives dU, dW and db.
+    z   (4, S, b, H)     pre-activations, then the gates i, f, g, o in place, and in the backward pass dz
+                         in place. One gate of one step is one block, so the passes over it are flat loops.
+    c   (S+1, b, H)      cell states. tanh(c) is computed again in the backward pass: cheaper than storing
+                         and reading it.
+    w   (4, P, K, n)     [U; W; b] of each gate cut into panels of n columns, so that one product with a
+                         chunk has at most SMALL multiply-adds: up to there OpenBLAS multiplies in place,
+                         above it copies the weights anew in every step (2 to 3 times slower at H = 256).
+    ut  (4, Q, H, n)     U transposed, in panels for the same reason.
+    chunks               at most 16 samples: one product stays small, the data of a chunk in the cache.
 
-The gates are worked on row by row, in passes over few arrays: with more in one loop, LLVM gives up
-proving that they do not overlap and falls back to scalar code. The loops run over `range(a.size)` from
-0: with another start they keep a test for negative indices.
+Each flat pass touches few arrays: with more, LLVM gives up proving that they do not overlap and falls back
+to scalar code; where an array is both read and written, it is one argument, not two. The loops run over
+`range(a.size)` from 0: with another start they keep a test for negative indices. Views of single rows are
+avoided: each costs tens of nanoseconds.
 
 Compiler flags, once, in `OPTIONS`: `error_model="numpy"` (a division by zero gives inf and needs no
 branch), `fastmath={"contract"}` (fused multiply-add only: full fastmath would license the compiler
@@ -37,6 +38,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -173,8 +175,8 @@ def sigmoid(a: Array, limit: Any) -> None:
 
 
 @kernel
-def tanh(a: Array, out: Array) -> None:
-    """out = e / (e + 2), e = exp(2 a) - 1: no cancellation for small a. out may be a."""
+def tanh(a: Array) -> None:
+    """a = e / (e + 2) in place, e = exp(2 a) - 1: no cancellation for small a."""
     one, two, limit = a.dtype.type(1), a.dtype.type(2), a.dtype.type(40)
     for k in range(a.size):
         x = two * a[k]
@@ -182,7 +184,7 @@ def tanh(a: Array, out: Array) -> None:
         x = -limit if x < -limit else x
         s, q = split_exp(x)
         e = s * q + (s - one)
-        out[k] = e / (e + two)
+        a[k] = e / (e + two)
 
 
 # ---------------------------------------------------------------- products
@@ -251,25 +253,15 @@ def _compiled_gemm(blas: Any, a: Any, transpose: Any, b: Any, out: Any, beta: An
 
 
 @kernel
-def multiply(blas: Any, a: Array, panels: Array, out: Array, depth: int, zero: Any, one: Any) -> None:
-    """out (b, N) = a (b, K) @ the matrix (K, N) that stands in `panels` (P, K, n), `depth` rows at a time."""
-    K, N, n = a.shape[1], out.shape[1], panels.shape[2]
+def multiply(blas: Any, a: Array, panels: Array, out: Array, beta: Any) -> None:
+    """out (b, N) = a (b, K) @ m + beta * out, where m (K, N) stands in `panels` (P, K, n)."""
+    N, n = out.shape[1], panels.shape[2]
     for p in range(panels.shape[0]):
         width = min(n, N - p * n)
-        for k in range(0, K, depth):
-            part = panels[p, k : k + depth, :width]
-            gemm(
-                blas, a[:, k : k + depth], False, part, out[:, p * n : p * n + width], zero if k == 0 else one
-            )
+        gemm(blas, a, False, panels[p, :, :width], out[:, p * n : p * n + width], beta)
 
 
-# ---------------------------------------------------------------- passes over the rows of one step
-
-
-@kernel
-def fill(out: Array, value: Any) -> None:
-    for k in range(out.size):
-        out[k] = value
+# ---------------------------------------------------------------- flat passes, one block each
 
 
 @kernel
@@ -285,9 +277,10 @@ def update_cell(c: Array, c_prev: Array, i: Array, f: Array, g: Array) -> None:
 
 
 @kernel
-def show_cell(h: Array, o: Array, tanh_c: Array) -> None:
-    for k in range(h.size):
-        h[k] = o[k] * tanh_c[k]  # F7
+def show_cell(xh: Array, o: Array, tanh_c: Array) -> None:
+    for r in range(o.shape[0]):
+        for k in range(o.shape[1]):
+            xh[r, k] = o[r, k] * tanh_c[r, k]  # F7
 
 
 @kernel
@@ -333,15 +326,37 @@ def forget_gate(f: Array, dc: Array, c_prev: Array) -> None:
         dc[k] = carried
 
 
-# ---------------------------------------------------------------- one segment of one chunk
+# ---------------------------------------------------------------- masks, row by row
 
 
 @kernel
-def count(real: Array) -> int:
-    total = 0
-    for r in range(real.size):
-        total += real[r]
-    return total
+def count_real(mask: Array, t: int, b: int) -> int:
+    """How many of the b samples have a real step at t; mask is (S, b), or (0, b) for none."""
+    if mask.shape[0] == 0:
+        return b
+    real = 0
+    for r in range(b):
+        real += mask[t, r]
+    return real
+
+
+@kernel
+def set_masked(block: Array, real: Array, value: Any) -> None:
+    for r in range(block.shape[0]):
+        if not real[r]:
+            for k in range(block.shape[1]):
+                block[r, k] = value
+
+
+@kernel
+def hold_masked(block: Array, real: Array, held: Array, H: int) -> None:
+    for r in range(block.shape[0]):
+        if not real[r]:
+            for k in range(H):
+                block[r, k] = held[r, k]
+
+
+# ---------------------------------------------------------------- one segment of one chunk
 
 
 def lstm_forward(
@@ -349,8 +364,8 @@ def lstm_forward(
 ) -> None:
     """Fill xh[1:, :, :H] = h, z = gates and c from xh[0], c[0] and the inputs in xh.
 
-    mask is (S, b), or (0, b) for none. Where z and c hold a single step ((1, b, 4H), (1, b, H)), nothing
-    is kept for a backward pass, and every step uses the same rows. tanh_c (H,) is scratch.
+    mask is (S, b), or (0, b) for none. Where z and c hold a single step ((4, 1, b, H), (1, b, H)), nothing
+    is kept for a backward pass, and every step uses the same rows. tanh_c (b, H) is scratch.
     """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
@@ -358,83 +373,88 @@ def lstm_forward(
     zero, one = w.dtype.type(0), w.dtype.type(1)
     kept = 1 if c.shape[0] == S + 1 else 0
     for t in range(S):
-        gates, c_prev, c_new = z[t * kept], c[t * kept], c[(t + 1) * kept]
-        if mask.shape[0] == 0 or count(mask[t]) > 0:
-            multiply(blas, xh[t], w, gates, xh.shape[2], zero, one)  # S1, S2, F1
-        for r in range(b):
-            if mask.shape[0] > 0 and not mask[t, r]:  # S3
-                fill(gates[r], zero)
-                copy(c_new[r], c_prev[r])
-                copy(xh[t + 1, r, :H], xh[t, r, :H])
-                continue
-            i, f, g, o = gates[r, :H], gates[r, H : 2 * H], gates[r, 2 * H : 3 * H], gates[r, 3 * H :]
-            sigmoid(gates[r, : 2 * H], limit)  # F2, F3
-            tanh(g, g)  # F4
-            sigmoid(o, limit)  # F5
-            update_cell(c_new[r], c_prev[r], i, f, g)  # F6
-            tanh(c_new[r], tanh_c)
-            show_cell(xh[t + 1, r, :H], o, tanh_c)  # F7
+        i, f, g, o = z[0, t * kept], z[1, t * kept], z[2, t * kept], z[3, t * kept]
+        c_prev, c_new = c[t * kept].ravel(), c[(t + 1) * kept].ravel()
+        real = count_real(mask, t, b)
+        if real > 0:
+            for gate in range(4):
+                multiply(blas, xh[t], w[gate], z[gate, t * kept], zero)  # S1, S2, F1
+            sigmoid(i.ravel(), limit)  # F2
+            sigmoid(f.ravel(), limit)  # F3
+            tanh(g.ravel())  # F4
+            sigmoid(o.ravel(), limit)  # F5
+        if real < b:  # S3: c = 1 c_prev + 0 g
+            set_masked(i, mask[t], zero)
+            set_masked(f, mask[t], one)
+            set_masked(g, mask[t], zero)
+        update_cell(c_new, c_prev, i.ravel(), f.ravel(), g.ravel())  # F6
+        copy(tanh_c.ravel(), c_new)
+        tanh(tanh_c.ravel())
+        show_cell(xh[t + 1], o, tanh_c)  # F7
+        if real < b:  # S3: h = h_prev, and the gates count as 0
+            hold_masked(xh[t + 1], mask[t], xh[t], H)
+            set_masked(f, mask[t], zero)
+            set_masked(o, mask[t], zero)
     float_control(control)
 
 
 def lstm_backward(
     blas: Any, ut: Array, xh: Array, z: Array, c: Array, mask: Array, external: Array, dh: Array, dc: Array,
-    dh_all: Array, dc_all: Array, dw: Array, scratch: Array, depth: int, tile: int,
+    dh_all: Array, dc_all: Array, dw: Array, scratch: Array, tile: int,
 ) -> None:  # fmt: skip
     """Turn z from gates into dz; dh, dc from dL/d(last state) into dL/d(first state); fill dw = [dU; dW; db].
 
-    external, dh_all, dc_all are (S, b, H), or (0, b, H) for none. scratch is (2, H) and held (b, H).
-    The product for dw takes `tile` steps at a time.
+    external, dh_all, dc_all are (S, b, H), or (0, b, H) for none; dw is (4, K, H). The product for dw takes
+    `tile` steps at a time. scratch is (3, b, H).
     """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
     S, b, H = xh.shape[0] - 1, xh.shape[1], c.shape[2]
-    tanh_c, dz_i, held = scratch[b], scratch[b + 1], scratch[:b]
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
+    tanh_c, dz_i, held = scratch[0].ravel(), scratch[1].ravel(), scratch[2]
+    dh_flat, dc_flat = dh.ravel(), dc.ravel()
     for t in range(S - 1, -1, -1):
-        dz = z[t]
-        for r in range(b):
-            if external.shape[0] > 0:
-                add(dh[r], external[t, r])  # S4
-            if mask.shape[0] > 0 and not mask[t, r]:  # dz is 0 already, dh and dc pass
-                copy(held[r], dh[r])  # S6
-                if dh_all.shape[0] > 0:
-                    copy(dh_all[t, r], dh[r])
-                    copy(dc_all[t, r], dc[r])
-                continue
-            i, f, g, o = dz[r, :H], dz[r, H : 2 * H], dz[r, 2 * H : 3 * H], dz[r, 3 * H :]
-            tanh(c[t + 1, r], tanh_c)
-            add_output_path(dc[r], dh[r], o, tanh_c)  # B2
-            output_gate(o, dh[r], tanh_c)  # B1, B6
-            if dh_all.shape[0] > 0:
-                copy(dh_all[t, r], dh[r])
-                copy(dc_all[t, r], dc[r])
-            input_gate(dz_i, dc[r], i, g)  # B3, B6
-            candidate(g, dc[r], i)  # B5, B6
-            copy(i, dz_i)
-            forget_gate(f, dc[r], c[t, r])  # B4, B6, B7
-        real = b if mask.shape[0] == 0 else count(mask[t])
+        i, f, g, o = z[0, t].ravel(), z[1, t].ravel(), z[2, t].ravel(), z[3, t].ravel()
+        if external.shape[0] > 0:
+            add(dh_flat, external[t].ravel())  # S4
+        real = count_real(mask, t, b)
         if real > 0:
-            multiply(blas, dz, ut, dh, depth, zero, one)  # S5
-        if real < b:
-            for r in range(b):
-                if not mask[t, r]:
-                    copy(dh[r], held[r])  # S6
+            copy(tanh_c, c[t + 1].ravel())
+            tanh(tanh_c)
+            add_output_path(dc_flat, dh_flat, o, tanh_c)  # B2
+        if dh_all.shape[0] > 0:
+            copy(dh_all[t].ravel(), dh_flat)
+            copy(dc_all[t].ravel(), dc_flat)
+        if real > 0:  # in a step that is masked everywhere dz is 0 already, dh and dc pass
+            output_gate(o, dh_flat, tanh_c)  # B1, B6
+            input_gate(dz_i, dc_flat, i, g)  # B3, B6
+            candidate(g, dc_flat, i)  # B5, B6
+            copy(i, dz_i)
+            if real < b:
+                copy(held.ravel(), dc_flat)
+            forget_gate(f, dc_flat, c[t].ravel())  # B4, B6, B7
+            if real < b:
+                hold_masked(dc, mask[t], held, H)  # S6
+                copy(held.ravel(), dh_flat)
+            for gate in range(4):
+                multiply(blas, z[gate, t], ut[gate], dh, zero if gate == 0 else one)  # S5
+            if real < b:
+                hold_masked(dh, mask[t], held, H)  # S6
         if stop - t == tile or t == 0:
-            rows, steps = (
-                xh[t:stop].reshape((stop - t) * b, xh.shape[2]),
-                z[t:stop].reshape((stop - t) * b, 4 * H),
-            )
-            gemm(blas, rows, True, steps, dw, zero if stop == S else one)  # S7
+            rows = xh[t:stop].reshape((stop - t) * b, xh.shape[2])
+            for gate in range(4):
+                dz = z[gate, t:stop].reshape((stop - t) * b, H)
+                gemm(blas, rows, True, dz, dw[gate], zero if stop == S else one)  # S7
             stop = t
     float_control(control)
 
 
-def input_gradient(blas: Any, dz: Array, wt: Array, dx: Array, beta: Any) -> None:
-    """dx (n, D) = dz (n, 4H) @ wt (4H, D)."""
+def input_gradient(blas: Any, wt: Array, dz: Array, dx: Array, zero: Any) -> None:
+    """dx (n, D) = sum over the gates of dz[gate] (n, H) @ wt[gate] (H, D)."""
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
-    gemm(blas, dz, False, wt, dx, beta)  # S7
+    for gate in range(4):
+        gemm(blas, dz[gate], False, wt[gate], dx, zero if gate == 0 else zero + dx.dtype.type(1))  # S7
     float_control(control)
 
 
@@ -521,38 +541,46 @@ BLAS = {  # addresses of SciPy's products, by a public function of Numba; passed
 threads.limit_blas("scipy.libs")
 
 
-@dataclass
 class Packed:
-    """The weights in the kernels' layout, made once per forward or backward pass."""
+    """The weights in the kernels' layout (see the top), each form made when it is first needed."""
 
-    w: Array  # (P, K, n): [U; W; b] in panels
-    ut: Array  # (Q, 4H, n): U.T in panels
-    depth: int  # rows of ut in one product
-    wt: Array  # (4H, D)
-    H: int
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+
+    @cached_property
+    def w(self) -> Array:
+        """(4, P, K, n), [U; W; b] of each gate."""
+        together = np.concatenate([self.weights.U, self.weights.W, self.weights.b[None]])
+        return in_panels(together.reshape(len(together), 4, -1).transpose(1, 0, 2))
+
+    @cached_property
+    def ut(self) -> Array:
+        """(4, Q, H, n), U of each gate transposed."""
+        H = len(self.weights.U)
+        return in_panels(self.weights.U.reshape(H, 4, H).transpose(1, 2, 0))
+
+    @cached_property
+    def wt(self) -> Array:
+        """(4, H, D), W of each gate transposed."""
+        D = len(self.weights.W)
+        return np.ascontiguousarray(self.weights.W.reshape(D, 4, -1).transpose(1, 2, 0))
 
 
-def in_panels(matrix: Array, rows: int) -> Array:
-    """(K, N) as (P, K, n): panels of n columns, ROWS * rows * n within SMALL; the last may be short."""
-    K, N = matrix.shape
-    n = min(N, max(32, SMALL // (ROWS * rows) // 32 * 32))
-    P = -(-N // n)
-    panels = np.zeros((P, K, n), matrix.dtype)
+def in_panels(gates: Array) -> Array:
+    """(4, K, H) as (4, P, K, n): panels of n columns with ROWS * K * n <= SMALL; the last may be short."""
+    _, K, H = gates.shape
+    n = min(H, max(32, SMALL // (ROWS * K) // 32 * 32))
+    P = -(-H // n)
+    panels = np.empty((4, P, K, n), gates.dtype)
     for p in range(P):
-        part = matrix[:, p * n : (p + 1) * n]
-        panels[p, :, : part.shape[1]] = part
+        part = gates[:, :, p * n : (p + 1) * n]
+        panels[:, p, :, : part.shape[2]] = part
     return panels
 
 
 def pack(weights: Weights) -> Packed:
-    """Lay the weights out as the kernels want them (see the top of this file)."""
-    W, U, b = weights
-    H = len(U)
-    depth = min(4 * H, 512)
-    together = np.concatenate([U, W, b[None]])
-    return Packed(
-        in_panels(together, len(together)), in_panels(U.T, depth), depth, np.ascontiguousarray(W.T), H
-    )
+    """The weights as the functions below want them."""
+    return Packed(weights)
 
 
 def chunks(B: int) -> list[slice]:
@@ -571,13 +599,44 @@ def tape_size(S: int, b: int, D: int, H: int) -> int:
     return (S + 1) * b * (H + D + 1) + S * b * 4 * H + (S + 1) * b * H
 
 
+class Buffers:
+    """Memory that waits to be used again, by shape and dtype; at most `limit` bytes, the oldest go first.
+
+    A fresh array costs a page fault per 4 KB when it is first written, up to a third of the time of a
+    training step. Used by several threads at once.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.waiting: list[Array] = []
+        self.lock = threading.Lock()
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """An array with anything in it."""
+        with self.lock:
+            for k, array in enumerate(self.waiting):
+                if array.shape == shape and array.dtype == dtype:
+                    return self.waiting.pop(k)
+        return np.empty(shape, dtype)
+
+    def give(self, array: Array) -> None:
+        """Take back an array that nobody else reads or writes any more."""
+        with self.lock:
+            self.waiting.append(array)
+            while sum(waiting.nbytes for waiting in self.waiting) > self.limit:
+                self.waiting.pop(0)
+
+
+buffers = Buffers(limit=64_000_000)
+
+
 @dataclass
 class Segment:
     """The tape of one segment of one chunk, as `SegmentTape` describes it, in the kernels' layout."""
 
     mask: Array  # (S, b) or (0, b)
     xh: Array  # (S+1, b, K)
-    gates: Array  # (S, b, 4H)
+    z: Array  # (4, S, b, H)
     c: Array  # (S+1, b, H)
 
     @property
@@ -585,28 +644,44 @@ class Segment:
         return self.xh[:, :, : self.c.shape[2]]
 
     @property
+    def gates(self) -> Array:
+        return join_gates(self.z)
+
+    @property
     def nbytes(self) -> int:
-        return self.xh.nbytes + self.gates.nbytes + self.c.nbytes
+        return self.xh.nbytes + self.z.nbytes + self.c.nbytes
 
     @property
     def last_state(self) -> State:
-        return State(self.h[-1].copy(), self.c[-1])
+        return State(self.h[-1].copy(), self.c[-1].copy())
+
+
+def release(segment: Segment) -> None:
+    """Keep the memory of a segment that nobody reads any more for the next one."""
+    for array in (segment.xh, segment.z, segment.c):
+        buffers.give(array)
+
+
+def join_gates(z: Array) -> Array:
+    """(4, S, b, H) as (S, b, 4H)."""
+    _, S, b, H = z.shape
+    return z.transpose(1, 2, 0, 3).reshape(S, b, 4 * H)
 
 
 def forward_segment(packed: Packed, x: Array, mask: Array | None, state: State, keep: bool = True) -> Segment:
     """Run the steps of one segment. With `keep=False` only the h of each step and the last c remain."""
     S, b, D = x.shape
-    H, dtype = packed.H, packed.w.dtype
-    xh = np.empty((S + 1, b, H + D + 1), dtype)
+    H, dtype = len(packed.weights.U), packed.w.dtype
+    xh = buffers.take((S + 1, b, H + D + 1), dtype)
     xh[0, :, :H] = state.h
     xh[:S, :, H : H + D] = x
     xh[:, :, H + D] = 1
-    z = np.empty((S if keep else 1, b, 4 * H), dtype)
-    c = np.empty((S + 1 if keep else 1, b, H), dtype)
+    z = buffers.take((4, S if keep else 1, b, H), dtype)
+    c = buffers.take((S + 1 if keep else 1, b, H), dtype)
     c[0] = state.c
     mask = np.empty((0, b), bool) if mask is None else np.ascontiguousarray(mask)
     limit = dtype.type(87 if dtype == np.float32 else 708)
-    _forward(BLAS[dtype], packed.w, xh, z, c, mask, np.empty(H, dtype), limit)
+    _forward(BLAS[dtype], packed.w, xh, z, c, mask, np.empty((b, H), dtype), limit)
     return Segment(mask, xh, z, c)
 
 
@@ -621,33 +696,33 @@ def backward_segment(
     overwrite: bool,
 ) -> SegmentGradients:
     """Run the steps of one segment backwards; with `overwrite` the gates on the tape become dz."""
-    xh, c, H, dtype = segment.xh, segment.c, packed.H, segment.xh.dtype
-    S, b, K = len(xh) - 1, *xh.shape[1:]
+    xh, c, dtype = segment.xh, segment.c, segment.xh.dtype
+    S, b, H = len(xh) - 1, xh.shape[1], c.shape[2]
+    K, D = xh.shape[2], xh.shape[2] - H - 1
     none = np.empty((0, b, H), dtype)
-    dz = segment.gates if overwrite else segment.gates.copy()
+    dz = segment.z if overwrite else segment.z.copy()
     dh, dc = (np.array(part, dtype, order="C") for part in dstate)
     dh_all, dc_all = (np.empty((S, b, H), dtype) if record else none for _ in "hc")
     external = none if external is None else np.ascontiguousarray(external)
-    dw = np.empty((K, 4 * H), dtype)
-    scratch = np.empty((b + 2, H), dtype)
-    tile = SMALL // (K * 4 * H * b) or S  # small products, or one large one
+    dw = np.empty((4, K, H), dtype)
+    scratch = np.empty((3, b, H), dtype)
+    tile = SMALL // (K * H * b) or S  # small products, or one large one
     _backward(
-        BLAS[dtype], packed.ut, xh, dz, c, segment.mask, external, dh, dc, dh_all, dc_all, dw, scratch,
-        packed.depth, tile,
-    )  # fmt: skip
+        BLAS[dtype], packed.ut, xh, dz, c, segment.mask, external, dh, dc, dh_all, dc_all, dw, scratch, tile
+    )
     dx = None
     if need_dx:
-        dx = np.empty((S, b, K - H - 1), dtype)
-        _input_gradient(
-            BLAS[dtype], dz.reshape(S * b, 4 * H), packed.wt, dx.reshape(S * b, -1), dtype.type(0)
-        )
+        dx = np.empty((S, b, D), dtype)
+        flat = dz.reshape(4, S * b, H), dx.reshape(S * b, D)
+        _input_gradient(BLAS[dtype], packed.wt, *flat, dtype.type(0))
+    joined = dw.transpose(1, 0, 2).reshape(K, 4 * H)
     return SegmentGradients(
-        dW=dw[H:-1],
-        dU=dw[:H],
-        db=dw[-1],
+        dW=joined[H : H + D],
+        dU=joined[:H],
+        db=joined[H + D],
         dstate=State(dh, dc),
         dx=dx,
-        dz=dz if record else None,
+        dz=join_gates(dz) if record else None,
         dh=dh_all if record else None,
         dc=dc_all if record else None,
     )

@@ -34,15 +34,18 @@ MASK_STYLE: dict[bool, dict[str, Any]] = {
     False: {"color": ORANGE, "marker": "s", "label": "without mask"},
 }
 MARKERS = "osD^vP*X"
-SMALLEST = 1e-45  # nothing that float32 holds lies below it
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", GREY)
 
 
 # ------------------------------------------------------------ one trace, one history
 
 
-def gradient_flow(layer_trace: LayerTrace, name: str = "dh", ax: Axes | None = None) -> Axes:
+def gradient_flow(
+    layer_trace: LayerTrace, name: str = "dh", ax: Axes | None = None, label: str | None = None
+) -> Axes:
     """The norm of a gradient against the steps before the end of each sample, on a log axis.
 
+    With `ax`, a further line in the same axes, in the next colour; `label` is its name in the legend.
     Steps whose norm is zero (or underflowed to it) cannot stand on a log axis: they are marked at the
     lower edge. NaN and Inf are gaps with a cross at the upper edge.
 
@@ -55,8 +58,10 @@ def gradient_flow(layer_trace: LayerTrace, name: str = "dh", ax: Axes | None = N
     """
     ax = ax or new_figure()[1][0]
     norms = layer_trace.lag_norm(name)
-    log_line(ax, np.arange(len(norms)), norms, color=BLUE, marker="o", label=f"{layer_trace.name}: {name}")
-    label(ax, "steps before the end", f"norm of {name}")
+    number = sum(not str(line.get_label()).startswith("_") for line in ax.lines)
+    style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+    log_line(ax, np.arange(len(norms)), norms, label=label or f"{layer_trace.name}: {name}", **style)
+    name_axes(ax, "steps before the end", f"norm of {name}")
     whole_ticks([ax])
     return ax
 
@@ -90,7 +95,7 @@ def gates(layer_trace: LayerTrace, sample: int = 0) -> Figure:
         )
         ax.set_facecolor("0.75")
         figure.colorbar(image, ax=ax)
-        label(ax, "time step" if name == "c" else "", "unit", title)
+        name_axes(ax, "time step" if name == "c" else "", "unit", title)
         ax.grid(False)
     return figure
 
@@ -112,7 +117,7 @@ def history(history: History | Mapping[str, Sequence[float]], ax: Axes | None = 
             markersize=4,
             label=name,
         )
-    label(ax, "epoch", "")
+    name_axes(ax, "epoch", "")
     whole_ticks([ax])
     legend(ax)
     return ax
@@ -161,7 +166,7 @@ def fit_line(ax: Axes, lengths: Sequence[int], fit: Mapping[str, float], mask: b
 def log_line(ax: Axes, x: Array, y: Array, **style: Any) -> None:
     """y against x on a log axis; zeros are triangles at the lower edge, NaN and Inf crosses at the upper."""
     y = _floats(y)
-    usable = np.isfinite(y) & (y >= SMALLEST)
+    usable = np.isfinite(y) & (y > 0)
     every = max(1, len(x) // 12)
     ax.plot(x, np.where(usable, y, np.nan), linewidth=2, markersize=5, markevery=every, **style)
     log_axis(ax)
@@ -197,7 +202,7 @@ def new_figure(
     return figure, list(np.ravel(figure.subplots(rows, columns, squeeze=False)))
 
 
-def label(ax: Axes, x: str, y: str, title: str = "") -> None:
+def name_axes(ax: Axes, x: str, y: str, title: str = "") -> None:
     """Names of the axes, and the common look."""
     ax.set_xlabel(x, fontsize=12)
     ax.set_ylabel(y, fontsize=12)

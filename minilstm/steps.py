@@ -63,6 +63,10 @@ class Segment:
         return State(self.h[-1].copy(), self.c[-1].copy())  # a view would keep all of h and c alive
 
 
+def release(segment: Segment) -> None:
+    """Nobody reads this segment any more; nothing to do here."""
+
+
 def forward_segment(
     weights: Weights, x: Array, mask: Array | None, state: State, keep: bool = True
 ) -> Segment:

@@ -55,6 +55,7 @@ class Tape:
     """
 
     backend: str
+    packed: object  # the weights, as the backend wants them
     x: Array  # (T, B, D)
     mask: Array | None  # (T, B) bool, True = real step
     rows: list[slice]  # the samples of each chunk

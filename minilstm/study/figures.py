@@ -91,7 +91,7 @@ def _draw_metric(ax: Any, rows: Sequence[Row], records: Sequence[Record], settin
     base = sorted({row["length"]: row["baseline"] for row in rows}.items())
     where, height = zip(*base, strict=True)
     ax.plot(where, height, color=plots.GREY, linestyle="--", linewidth=1.5, label="baseline")
-    plots.label(ax, "length (time steps)", f"test {settings.metric}")
+    plots.name_axes(ax, "length (time steps)", f"test {settings.metric}")
     plots.length_axis(ax, settings.lengths)
     ax.set_ylim(0, 1.03 if settings.metric == "accuracy" else None)
     plots.legend(ax)
@@ -111,8 +111,8 @@ def _cost(rows: Sequence[Row], cost: dict[str, Any], settings: Settings) -> Stud
         ax.set_ylim(bottom=0)
         ax.set_xlim(left=0)
         plots.legend(ax)
-    plots.label(axes[0], "length T (time steps)", "milliseconds per step", "Time of one training step")
-    plots.label(axes[1], "length T (time steps)", "megabytes", "Tape kept for the backward pass")
+    plots.name_axes(axes[0], "length T (time steps)", "milliseconds per step", "Time of one training step")
+    plots.name_axes(axes[1], "length T (time steps)", "megabytes", "Tape kept for the backward pass")
     return StudyFigure(
         "cost",
         "Cost against length",
@@ -139,7 +139,7 @@ def _back(records: Sequence[Record], settings: Settings) -> StudyFigure:
                     label=f"{length}",
                 )
         how = {True: "with mask, ", False: "without mask, "}[mask] if len(masks) == 2 else ""
-        plots.label(ax, "steps before the end", "norm of dh", f"{how}{when} training".capitalize())
+        plots.name_axes(ax, "steps before the end", "norm of dh", f"{how}{when} training".capitalize())
     _same_limits(axes)
     plots.whole_ticks(axes)
     plots.legend(axes[0], title="length", ncols=2, fontsize=10)
@@ -182,7 +182,7 @@ def _draw_padding(ax: Any, records: Sequence[Record], settings: Settings, when: 
     if right > 0:
         ax.axvspan(0.5, right + 0.5, color="0.9", zorder=0)
         ax.text(0.97, 0.04, "padding", transform=ax.transAxes, ha="right", fontsize=11, color=plots.GREY)
-    plots.label(ax, "steps after the end of the recording", "norm of dh per recording")
+    plots.name_axes(ax, "steps after the end of the recording", "norm of dh per recording")
     plots.legend(ax)
 
 
@@ -191,7 +191,7 @@ def _first(rows: Sequence[Row], settings: Settings) -> StudyFigure:
     for ax, when in zip(axes, ("before", "after"), strict=True):
         plots.against_length(ax, rows, f"first_norm_{when}")
         plots.log_axis(ax)
-        plots.label(ax, "length (time steps)", "norm of dh", f"{when.capitalize()} training")
+        plots.name_axes(ax, "length (time steps)", "norm of dh", f"{when.capitalize()} training")
         plots.length_axis(ax, settings.lengths)
     _same_limits(axes)
     plots.legend(axes[0])
@@ -215,7 +215,7 @@ def _shares(rows: Sequence[Row], settings: Settings) -> StudyFigure:
         ax.plot(
             lengths, [100 * row[name] for row in own], color=colour, marker=marker, linewidth=2, label=words
         )
-    plots.label(ax, "length (time steps)", "per cent of the training part")
+    plots.name_axes(ax, "length (time steps)", "per cent of the training part")
     plots.length_axis(ax, settings.lengths)
     ax.set_ylim(0, 100)
     plots.legend(ax)
@@ -247,7 +247,7 @@ def _training(records: Sequence[Record], settings: Settings) -> StudyFigure:
                 name = f"{record['length']}" if record["seed"] == 0 else None
                 ax.plot(np.arange(1, len(curve) + 1), np.array(curve, dtype=float), label=name, **style)
         how = {True: "With mask", False: "Without mask"}[mask] if len(masks) == 2 else ""
-        plots.label(ax, "epoch", f"validation {settings.metric}", how)
+        plots.name_axes(ax, "epoch", f"validation {settings.metric}", how)
         ax.set_ylim(0, 1.03 if settings.metric == "accuracy" else None)
     plots.legend(axes[0], title="length", ncols=2, fontsize=10)
     plots.whole_ticks(axes)

@@ -1,0 +1,42 @@
+"""Every example runs, and prints what its docstring promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+PROMISES = {
+    "01_pad_and_mask": ["PaddingWarning: pad_sequences changed 40 of 40 values", "0.000"],
+    "02_one_step_by_hand": ["constant-error carousel"],
+    "03_vanishing": ["1.00        1.00", "2.21        2.21", "14.27       14.27", "103.22      103.22"],
+    "04_exploding": ["NonFiniteError: epoch", "weights finite: True", "with global_clipnorm=1"],
+}
+
+
+def test_every_example_is_tested():
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(PROMISES)
+
+
+@pytest.mark.parametrize("name", PROMISES)
+def test_example(name, tmp_path):
+    figure = [str(tmp_path / "figure.png")] if name == "03_vanishing" else []
+    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *figure]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    for promise in PROMISES[name]:
+        assert promise in done.stdout
+    for path in figure:
+        assert Path(path).stat().st_size > 10_000
+
+
+def test_benchmarks_say_what_they_do():
+    for path in (EXAMPLES.parent / "benchmarks").glob("*.py"):
+        done = subprocess.run(
+            [sys.executable, str(path), "--help"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "usage" in done.stdout
