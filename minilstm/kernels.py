@@ -37,9 +37,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -468,7 +470,8 @@ def _compile(function: Callable[..., None]) -> Callable[..., None]:
     """`function` compiled, from the cache on disk where that works, without it where it does not.
 
     The cache can fail in many ways (no writable folder, a full disk, a damaged index), each with its
-    own exception. None of them is a reason to stop: the kernel is then compiled for this process only.
+    own exception. None of them is a reason to stop: the kernel is then compiled for this process only,
+    and its files are removed, so that the next process makes them anew.
     """
 
     def uncached(cause: Exception) -> Callable[..., None]:
@@ -505,6 +508,7 @@ def _compile(function: Callable[..., None]) -> Callable[..., None]:
         except NumbaError:  # a fault of this file, not of the cache
             raise
         except Exception as error:
+            _remove_cached(chosen, function.__name__)
             chosen = uncached(error)
             chosen(*arrays)
         finally:
@@ -516,6 +520,14 @@ def _compile(function: Callable[..., None]) -> Callable[..., None]:
         seen.add(arrays[1].dtype)
 
     return call
+
+
+def _remove_cached(dispatcher: Any, name: str) -> None:
+    """Remove the files of one kernel from Numba's cache, as far as that can be done."""
+    folder = Path(dispatcher.stats.cache_path)
+    for path in folder.glob(f"{Path(__file__).stem}.{name}-*.nb[ic]"):
+        with suppress(OSError):
+            path.unlink()
 
 
 def _say(text: str) -> None:

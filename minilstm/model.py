@@ -504,6 +504,8 @@ class Sequential:
             timed = array.ndim == 3 or isinstance(first, Embedding)
             self._build((None, *array.shape[2:]) if timed else array.shape[1:])
         self._output_shape_for(array)
+        if mask is not None and array.ndim == 2 and not isinstance(first, Embedding):
+            raise ValueError(wording("mask", "None where x has no time axis", f"x of shape {array.shape}"))
         real = None if mask is None else checked_mask(mask, array.shape[:2])
         if not isinstance(first, Embedding):
             inputs.check_finite("x", array, real if array.ndim == 3 else None)

@@ -288,6 +288,8 @@ class TestCache:
             (kernel,) = [name for name in damaged if name in path.name]
             path.write_bytes(damaged[kernel])
         self.check_one_warning(run_python(RUN, NUMBA_CACHE_DIR=str(folder)))
+        run_python(RUN, NUMBA_CACHE_DIR=str(folder))  # makes anew what was removed
+        assert run_python(RUN, NUMBA_CACHE_DIR=str(folder)) == []
 
     def test_no_cache_folder_gives_one_warning_and_right_results(self, tmp_path):
         """A package folder, a home and a cache folder that nothing can be written to."""

@@ -524,3 +524,12 @@ def test_a_continued_sequence_is_the_whole_sequence():
     check(np.concatenate([first, second], axis=1), whole, 1e-14)
     check(h_2, h, 1e-14)
     check(c_2, c, 1e-14)
+
+
+def test_a_layer_on_its_own_refuses_nan_at_a_real_step():
+    x = np.ones((2, 3, 1))
+    x[1, 2, 0] = np.nan
+    layer = ml.LSTM(2)
+    with pytest.raises(ValueError, match="x must be finite at every real step, got NaN or Inf"):
+        layer(x)
+    assert np.isfinite(layer(x, [[True] * 3, [True, True, False]])).all()

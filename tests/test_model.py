@@ -892,3 +892,12 @@ def test_train_on_batch_stops_too():
     model.named_weights["lstm/kernel"][...] = np.nan
     with pytest.raises(ml.NonFiniteError, match="h of layer 'lstm' at time step 0, in the forward pass"):
         model.train_on_batch(x_of(), labels())
+
+
+def test_a_mask_without_a_time_axis_is_refused():
+    model = ml.Sequential([ml.Dense(1)], seed=0)
+    model.compile(loss="mse")
+    with pytest.raises(
+        ValueError, match=r"mask must be None where x has no time axis, got x of shape \(2, 3\)"
+    ):
+        model.predict(np.ones((2, 3)), mask=np.ones((2, 3), bool))

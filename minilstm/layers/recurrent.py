@@ -198,6 +198,8 @@ class LSTM(Layer):
             self.build((None, x.shape[2]), np.random.default_rng(), self.dtype)
         self.output_shape(x.shape[1:])
         real = None if mask is None else checked_mask(mask, x.shape[:2])
+        if not np.isfinite(x if real is None else x[real]).all():
+            raise ValueError(wording("x", "finite at every real step", "NaN or Inf"))
         state = None if initial_state is None else self.checked_state(initial_state, len(x))
         output, _, tape = self.forward(x, real, keep="nothing", initial_state=state)
         if not self.return_state:
