@@ -87,7 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--padding", choices=("pre", "post"), help="side that is padded (post)")
     add("--truncating", choices=("pre", "post"), help="side that is cut off (post)")
     add("--mask", action=argparse.BooleanOptionalAction, help="only with, or only without a mask (both)")
-    add("--clipnorm", type=float, metavar="X", help="largest norm of a gradient (digits: none; others: 1)")
+    add(
+        "--clipnorm",
+        type=float,
+        metavar="X",
+        help="largest norm of each weight's gradient (digits: none; others: 1)",
+    )
     add("--seed", type=int, default=1, metavar="N", help="seed that all others come from (1)")
     add("--jobs", type=int, metavar="N", help="models trained at a time (the number of processors)")
     add("--out", type=Path, metavar="DIR", help="folder for the results (./minilstm-study-TASK)")

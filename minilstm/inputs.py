@@ -42,11 +42,18 @@ def batch(x: Any, input_shape: tuple[int | None, ...] | None, dtype: np.dtype[An
         return np.ascontiguousarray(array, dtype)
 
 
-def token_ids(x: Any, rows: int) -> Array:
-    """`x` as (batch, time) of whole numbers 0 .. rows - 1, for an Embedding."""
+def token_ids(x: Any) -> Array:
+    """`x` as (batch, time) of numbers, for an Embedding."""
     array = numeric_array("x", x)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(wording("x", "(batch, time) of whole numbers, at least 1 step", array.shape))
+    return array
+
+
+def check_token_ids(array: Array, rows: int, mask: Array | None) -> Array:
+    """`array` as whole numbers 0 .. rows - 1; a masked step may hold anything, and becomes 0."""
+    if mask is not None:
+        array = np.where(mask, array, 0)
     with np.errstate(invalid="ignore"):  # beyond int64: not equal to what came
         ids = array.astype(np.int64) if np.isfinite(array).all() else None
     if ids is None or (ids != array).any():

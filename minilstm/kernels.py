@@ -612,7 +612,7 @@ def tape_size(S: int, b: int, D: int, H: int) -> int:
 
 
 class Buffers:
-    """Memory that waits to be used again, by shape and dtype; at most `limit` bytes, the oldest go first.
+    """Memory that waits to be used again, by shape and dtype; at most `limit` bytes, oldest shapes go first.
 
     A fresh array costs a page fault per 4 KB when it is first written, up to a third of the time of a
     training step. Used by several threads at once.
@@ -620,23 +620,29 @@ class Buffers:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.waiting: list[Array] = []
+        self.waiting: dict[tuple[tuple[int, ...], np.dtype[Any]], list[Array]] = {}
+        self.nbytes = 0
         self.lock = threading.Lock()
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """An array with anything in it."""
         with self.lock:
-            for k, array in enumerate(self.waiting):
-                if array.shape == shape and array.dtype == dtype:
-                    return self.waiting.pop(k)
-        return np.empty(shape, dtype)
+            return self._pop((shape, dtype)) if (shape, dtype) in self.waiting else np.empty(shape, dtype)
 
     def give(self, array: Array) -> None:
         """Take back an array that nobody else reads or writes any more."""
         with self.lock:
-            self.waiting.append(array)
-            while sum(waiting.nbytes for waiting in self.waiting) > self.limit:
-                self.waiting.pop(0)
+            self.waiting.setdefault((array.shape, array.dtype), []).append(array)
+            self.nbytes += array.nbytes
+            while self.nbytes > self.limit:
+                self._pop(next(iter(self.waiting)))
+
+    def _pop(self, key: tuple[tuple[int, ...], np.dtype[Any]]) -> Array:
+        array = self.waiting[key].pop()
+        if not self.waiting[key]:
+            del self.waiting[key]
+        self.nbytes -= array.nbytes
+        return array
 
 
 buffers = Buffers(limit=64_000_000)

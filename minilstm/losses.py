@@ -199,7 +199,8 @@ class CategoricalCrossentropy(Loss):
         dL_n/dp_j = (dL_n/dr_j - sum_k r_k dL_n/dr_k) / S
         dL_n/dz_j = softmax(z)_j sum_k y_k - y_j
 
-    y: one row of C numbers >= 0 per sample (B, C) or step (B, T, C), one-hot or a distribution.
+    y: one row of C numbers >= 0 per sample (B, C) or step (B, T, C), one-hot or a distribution; as in Keras
+    a row's sum is not checked.
     Source: `keras.losses.CategoricalCrossentropy`.
 
     >>> value, _ = CategoricalCrossentropy().value_and_gradient(np.array([[1, 0]]), np.array([[0.25, 0.75]]))

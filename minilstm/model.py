@@ -21,10 +21,11 @@ from minilstm.callbacks import Callback
 from minilstm.cells import State
 from minilstm.errors import NonFiniteError, one_of, whole_number, wording
 from minilstm.layers import LSTM, Dense, Embedding, Layer
-from minilstm.layers.base import Array, Keep, Shape
+from minilstm.layers.base import Array, Keep, Shape, checked_list
 from minilstm.layers.recurrent import checked_mask
 from minilstm.losses import Loss
 from minilstm.metrics import Metric
+from minilstm.metrics import check as _check_metrics
 from minilstm.optimizers import Optimizer, Update
 from minilstm.trace import LayerTrace, Trace, layer_trace
 
@@ -79,7 +80,10 @@ class Sequential:
         seed: int | None = None,
         name: str = "sequential",
     ) -> None:
-        self.dtype = np.dtype(one_of("dtype", np.dtype(dtype).name, ("float32", "float64")))
+        name_of = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+        self.dtype = np.dtype(one_of("dtype", name_of, ("float32", "float64")))
+        if isinstance(layers, Layer):
+            raise TypeError(wording("layers", "a list of layers", f"one {type(layers).__name__}"))
         if seed is not None:
             whole_number("seed", seed, 0)
         self._seeds = np.random.SeedSequence(seed)
@@ -152,7 +156,7 @@ class Sequential:
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Take over weights in Keras's order and shapes; nothing is changed if one of them does not fit."""
-        weights = list(weights)
+        weights = checked_list("weights", weights)
         counts = [len(layer.params) for layer in self.layers]
         if len(weights) != sum(counts):
             raise ValueError(wording("weights", f"{sum(counts)} arrays", len(weights)))
@@ -275,7 +279,7 @@ class Sequential:
         metrics: Sequence[str] | None = None,
     ) -> None:
         """Choose the optimizer, the loss and the metrics, by name or as objects."""
-        checked = _checked_metrics(metrics)
+        checked = _check_metrics(metrics)
         self.optimizer = optimizers.get(optimizer)
         self.loss = None if loss is None else losses.get(loss)
         self.metrics = checked
@@ -301,7 +305,7 @@ class Sequential:
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         validation_mask: ArrayLike | None = None,
         shuffle: bool = True,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | Callback | None = None,
     ) -> History:
         """Train for `epochs` passes over x and y.
 
@@ -330,11 +334,14 @@ class Sequential:
         epochs = whole_number("epochs", epochs, 0)
         if verbose not in (0, 1, 2, "auto"):
             raise ValueError(wording("verbose", "0, 1, 2 or 'auto'", repr(verbose)))
+        callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(wording("callbacks", "a list of Callback objects", repr(callback)))
         data = self._checked(x, y, mask)
         validation = None
+        if validation_mask is not None and validation_data is None:
+            raise ValueError(wording("validation_mask", "None without validation_data", "a mask"))
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
                 raise ValueError(wording("validation_data", "(x, y)", type(validation_data).__name__))
@@ -413,7 +420,7 @@ class Sequential:
     def predict(self, x: ArrayLike, *, mask: ArrayLike | None = None, batch_size: int | None = None) -> Array:
         """The model's output for x, (N, ...), in the model's dtype."""
         batch_size = DEFAULT_BATCH_SIZE if batch_size is None else whole_number("batch_size", batch_size)
-        array, real = self._checked_inputs(x, mask)
+        array, real = self._checked_inputs(self._as_array(x), mask)
         if len(array) == 0:
             return np.zeros((0, *self._output_shape_for(array)), self.dtype)
         parts = [slice(start, start + batch_size) for start in range(0, len(array), batch_size)]
@@ -423,7 +430,7 @@ class Sequential:
 
     def predict_on_batch(self, x: ArrayLike, mask: ArrayLike | None = None) -> Array:
         """The model's output for one batch."""
-        array, real = self._checked_inputs(x, mask)
+        array, real = self._checked_inputs(self._as_array(x), mask)
         return self.predict(x, mask=mask) if len(array) == 0 else self._forward(array, real, "nothing").output
 
     # ------------------------------------------------------------ public: looking inside
@@ -453,6 +460,9 @@ class Sequential:
             expected = "with at least one recurrent layer, to be traced"
             raise ValueError(wording("model", expected, [type(layer).__name__ for layer in self.layers]))
         states = {}
+        if initial_state is not None and not isinstance(initial_state, dict):
+            expected = "a dict of [h, c] by layer name"
+            raise TypeError(wording("initial_state", expected, type(initial_state).__name__))
         for name, state in (initial_state or {}).items():
             one_of("initial_state", name, recurrent)
             states[name] = recurrent[name].checked_state(state, data.size)
@@ -461,6 +471,7 @@ class Sequential:
     @np.errstate(over="ignore", invalid="ignore")  # a trace shows NaN and Inf, it does not warn of them
     def _trace(self, x: Array, y: Array, mask: Array | None, states: dict[str, State] | None) -> Trace:
         done = self._forward(x, mask, keep="trace", states=states)
+        dy: Any
         value, dy, from_logits = self._loss_and_gradient(y, done)
         grads: dict[str, Array] = {}
         traces: dict[str, LayerTrace] = {}
@@ -476,14 +487,20 @@ class Sequential:
                     external[:, -1] = dy
                 entered = (external != 0).any(axis=-1) | (False if reached is None else reached)
                 traces[layer.label] = layer_trace(
-                    layer.label, layer.weights, tape, gradients, external, entered
+                    layer.label,
+                    layer.weights,
+                    tape,
+                    gradients,
+                    external,
+                    entered,
+                    layer.truncate_steps is not None,
                 )
                 reached = traces[layer.label]._reached["dx"]
                 dy = traces[layer.label].dx
             elif isinstance(layer, Dense) and from_logits and k == len(self.layers) - 1:
-                dy, found = _some(layer.backward_logits(dy, tape, need_dx=True))
+                dy, found = layer.backward_logits(dy, tape, need_dx=True)
             elif k >= lowest:
-                dy, found = _some(layer.backward(dy, tape, need_dx=k > lowest))
+                dy, found = layer.backward(dy, tape, need_dx=k > lowest)
             else:
                 found = {}
             grads |= {f"{layer.name}/{key}": gradient for key, gradient in found.items()}
@@ -492,14 +509,17 @@ class Sequential:
 
     # ------------------------------------------------------------ checks at the edge
 
-    def _checked_inputs(self, x: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array | None]:
+    def _as_array(self, x: ArrayLike) -> Array:
+        """x as (batch, ...): of the model's dtype, or as it came for an Embedding."""
         if not self.layers:
             raise RuntimeError("the model has no layers")
+        if isinstance(self.layers[0], Embedding):
+            return inputs.token_ids(x)
+        return inputs.batch(x, self.input_shape, self.dtype)
+
+    def _checked_inputs(self, array: Array, mask: ArrayLike | None) -> tuple[Array, Array | None]:
+        """What `_as_array` gave, free of anything a layer cannot take, and the mask; builds the model."""
         first = self.layers[0]
-        if isinstance(first, Embedding):
-            array = inputs.token_ids(x, first.input_dim)
-        else:
-            array = inputs.batch(x, self.input_shape, self.dtype)
         if not self.built:
             timed = array.ndim == 3 or isinstance(first, Embedding)
             self._build((None, *array.shape[2:]) if timed else array.shape[1:])
@@ -507,7 +527,9 @@ class Sequential:
         if mask is not None and array.ndim == 2 and not isinstance(first, Embedding):
             raise ValueError(wording("mask", "None where x has no time axis", f"x of shape {array.shape}"))
         real = None if mask is None else checked_mask(mask, array.shape[:2])
-        if not isinstance(first, Embedding):
+        if isinstance(first, Embedding):
+            array = inputs.check_token_ids(array, first.input_dim, real)
+        else:
             inputs.check_finite("x", array, real if array.ndim == 3 else None)
         if real is not None and array.ndim == 3:
             array = np.where(real[..., None], array, 0)
@@ -523,8 +545,12 @@ class Sequential:
     def _checked(self, x: ArrayLike, y: ArrayLike, mask: ArrayLike | None) -> _Data:
         """Data that training, evaluation and trace can use without another look at it."""
         loss = self._compiled()[1]
-        array, real = self._checked_inputs(x, mask)
+        if self.built and not self.named_weights:
+            expected = "with at least one layer that learns"
+            raise ValueError(wording("model", expected, [type(layer).__name__ for layer in self.layers]))
+        array = self._as_array(x)
         inputs.check_same_length(array, y)
+        array, real = self._checked_inputs(array, mask)
         if len(array) == 0:
             raise ValueError(wording("x", "of at least 1 sample", "0 samples"))
         output = self._output_shape_for(array)
@@ -572,14 +598,6 @@ class _Means:
         for (value, count), metric in zip(self.totals, self.metrics, strict=True):
             logs[metric.name] = value / count if count else 0.0
         return logs
-
-
-def _checked_metrics(names: Sequence[str] | None) -> tuple[str, ...]:
-    return () if names is None else metrics.check(names)
-
-
-def _some(result: tuple[Array | None, dict[str, Array]]) -> tuple[Any, dict[str, Array]]:
-    return result
 
 
 def _as_keras(logs: dict[str, float]) -> float | list[float]:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.errors import one_of, real_number, wording
+from minilstm.errors import NonFiniteError, one_of, real_number, wording
 
 __all__ = ["SGD", "Adam", "Optimizer", "RMSprop", "Update"]
 
@@ -139,7 +139,8 @@ class Optimizer(ABC):
     def step(self, params: Arrays, grads: Arrays) -> None:
         """One step with gradients that are already clipped: `params` change in place, `grads` do not.
 
-        Raises ValueError where names, shapes or dtypes do not fit, before anything changes.
+        Raises ValueError where names, shapes or dtypes do not fit, and NonFiniteError where a parameter would
+        become infinite or NaN, before any of them changes.
         Source: `keras/src/optimizers/base_optimizer.py`, `_backend_update_step`.
 
         >>> params = {"w": np.array([1.0])}
@@ -155,11 +156,18 @@ class Optimizer(ABC):
         np.concatenate([grads[name].ravel() for name in self._layout], out=g)
         with np.errstate(over="ignore", invalid="ignore"):  # the squares of huge gradients become inf
             self._rule(g, change, self._slots)
-            start = 0
+            moved, start = {}, 0
             for name in self._layout:
                 w = params[name]
-                w += change[start : start + w.size].reshape(w.shape)
+                moved[name] = w + change[start : start + w.size].reshape(w.shape)
                 start += w.size
+        for name, w in moved.items():
+            if not np.isfinite(w).all():
+                raise NonFiniteError(
+                    f"the step would make {name} infinite or NaN; is the learning rate too large?"
+                )
+        for name, w in moved.items():
+            params[name][...] = w
         self.iterations += 1
 
     def _clip(self, grads: Arrays, norms: dict[str, float]) -> tuple[dict[str, Array], Update]:

@@ -28,6 +28,8 @@ class LayerTrace:
     """The arrays of one recurrent layer, batch first, in the model's dtype.
 
     h c i f g o dh dc external : (B, T, H);  dz : (B, T, 4H), gates in the blocks i, f, g, o;
+    external is what reaches h_t directly from the layer above: where a mask ends the sample earlier, the
+    loss reads the held state, and external stands at the masked last step;
     dx : (B, T, D);  h0 c0 dh0 dc0 : (B, H), the initial state and its gradient;
     real : (B, T) bool, the steps that are not masked.
 
@@ -164,11 +166,18 @@ class Trace:
 
 
 def layer_trace(
-    name: str, weights: Weights, tape: Tape, gradients: Gradients, external: Array, reached: Array
+    name: str,
+    weights: Weights,
+    tape: Tape,
+    gradients: Gradients,
+    external: Array,
+    reached: Array,
+    truncated: bool,
 ) -> LayerTrace:
     """Put a tape and its gradients, recorded per step, together for the reader.
 
-    external : (B, T, H); reached : (B, T) bool, the steps that a path from the loss enters directly.
+    external : (B, T, H); reached : (B, T) bool, the steps that a path from the loss enters directly;
+    truncated : whether the gradient was cut at the start of each segment.
     """
     T, B, _ = tape.x.shape
     real = np.ones((B, T), bool) if tape.mask is None else tape.mask.T.copy()
@@ -197,12 +206,15 @@ def layer_trace(
         dh0=gradients.dstate.h,
         dc0=gradients.dstate.c,
         real=real,
-        _reached=_paths(weights, real, reached),
+        _reached=_paths(weights, real, reached, {span.start for span in tape.spans} if truncated else set()),
     )
 
 
-def _paths(weights: Weights, real: Array, reached: Array) -> dict[str, Array]:
-    """For each gradient, (B, T): does a path from the loss lead there, were there no rounding?"""
+def _paths(weights: Weights, real: Array, reached: Array, cuts: set[int]) -> dict[str, Array]:
+    """For each gradient, (B, T): does a path from the loss lead there, were there no rounding?
+
+    No path leads back from a step in `cuts` to the one before it.
+    """
     path = {name: np.zeros_like(real) for name in ("dh", "dc", "dz")}
     through_U = bool(np.any(weights.U))
     h = c = np.zeros(len(real), bool)
@@ -213,6 +225,8 @@ def _paths(weights: Weights, real: Array, reached: Array) -> dict[str, Array]:
         path["dz"][:, t] = path["dc"][:, t] & real[:, t]  # B3..B6
         h = np.where(real[:, t], path["dz"][:, t] & through_U, h)  # S5, S6
         c = path["dc"][:, t]  # B7, S6
+        if t in cuts:
+            h = c = np.zeros(len(real), bool)
     return path | {"dx": path["dz"] & bool(np.any(weights.W)), "external": reached}
 
 

@@ -124,17 +124,17 @@ def test_check_finite_looks_at_real_steps_only():
 
 
 def test_token_ids():
-    found = inputs.token_ids([[1.0, 2.0], [0.0, 4.0]], 5)
+    found = inputs.check_token_ids(inputs.token_ids([[1.0, 2.0], [0.0, 4.0]]), 5, None)
     assert found.dtype == np.int64
     assert found.tolist() == [[1, 2], [0, 4]]
-    assert inputs.token_ids(np.zeros((0, 3)), 5).shape == (0, 3)
+    assert inputs.check_token_ids(np.zeros((0, 3)), 5, None).shape == (0, 3)
 
 
 @pytest.mark.parametrize("ids", [[[2**63]], [[1e19]], [[-(2.0**70)]]])
 def test_token_ids_beyond_int64(ids):
     """Refused as any other id out of range, without a warning about the cast."""
     with pytest.raises(ValueError, match="x must be"):
-        inputs.token_ids(ids, 5)
+        inputs.check_token_ids(inputs.token_ids(ids), 5, None)
 
 
 def test_same_length():

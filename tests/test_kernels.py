@@ -339,3 +339,14 @@ def test_without_numba_numpy_does_the_work():
     assert len(lines) == 1, lines
     assert lines[0].startswith("RuntimeWarning: Numba cannot be used (ModuleNotFoundError")
     assert "NumPy backend does the work" in lines[0]
+
+
+def test_buffers_give_back_what_fits_and_stay_within_their_limit():
+    buffers = kernels.Buffers(limit=100)
+    small, large = np.empty(10, np.float32), np.empty(20, np.float32)
+    for array in (small, large):
+        buffers.give(array)
+    assert buffers.nbytes == 80  # the older shape had to go
+    assert buffers.take((20,), large.dtype) is large
+    assert buffers.take((20,), large.dtype) is not large
+    assert buffers.nbytes == 0

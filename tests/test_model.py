@@ -901,3 +901,75 @@ def test_a_mask_without_a_time_axis_is_refused():
         ValueError, match=r"mask must be None where x has no time axis, got x of shape \(2, 3\)"
     ):
         model.predict(np.ones((2, 3)), mask=np.ones((2, 3), bool))
+
+
+def test_a_step_that_would_make_weights_infinite_is_not_taken():
+    model = ml.Sequential([ml.LSTM(3, input_shape=(4, 2)), ml.Dense(1)], seed=0)
+    model.compile(ml.SGD(3e38), "mse")
+    before = model.get_weights()
+    x, y = 10 * np.ones((4, 4, 2)), 10 * np.ones(4)
+    with pytest.raises(
+        ml.NonFiniteError, match=r"epoch 1, batch 1: the step would make dense/kernel infinite|lstm"
+    ):
+        model.fit(x, y, epochs=1, verbose=0)
+    for weight, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+def test_masked_ids_may_be_anything():
+    model = ml.Sequential([ml.Embedding(5, 3), ml.LSTM(2), ml.Dense(1)], seed=0)
+    ids = np.array([[1, 2, -1], [3, 99, -7]])
+    mask = np.array([[True, True, False], [True, False, False]])
+    clean = model.predict(np.where(mask, ids, 0), mask=mask)
+    np.testing.assert_array_equal(model.predict(ids, mask=mask), clean)
+    with pytest.raises(ValueError, match=r"x must be of ids 0 \.\. 4, got -1 at \[0, 2\]"):
+        model.predict(ids)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"callbacks": 3}, TypeError, "not iterable"),
+        ({"validation_mask": [[1]]}, ValueError, "validation_mask must be None without validation_data"),
+    ],
+)
+def test_odd_arguments_of_fit(arguments, error, message):
+    model = ml.Sequential([ml.LSTM(2, input_shape=(3, 1)), ml.Dense(1)], seed=0)
+    model.compile(loss="mse")
+    with pytest.raises(error, match=message):
+        model.fit(np.ones((2, 3, 1)), [0, 1], verbose=0, **arguments)
+
+
+def test_one_callback_or_none_is_taken():
+    model = ml.Sequential([ml.LSTM(2, input_shape=(3, 1)), ml.Dense(1)], seed=0)
+    model.compile(loss="mse")
+    for callbacks in (None, ml.Callback()):
+        model.fit(np.ones((2, 3, 1)), [0, 1], verbose=0, callbacks=callbacks)
+
+
+def test_odd_models_and_states_are_named():
+    with pytest.raises(TypeError, match="layers must be a list of layers, got one LSTM"):
+        ml.Sequential(ml.LSTM(2))
+    with pytest.raises(ValueError, match="dtype must be 'float32' or 'float64', got 'nope'"):
+        ml.Sequential(dtype="nope")
+    model = ml.Sequential([ml.LSTM(2, input_shape=(3, 1)), ml.Dense(1)], seed=0)
+    model.compile(loss="mse")
+    with pytest.raises(TypeError, match="weights must be a list of arrays, got 3"):
+        model.set_weights(3)
+    x, y = np.ones((2, 3, 1)), [0, 1]
+    with pytest.raises(TypeError, match=r"initial_state must be a dict of \[h, c\] by layer name, got list"):
+        model.trace(x, y, initial_state=[x, x])
+    with pytest.raises(ValueError, match=r"initial_state of layer 'lstm' must be \[h, c\] .* got int"):
+        model.trace(x, y, initial_state={"lstm": 5})
+    nothing = ml.Sequential([ml.Masking(input_shape=(3, 1))])
+    nothing.compile(loss="mse")
+    with pytest.raises(ValueError, match="model must be with at least one layer that learns"):
+        nothing.fit(x, x, verbose=0)
+
+
+def test_a_wrong_y_builds_nothing():
+    model = ml.Sequential([ml.LSTM(2), ml.Dense(1)], seed=0)
+    model.compile(loss="mse")
+    with pytest.raises(ValueError, match="x and y must be of the same length, got 3 and 2"):
+        model.fit(np.ones((3, 4, 2)), [0, 1], verbose=0)
+    assert not model.built

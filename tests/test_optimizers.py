@@ -11,6 +11,7 @@ from conftest import require
 from threadpoolctl import threadpool_limits
 
 from minilstm import optimizers
+from minilstm.errors import NonFiniteError
 from minilstm.optimizers import SGD, Adam, RMSprop
 
 VARIANTS = [
@@ -245,7 +246,10 @@ def test_non_finite_gradients_show_in_the_norm(clip, bad, norm):
         clipped, update = optimizer.prepare(grads)
         np.testing.assert_equal(update, (norm, False, norm))
         assert clipped["a"] is grads["a"]
-        optimizer.apply({"a": np.ones(2, "float32"), "b": np.ones(2, "float32")}, grads)
+        params = {"a": np.ones(2, "float32"), "b": np.ones(2, "float32")}
+        with pytest.raises(NonFiniteError, match="the step would make a infinite or NaN"):
+            optimizer.apply(params, grads)
+        assert all((value == 1).all() for value in params.values())
 
 
 def test_what_update_says():

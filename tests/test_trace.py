@@ -486,3 +486,11 @@ def test_a_model_without_a_recurrent_layer_or_without_a_loss():
     model.compile(loss="mse")
     with pytest.raises(ValueError, match="model must be with at least one recurrent layer, to be traced"):
         model.trace(np.ones((2, D)), [1, 2])
+
+
+def test_no_path_leads_over_the_cut_of_truncated_bptt():
+    model = ml.Sequential([ml.LSTM(4, input_shape=(12, 2), truncate_steps=4), ml.Dense(1)], seed=0)
+    model.compile(loss="mse")
+    rng = np.random.default_rng(0)
+    status = model.trace(rng.normal(size=(3, 12, 2)), rng.normal(size=3))["lstm"].status("dh")
+    assert status.tolist() == ["zero"] * 8 + ["ok"] * 4

@@ -75,7 +75,7 @@ class Layer(ABC):
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Take over weights in Keras's order and shapes; nothing is changed if one of them does not fit."""
-        weights = list(weights)
+        weights = checked_list("weights", weights)
         if len(weights) != len(self.params):
             expected = f"{len(self.params)} arrays for layer {self.label!r}"
             if not self.built:
@@ -95,6 +95,14 @@ class Layer(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label!r}>"
+
+
+def checked_list(argument: str, value: Any) -> list[Any]:
+    """`value` as a list; TypeError where it has no items."""
+    try:
+        return list(value)
+    except TypeError:
+        raise TypeError(wording(argument, "a list of arrays", repr(value))) from None
 
 
 def _checked_shape(shape: Sequence[int | None]) -> Shape:

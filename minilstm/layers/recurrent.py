@@ -208,9 +208,11 @@ class LSTM(Layer):
 
     def checked_state(self, initial_state: Sequence[ArrayLike], B: int) -> State:
         """[h, c] as a State of this layer's dtype; ValueError where a shape or a value is wrong."""
-        if isinstance(initial_state, np.ndarray) or len(initial_state) != 2:
-            expected = f"[h, c] of shape {(B, self.units)} each"
-            raise ValueError(wording(f"initial_state of layer {self.label!r}", expected, repr(initial_state)))
+        if not isinstance(initial_state, (list, tuple)) or len(initial_state) != 2:
+            expected, got = f"[h, c] of shape {(B, self.units)} each", type(initial_state).__name__
+            if isinstance(initial_state, (list, tuple)):
+                got += f" of {len(initial_state)}"
+            raise ValueError(wording(f"initial_state of layer {self.label!r}", expected, got))
         what = f"initial_state of layer {self.label!r}"
         h, c = (np.ascontiguousarray(numeric_array(what, part), self.dtype) for part in initial_state)
         for part in (h, c):

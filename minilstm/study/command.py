@@ -9,7 +9,7 @@ from dataclasses import fields
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from minilstm.errors import whole_number
+from minilstm.errors import whole_number, wording
 from minilstm.study import StudyError, StudyResult, result_of, run_missing
 from minilstm.study.cell import Record
 from minilstm.study.journal import Journal, to_json
@@ -41,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         settings = Settings.of(options.task, **given)
         jobs = processors() if options.jobs is None else whole_number("jobs", options.jobs)
+        if options.out == "":
+            raise ValueError(wording("out", "the name of a folder", "an empty name"))
         out = report.default_folder(options.task) if options.out is None else options.out
         journal = Journal(settings, out)
     except (ValueError, TypeError, OSError) as error:

@@ -68,8 +68,8 @@ def _metric(rows: Sequence[Row], records: Sequence[Record], settings: Settings) 
     return StudyFigure(
         "mse" if settings.metric == "MSE" else "accuracy",
         f"Test {settings.metric} against length",
-        "Bars are 95 % intervals over all seeds, faint dots single seeds; the dashed line is what always "
-        f"giving {'the mean' if settings.metric == 'MSE' else 'the commonest answer'} reaches.",
+        "Bars are the range of the seeds' 95 % intervals, faint dots single seeds; the dashed line is what "
+        f"always giving {'the mean' if settings.metric == 'MSE' else 'the commonest answer'} reaches.",
         figure,
         wide=False,
     )

@@ -126,8 +126,10 @@ def _same_study(path: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     before, after = _identity(found), _identity(wanted)
     keys = [key for key in [*after, *before] if before.get(key) != after.get(key)]
     if keys:
-        what = "; ".join(f"{key} was {before.get(key)}, now {after.get(key)}" for key in dict.fromkeys(keys))
-        raise ValueError(f"{path.parent} holds a study with other settings: {what}")
+        names = [key for key in dict.fromkeys(keys) if key != "data"] or ["data"]  # settings decide the data
+        what = "; ".join(f"{key} was {before.get(key)}, now {after.get(key)}" for key in names)
+        advice = "choose another folder with --out, or remove this one"
+        raise ValueError(f"{path.parent} holds a study with other settings: {what}; {advice}")
     return found
 
 
