@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from minilstm.errors import real_number, whole_number, wording
 
-__all__ = ["glorot_uniform", "ones", "orthogonal", "uniform", "zeros"]
+__all__ = ["glorot_uniform", "orthogonal", "uniform", "zeros"]
 
 
 def glorot_uniform(shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> NDArray[Any]:
@@ -86,18 +86,6 @@ def zeros(shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> N
     [0.0, 0.0]
     """
     return np.zeros(_checked(shape), dtype)
-
-
-def ones(shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> NDArray[Any]:
-    """Ones; `rng` is not used.
-
-    Raises TypeError or ValueError for a shape that is not of whole numbers >= 1.
-    Source: `keras.initializers.Ones`.
-
-    >>> ones((2,), np.random.default_rng(0), "float32").tolist()
-    [1.0, 1.0]
-    """
-    return np.ones(_checked(shape), dtype)
 
 
 def _checked(shape: Sequence[int]) -> tuple[int, ...]:

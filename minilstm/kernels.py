@@ -31,6 +31,7 @@ flushed to 0 while a kernel runs (`float_control`).
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import threading
@@ -554,16 +555,14 @@ threads.limit_blas("scipy.libs")
 
 
 class Packed:
-    """The weights in the kernels' layout (see the top), each form made when it is first needed."""
+    """The weights in the kernels' layout (see the top); what backward needs, when it is first needed."""
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
-
-    @cached_property
-    def w(self) -> Array:
-        """(4, P, K, n), [U; W; b] of each gate."""
-        together = np.concatenate([self.weights.U, self.weights.W, self.weights.b[None]])
-        return in_panels(together.reshape(len(together), 4, -1).transpose(1, 0, 2))
+        together = np.concatenate([weights.U, weights.W, weights.b[None]])
+        self.w = in_panels(
+            together.reshape(len(together), 4, -1).transpose(1, 0, 2)
+        )  # (4, P, K, n), [U; W; b]
 
     @cached_property
     def ut(self) -> Array:
@@ -646,6 +645,17 @@ class Buffers:
 
 
 buffers = Buffers(limit=64_000_000)
+
+
+def _fresh_locks() -> None:
+    """In a forked child: another thread may have held a lock, and is not there to release it."""
+    global _first
+    _first = threading.Lock()
+    buffers.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_fresh_locks)
 
 
 @dataclass

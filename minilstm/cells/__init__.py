@@ -1,6 +1,6 @@
 """The mathematics: one time step of a recurrent cell, forward and backward, in plain NumPy.
 
-A cell is a module with a few facts (`GATES`, `STATES`) and two functions that know one step and
+A cell is a module with the names of its gates (`GATES`) and two functions that know one step and
 nothing of time, batches or segments:
 
     forward(xw, hu, prev)            -> state, saved

@@ -39,7 +39,6 @@ from minilstm.activations import sigmoid, tanh
 from minilstm.cells import Array, Saved, State
 
 GATES = ("i", "f", "g", "o")
-STATES = ("h", "c")
 
 
 def forward(xw: Array, hu: Array, prev: State) -> tuple[State, Saved]:
