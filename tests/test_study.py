@@ -286,7 +286,9 @@ def test_other_settings_are_refused_by_name_and_nothing_changes(tmp_path):
     folder = tmp_path / "s"
     Journal(Settings.of("recall", **TINY), folder)
     before = (folder / "config.json").read_bytes()
-    with pytest.raises(ValueError, match=r"other settings: epochs was 1, now 2; units was 3, now 4$"):
+    with pytest.raises(
+        ValueError, match=r"other settings: epochs was 1, now 2; units was 3, now 4; choose another"
+    ):
         Journal(Settings.of("recall", **{**TINY, "epochs": 2, "units": 4}), folder)
     assert (folder / "config.json").read_bytes() == before
     assert [path.name for path in folder.iterdir()] == ["config.json"]
