@@ -108,7 +108,7 @@ def test_other_settings_in_the_same_folder_exit_2(done):
     assert process.returncode == 2
     assert process.stderr == (
         "minilstm: error: minilstm-study-recall holds a study with other settings: "
-        "batch_size was 32, now 16\n"
+        "batch_size was 32, now 16; choose another folder with --out, or remove this one\n"
     )
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 

@@ -151,6 +151,7 @@ def test_training_is_keras_s(keras, name, optimizer):
     metrics = METRICS.get(loss, ["accuracy"])
     x, y = data_for(name)
 
+    keras.utils.set_random_seed(7)  # Adam magnifies the rounding of a gradient that happens to be near 0
     theirs = keras.Sequential(
         [keras.Input(x.shape[1:])] + [getattr(keras.layers, layer)(*args, **kw) for layer, args, kw in layers]
     )
