@@ -105,6 +105,11 @@ def checked_list(argument: str, value: Any) -> list[Any]:
         raise TypeError(wording(argument, "a list of arrays", repr(value))) from None
 
 
+def both(first: Array | None, second: Array) -> Array:
+    """Steps that are real by both masks."""
+    return second if first is None else first & second
+
+
 def _checked_shape(shape: Sequence[int | None]) -> Shape:
     if isinstance(shape, (str, bytes)) or not isinstance(shape, Sequence):
         raise TypeError(wording("input_shape", "a tuple like (T, D)", repr(shape)))

@@ -1,0 +1,84 @@
+"""Dense: the layer that reads the states out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minilstm import activations, initializers
+from minilstm.errors import whole_number, wording
+from minilstm.layers.base import Array, Keep, Layer, Shape
+
+
+class DenseTape(NamedTuple):
+    """What Dense leaves for backward."""
+
+    x: Array  # (..., D)
+    z: Array  # (..., units) before the activation; the logits of a last layer
+    y: Array  # (..., units)
+
+
+class Dense(Layer):
+    """y = activation(x @ kernel + bias), over the last axis.
+
+    Parameters
+    ----------
+    units : size of the output's last axis
+    activation : None (linear), "relu", "sigmoid", "softmax" or "tanh"
+    use_bias : whether there is a bias
+
+    Weights: kernel (D, units) glorot-uniform, bias (units,) zeros. Carries a mask on. As in Keras.
+
+    >>> Dense(3, activation="softmax").output_shape((64,))
+    (3,)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | None = None,
+        use_bias: bool = True,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(input_shape=input_shape, name=name)
+        self.units = whole_number("units", units)
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if not input_shape or input_shape[-1] is None:
+            got = f"one of shape {input_shape}"
+            raise ValueError(wording(f"input of layer {self.label!r}", "with a known last axis", got))
+        return (*input_shape[:-1], self.units)
+
+    def _make_params(
+        self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
+    ) -> dict[str, Array]:
+        kernel = initializers.glorot_uniform((int(input_shape[-1] or 0), self.units), rng, dtype)
+        return {"kernel": kernel} | (
+            {"bias": initializers.zeros((self.units,), rng, dtype)} if self.use_bias else {}
+        )
+
+    def forward(self, x: Array, mask: Array | None, *, keep: Keep) -> tuple[Array, Array | None, DenseTape]:
+        z = x @ self.params["kernel"]
+        if self.use_bias:
+            z += self.params["bias"]
+        y = self.activation.forward(z)
+        return y, mask, DenseTape(x, z, y)
+
+    def backward(self, dy: Array, tape: DenseTape, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:
+        return self.backward_logits(self.activation.backward(dy, tape.y), tape, need_dx=need_dx)
+
+    def backward_logits(
+        self, dz: Array, tape: DenseTape, *, need_dx: bool
+    ) -> tuple[Array | None, dict[str, Array]]:
+        """Backward from dL/dz: for a loss that is computed from the logits."""
+        flat = dz.reshape(-1, self.units)
+        grads = {"kernel": tape.x.reshape(len(flat), -1).T @ flat}
+        if self.use_bias:
+            grads["bias"] = flat.sum(axis=0)
+        return (dz @ self.params["kernel"].T if need_dx else None), grads

@@ -1,0 +1,73 @@
+"""Embedding: a learned vector for each token id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minilstm import initializers
+from minilstm.errors import whole_number, wording
+from minilstm.layers.base import Array, Keep, Layer, Shape, both
+
+
+class EmbeddingTape(NamedTuple):
+    """What Embedding leaves for backward."""
+
+    ids: Array  # (B, T)
+
+
+class Embedding(Layer):
+    """A row of a learned table for each whole number: (B, T) -> (B, T, output_dim).
+
+    Parameters
+    ----------
+    input_dim : number of rows; ids are 0 .. input_dim - 1
+    output_dim : size of a row
+    mask_zero : whether id 0 is padding, and makes a mask
+
+    Weights: embeddings (input_dim, output_dim), uniform in [-0.05, 0.05). As in Keras.
+
+    >>> Embedding(1000, 8).output_shape((None,))
+    (None, 8)
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        mask_zero: bool = False,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(input_shape=input_shape, name=name)
+        self.input_dim = whole_number("input_dim", input_dim)
+        self.output_dim = whole_number("output_dim", output_dim)
+        self.mask_zero = bool(mask_zero)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 1:
+            expected = "(batch, time) of whole numbers"
+            raise ValueError(wording(f"input of layer {self.label!r}", expected, ("batch", *input_shape)))
+        return (*input_shape, self.output_dim)
+
+    def _make_params(
+        self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
+    ) -> dict[str, Array]:
+        return {"embeddings": initializers.uniform((self.input_dim, self.output_dim), rng, dtype)}
+
+    def forward(
+        self, x: Array, mask: Array | None, *, keep: Keep
+    ) -> tuple[Array, Array | None, EmbeddingTape]:
+        if self.mask_zero:
+            mask = both(mask, x != 0)
+        return self.params["embeddings"][x], mask, EmbeddingTape(x)
+
+    def backward(
+        self, dy: Array, tape: EmbeddingTape, *, need_dx: bool
+    ) -> tuple[Array | None, dict[str, Array]]:
+        grad = np.zeros_like(self.params["embeddings"])
+        np.add.at(grad, tape.ids, dy)
+        return None, {"embeddings": grad}

@@ -1,0 +1,51 @@
+"""Masking: which steps are padding, by a value that marks them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minilstm.errors import real_number, wording
+from minilstm.layers.base import Array, Keep, Layer, Shape, both
+
+
+class Masking(Layer):
+    """Mark the steps whose features all equal `mask_value` as padding, and set them to 0.
+
+    As in Keras, and with Keras's trap: a genuine step whose features all equal `mask_value` is taken
+    for padding too. `mask=` of fit, predict and trace, from `lengths_to_mask`, has no such trap.
+
+    >>> layer = Masking()
+    >>> layer.forward(np.array([[[1.0], [0.0]]]), None, keep="nothing")[1].tolist()
+    [[True, False]]
+    """
+
+    def __init__(
+        self,
+        mask_value: float = 0.0,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(input_shape=input_shape, name=name)
+        self.mask_value = real_number("mask_value", mask_value, -np.inf)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 2:
+            expected = "(batch, time, features)"
+            raise ValueError(wording(f"input of layer {self.label!r}", expected, ("batch", *input_shape)))
+        return input_shape
+
+    def _make_params(
+        self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
+    ) -> dict[str, Array]:
+        return {}
+
+    def forward(self, x: Array, mask: Array | None, *, keep: Keep) -> tuple[Array, Array | None, Array]:
+        found = both(mask, (x != self.mask_value).any(axis=-1))
+        return np.where(found[..., None], x, 0), found, found
+
+    def backward(self, dy: Array, tape: Array, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:
+        return np.where(tape[..., None], dy, 0), {}
