@@ -533,3 +533,25 @@ def test_a_layer_on_its_own_refuses_nan_at_a_real_step():
     with pytest.raises(ValueError, match="x must be finite at every real step, got NaN or Inf"):
         layer(x)
     assert np.isfinite(layer(x, [[True] * 3, [True, True, False]])).all()
+
+
+CONFIGURED = {
+    "lstm": (
+        ml.LSTM(4, return_sequences=True, use_bias=False, checkpoint_steps="auto", backend="numpy", name="r"),
+        (None, 3),
+    ),
+    "dense": (ml.Dense(4, activation="softmax", use_bias=False), (7, 3)),
+    "embedding": (ml.Embedding(9, 4, mask_zero=True, input_shape=(5,)), (5,)),
+    "masking": (ml.Masking(-1.5), (5, 3)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGURED))
+def test_a_config_makes_the_layer_again_and_the_weights_have_the_shapes_said_before(name):
+    layer, shape = CONFIGURED[name]
+    layer.build(shape, np.random.default_rng(0), np.dtype("float32"))
+    again = type(layer)(**layer.config())
+    assert again.config() == layer.config()
+    assert again.config() != type(layer)(**(layer.config() | {"name": "other"})).config()
+    found = {key: value.shape for key, value in layer.params.items()}
+    assert list(again.weight_shapes(shape).items()) == list(found.items())

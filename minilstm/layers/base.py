@@ -6,6 +6,7 @@ handed back; no layer hides anything between the two.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minilstm.activations import Activation
 from minilstm.errors import numeric_array, whole_number, wording
 
 Array = NDArray[Any]
@@ -60,6 +62,20 @@ class Layer(ABC):
     @abstractmethod
     def output_shape(self, input_shape: Shape) -> Shape:
         """Shape of one sample's output; ValueError where the layer cannot take this input."""
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the weights for inputs of `input_shape`, in Keras's order; takes no memory."""
+        return {}
+
+    def config(self) -> dict[str, Any]:
+        """The arguments of the constructor: `type(layer)(**layer.config())` is a layer like this one.
+
+        Without its weights. A subclass keeps each argument under the argument's own name.
+        """
+        values = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {
+            name: value.name if isinstance(value, Activation) else value for name, value in values.items()
+        }
 
     @abstractmethod
     def forward(self, x: Array, mask: Array | None, *, keep: Keep) -> tuple[Array, Array | None, Any]:

@@ -55,6 +55,10 @@ class Dense(Layer):
             raise ValueError(wording(f"input of layer {self.label!r}", "with a known last axis", got))
         return (*input_shape[:-1], self.units)
 
+    def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {"kernel": (int(input_shape[-1] or 0), self.units)}
+        return shapes | ({"bias": (self.units,)} if self.use_bias else {})
+
     def _make_params(
         self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
     ) -> dict[str, Array]:

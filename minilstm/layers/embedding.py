@@ -53,6 +53,9 @@ class Embedding(Layer):
             raise ValueError(wording(f"input of layer {self.label!r}", expected, ("batch", *input_shape)))
         return (*input_shape, self.output_dim)
 
+    def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
+        return {"embeddings": (self.input_dim, self.output_dim)}
+
     def _make_params(
         self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
     ) -> dict[str, Array]:

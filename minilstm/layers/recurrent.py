@@ -90,6 +90,11 @@ class LSTM(Layer):
             raise ValueError(wording(f"input of layer {self.label!r}", expected, input_shape[1]))
         return (input_shape[0], self.units) if self.return_sequences else (self.units,)
 
+    def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
+        D, H = int(input_shape[-1] or 0), self.units
+        shapes: dict[str, tuple[int, ...]] = {"kernel": (D, 4 * H), "recurrent_kernel": (H, 4 * H)}
+        return shapes | ({"bias": (4 * H,)} if self.use_bias else {})
+
     def _make_params(
         self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
     ) -> dict[str, Array]:
