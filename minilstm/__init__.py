@@ -9,6 +9,8 @@ order learns backpropagation through time:
     kernels      the same compiled
     bptt         the time axis in segments: forward -> Tape, backward -> Gradients
     layers       Keras's words on the outside, symbols on the inside
+    passes       forward, loss and backward through layers in a row
+    training     the loop of fit
     model        Sequential: fit, evaluate, predict, trace
     trace        what happened at each time step
     plots        the figures
@@ -28,6 +30,7 @@ _HOMES = {
     "minilstm.callbacks": ["Callback"],
     "minilstm.datasets": ["adding", "load_digits", "recall"],
     "minilstm.errors": ["NonFiniteError", "PaddingWarning"],
+    "minilstm.history": ["History"],
     "minilstm.layers": ["LSTM", "Dense", "Embedding", "Masking"],
     "minilstm.losses": [
         "BinaryCrossentropy",
@@ -35,7 +38,7 @@ _HOMES = {
         "MeanSquaredError",
         "SparseCategoricalCrossentropy",
     ],
-    "minilstm.model": ["History", "Sequential"],
+    "minilstm.model": ["Sequential"],
     "minilstm.optimizers": ["SGD", "Adam", "RMSprop"],
     "minilstm.sequences": ["lengths_to_mask", "pad_sequences", "padding_audit", "truncate"],
     "minilstm.study": ["length_study"],
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from minilstm.datasets import recall as recall
     from minilstm.errors import NonFiniteError as NonFiniteError
     from minilstm.errors import PaddingWarning as PaddingWarning
+    from minilstm.history import History as History
     from minilstm.layers import LSTM as LSTM
     from minilstm.layers import Dense as Dense
     from minilstm.layers import Embedding as Embedding
@@ -64,7 +68,6 @@ if TYPE_CHECKING:
     from minilstm.losses import CategoricalCrossentropy as CategoricalCrossentropy
     from minilstm.losses import MeanSquaredError as MeanSquaredError
     from minilstm.losses import SparseCategoricalCrossentropy as SparseCategoricalCrossentropy
-    from minilstm.model import History as History
     from minilstm.model import Sequential as Sequential
     from minilstm.optimizers import SGD as SGD
     from minilstm.optimizers import Adam as Adam

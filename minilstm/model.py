@@ -1,4 +1,4 @@
-"""Sequential: layers in a row, trained with explicit backpropagation; and History, what fit returns.
+"""Sequential: layers in a row, trained with explicit backpropagation.
 
 The words and semantics are Keras's. What differs on purpose: lists are accepted wherever arrays are;
 NaN in x, y or a gradient is an error and not a silent result; losses behind a sigmoid or a softmax are
@@ -8,45 +8,28 @@ computed from the logits, as Keras on TensorFlow does.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm import inputs, losses, metrics, optimizers
+from minilstm import inputs, losses, metrics, optimizers, passes
 from minilstm.callbacks import Callback
 from minilstm.cells import State
 from minilstm.errors import NonFiniteError, one_of, whole_number, wording
-from minilstm.layers import LSTM, Dense, Embedding, Layer
-from minilstm.layers.base import Array, Keep, Shape, checked_list
+from minilstm.history import History
+from minilstm.layers import LSTM, Embedding, Layer
+from minilstm.layers.base import Array, Shape, checked_list
 from minilstm.layers.recurrent import checked_mask
 from minilstm.losses import Loss
-from minilstm.metrics import Metric
 from minilstm.metrics import check as _check_metrics
-from minilstm.optimizers import Optimizer, Update
-from minilstm.trace import LayerTrace, Trace, layer_trace
+from minilstm.optimizers import Optimizer
+from minilstm.trace import Trace
+from minilstm.training import Data, Fit, Means, Step, score
 
 DEFAULT_BATCH_SIZE = 32
-
-
-@dataclass
-class History:
-    """What fit returns: `history[name]` has one float per epoch, `epoch` the numbers of the epochs."""
-
-    history: dict[str, list[float]] = field(default_factory=dict)
-    epoch: list[int] = field(default_factory=list)
-    params: dict[str, Any] = field(default_factory=dict)
-
-
-class _Pass(NamedTuple):
-    """One forward pass: the output, the mask it carries, and each layer's tape."""
-
-    output: Array
-    mask: Array | None
-    tapes: list[Any]
+DROPOUT = 2**32 - 1  # key of the layers' randomness, beside the keys that `spawn` counts from 0
 
 
 class Sequential:
@@ -88,6 +71,7 @@ class Sequential:
             whole_number("seed", seed, 0)
         self._seeds = np.random.SeedSequence(seed)
         self._shuffle = np.random.default_rng(self._seeds.spawn(1)[0])
+        self.steps_taken = 0  # training steps since the model was made
         self.name = name
         self.layers: list[Layer] = []
         self.optimizer: Optimizer | None = None
@@ -208,61 +192,29 @@ class Sequential:
         lines.append(f"Total params: {total:,} ({size / 1024:.2f} KB)")
         print_fn("\n".join([f'Model: "{self.name}", {self.dtype.name}', *lines]))
 
-    # ------------------------------------------------------------ one pass
+    # ------------------------------------------------------------ one step
 
-    @np.errstate(over="ignore", invalid="ignore")  # huge inputs saturate the gates: no fault
-    def _forward(
-        self, x: Array, mask: Array | None, keep: Keep, states: dict[str, State] | None = None
-    ) -> _Pass:
-        tapes = []
-        for layer in self.layers:
-            if states and isinstance(layer, LSTM):
-                x, mask, tape = layer.forward(x, mask, keep=keep, initial_state=states.get(layer.label))
-            else:
-                x, mask, tape = layer.forward(x, mask, keep=keep)
-            tapes.append(tape)
-        return _Pass(x, mask if x.ndim == 3 else None, tapes)
-
-    def _loss_and_gradient(self, y: Array, done: _Pass) -> tuple[float, Array, bool]:
-        """The loss, and its gradient: with respect to the last layer's logits if the flag is set."""
-        loss, last = self._compiled()[1], self.layers[-1]
-        if isinstance(last, Dense) and loss.logits_of == last.activation.name:
-            value, gradient = loss.value_and_gradient_from_logits(y, done.tapes[-1].z, done.mask)
-            return float(value.real), gradient, True
-        value, gradient = loss.value_and_gradient(y, done.output, done.mask)
-        return float(value.real), gradient, False
-
-    def _backward(self, gradient: Array, from_logits: bool, done: _Pass) -> dict[str, Array]:
-        """dL/d(output) -> dL/d(every weight), by name."""
-        trained = [k for k, layer in enumerate(self.layers) if layer.params]
-        grads: dict[str, Array] = {}
-        dy: Array | None = gradient
-        for k in reversed(range(len(self.layers))):
-            if dy is None or k < trained[0]:
-                break
-            layer, tape, need_dx = self.layers[k], done.tapes[k], k > trained[0]
-            if from_logits and isinstance(layer, Dense) and k == len(self.layers) - 1:
-                dy, found = layer.backward_logits(dy, tape, need_dx=need_dx)
-            else:
-                dy, found = layer.backward(dy, tape, need_dx=need_dx)
-            grads |= {f"{layer.name}/{key}": value for key, value in found.items()}
-        return {name: grads[name] for name in self.named_weights}
-
-    def _train_step(self, x: Array, y: Array, mask: Array | None) -> tuple[float, Update, _Pass]:
+    def _train_step(self, x: Array, y: Array, mask: Array | None) -> Step:
         """One update; NonFiniteError, and the weights as they were, where loss or gradient is not finite."""
-        optimizer, _ = self._compiled()
+        optimizer, loss = self._compiled()
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and explained
-            done = self._forward(x, mask, keep="gradient")
-            value, gradient, from_logits = self._loss_and_gradient(y, done)
-            clipped, update = optimizer.prepare(self._backward(gradient, from_logits, done))
-        if not (math.isfinite(value) and math.isfinite(update.norm)):
+            done = passes.forward(self.layers, x, mask, keep="gradient", rng=self._rng())
+            found = passes.loss_and_gradient(self.layers, loss, y, done)
+            clipped, update = optimizer.prepare(passes.backward(self.layers, found, done)[0])
+        if not (math.isfinite(found.value) and math.isfinite(update.norm)):
             raise NonFiniteError(self._explain_nonfinite(x, y, mask))
         optimizer.step(self.named_weights, clipped)
-        return value, update, done
+        self.steps_taken += 1
+        return Step(found.value, update, done)
+
+    def _rng(self) -> np.random.Generator:
+        """Randomness of the layers in the next training step; the same when asked again before the step."""
+        key = (*self._seeds.spawn_key, DROPOUT, self.steps_taken)
+        return np.random.default_rng(np.random.SeedSequence(self._seeds.entropy, spawn_key=key))
 
     def _explain_nonfinite(self, x: Array, y: Array, mask: Array | None) -> str:
         """What is not finite, and where it arose: the same pass again, traced."""
-        trace = self._trace(x, y, mask, None)
+        trace = self._trace(x, y, mask, rng=self._rng())
         bad = [name for name, grad in trace.grads.items() if not np.isfinite(grad).all()]
         what = f"the gradient of {bad[0]}" if bad else "the norm of the gradients"
         if not math.isfinite(trace.loss):
@@ -346,54 +298,16 @@ class Sequential:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
                 raise ValueError(wording("validation_data", "(x, y)", type(validation_data).__name__))
             validation = self._checked(*validation_data, validation_mask)
-        history = History(params={"verbose": verbose, "epochs": epochs, "steps": -(-data.size // batch_size)})
-        found: list[dict[str, float]] = []
-        self.stop_training = False
-        for callback in callbacks:
-            callback.model = self
-        for epoch in range(epochs):
-            if self.stop_training:
-                break
-            for callback in callbacks:
-                callback.on_epoch_begin(epoch)
-            start = time.perf_counter()
-            logs = self._epoch(data, batch_size, shuffle, epoch, callbacks)
-            if validation is not None:
-                logs |= {f"val_{key}": value for key, value in self._score(validation, batch_size).items()}
-            found.append(dict(sorted(logs.items())))
-            history.epoch.append(epoch)
-            if verbose != 0:
-                _print_epoch(epoch, epochs, found[-1], time.perf_counter() - start, history.params["steps"])
-            for callback in callbacks:
-                callback.on_epoch_end(epoch, found[-1])
-        history.history = {key: [logs[key] for logs in found] for key in (found[0] if found else {})}
-        return history
-
-    def _epoch(
-        self, data: _Data, batch_size: int, shuffle: bool, epoch: int, callbacks: Sequence[Callback]
-    ) -> dict[str, float]:
-        order = self._shuffle.permutation(data.size) if shuffle else np.arange(data.size)
-        means = _Means(data.metrics)
-        for number, (x, y, mask) in enumerate(data.batches(batch_size, order)):
-            try:
-                value, update, done = self._train_step(x, y, mask)
-            except NonFiniteError as error:
-                where = f"epoch {epoch + 1}, batch {number + 1}"
-                raise NonFiniteError(f"{where}: {error}. The weights are those before this batch.") from None
-            means.add(value, y, done)
-            for callback in callbacks:
-                logs = {"loss": value, "norm": update.norm, "clipped": float(update.clipped)}
-                callback.on_train_batch_end(number, logs)
-        return means.result()
+        return Fit(self, data, validation, batch_size, shuffle, epochs, verbose, callbacks).run()
 
     def train_on_batch(
         self, x: ArrayLike, y: ArrayLike, mask: ArrayLike | None = None
     ) -> float | list[float]:
         """One update on one batch; the loss before it, or [loss, metrics...] if there are metrics."""
         data = self._checked(x, y, mask)
-        value, _, done = self._train_step(data.x, data.y, data.mask)
-        means = _Means(data.metrics)
-        means.add(value, data.y, done)
+        step = self._train_step(data.x, data.y, data.mask)
+        means = Means(data.metrics)
+        means.add(step.loss, data.y, step.done)
         return _as_keras(means.result())
 
     def evaluate(
@@ -407,15 +321,8 @@ class Sequential:
     ) -> float | list[float] | dict[str, float]:
         """The loss, or [loss, metrics...] if there are metrics, or a dict of them."""
         batch_size = DEFAULT_BATCH_SIZE if batch_size is None else whole_number("batch_size", batch_size)
-        scores = self._score(self._checked(x, y, mask), batch_size)
+        scores = score(self, self._checked(x, y, mask), batch_size)
         return scores if return_dict else _as_keras(scores)
-
-    def _score(self, data: _Data, batch_size: int) -> dict[str, float]:
-        means = _Means(data.metrics)
-        for x, y, mask in data.batches(batch_size, np.arange(data.size)):
-            done = self._forward(x, mask, keep="nothing")
-            means.add(self._loss_and_gradient(y, done)[0], y, done)
-        return means.result()
 
     def predict(self, x: ArrayLike, *, mask: ArrayLike | None = None, batch_size: int | None = None) -> Array:
         """The model's output for x, (N, ...), in the model's dtype."""
@@ -425,13 +332,13 @@ class Sequential:
             return np.zeros((0, *self._output_shape_for(array)), self.dtype)
         parts = [slice(start, start + batch_size) for start in range(0, len(array), batch_size)]
         return np.concatenate(
-            [self._forward(array[p], None if real is None else real[p], keep="nothing").output for p in parts]
+            [self._output(array[part], None if real is None else real[part]) for part in parts]
         )
 
     def predict_on_batch(self, x: ArrayLike, mask: ArrayLike | None = None) -> Array:
         """The model's output for one batch."""
         array, real = self._checked_inputs(self._as_array(x), mask)
-        return self.predict(x, mask=mask) if len(array) == 0 else self._forward(array, real, "nothing").output
+        return self.predict(x, mask=mask) if len(array) == 0 else self._output(array, real)
 
     # ------------------------------------------------------------ public: looking inside
 
@@ -466,46 +373,25 @@ class Sequential:
         for name, state in (initial_state or {}).items():
             one_of("initial_state", name, recurrent)
             states[name] = recurrent[name].checked_state(state, data.size)
-        return self._trace(data.x, data.y, data.mask, states)
+        return self._trace(data.x, data.y, data.mask, states=states)
 
-    @np.errstate(over="ignore", invalid="ignore")  # a trace shows NaN and Inf, it does not warn of them
-    def _trace(self, x: Array, y: Array, mask: Array | None, states: dict[str, State] | None) -> Trace:
-        done = self._forward(x, mask, keep="trace", states=states)
-        dy: Any
-        value, dy, from_logits = self._loss_and_gradient(y, done)
-        grads: dict[str, Array] = {}
-        traces: dict[str, LayerTrace] = {}
-        reached: Array | None = None  # (B, T): steps of this layer's output that a path from the loss enters
-        lowest = next(k for k, layer in enumerate(self.layers) if layer.params)  # below it nothing is learned
-        for k in reversed(range(len(self.layers))):
-            layer, tape = self.layers[k], done.tapes[k]
-            if isinstance(layer, LSTM):
-                gradients = layer.bptt(dy, tape, need_dx=True, record=True, overwrite=False)
-                found, external = layer.named(gradients), dy
-                if not layer.return_sequences:
-                    external = np.zeros((len(dy), len(tape.x), layer.units), dy.dtype)
-                    external[:, -1] = dy
-                entered = (external != 0).any(axis=-1) | (False if reached is None else reached)
-                traces[layer.label] = layer_trace(
-                    layer.label,
-                    layer.weights,
-                    tape,
-                    gradients,
-                    external,
-                    entered,
-                    layer.truncate_steps is not None,
-                )
-                reached = traces[layer.label]._reached["dx"]
-                dy = traces[layer.label].dx
-            elif isinstance(layer, Dense) and from_logits and k == len(self.layers) - 1:
-                dy, found = layer.backward_logits(dy, tape, need_dx=True)
-            elif k >= lowest:
-                dy, found = layer.backward(dy, tape, need_dx=k > lowest)
-            else:
-                found = {}
-            grads |= {f"{layer.name}/{key}": gradient for key, gradient in found.items()}
-        ordered = {layer.label: traces[layer.label] for layer in self.layers if layer.label in traces}
-        return Trace(value, done.output, {name: grads[name] for name in self.named_weights}, ordered)
+    def _trace(
+        self,
+        x: Array,
+        y: Array,
+        mask: Array | None,
+        *,
+        states: dict[str, State] | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> Trace:
+        with np.errstate(over="ignore", invalid="ignore"):  # a trace shows NaN and Inf, it does not warn
+            done = passes.forward(self.layers, x, mask, keep="trace", rng=rng, states=states)
+            loss = passes.loss_and_gradient(self.layers, self._compiled()[1], y, done)
+            grads, traces = passes.backward(self.layers, loss, done, record=True)
+        return Trace(loss.value, done.output, grads, traces)
+
+    def _output(self, x: Array, mask: Array | None) -> Array:
+        return passes.forward(self.layers, x, mask, keep="nothing").output
 
     # ------------------------------------------------------------ checks at the edge
 
@@ -542,7 +428,7 @@ class Sequential:
             shape = layer.output_shape(shape)
         return tuple(int(size or 0) for size in shape)
 
-    def _checked(self, x: ArrayLike, y: ArrayLike, mask: ArrayLike | None) -> _Data:
+    def _checked(self, x: ArrayLike, y: ArrayLike, mask: ArrayLike | None) -> Data:
         """Data that training, evaluation and trace can use without another look at it."""
         loss = self._compiled()[1]
         if self.built and not self.named_weights:
@@ -556,56 +442,9 @@ class Sequential:
         output = self._output_shape_for(array)
         targets = loss.check_targets(y, (len(array), *output), real if len(output) == 2 else None)
         resolved = [metrics.resolve(name, np.shape(y), (len(array), *output)) for name in self.metrics]
-        return _Data(array, targets, real, resolved)
-
-
-class _Data(NamedTuple):
-    """Checked inputs, targets, mask, and the metrics that fit them."""
-
-    x: Array
-    y: Array
-    mask: Array | None
-    metrics: list[Metric]
-
-    @property
-    def size(self) -> int:
-        return len(self.x)
-
-    def batches(self, batch_size: int, order: Array) -> Iterator[tuple[Array, Array, Array | None]]:
-        for start in range(0, self.size, batch_size):
-            rows = order[start : start + batch_size]
-            yield self.x[rows], self.y[rows], None if self.mask is None else self.mask[rows]
-
-
-class _Means:
-    """Loss and metrics over the batches of an epoch: the loss weighted by batch size, as in Keras."""
-
-    def __init__(self, metrics: Sequence[Metric]) -> None:
-        self.metrics = metrics
-        self.loss, self.samples = 0.0, 0
-        self.totals = [[0.0, 0] for _ in metrics]
-
-    def add(self, loss: float, y: Array, done: _Pass) -> None:
-        self.loss += loss * len(done.output)
-        self.samples += len(done.output)
-        for total, metric in zip(self.totals, self.metrics, strict=True):
-            value, count = metric.count(y, done.output, done.mask)
-            total[0] += value
-            total[1] += count
-
-    def result(self) -> dict[str, float]:
-        logs = {"loss": self.loss / self.samples}
-        for (value, count), metric in zip(self.totals, self.metrics, strict=True):
-            logs[metric.name] = value / count if count else 0.0
-        return logs
+        return Data(array, targets, real, resolved)
 
 
 def _as_keras(logs: dict[str, float]) -> float | list[float]:
     values = list(logs.values())
     return values[0] if len(values) == 1 else values
-
-
-def _print_epoch(epoch: int, epochs: int, logs: dict[str, float], seconds: float, steps: int) -> None:
-    numbers = " - ".join(f"{key}: {value:.4f}" for key, value in logs.items())
-    print(f"Epoch {epoch + 1}/{epochs}")
-    print(f"{steps}/{steps} - {seconds:.0f}s - {seconds / steps * 1000:.0f}ms/step - {numbers}")

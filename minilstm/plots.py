@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from minilstm.model import History
+from minilstm.history import History
 from minilstm.trace import LayerTrace
 
 __all__ = ["gates", "gradient_flow", "history", "save"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,15 @@ from minilstm.errors import numeric_array, whole_number, wording
 Array = NDArray[Any]
 Keep = Literal["nothing", "gradient", "trace"]  # what will follow: no backward, backward, backward recorded
 Shape = tuple[int | None, ...]  # of one sample, without the batch axis; None where the length may vary
+
+
+class Regularizer(Protocol):
+    """A penalty on a weight: its value, which is added to the loss, and its gradient."""
+
+    def __call__(self, w: Array) -> float: ...
+
+    def gradient(self, w: Array) -> Array:
+        """d(penalty)/dw, of w's shape."""
 
 
 class Layer(ABC):
@@ -37,6 +46,7 @@ class Layer(ABC):
         self.name = name
         self.input_shape: Shape | None = None if input_shape is None else _checked_shape(input_shape)
         self.params: dict[str, Array] = {}
+        self.regularizers: dict[str, Regularizer] = {}  # by the name of the weight
         self.built = False
         self.dtype: np.dtype[Any] = np.dtype("float32")
 
@@ -78,8 +88,13 @@ class Layer(ABC):
         }
 
     @abstractmethod
-    def forward(self, x: Array, mask: Array | None, *, keep: Keep) -> tuple[Array, Array | None, Any]:
-        """(B, ...) -> output, the mask it carries on, and a tape for what will follow (`keep`)."""
+    def forward(
+        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Array | None, Any]:
+        """(B, ...) -> output, the mask it carries on, and a tape for what will follow (`keep`).
+
+        `rng` is the randomness of a training step (dropout), None in inference.
+        """
 
     @abstractmethod
     def backward(self, dy: Array, tape: Any, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:

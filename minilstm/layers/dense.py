@@ -67,7 +67,9 @@ class Dense(Layer):
             {"bias": initializers.zeros((self.units,), rng, dtype)} if self.use_bias else {}
         )
 
-    def forward(self, x: Array, mask: Array | None, *, keep: Keep) -> tuple[Array, Array | None, DenseTape]:
+    def forward(
+        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Array | None, DenseTape]:
         z = x @ self.params["kernel"]
         if self.use_bias:
             z += self.params["bias"]

@@ -62,7 +62,7 @@ class Embedding(Layer):
         return {"embeddings": initializers.uniform((self.input_dim, self.output_dim), rng, dtype)}
 
     def forward(
-        self, x: Array, mask: Array | None, *, keep: Keep
+        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, EmbeddingTape]:
         if self.mask_zero:
             mask = both(mask, x != 0)

@@ -43,7 +43,9 @@ class Masking(Layer):
     ) -> dict[str, Array]:
         return {}
 
-    def forward(self, x: Array, mask: Array | None, *, keep: Keep) -> tuple[Array, Array | None, Array]:
+    def forward(
+        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Array | None, Array]:
         found = both(mask, (x != self.mask_value).any(axis=-1))
         return np.where(found[..., None], x, 0), found, found
 

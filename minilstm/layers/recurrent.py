@@ -143,7 +143,13 @@ class LSTM(Layer):
         return "boundaries" if keep == "gradient" and self.checkpoint_steps is not None else "everything"
 
     def forward(
-        self, x: Array, mask: Array | None, *, keep: Keep, initial_state: State | None = None
+        self,
+        x: Array,
+        mask: Array | None,
+        *,
+        keep: Keep,
+        rng: np.random.Generator | None = None,
+        initial_state: State | None = None,
     ) -> tuple[Array, Array | None, Tape]:
         if mask is not None:
             x = np.where(mask[..., None], x, 0)  # a masked step may contain anything, NaN too
