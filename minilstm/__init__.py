@@ -46,13 +46,15 @@ _HOMES = {
     "minilstm.trace": ["Trace"],
 }
 _PLACES = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ["keras", "plots"]
+_MODULES = ["initializers", "keras", "plots", "regularizers"]
 
 __all__ = sorted([*_PLACES, *_MODULES, "__version__"])
 
 if TYPE_CHECKING:
+    from minilstm import initializers as initializers
     from minilstm import keras as keras
     from minilstm import plots as plots
+    from minilstm import regularizers as regularizers
     from minilstm.callbacks import Callback as Callback
     from minilstm.datasets import adding as adding
     from minilstm.datasets import load_digits as load_digits

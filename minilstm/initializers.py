@@ -1,91 +1,280 @@
-"""How weights begin: five functions (shape, rng, dtype) -> array, with Keras's distributions.
+"""How weights begin: objects (shape, rng, dtype) -> array, with Keras's distributions.
+
+Layers take one as `kernel_initializer=`, `recurrent_initializer=`, `bias_initializer=` or
+`embeddings_initializer=`: an object of this file, its name (the keys of `INITIALIZERS`), or any function
+of the same form.
 
 The numbers are drawn in float64 and rounded once, so one seed gives the same weights in float32 and float64.
-What this file is not: Keras's random streams. A seed gives other numbers here than it gives there.
+What this file is not: Keras's random streams. A seed gives other numbers here than it gives there, and
+it is the model's: an initializer has none.
 
-Source: Keras 3, `keras/src/initializers/random_initializers.py`.
+Sources: Keras 3, `keras/src/initializers/`; for Chrono, Tallec and Ollivier 2018.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from minilstm.errors import real_number, whole_number, wording
+from minilstm.errors import one_of, real_number, whole_number, wording
 
-__all__ = ["glorot_uniform", "orthogonal", "uniform", "zeros"]
+Array = NDArray[Any]
+Initializer = Callable[[Sequence[int], np.random.Generator, DTypeLike], Array]
+
+CUT = 2.0  # a truncated normal is cut at so many standard deviations,
+CUT_STD = 0.87962566103423978  # which leaves it this standard deviation
 
 
-def glorot_uniform(shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> NDArray[Any]:
-    """Uniform in (-l, l) with l = sqrt(6 / (fan_in + fan_out)): signals keep their variance both ways.
+@dataclass(frozen=True)
+class Constant:
+    """Every entry `value`; `rng` is not used.
 
-    `shape` is (fan_in, ..., fan_out); for an LSTM's kernel (D, 4H) that makes fan_out = 4H, as in Keras.
-    Raises TypeError or ValueError for a shape that is not of whole numbers >= 1.
-    Source: Glorot and Bengio 2010, eq. 16; `keras.initializers.GlorotUniform`.
-
-    >>> w = glorot_uniform((2, 4), np.random.default_rng(0), "float32")
-    >>> w.shape, w.dtype, bool(abs(w).max() <= 1.0)
-    ((2, 4), dtype('float32'), True)
+    >>> Constant(0.5)((2,), np.random.default_rng(0), "float32").tolist()
+    [0.5, 0.5]
     """
-    shape = _checked(shape)
-    limit = np.sqrt(6.0 / (shape[0] + shape[-1]))
-    return rng.uniform(-limit, limit, size=shape).astype(dtype)
+
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        real_number("value", self.value, -np.inf)
+
+    def __call__(self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> Array:
+        return np.full(_checked(shape), self.value, dtype)
 
 
-def orthogonal(shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> NDArray[Any]:
-    """A matrix with orthonormal rows (or columns, whichever are shorter): it neither stretches nor shrinks.
+@dataclass(frozen=True)
+class Identity:
+    """`gain` on the diagonal of a matrix, 0 elsewhere; `rng` is not used.
 
-    `shape` is (rows, columns). For an LSTM's recurrent kernel it is all of (H, 4H): U @ U.T is the identity,
-    and the four gates' own (H, H) blocks are not orthogonal. With A of normal numbers, tall:
+    As the recurrent kernel of a SimpleRNN with relu units it makes the IRNN, whose state is held, and whose
+    gradient is carried, unchanged until the weights learn otherwise.
+    Source: Le, Jaitly and Hinton 2015.
+
+    >>> Identity()((2, 3), np.random.default_rng(0), "float32").tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        real_number("gain", self.gain, -np.inf)
+
+    def __call__(self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> Array:
+        return self.gain * np.eye(*_matrix(shape), dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Orthogonal:
+    """`gain` times a matrix with orthonormal rows (or columns, whichever are shorter).
+
+    At gain 1 it neither stretches nor shrinks. For an LSTM's recurrent kernel the matrix is all of (H, 4H):
+    U @ U.T is the identity, and the four gates' own (H, H) blocks are not orthogonal. With A of normal
+    numbers, tall:
 
         A = Q R,    result = Q sign(diag R), transposed if the shape is wide
 
     The sign makes the distribution uniform over orthogonal matrices, which Q alone is not.
-    Raises TypeError or ValueError for a shape that is not two whole numbers >= 1.
     Source: Saxe et al. 2013; `keras.initializers.Orthogonal`.
 
-    >>> U = orthogonal((3, 12), np.random.default_rng(0), "float64")
+    >>> U = Orthogonal()((3, 12), np.random.default_rng(0), "float64")
     >>> bool(np.allclose(U @ U.T, np.eye(3)))
     True
     """
+
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        real_number("gain", self.gain, -np.inf)
+
+    def __call__(self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> Array:
+        rows, columns = _matrix(shape)
+        A = rng.standard_normal((max(rows, columns), min(rows, columns)))
+        Q, R = np.linalg.qr(A)
+        Q = self.gain * Q * np.sign(np.diag(R))
+        return (Q.T if rows < columns else Q).astype(dtype, order="C")
+
+
+@dataclass(frozen=True)
+class RandomUniform:
+    """Uniform in [minval, maxval); by default the beginning of Keras's Embedding.
+
+    >>> bool(abs(RandomUniform()((100, 8), np.random.default_rng(0), "float32")).max() <= 0.05)
+    True
+    """
+
+    minval: float = -0.05
+    maxval: float = 0.05
+
+    def __post_init__(self) -> None:
+        real_number("minval", self.minval, -np.inf)
+        real_number("maxval", self.maxval, self.minval)
+
+    def __call__(self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> Array:
+        return rng.uniform(self.minval, self.maxval, size=_checked(shape)).astype(dtype)
+
+
+@dataclass(frozen=True)
+class VarianceScaling:
+    """Random numbers of variance `scale / n`: signals keep their size on their way through the layer.
+
+    Parameters
+    ----------
+    scale : > 0
+    mode : what n counts: "fan_in" (inputs of a unit), "fan_out" (units), or "fan_avg", their mean
+    distribution : "uniform" in (-l, l) with l = sqrt(3 scale / n), or "truncated_normal", cut at two
+        standard deviations and widened so that the variance is still scale / n
+
+    A kernel's shape is (fan_in, fan_out); for an LSTM's (D, 4H) that makes fan_out = 4H, as in Keras.
+    glorot_* are (1, "fan_avg"), he_* (2, "fan_in"), lecun_* (1, "fan_in").
+    Sources: Glorot and Bengio 2010, eq. 16; He et al. 2015; LeCun et al. 1998.
+
+    >>> w = VarianceScaling(1.0, "fan_avg", "uniform")((2, 4), np.random.default_rng(0), "float32")
+    >>> w.shape, w.dtype, bool(abs(w).max() <= 1.0)
+    ((2, 4), dtype('float32'), True)
+    """
+
+    scale: float = 1.0
+    mode: str = "fan_in"
+    distribution: str = "truncated_normal"
+
+    def __post_init__(self) -> None:
+        real_number("scale", self.scale, above=True)
+        one_of("mode", self.mode, ("fan_in", "fan_out", "fan_avg"))
+        one_of("distribution", self.distribution, ("truncated_normal", "uniform"))
+
+    def __call__(self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> Array:
+        shape = _checked(shape)
+        fan_in, fan_out = shape[0], shape[-1]
+        n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        if self.distribution == "uniform":
+            limit = math.sqrt(3 * self.scale / n)
+            return rng.uniform(-limit, limit, size=shape).astype(dtype)
+        return (math.sqrt(self.scale / n) / CUT_STD * _truncated_normal(shape, rng)).astype(dtype)
+
+
+@dataclass(frozen=True)
+class Chrono:
+    """A bias with which the gates hold the state for 1 to `max_length` steps, each unit its own time.
+
+    With u uniform in [1, max_length - 1] for each unit: for an LSTM b_f = log u and b_i = -log u, for a
+    GRU b_z = log u (its z is the gate that keeps), 0 elsewhere. A gate sigmoid(log u) forgets by a
+    factor 1/e in about u steps, so `max_length` should be about the length of the dependencies to be learned.
+    An LSTM given this initializer leaves it as it is, whatever `unit_forget_bias` says.
+    Source: Tallec and Ollivier 2018, section 2.
+
+    >>> b = Chrono(100).bias(("i", "f", "g", "o"), (12,), np.random.default_rng(0), "float64")
+    >>> bool((b[3:6] == -b[:3]).all()), b[6:].tolist()
+    (True, [0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    """
+
+    max_length: int
+
+    def __post_init__(self) -> None:
+        whole_number("max_length", self.max_length, 3)
+
+    def bias(
+        self, gates: Sequence[str], shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike
+    ) -> Array:
+        """The bias of a cell whose blocks are `gates`: (nH,), or (2, nH) with a recurrent bias of zeros."""
+        keep = next((gate for gate in ("f", "z") if gate in gates), None)
+        if keep is None:
+            expected = "for a cell with a gate that keeps the state (f or z)"
+            raise ValueError(wording("Chrono", expected, f"the gates {', '.join(gates)}"))
+        b = np.zeros(_checked(shape), dtype)
+        blocks = dict(zip(gates, np.split(b.reshape(-1, b.shape[-1])[0], len(gates)), strict=True))
+        blocks[keep][:] = np.log(rng.uniform(1, self.max_length - 1, size=blocks[keep].shape))
+        if "i" in blocks:
+            blocks["i"][:] = -blocks[keep]
+        return b
+
+    def __call__(self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> Array:
+        """Refused: the values depend on the gates, which only a recurrent layer's bias has."""
+        raise ValueError(wording("Chrono", "the bias_initializer of an LSTM or a GRU", f"shape {shape}"))
+
+
+zeros = Constant(0.0)
+ones = Constant(1.0)
+uniform = RandomUniform()
+identity = Identity()
+orthogonal = Orthogonal()
+glorot_uniform = VarianceScaling(1.0, "fan_avg", "uniform")
+glorot_normal = VarianceScaling(1.0, "fan_avg", "truncated_normal")
+he_uniform = VarianceScaling(2.0, "fan_in", "uniform")
+he_normal = VarianceScaling(2.0, "fan_in", "truncated_normal")
+lecun_uniform = VarianceScaling(1.0, "fan_in", "uniform")
+lecun_normal = VarianceScaling(1.0, "fan_in", "truncated_normal")
+
+INITIALIZERS: dict[str, Initializer] = {
+    "glorot_normal": glorot_normal,
+    "glorot_uniform": glorot_uniform,
+    "he_normal": he_normal,
+    "he_uniform": he_uniform,
+    "identity": identity,
+    "lecun_normal": lecun_normal,
+    "lecun_uniform": lecun_uniform,
+    "ones": ones,
+    "orthogonal": orthogonal,
+    "uniform": uniform,
+    "zeros": zeros,
+}
+
+
+def get(argument: str, identifier: str | Initializer) -> Initializer:
+    """The initializer of that name, or `identifier` if it can be called; `argument` is for the message.
+
+    Raises ValueError for an unknown name ("constant" and "chrono" need a value: pass `Constant(...)`,
+    `Chrono(...)`), TypeError for anything else.
+
+    >>> get("kernel_initializer", "orthogonal")
+    Orthogonal(gain=1.0)
+    """
+    if isinstance(identifier, str):
+        return INITIALIZERS[one_of(argument, identifier, INITIALIZERS)]
+    if not callable(identifier) or isinstance(identifier, type):
+        expected = "a name or an initializer such as initializers.Constant(0.5)"
+        raise TypeError(wording(argument, expected, repr(identifier)))
+    return identifier
+
+
+def make(
+    argument: str,
+    initializer: Initializer,
+    shape: Sequence[int],
+    rng: np.random.Generator,
+    dtype: DTypeLike,
+) -> Array:
+    """A weight of `shape` from `initializer`; ValueError where a function of the user's gives another shape.
+
+    >>> rng = np.random.default_rng(0)
+    >>> make("bias_initializer", lambda shape, rng, dtype: np.zeros(3), (2,), rng, "float32")
+    Traceback (most recent call last):
+    ValueError: bias_initializer must be a function that gives an array of shape (2,), got (3,)
+    """
+    value = np.array(initializer(shape, rng, dtype), dtype=dtype, order="C")
+    if value.shape != tuple(shape):
+        expected = f"a function that gives an array of shape {tuple(shape)}"
+        raise ValueError(wording(argument, expected, value.shape))
+    return value
+
+
+def _truncated_normal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Standard normal numbers within (-CUT, CUT); those beyond are drawn again."""
+    values = rng.standard_normal(shape)
+    while (beyond := np.abs(values) > CUT).any():
+        values[beyond] = rng.standard_normal(int(beyond.sum()))
+    return values
+
+
+def _matrix(shape: Sequence[int]) -> tuple[int, int]:
     shape = _checked(shape)
     if len(shape) != 2:
         raise ValueError(wording("shape", "(rows, columns)", shape))
-    rows, columns = shape
-    A = rng.standard_normal((max(rows, columns), min(rows, columns)))
-    Q, R = np.linalg.qr(A)
-    Q = Q * np.sign(np.diag(R))
-    return (Q.T if rows < columns else Q).astype(dtype, order="C")
-
-
-def uniform(
-    shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike, limit: float = 0.05
-) -> NDArray[Any]:
-    """Uniform in (-limit, limit), the beginning of Keras's Embedding.
-
-    Raises TypeError or ValueError for a shape that is not of whole numbers >= 1, or a limit that is not >= 0.
-    Source: `keras.initializers.RandomUniform`.
-
-    >>> bool(abs(uniform((100, 8), np.random.default_rng(0), "float32")).max() <= 0.05)
-    True
-    """
-    limit = real_number("limit", limit)
-    return rng.uniform(-limit, limit, size=_checked(shape)).astype(dtype)
-
-
-def zeros(shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> NDArray[Any]:
-    """Zeros; `rng` is not used.
-
-    Raises TypeError or ValueError for a shape that is not of whole numbers >= 1.
-    Source: `keras.initializers.Zeros`.
-
-    >>> zeros((2,), np.random.default_rng(0), "float32").tolist()
-    [0.0, 0.0]
-    """
-    return np.zeros(_checked(shape), dtype)
+    return shape[0], shape[1]
 
 
 def _checked(shape: Sequence[int]) -> tuple[int, ...]:

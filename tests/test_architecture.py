@@ -27,7 +27,7 @@ ALLOWED = {
     "passes": {"layers", "losses", "trace", "cells"},
     "history": set(),
     "callbacks": set(),  # the model only for the type checker
-    "layers": {"bptt", "initializers", "activations", "cells", "tape"},
+    "layers": {"bptt", "initializers", "regularizers", "activations", "cells", "tape"},
     "trace": {"cells", "tape"},
     "bptt": {"steps", "kernels", "threads", "cells", "tape"},
     "steps": {"cells", "tape"},
@@ -42,6 +42,7 @@ ALLOWED = {
     "losses": set(),
     "metrics": set(),
     "optimizers": set(),
+    "regularizers": set(),
     "sequences": set(),
     "threads": set(),
     "errors": set(),
