@@ -18,42 +18,57 @@ import numpy as np
 
 from minilstm.cells import Array, Weights, lstm
 from minilstm.errors import one_of, real_number, wording
+from minilstm.ledger import Ledger, ledger_of
+from minilstm.norms import by_lag, norm
 from minilstm.tape import Gradients, Tape
-
-ARRAYS = ("h", "c", *lstm.GATES, "dh", "dc", "external", "dz", "dx")
 
 
 @dataclass(frozen=True)
 class LayerTrace:
-    """The arrays of one recurrent layer, batch first, in the model's dtype.
+    """The arrays of one recurrent layer, batch first, in the model's dtype, as attributes.
 
     h c i f g o dh dc external : (B, T, H);  dz : (B, T, 4H), gates in the blocks i, f, g, o;
     external is what reaches h_t directly from the layer above: where a mask ends the sample earlier, the
     loss reads the held state, and external stands at the masked last step;
-    dx : (B, T, D);  h0 c0 dh0 dc0 : (B, H), the initial state and its gradient;
-    real : (B, T) bool, the steps that are not masked.
+    x dx : (B, T, D), the layer's input;  h0 c0 dh0 dc0 : (B, H), the initial state and its gradient;
+    real : (B, T) bool, the steps that are not masked;
+    cut : (T,) bool, the steps before which truncated backpropagation cut the gradient.
 
     At a masked step h and c are held, i, f, g, o and dz are 0, and dh and dc pass through.
     """
 
     name: str
-    h: Array
-    c: Array
-    i: Array
-    f: Array
-    g: Array
-    o: Array
-    dh: Array
-    dc: Array
-    external: Array
-    dz: Array
-    dx: Array
-    h0: Array
-    c0: Array
-    dh0: Array
-    dc0: Array
-    real: Array
+    states: tuple[str, ...]
+    gates: tuple[str, ...]  # the blocks of dz
+    weights: Weights = field(repr=False)  # a copy
+    arrays: dict[str, Array] = field(repr=False)
+    real: Array = field(repr=False)
+    cut: Array = field(repr=False)
     _reached: dict[str, Array] = field(repr=False)  # (B, T) bool: a path from the loss exists
+
+    def __getattr__(self, name: str) -> Array:
+        try:
+            found: Array = self.__dict__["arrays"][name]
+        except KeyError:
+            message = f"the trace of a recurrent layer has no {name!r}"
+            raise AttributeError(message) from None
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the arrays that have a row for each step, (B, T, .)."""
+        return [name for name, array in self.arrays.items() if array.ndim == 3]
+
+    def before(self, state: str) -> Array:
+        """The state that each step starts from, "h" or "c": (B, T, H)."""
+        one_of("state", state, self.states)
+        first = self.arrays[f"{state}0"][:, None]
+        return np.concatenate([first, self.arrays[state][:, :-1]], axis=1)
+
+    def blocks(self, array: Array) -> dict[str, Array]:
+        """An array of blocks, such as dz (B, T, nH), as one array (B, T, H) for each gate."""
+        parts = np.split(array, len(self.gates), axis=-1)
+        return dict(zip(self.gates, parts, strict=True))
 
     def norm(self, name: str, per_sample: bool = False) -> Array:
         """L2 norm of an array at each time step, over units and samples: (T,); or (B, T) `per_sample`.
@@ -67,8 +82,8 @@ class LayerTrace:
         >>> model.trace(np.ones((3, 6, 2)), np.zeros(3))["lstm"].norm("dh").shape
         (6,)
         """
-        values = np.where(self.real[..., None], self._array(name), 0).astype(np.float64)  # (B, T, .)
-        return _norm(values, axis=(2,) if per_sample else (0, 2))
+        values = np.where(self.real[..., None], self._array(name), 0)  # (B, T, .)
+        return norm(values, (2,) if per_sample else (0, 2))
 
     def lag_norm(self, name: str) -> Array:
         """The same norm, counted back from each sample's last real step: (L,), L the longest length.
@@ -76,12 +91,11 @@ class LayerTrace:
         Entry k pools the steps that lie k real steps before the end of their sample, so padding does
         not blur it.
         """
-        per_sample = self.norm(name, per_sample=True)  # (B, T)
-        lag = _lag(self.real)
-        pooled = np.zeros(lag.max(initial=-1) + 1)
-        for k in range(len(pooled)):
-            pooled[k] = _norm(per_sample[lag == k], axis=(0,))
-        return pooled
+        return by_lag(self.norm(name, per_sample=True), self.real)
+
+    def ledger(self) -> Ledger:
+        """The exact split of dh and dc at every step: see `minilstm.ledger`."""
+        return ledger_of(self)
 
     def horizon(self, threshold: float = 0.01, name: str = "dh") -> float:
         """How many steps back from the end the gradient still has `threshold` of its largest norm.
@@ -122,8 +136,7 @@ class LayerTrace:
         return np.select(conditions, ["masked", "nan", "inf", "zero", "underflow"], "ok")
 
     def _array(self, name: str) -> Array:
-        array: Array = getattr(self, one_of("name", name, ARRAYS))
-        return array
+        return self.arrays[one_of("name", name, self.names)]
 
 
 @dataclass(frozen=True)
@@ -181,6 +194,8 @@ def layer_trace(
     """
     T, B, _ = tape.x.shape
     real = np.ones((B, T), bool) if tape.mask is None else tape.mask.T.copy()
+    cut = np.zeros(T, bool)
+    cut[[span.start for span in tape.spans]] = truncated
 
     def batch_first(array: Any) -> Array:
         found: Array = array.transpose(1, 0, 2)
@@ -188,32 +203,36 @@ def layer_trace(
 
     i, f, g, o = np.split(batch_first(tape.join("gates")), 4, axis=-1)
     first = [chunk[0] for chunk in tape.states]
+    arrays = {
+        "h": batch_first(tape.join("h")),
+        "c": batch_first(tape.join("c")),
+        "i": i,
+        "f": f,
+        "g": g,
+        "o": o,
+    }
+    arrays |= {"dh": batch_first(gradients.dh), "dc": batch_first(gradients.dc), "external": external}
+    arrays |= {"dz": batch_first(gradients.dz), "dx": batch_first(gradients.dx)}
+    arrays |= {"x": batch_first(tape.x).copy()}
+    arrays |= {"h0": np.concatenate([state.h for state in first])}
+    arrays |= {"c0": np.concatenate([state.c for state in first])}
+    arrays |= {"dh0": gradients.dstate.h, "dc0": gradients.dstate.c}
     return LayerTrace(
         name=name,
-        h=batch_first(tape.join("h")),
-        c=batch_first(tape.join("c")),
-        i=i,
-        f=f,
-        g=g,
-        o=o,
-        dh=batch_first(gradients.dh),
-        dc=batch_first(gradients.dc),
-        external=external,
-        dz=batch_first(gradients.dz),
-        dx=batch_first(gradients.dx),
-        h0=np.concatenate([state.h for state in first]),
-        c0=np.concatenate([state.c for state in first]),
-        dh0=gradients.dstate.h,
-        dc0=gradients.dstate.c,
+        states=("h", "c"),
+        gates=lstm.GATES,
+        weights=Weights(*(weight.copy() for weight in weights)),
+        arrays=arrays,
         real=real,
-        _reached=_paths(weights, real, reached, {span.start for span in tape.spans} if truncated else set()),
+        cut=cut,
+        _reached=_paths(weights, real, reached, cut),
     )
 
 
-def _paths(weights: Weights, real: Array, reached: Array, cuts: set[int]) -> dict[str, Array]:
+def _paths(weights: Weights, real: Array, reached: Array, cut: Array) -> dict[str, Array]:
     """For each gradient, (B, T): does a path from the loss lead there, were there no rounding?
 
-    No path leads back from a step in `cuts` to the one before it.
+    No path leads back from a step that is `cut` to the one before it.
     """
     path = {name: np.zeros_like(real) for name in ("dh", "dc", "dz")}
     through_U = bool(np.any(weights.U))
@@ -225,22 +244,6 @@ def _paths(weights: Weights, real: Array, reached: Array, cuts: set[int]) -> dic
         path["dz"][:, t] = path["dc"][:, t] & real[:, t]  # B3..B6
         h = np.where(real[:, t], path["dz"][:, t] & through_U, h)  # S5, S6
         c = path["dc"][:, t]  # B7, S6
-        if t in cuts:
+        if cut[t]:
             h = c = np.zeros(len(real), bool)
     return path | {"dx": path["dz"] & bool(np.any(weights.W)), "external": reached}
-
-
-def _norm(values: Array, axis: tuple[int, ...]) -> Array:
-    """L2 norm over `axis`, scaled by the largest entry, so that squares neither overflow nor underflow."""
-    largest = np.abs(values).max(axis=axis, keepdims=True, initial=0)
-    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        root = np.sqrt(((values / scale) ** 2).sum(axis=axis))
-        found: Array = root * scale.reshape(root.shape)
-    return found
-
-
-def _lag(real: Array) -> Array:
-    """(B, T) whole numbers: how many real steps follow in the same sample; -1 at masked steps."""
-    after = np.cumsum(real[:, ::-1], axis=1)[:, ::-1] - 1
-    return np.where(real, after, -1)

@@ -28,7 +28,8 @@ ALLOWED = {
     "history": set(),
     "callbacks": set(),  # the model only for the type checker
     "layers": {"bptt", "initializers", "regularizers", "activations", "cells", "tape"},
-    "trace": {"cells", "tape"},
+    "trace": {"cells", "tape", "ledger", "norms"},
+    "ledger": {"cells", "norms"},
     "bptt": {"steps", "kernels", "threads", "cells", "tape"},
     "steps": {"cells", "tape"},
     "kernels": {"cells", "tape", "threads"},
@@ -41,6 +42,7 @@ ALLOWED = {
     "initializers": set(),
     "losses": set(),
     "metrics": set(),
+    "norms": set(),
     "optimizers": set(),
     "regularizers": set(),
     "sequences": set(),

@@ -1,0 +1,33 @@
+"""Norms at the edges of the floating-point range. More of them, through the trace, in test_trace.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minilstm.norms import by_lag, lags, norm
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1.0, 1e200])
+@pytest.mark.parametrize("axis", [None, (1,), (0, 2)])
+def test_norm_is_numpys_at_any_scale(scale, axis):
+    values = np.random.default_rng(0).normal(size=(3, 4, 5))
+    reduced = (0, 1, 2) if axis is None else axis
+    expected = np.sqrt((values**2).sum(axis=reduced))
+    rtol = 1e-14 if scale > 1e-300 else 1e-12
+    np.testing.assert_allclose(norm(values * scale, axis) / scale, expected, rtol=rtol)
+
+
+def test_norm_of_nothing_and_of_what_is_not_finite():
+    assert norm(np.zeros((0, 3))) == 0
+    assert norm(np.zeros((2, 0)), (1,)).tolist() == [0, 0]
+    assert norm(np.array([1.0, np.inf])) == np.inf
+    assert np.isnan(norm(np.array([1.0, np.nan, np.inf])))
+    assert norm(np.array([3e38, 3e38], "float32")).dtype == np.float64
+
+
+def test_lags_count_real_steps_only():
+    real = np.array([[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 1, 0]], bool)
+    assert lags(real).tolist() == [[2, -1, 1, 0], [-1, -1, -1, -1], [2, 1, 0, -1]]
+    assert by_lag(np.ones((3, 4)), real).tolist() == [np.sqrt(2)] * 3
+    assert by_lag(np.ones((1, 4)), np.zeros((1, 4), bool)).shape == (0,)
