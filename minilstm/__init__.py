@@ -31,7 +31,7 @@ _HOMES = {
     "minilstm.datasets": ["adding", "load_digits", "recall"],
     "minilstm.errors": ["NonFiniteError", "PaddingWarning"],
     "minilstm.history": ["History"],
-    "minilstm.layers": ["LSTM", "Dense", "Embedding", "Masking"],
+    "minilstm.layers": ["LSTM", "Dense", "Dropout", "Embedding", "GlobalAveragePooling1D", "Masking"],
     "minilstm.losses": [
         "BinaryCrossentropy",
         "CategoricalCrossentropy",
@@ -64,7 +64,9 @@ if TYPE_CHECKING:
     from minilstm.history import History as History
     from minilstm.layers import LSTM as LSTM
     from minilstm.layers import Dense as Dense
+    from minilstm.layers import Dropout as Dropout
     from minilstm.layers import Embedding as Embedding
+    from minilstm.layers import GlobalAveragePooling1D as GlobalAveragePooling1D
     from minilstm.layers import Masking as Masking
     from minilstm.losses import BinaryCrossentropy as BinaryCrossentropy
     from minilstm.losses import CategoricalCrossentropy as CategoricalCrossentropy

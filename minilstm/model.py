@@ -92,7 +92,7 @@ class Sequential:
             raise ValueError(wording(f"layer {layer.label!r}", expected, "return_state=True"))
         taken = [other.name for other in self.layers]
         if layer.name is None:
-            base = type(layer).__name__.lower()
+            base = layer.default_name()
             names = (base if k == 0 else f"{base}_{k}" for k in range(len(taken) + 1))
             layer.name = next(name for name in names if name not in taken)
         elif layer.name in taken:

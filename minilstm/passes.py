@@ -69,9 +69,8 @@ def loss_and_gradient(layers: Sequence[Layer], loss: Loss, y: Array, done: Pass)
 
 def penalties(layers: Sequence[Layer]) -> float:
     """What the regularizers of all weights add to the loss."""
-    return sum(
-        regularizer(layer.params[key]) for layer in layers for key, regularizer in layer.regularizers.items()
-    )
+    values = (penalty(layer.params[key]) for layer in layers for key, penalty in layer.regularizers.items())
+    return float(sum(value.real for value in values))
 
 
 def backward(

@@ -1,15 +1,15 @@
 """Penalties on weights, added to the loss that fit minimises: l1 sum |w| and l2 sum w^2, as in Keras.
 
 Layers take one as `kernel_regularizer=`, `recurrent_regularizer=`, `bias_regularizer=` or
-`embeddings_regularizer=`, by name or as an object, and hold it in `layer.regularizers` under the
-weight's name; the model adds value and gradient. What this file is not: weight decay. Under Adam the two
+`embeddings_regularizer=`: by name, as an object of this file, or as any object that offers both methods of
+`Regularizer`. The model adds value and gradient. What this file is not: weight decay. Under Adam the two
 differ (Loshchilov and Hutter 2019); for decay take AdamW.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +19,25 @@ from minilstm.errors import one_of, real_number, wording
 Array = NDArray[Any]
 
 
+@runtime_checkable
+class Regularizer(Protocol):
+    """A penalty on a weight."""
+
+    def __call__(self, w: Array) -> Any:
+        """The penalty, one number."""
+
+    def gradient(self, w: Array) -> Array:
+        """Its gradient, of w's shape."""
+
+
 @dataclass(frozen=True)
-class Regularizer:
+class L1L2:
     """The penalty l1 sum |w| + l2 sum w^2, and its gradient l1 sign(w) + 2 l2 w.
 
     The value is summed in float64 (complex128 for complex weights). At w = 0 the gradient of |w| is 0 here.
     Source: `keras.regularizers.L1L2`.
 
-    >>> penalty = Regularizer(l1=0.5, l2=0.1)
+    >>> penalty = L1L2(l1=0.5, l2=0.1)
     >>> penalty(np.array([1.0, -2.0])), penalty.gradient(np.array([1.0, -2.0])).tolist()
     (2.0, [0.7, -0.9])
     """
@@ -49,31 +60,31 @@ class Regularizer:
         return found
 
 
-def l1(l1: float = 0.01) -> Regularizer:
+def l1(l1: float = 0.01) -> L1L2:
     """l1 sum |w|: draws weights to exactly 0.
 
     >>> l1(0.5)
-    Regularizer(l1=0.5, l2=0.0)
+    L1L2(l1=0.5, l2=0.0)
     """
-    return Regularizer(l1=l1)
+    return L1L2(l1=l1)
 
 
-def l2(l2: float = 0.01) -> Regularizer:
+def l2(l2: float = 0.01) -> L1L2:
     """l2 sum w^2 (no factor of one half): keeps weights small.
 
     >>> l2()
-    Regularizer(l1=0.0, l2=0.01)
+    L1L2(l1=0.0, l2=0.01)
     """
-    return Regularizer(l2=l2)
+    return L1L2(l2=l2)
 
 
-def l1_l2(l1: float = 0.01, l2: float = 0.01) -> Regularizer:
+def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
     """Both.
 
     >>> l1_l2(l1=0.5)
-    Regularizer(l1=0.5, l2=0.01)
+    L1L2(l1=0.5, l2=0.01)
     """
-    return Regularizer(l1, l2)
+    return L1L2(l1, l2)
 
 
 REGULARIZERS = {"l1": l1, "l2": l2, "l1_l2": l1_l2}
@@ -83,7 +94,7 @@ def get(argument: str, identifier: str | Regularizer | None) -> Regularizer | No
     """The regularizer of that name with Keras's 0.01, or `identifier` itself; `argument` is for the message.
 
     >>> get("kernel_regularizer", "l2")
-    Regularizer(l1=0.0, l2=0.01)
+    L1L2(l1=0.0, l2=0.01)
     """
     if identifier is None or isinstance(identifier, Regularizer):
         return identifier

@@ -10,7 +10,7 @@ from conftest import require
 from tolerances import check
 
 from minilstm import regularizers
-from minilstm.regularizers import Regularizer
+from minilstm.regularizers import L1L2
 
 W = np.random.default_rng(0).normal(size=(4, 7))
 
@@ -45,10 +45,10 @@ def test_values_and_gradients_are_keras_s(ours, name, options, dtype):
 
 @pytest.mark.parametrize(("name", "l1", "l2"), [("l1", 0.01, 0.0), ("l2", 0.0, 0.01), ("l1_l2", 0.01, 0.01)])
 def test_names_mean_a_hundredth(name, l1, l2):
-    assert regularizers.get("kernel_regularizer", name) == Regularizer(l1, l2)
+    assert regularizers.get("kernel_regularizer", name) == L1L2(l1, l2)
 
 
-@pytest.mark.parametrize("regularizer", [Regularizer(0.3, 0.0), Regularizer(0.0, 0.2), Regularizer(0.3, 0.2)])
+@pytest.mark.parametrize("regularizer", [L1L2(0.3, 0.0), L1L2(0.0, 0.2), L1L2(0.3, 0.2)])
 def test_gradient_is_the_complex_step(regularizer):
     gradient = regularizer.gradient(W)
     for place in np.ndindex(W.shape):
@@ -59,7 +59,7 @@ def test_gradient_is_the_complex_step(regularizer):
 
 def test_float32_weights_are_summed_in_float64():
     w = np.full(10_000_000, 0.1, "float32")
-    assert Regularizer(l1=1.0)(w) == pytest.approx(len(w) * float(np.float32(0.1)), rel=1e-12)
+    assert L1L2(l1=1.0)(w) == pytest.approx(len(w) * float(np.float32(0.1)), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -86,5 +86,5 @@ def test_arguments(make, error, text):
 
 def test_none_stays_none():
     assert regularizers.get("kernel_regularizer", None) is None
-    own = Regularizer(0.1, 0.2)
+    own = L1L2(0.1, 0.2)
     assert regularizers.get("kernel_regularizer", own) is own

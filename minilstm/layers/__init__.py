@@ -2,8 +2,10 @@
 
 from minilstm.layers.base import Layer
 from minilstm.layers.dense import Dense
+from minilstm.layers.dropout import Dropout
 from minilstm.layers.embedding import Embedding
 from minilstm.layers.masking import Masking
+from minilstm.layers.pooling import GlobalAveragePooling1D
 from minilstm.layers.recurrent import LSTM
 
-__all__ = ["LSTM", "Dense", "Embedding", "Layer", "Masking"]
+__all__ = ["LSTM", "Dense", "Dropout", "Embedding", "GlobalAveragePooling1D", "Layer", "Masking"]

@@ -7,28 +7,23 @@ handed back; no layer hides anything between the two.
 from __future__ import annotations
 
 import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minilstm import initializers, regularizers
 from minilstm.activations import Activation
 from minilstm.errors import numeric_array, whole_number, wording
+from minilstm.initializers import Initializer
+from minilstm.regularizers import Regularizer
 
 Array = NDArray[Any]
 Keep = Literal["nothing", "gradient", "trace"]  # what will follow: no backward, backward, backward recorded
 Shape = tuple[int | None, ...]  # of one sample, without the batch axis; None where the length may vary
-
-
-class Regularizer(Protocol):
-    """A penalty on a weight: its value, which is added to the loss, and its gradient."""
-
-    def __call__(self, w: Array) -> float: ...
-
-    def gradient(self, w: Array) -> Array:
-        """d(penalty)/dw, of w's shape."""
 
 
 class Layer(ABC):
@@ -46,14 +41,40 @@ class Layer(ABC):
         self.name = name
         self.input_shape: Shape | None = None if input_shape is None else _checked_shape(input_shape)
         self.params: dict[str, Array] = {}
-        self.regularizers: dict[str, Regularizer] = {}  # by the name of the weight
+        self.initializers: dict[str, Initializer] = {}  # by the name of the weight
+        self.regularizers: dict[str, Regularizer] = {}
         self.built = False
         self.dtype: np.dtype[Any] = np.dtype("float32")
 
     @property
     def label(self) -> str:
         """The name, or the class's name where there is none yet; for messages."""
-        return self.name or type(self).__name__.lower()
+        return self.name or self.default_name()
+
+    @classmethod
+    def default_name(cls) -> str:
+        """The class's name as Keras writes it in names of layers.
+
+        >>> import minilstm as ml
+        >>> ml.GlobalAveragePooling1D.default_name(), ml.LSTM.default_name()
+        ('global_average_pooling1d', 'lstm')
+        """
+        return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+
+    def _weight(
+        self,
+        key: str,
+        prefix: str,
+        initializer: str | Initializer,
+        regularizer: str | Regularizer | None,
+    ) -> None:
+        """How the weight `key` begins, and its penalty: `prefix`_initializer and `prefix`_regularizer."""
+        setattr(self, f"{prefix}_initializer", initializer)
+        setattr(self, f"{prefix}_regularizer", regularizer)
+        self.initializers[key] = initializers.get(f"{prefix}_initializer", initializer)
+        penalty = regularizers.get(f"{prefix}_regularizer", regularizer)
+        if penalty is not None:
+            self.regularizers[key] = penalty
 
     def build(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
         """Make the weights for inputs of `input_shape`. A layer that has weights keeps them."""
@@ -64,10 +85,13 @@ class Layer(ABC):
             self.params = self._make_params(input_shape, rng, dtype)
         self.input_shape, self.dtype, self.built = input_shape, dtype, True
 
-    @abstractmethod
     def _make_params(
         self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
-    ) -> dict[str, Array]: ...
+    ) -> dict[str, Array]:
+        return {
+            key: initializers.make(f"the initializer of {key}", self.initializers[key], shape, rng, dtype)
+            for key, shape in self.weight_shapes(input_shape).items()
+        }
 
     @abstractmethod
     def output_shape(self, input_shape: Shape) -> Shape:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from minilstm import activations, initializers
+from minilstm import activations
 from minilstm.errors import whole_number, wording
+from minilstm.initializers import Initializer
 from minilstm.layers.base import Array, Keep, Layer, Shape
+from minilstm.regularizers import Regularizer
 
 
 class DenseTape(NamedTuple):
@@ -28,8 +30,10 @@ class Dense(Layer):
     units : size of the output's last axis
     activation : None (linear), "relu", "sigmoid", "softmax" or "tanh"
     use_bias : whether there is a bias
+    kernel_initializer, bias_initializer : how the weights begin: see `minilstm.initializers`
+    kernel_regularizer, bias_regularizer : penalties on the weights: see `minilstm.regularizers`
 
-    Weights: kernel (D, units) glorot-uniform, bias (units,) zeros. Carries a mask on. As in Keras.
+    Weights: kernel (D, units), bias (units,). Carries a mask on. As in Keras.
 
     >>> Dense(3, activation="softmax").output_shape((64,))
     (3,)
@@ -41,6 +45,10 @@ class Dense(Layer):
         activation: str | None = None,
         use_bias: bool = True,
         *,
+        kernel_initializer: str | Initializer = "glorot_uniform",
+        bias_initializer: str | Initializer = "zeros",
+        kernel_regularizer: str | Regularizer | None = None,
+        bias_regularizer: str | Regularizer | None = None,
         input_shape: Sequence[int | None] | None = None,
         name: str | None = None,
     ) -> None:
@@ -48,6 +56,8 @@ class Dense(Layer):
         self.units = whole_number("units", units)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
+        self._weight("kernel", "kernel", kernel_initializer, kernel_regularizer)
+        self._weight("bias", "bias", bias_initializer, bias_regularizer)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if not input_shape or input_shape[-1] is None:
@@ -58,14 +68,6 @@ class Dense(Layer):
     def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {"kernel": (int(input_shape[-1] or 0), self.units)}
         return shapes | ({"bias": (self.units,)} if self.use_bias else {})
-
-    def _make_params(
-        self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
-    ) -> dict[str, Array]:
-        kernel = initializers.glorot_uniform((int(input_shape[-1] or 0), self.units), rng, dtype)
-        return {"kernel": kernel} | (
-            {"bias": initializers.zeros((self.units,), rng, dtype)} if self.use_bias else {}
-        )
 
     def forward(
         self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from minilstm import initializers
 from minilstm.errors import whole_number, wording
+from minilstm.initializers import Initializer
 from minilstm.layers.base import Array, Keep, Layer, Shape, both
+from minilstm.regularizers import Regularizer
 
 
 class EmbeddingTape(NamedTuple):
@@ -26,8 +27,10 @@ class Embedding(Layer):
     input_dim : number of rows; ids are 0 .. input_dim - 1
     output_dim : size of a row
     mask_zero : whether id 0 is padding, and makes a mask
+    embeddings_initializer : how the table begins: see `minilstm.initializers`
+    embeddings_regularizer : a penalty on it: see `minilstm.regularizers`
 
-    Weights: embeddings (input_dim, output_dim), uniform in [-0.05, 0.05). As in Keras.
+    Weights: embeddings (input_dim, output_dim). As in Keras.
 
     >>> Embedding(1000, 8).output_shape((None,))
     (None, 8)
@@ -39,6 +42,8 @@ class Embedding(Layer):
         output_dim: int,
         mask_zero: bool = False,
         *,
+        embeddings_initializer: str | Initializer = "uniform",
+        embeddings_regularizer: str | Regularizer | None = None,
         input_shape: Sequence[int | None] | None = None,
         name: str | None = None,
     ) -> None:
@@ -46,6 +51,7 @@ class Embedding(Layer):
         self.input_dim = whole_number("input_dim", input_dim)
         self.output_dim = whole_number("output_dim", output_dim)
         self.mask_zero = bool(mask_zero)
+        self._weight("embeddings", "embeddings", embeddings_initializer, embeddings_regularizer)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 1:
@@ -55,11 +61,6 @@ class Embedding(Layer):
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         return {"embeddings": (self.input_dim, self.output_dim)}
-
-    def _make_params(
-        self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
-    ) -> dict[str, Array]:
-        return {"embeddings": initializers.uniform((self.input_dim, self.output_dim), rng, dtype)}
 
     def forward(
         self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -37,11 +36,6 @@ class Masking(Layer):
             expected = "(batch, time, features)"
             raise ValueError(wording(f"input of layer {self.label!r}", expected, ("batch", *input_shape)))
         return input_shape
-
-    def _make_params(
-        self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
-    ) -> dict[str, Array]:
-        return {}
 
     def forward(
         self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None

@@ -1,0 +1,56 @@
+"""Dropout: zeros at random in training, nothing in inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minilstm.errors import real_number
+from minilstm.layers.base import Array, Keep, Layer, Shape
+
+
+class Dropout(Layer):
+    """In training set each number to 0 with probability `rate`, and scale the others by 1 / (1 - rate).
+
+    The scale keeps the expected value, so that inference needs no change. Every number of every time
+    step is drawn anew; for one draw that all steps of a sequence share, as Gal and Ghahramani 2016
+    derive it, take `dropout=` and `recurrent_dropout=` of the recurrent layers. Carries a mask on.
+
+    rate : 0 <= rate < 1; Keras also takes 1, which leaves nothing
+
+    >>> x = np.ones((2, 3), "float32")
+    >>> layer = Dropout(0.5)
+    >>> layer.forward(x, None, keep="nothing")[0].tolist() == x.tolist()
+    True
+    >>> sorted(set(layer.forward(x, None, keep="nothing", rng=np.random.default_rng(0))[0].ravel().tolist()))
+    [0.0, 2.0]
+    """
+
+    def __init__(
+        self, rate: float, *, input_shape: Sequence[int | None] | None = None, name: str | None = None
+    ) -> None:
+        super().__init__(input_shape=input_shape, name=name)
+        self.rate = real_number("rate", rate, below=1.0)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def forward(
+        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Array | None, Array | None]:
+        scale = None if rng is None else drop(x.shape, self.rate, rng, x.real.dtype)
+        return (x if scale is None else x * scale), mask, scale
+
+    def backward(
+        self, dy: Array, tape: Array | None, *, need_dx: bool
+    ) -> tuple[Array | None, dict[str, Array]]:
+        return (dy if tape is None else dy * tape), {}
+
+
+def drop(shape: Sequence[int], rate: float, rng: np.random.Generator, dtype: np.dtype[Any]) -> Array | None:
+    """0 with probability `rate`, 1 / (1 - rate) otherwise; None at rate 0. The same for every dtype."""
+    if rate == 0:
+        return None
+    return np.where(rng.random(shape) < rate, 0, 1 / (1 - rate)).astype(dtype)

@@ -1,0 +1,52 @@
+"""GlobalAveragePooling1D: one vector for a sequence, the mean over its real steps."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minilstm.errors import wording
+from minilstm.layers.base import Array, Keep, Layer, Shape
+
+
+class PoolingTape(NamedTuple):
+    """What GlobalAveragePooling1D leaves for backward."""
+
+    share: Array  # (B, T or 1, 1) what each step counts: 1 / number of real steps, or 0
+    T: int
+
+
+class GlobalAveragePooling1D(Layer):
+    """The mean over time: (B, T, D) -> (B, D), over the real steps where there is a mask.
+
+    Ends the mask. As in Keras, but for a sample without a real step, where Keras divides by 0: here its
+    mean is 0, and no gradient reaches it.
+
+    >>> x = np.array([[[1.0], [3.0], [8.0]]])
+    >>> GlobalAveragePooling1D().forward(x, np.array([[True, True, False]]), keep="nothing")[0].tolist()
+    [[2.0]]
+    """
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 2:
+            expected = "(batch, time, features)"
+            raise ValueError(wording(f"input of layer {self.label!r}", expected, ("batch", *input_shape)))
+        return (input_shape[1],)
+
+    def forward(
+        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Array | None, PoolingTape]:
+        T, dtype = x.shape[1], x.real.dtype
+        if mask is None:
+            return x.mean(axis=1), None, PoolingTape(np.full((1, 1, 1), 1 / T, dtype), T)
+        real = mask[..., None]
+        count = np.maximum(real.sum(axis=1, keepdims=True), 1)  # (B, 1, 1)
+        y = np.where(real, x, 0).sum(axis=1) / count[:, 0].astype(dtype)
+        return y, None, PoolingTape((real / count).astype(dtype), T)
+
+    def backward(
+        self, dy: Array, tape: PoolingTape, *, need_dx: bool
+    ) -> tuple[Array | None, dict[str, Array]]:
+        dx = dy[:, None, :] * tape.share
+        return np.broadcast_to(dx, (len(dy), tape.T, dy.shape[-1])), {}
