@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from minilstm.nonfinite import Origin
 
 __all__ = ["NonFiniteError", "PaddingWarning"]
 
 
 class NonFiniteError(ArithmeticError):
-    """Training met a loss or a gradient that is NaN or infinite."""
+    """Training met a loss or a gradient that is NaN or infinite.
+
+    origin : the `minilstm.nonfinite.Origin` of the first such value, where it was found; otherwise None
+    """
+
+    def __init__(self, message: str, origin: Origin | None = None) -> None:
+        super().__init__(message)
+        self.origin = origin
 
 
 class PaddingWarning(UserWarning):

@@ -24,6 +24,7 @@ from minilstm.layers.base import Array, Shape, checked_list
 from minilstm.layers.recurrent import checked_mask
 from minilstm.losses import Loss
 from minilstm.metrics import check as _check_metrics
+from minilstm.nonfinite import find_origin
 from minilstm.optimizers import Optimizer
 from minilstm.trace import Trace
 from minilstm.training import Data, Fit, Means, Step, score
@@ -202,7 +203,7 @@ class Sequential:
             found = passes.loss_and_gradient(self.layers, loss, y, done)
             clipped, update = optimizer.prepare(passes.backward(self.layers, found, done)[0])
         if not (math.isfinite(found.value) and math.isfinite(update.norm)):
-            raise NonFiniteError(self._explain_nonfinite(x, y, mask))
+            raise self._nonfinite(x, y, mask)
         optimizer.step(self.named_weights, clipped)
         self.steps_taken += 1
         return Step(found.value, update, done)
@@ -212,15 +213,15 @@ class Sequential:
         key = (*self._seeds.spawn_key, DROPOUT, self.steps_taken)
         return np.random.default_rng(np.random.SeedSequence(self._seeds.entropy, spawn_key=key))
 
-    def _explain_nonfinite(self, x: Array, y: Array, mask: Array | None) -> str:
-        """What is not finite, and where it arose: the same pass again, traced."""
+    def _nonfinite(self, x: Array, y: Array, mask: Array | None) -> NonFiniteError:
+        """The error that says what is not finite and where it arose: the same pass again, traced."""
         trace = self._trace(x, y, mask, rng=self._rng())
         bad = [name for name, grad in trace.grads.items() if not np.isfinite(grad).all()]
         what = f"the gradient of {bad[0]}" if bad else "the norm of the gradients"
         if not math.isfinite(trace.loss):
             what = f"the loss ({trace.loss})"
-        where = trace.first_nonfinite()
-        return f"{what} is not finite" + (f"; it arose in {where}" if where else "")
+        origin = find_origin(trace, self.named_weights)
+        return NonFiniteError(f"{what} is not finite" + (f": {origin}" if origin else ""), origin)
 
     # ------------------------------------------------------------ public: training
 

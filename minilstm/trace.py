@@ -19,6 +19,7 @@ import numpy as np
 from minilstm.cells import Array, Weights, lstm
 from minilstm.errors import one_of, real_number, wording
 from minilstm.ledger import Ledger, ledger_of
+from minilstm.nonfinite import Origin, find_origin
 from minilstm.norms import by_lag, norm
 from minilstm.tape import Gradients, Tape
 
@@ -38,6 +39,7 @@ class LayerTrace:
     """
 
     name: str
+    cell: str  # "lstm"
     states: tuple[str, ...]
     gates: tuple[str, ...]  # the blocks of dz
     weights: Weights = field(repr=False)  # a copy
@@ -58,6 +60,11 @@ class LayerTrace:
     def names(self) -> list[str]:
         """The names of the arrays that have a row for each step, (B, T, .)."""
         return [name for name, array in self.arrays.items() if array.ndim == 3]
+
+    @property
+    def named_weights(self) -> dict[str, Array]:
+        """The layer's weights as they were, under the names of its parameters."""
+        return {"kernel": self.weights.W, "recurrent_kernel": self.weights.U, "bias": self.weights.b}
 
     def before(self, state: str) -> Array:
         """The state that each step starts from, "h" or "c": (B, T, H)."""
@@ -165,17 +172,12 @@ class Trace:
     def __iter__(self) -> Iterator[LayerTrace]:
         return iter(self.layers.values())
 
-    def first_nonfinite(self) -> str | None:
-        """Where the first NaN or Inf arose, forward pass before backward pass, in words; None if nowhere."""
-        layers = list(self)
-        for direction, names, order in (("forward", "hc", layers), ("backward", ("dh", "dc"), layers[::-1])):
-            for layer in order:
-                for name in names:
-                    steps = np.nonzero(~np.isfinite(getattr(layer, name)).all(axis=(0, 2)))[0]
-                    if len(steps):
-                        step = steps[0] if direction == "forward" else steps[-1]
-                        return f"{name} of layer {layer.name!r} at time step {step}, in the {direction} pass"
-        return None
+    def first_nonfinite(self) -> Origin | None:
+        """The first NaN or Inf, in the order of computation, and what went into it; None if all is finite.
+
+        See `minilstm.nonfinite`; `str` of it is a sentence.
+        """
+        return find_origin(self)
 
 
 def layer_trace(
@@ -219,6 +221,7 @@ def layer_trace(
     arrays |= {"dh0": gradients.dstate.h, "dc0": gradients.dstate.c}
     return LayerTrace(
         name=name,
+        cell="lstm",
         states=("h", "c"),
         gates=lstm.GATES,
         weights=Weights(*(weight.copy() for weight in weights)),

@@ -148,7 +148,8 @@ class Fit:
                 step = self.model._train_step(x, y, mask)
             except NonFiniteError as error:
                 where = f"epoch {progress.epoch + 1}, batch {progress.batch + 1}"
-                raise NonFiniteError(f"{where}: {error}. The weights are those before this batch.") from None
+                message = f"{where}: {error}. The weights are those before this batch."
+                raise NonFiniteError(message, error.origin) from None
             progress.means.add(step.loss, y, step.done)
             progress.batch += 1
             logs = {"loss": step.loss, "norm": step.update.norm, "clipped": float(step.update.clipped)}

@@ -21,14 +21,15 @@ ALLOWED = {
     "plots": {"trace", "history"},
     "model": {
         "training", "passes", "layers", "losses", "metrics", "optimizers", "callbacks", "history", "inputs",
-        "trace", "cells",
+        "nonfinite", "trace", "cells",
     },
     "training": {"passes", "layers", "metrics", "optimizers", "callbacks", "history"},
     "passes": {"layers", "losses", "trace", "cells"},
     "history": set(),
     "callbacks": set(),  # the model only for the type checker
     "layers": {"bptt", "initializers", "regularizers", "activations", "cells", "tape"},
-    "trace": {"cells", "tape", "ledger", "norms"},
+    "trace": {"cells", "tape", "ledger", "nonfinite", "norms"},
+    "nonfinite": {"cells", "norms"},
     "ledger": {"cells", "norms"},
     "bptt": {"steps", "kernels", "threads", "cells", "tape"},
     "steps": {"cells", "tape"},
