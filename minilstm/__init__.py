@@ -31,7 +31,16 @@ _HOMES = {
     "minilstm.datasets": ["adding", "load_digits", "recall"],
     "minilstm.errors": ["NonFiniteError", "PaddingWarning"],
     "minilstm.history": ["History"],
-    "minilstm.layers": ["LSTM", "Dense", "Dropout", "Embedding", "GlobalAveragePooling1D", "Masking"],
+    "minilstm.layers": [
+        "GRU",
+        "LSTM",
+        "Dense",
+        "Dropout",
+        "Embedding",
+        "GlobalAveragePooling1D",
+        "Masking",
+        "SimpleRNN",
+    ],
     "minilstm.losses": [
         "BinaryCrossentropy",
         "CategoricalCrossentropy",
@@ -62,12 +71,14 @@ if TYPE_CHECKING:
     from minilstm.errors import NonFiniteError as NonFiniteError
     from minilstm.errors import PaddingWarning as PaddingWarning
     from minilstm.history import History as History
+    from minilstm.layers import GRU as GRU
     from minilstm.layers import LSTM as LSTM
     from minilstm.layers import Dense as Dense
     from minilstm.layers import Dropout as Dropout
     from minilstm.layers import Embedding as Embedding
     from minilstm.layers import GlobalAveragePooling1D as GlobalAveragePooling1D
     from minilstm.layers import Masking as Masking
+    from minilstm.layers import SimpleRNN as SimpleRNN
     from minilstm.losses import BinaryCrossentropy as BinaryCrossentropy
     from minilstm.losses import CategoricalCrossentropy as CategoricalCrossentropy
     from minilstm.losses import MeanSquaredError as MeanSquaredError

@@ -49,6 +49,16 @@ def linear(x: Array) -> Array:
     return x
 
 
+def hard_sigmoid(x: Array) -> Array:
+    """x / 6 + 1 / 2, cut off at 0 and 1: Keras 3's form. NaN stays NaN.
+
+    >>> hard_sigmoid(np.array([-4.0, 0.0, 4.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    y = x / 6 + 0.5
+    return np.where(y.real <= 0, 0, np.where(y.real >= 1, 1, y))
+
+
 def softmax(x: Array) -> Array:
     """exp(x) / sum(exp(x)) over the last axis, shifted so that no exponential overflows.
 
@@ -74,6 +84,10 @@ def _relu_backward(dy: Array, y: Array) -> Array:
     return dy * (y.real > 0)
 
 
+def _hard_sigmoid_backward(dy: Array, y: Array) -> Array:
+    return dy * ((y.real > 0) & (y.real < 1)) / 6
+
+
 def _linear_backward(dy: Array, y: Array) -> Array:
     return dy
 
@@ -95,6 +109,7 @@ class Activation:
 ACTIVATIONS = {
     activation.name: activation
     for activation in (
+        Activation("hard_sigmoid", hard_sigmoid, _hard_sigmoid_backward),
         Activation("linear", linear, _linear_backward),
         Activation("relu", relu, _relu_backward),
         Activation("sigmoid", sigmoid, _sigmoid_backward),

@@ -7,7 +7,7 @@ The time axis is worked through in segments. One loop serves three uses:
     state at each segment's start                 far less memory
     many, the gradient cut at each boundary       truncated BPTT
 
-What happens inside a segment stands in `steps` (NumPy, the reference) or `kernels` (Numba), which
+What happens inside a segment stands in `steps` (NumPy, the reference) or `compiled` (Numba), which
 offer the same functions; what happens inside a step stands in `cells`. Here is only the loop over
 chunks of the batch and segments of time, and the sums.
 """
@@ -15,15 +15,16 @@ chunks of the batch and segments of time, and the sums.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 
 import numpy as np
 
 from minilstm import steps, threads
-from minilstm.cells import Array, State, Weights
+from minilstm.cells import Array, Cell, State, Weights
 from minilstm.errors import one_of, whole_number
-from minilstm.tape import Gradients, SegmentGradients, Tape, join_chunks
+from minilstm.tape import Gradients, SegmentGradients, Tape, add_weights, join_chunks, join_states
 
 BACKENDS = ("numba", "numpy")
 PARALLEL_WORK = 8_000_000  # multiply-adds in one pass below which waking a thread costs more than it saves
@@ -33,21 +34,25 @@ PARALLEL_WORK = 8_000_000  # multiply-adds in one pass below which waking a thre
 def _kernels() -> ModuleType | None:
     """The compiled engine, or None, with one warning that names the cause, where Numba cannot be used."""
     try:
-        from minilstm import kernels
+        from minilstm import compiled
     except Exception as error:  # whatever a broken installation raises
         message = f"Numba cannot be used ({type(error).__name__}: {error}); the NumPy backend does the work"
         warnings.warn(message, RuntimeWarning, stacklevel=4)
         return None
-    return kernels
+    return compiled
 
 
-def resolve_backend(backend: str) -> str:
-    """`backend` if it can be used here, otherwise "numpy".
+def resolve_backend(backend: str, cell: Cell | None = None) -> str:
+    """`backend` if it can be used here, for this cell, otherwise "numpy" after one warning.
 
     >>> resolve_backend("numpy")
     'numpy'
     """
     one_of("backend", backend, BACKENDS)
+    if backend == "numba" and cell is not None and cell.variant is not None:
+        message = f"no compiled kernel for {cell.name} with {cell.variant}; the NumPy backend does the work"
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+        return "numpy"
     return "numpy" if backend == "numba" and _kernels() is None else backend
 
 
@@ -57,20 +62,23 @@ def _engine(backend: str, B: int) -> ModuleType:
 
 
 def tape_bytes(
-    T: int, B: int, D: int, H: int, itemsize: int, backend: str, segment_steps: int, keep: str
+    cell: Cell, T: int, B: int, D: int, H: int, itemsize: int, backend: str, segment_steps: int, keep: str
 ) -> int:
     """`Tape.nbytes` of a forward pass, known before it runs.
 
-    >>> tape_bytes(5, 4, 2, 3, 8, "numpy", 5, "everything")
+    >>> from minilstm.cells.lstm import LSTMCell
+    >>> tape_bytes(LSTMCell(), 5, 4, 2, 3, 8, "numpy", 5, "everything")
     3264
     """
     lengths = [min(segment_steps, T - start) for start in range(0, T, segment_steps)]
-    states = 2 * len(lengths) * B * H
-    kept = sum(_engine(backend, B).tape_size(S, B, D, H) for S in lengths) if keep == "everything" else 0
+    states = len(cell.states) * len(lengths) * B * H
+    engine = _engine(backend, B)
+    kept = sum(engine.tape_size(cell, S, B, D, H) for S in lengths) if keep == "everything" else 0
     return itemsize * (states + kept)
 
 
 def forward(
+    cell: Cell,
     weights: Weights,
     x: Array,
     mask: Array | None = None,
@@ -85,18 +93,21 @@ def forward(
 
     Parameters
     ----------
-    weights : W (D, 4H), U (H, 4H), b (4H,), one float dtype (any, also complex, with "numpy")
+    cell : the mathematics of one step
+    weights : W (D, nH), U (H, nH), b (nH,), one float dtype (any, also complex, with "numpy")
     x : (T, B, D), T >= 1
     mask : (T, B) bool, True = real step, or None
-    initial_state : State of (B, H), or None for zeros
+    initial_state : (B, H) for each of cell.states, or None for zeros
     backend : "numpy" or "numba"
     segment_steps : steps in a segment, or None for one segment
     keep : "everything" for a later `backward`; "boundaries" to keep the state at each segment's start
         only, from which backward computes the segment again; "outputs" where no backward will follow
     outputs : (T, B, H) to be filled with h of every step, or None
 
+    >>> from minilstm.cells.lstm import LSTMCell
     >>> weights = Weights(np.zeros((2, 12)), np.zeros((3, 12)), np.zeros(12))
-    >>> forward(weights, np.ones((5, 4, 2))).last_state.h.shape
+    >>> h, c = forward(LSTMCell(), weights, np.ones((5, 4, 2))).last_state
+    >>> h.shape
     (4, 3)
     """
     one_of("keep", keep, ("everything", "boundaries", "outputs"))
@@ -104,15 +115,14 @@ def forward(
     H = len(weights.U)
     length = T if segment_steps is None else whole_number("segment_steps", segment_steps)
     engine = _engine(backend, B)
-    packed = engine.pack(weights)
+    packed = engine.pack(cell, weights)
     rows = engine.chunks(B)
     spans = [slice(start, min(start + length, T)) for start in range(0, T, length)]
     if initial_state is None:
-        zeros = np.zeros((B, H), weights.U.dtype)
-        initial_state = State(zeros, zeros)
+        initial_state = tuple(np.zeros((B, H), weights.U.dtype) for _ in cell.states)
 
     def run(chunk: slice) -> tuple[list[State], list[object]]:
-        states = [State(initial_state.h[chunk], initial_state.c[chunk])]
+        states = [tuple(part[chunk] for part in initial_state)]
         kept: list[object] = []
         for span in spans:
             part = None if mask is None else mask[span, chunk]
@@ -120,15 +130,15 @@ def forward(
             states.append(segment.last_state)
             kept.append(segment if keep == "everything" else None)
             if outputs is not None:
-                outputs[span, chunk] = segment.h[1:]
+                outputs[span, chunk] = segment.states[0][1:]
             if keep != "everything":
                 engine.release(segment)
         return states, kept
 
-    work = T * B * (H + D + 1) * 4 * H
+    work = T * B * (H + D + 1) * weights.U.shape[1]
     results = threads.run(run, rows, engine.PARALLEL and work > PARALLEL_WORK)
     states, segments = [s for s, _ in results], [k for _, k in results]
-    return Tape(backend, packed, x, mask, rows, spans, states, segments, keep)  # type: ignore[arg-type]
+    return Tape(cell, backend, packed, x, mask, rows, spans, states, segments, keep)  # type: ignore[arg-type]
 
 
 def backward(
@@ -149,9 +159,9 @@ def backward(
     weights : those of the forward pass, unchanged since
     tape : what `forward` returned; left as it was, unless `overwrite`
     external : (T, B, H) dL/dh_t from the layer above, or None
-    dstate : dL/d(h_T, c_T), (B, H) each, beside what `external` says of the last step; None for zeros
+    dstate : dL/d(last state), (B, H) each, beside what `external` says of the last step; None for zeros
     need_dx : also return dL/dx, (T, B, D)
-    record : also return dz (T, B, 4H), and the total dh and dc (T, B, H) of every step
+    record : also return dz (T, B, nH), and the total gradient (T, B, H) of each state at every step
     truncate : cut the gradient at the boundaries of the segments
     overwrite : allow the tape to be written over (the compiled backend then needs no copy of it)
 
@@ -166,12 +176,11 @@ def backward(
     H = len(weights.U)
     engine, packed = _engine(tape.backend, B), tape.packed
     if dstate is None:
-        zeros = np.zeros((B, H), weights.U.dtype)
-        dstate = State(zeros, zeros)
+        dstate = tuple(np.zeros((B, H), weights.U.dtype) for _ in tape.cell.states)
 
     def run(k: int) -> list[SegmentGradients]:
         chunk, found = tape.rows[k], []
-        dlast = State(dstate.h[chunk], dstate.c[chunk])
+        dlast = tuple(part[chunk] for part in dstate)
         for n in reversed(range(len(tape.spans))):
             span = tape.spans[n]
             segment = tape.segments[k][n]
@@ -194,35 +203,24 @@ def backward(
                 engine.release(segment)
             dlast = gradients.dstate
             if truncate:
-                dlast = State(np.zeros_like(dlast.h), np.zeros_like(dlast.c))
+                dlast = tuple(np.zeros_like(part) for part in dlast)
         return found[::-1]
 
     tape.consumed = overwrite
-    work = 2 * T * B * (H + D + 1) * 4 * H
+    work = 2 * T * B * (H + D + 1) * weights.U.shape[1]
     parts = threads.run(run, range(len(tape.rows)), engine.PARALLEL and work > PARALLEL_WORK)
     every = [segment for chunk in parts for segment in chunk]  # a fixed order: the same bits for any threads
 
-    def joined(name: str) -> Array | None:
-        pieces = [[getattr(segment, name) for segment in chunk] for chunk in parts]
-        return None if pieces[0][0] is None else join_chunks(pieces)
+    def joined(pick: Callable[[SegmentGradients], Array]) -> Array:
+        return join_chunks([[pick(segment) for segment in chunk] for chunk in parts])
+
+    def picked(k: int) -> Array:
+        return joined(lambda segment: segment.dtotal[k])  # type: ignore[index]
 
     return Gradients(
-        dW=_total([segment.dW for segment in every]),
-        dU=_total([segment.dU for segment in every]),
-        db=_total([segment.db for segment in every]),
-        dstate=State(
-            np.concatenate([chunk[0].dstate.h for chunk in parts]),
-            np.concatenate([chunk[0].dstate.c for chunk in parts]),
-        ),
-        dx=joined("dx"),
-        dz=joined("dz"),
-        dh=joined("dh"),
-        dc=joined("dc"),
+        dweights=add_weights([segment.dweights for segment in every]),
+        dstate=join_states([chunk[0].dstate for chunk in parts]),
+        dx=joined(lambda segment: segment.dx) if need_dx else None,  # type: ignore[arg-type,return-value]
+        dz=joined(lambda segment: segment.dz) if record else None,  # type: ignore[arg-type,return-value]
+        dtotal=tuple(picked(k) for k in range(len(tape.cell.states))) if record else None,
     )
-
-
-def _total(parts: list[Array]) -> Array:
-    total = parts[0].copy()
-    for part in parts[1:]:
-        total += part
-    return total

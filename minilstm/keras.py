@@ -4,8 +4,8 @@ import minilstm as tf
 model = tf.keras.Sequential([...])
 """
 
-from minilstm.layers import LSTM, Dense, Embedding, Masking
+from minilstm.layers import GRU, LSTM, Dense, Embedding, Masking, SimpleRNN
 from minilstm.model import Sequential
 from minilstm.sequences import pad_sequences
 
-__all__ = ["LSTM", "Dense", "Embedding", "Masking", "Sequential", "pad_sequences"]
+__all__ = ["GRU", "LSTM", "Dense", "Embedding", "Masking", "Sequential", "SimpleRNN", "pad_sequences"]

@@ -1,18 +1,20 @@
 """The step loop compiled with Numba: one segment of one chunk of the batch, start to end, without the GIL.
 
-The functions and their order are those of `steps`, the equations and tags those of `cells.lstm`.
-Kernels take plain arrays, fill given arrays, and never validate. This is the only file that imports
-numba, and all kernels stand in it: Numba's cache does not notice an edit in another file.
+The equations and tags are those of `cells` and `steps`. Kernels take plain arrays, fill given arrays,
+and never validate; `compiled` prepares the arrays. This is the only file that imports numba, and all
+kernels stand in it: Numba's cache does not notice an edit in another file.
 
-Layout, and the reason for each choice (b samples of a chunk, S steps, K = H + D + 1):
+Layout, and the reason for each choice (b samples of a chunk, S steps, K = D + 1 + H; the LSTM's blocks):
 
-    xh  (S+1, b, K)      rows [h_t | x_t | 1]. One operand: a single product gives x W + h U + b, and in
-                         the backward pass a single product gives dU, dW and db.
+    xh  (S+1, b, K)      rows [x_t | 1 | h_{t-1}]. One operand: a single product gives x W + b + h U, and
+                         in the backward pass a single product gives dW, db and dU. With the 1 in the
+                         middle [x | 1] and [1 | h] are in one piece too, for the GRU's candidate.
     z   (4, S, b, H)     pre-activations, then the gates i, f, g, o in place, and in the backward pass dz
                          in place. One gate of one step is one block, so the passes over it are flat loops.
+                         GRU: z, r, g, q, which become dz_z, dz_r, dz_g, dq. Simple network: h, then dz.
     c   (S+1, b, H)      cell states. tanh(c) is computed again in the backward pass: cheaper than storing
                          and reading it.
-    w   (4, P, K, n)     [U; W; b] of each gate cut into panels of n columns, so that one product with a
+    w   (4, P, K, n)     [W; b; U] of each gate cut into panels of n columns, so that one product with a
                          chunk has at most SMALL multiply-adds: up to there OpenBLAS multiplies in place,
                          above it copies the weights anew in every step (2 to 3 times slower at H = 256).
     ut  (4, Q, H, n)     U transposed, in panels for the same reason.
@@ -39,9 +41,6 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,11 +51,7 @@ from numba.core.errors import NumbaError
 from numba.extending import get_cython_function_address, intrinsic, overload
 
 from minilstm import threads
-from minilstm.cells import Array, State, Weights
-from minilstm.tape import SegmentGradients
-
-PARALLEL = True
-ROWS = 16  # samples in a chunk, at most
+from minilstm.cells import Array
 
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
@@ -281,9 +276,10 @@ def update_cell(c: Array, c_prev: Array, i: Array, f: Array, g: Array) -> None:
 
 @kernel
 def show_cell(xh: Array, o: Array, tanh_c: Array) -> None:
+    first = xh.shape[1] - o.shape[1]
     for r in range(o.shape[0]):
         for k in range(o.shape[1]):
-            xh[r, k] = o[r, k] * tanh_c[r, k]  # F7
+            xh[r, first + k] = o[r, k] * tanh_c[r, k]  # F7
 
 
 @kernel
@@ -352,11 +348,75 @@ def set_masked(block: Array, real: Array, value: Any) -> None:
 
 
 @kernel
-def hold_masked(block: Array, real: Array, held: Array, H: int) -> None:
+def hold_masked(block: Array, real: Array, held: Array, first: int) -> None:
     for r in range(block.shape[0]):
         if not real[r]:
-            for k in range(H):
+            for k in range(first, block.shape[1]):
                 block[r, k] = held[r, k]
+
+
+# ---------------------------------------------------------------- flat passes of the GRU and of both
+
+
+@kernel
+def put_hidden(xh: Array, h: Array) -> None:
+    first = xh.shape[1] - h.shape[1]
+    for r in range(h.shape[0]):
+        for k in range(h.shape[1]):
+            xh[r, first + k] = h[r, k]
+
+
+@kernel
+def get_hidden(h: Array, xh: Array) -> None:
+    first = xh.shape[1] - h.shape[1]
+    for r in range(h.shape[0]):
+        for k in range(h.shape[1]):
+            h[r, k] = xh[r, first + k]
+
+
+@kernel
+def add_reset(g: Array, r: Array, q: Array) -> None:
+    for k in range(g.size):
+        g[k] += r[k] * q[k]  # GRU F4
+
+
+@kernel
+def update_hidden(h: Array, z: Array, g: Array) -> None:
+    one = h.dtype.type(1)
+    for k in range(h.size):
+        h[k] = z[k] * h[k] + (one - z[k]) * g[k]  # GRU F5, h_prev in place
+
+
+@kernel
+def gru_candidate(out: Array, dh: Array, z: Array, g: Array) -> None:
+    one = out.dtype.type(1)
+    for k in range(out.size):
+        out[k] = dh[k] * (one - z[k]) * (one - g[k] * g[k])  # GRU B2
+
+
+@kernel
+def update_gate(z: Array, dh: Array, h_prev: Array, g: Array) -> None:
+    one = z.dtype.type(1)
+    for k in range(z.size):
+        carried = dh[k] * z[k]  # GRU B5
+        z[k] = carried * (h_prev[k] - g[k]) * (one - z[k])  # GRU B1
+        dh[k] = carried
+
+
+@kernel
+def reset_gate(r: Array, q: Array, dz_g: Array) -> None:
+    one = r.dtype.type(1)
+    for k in range(r.size):
+        dq = dz_g[k] * r[k]  # GRU B4
+        r[k] = dq * q[k] * (one - r[k])  # GRU B3
+        q[k] = dq
+
+
+@kernel
+def hidden_gradient(h: Array, dh: Array) -> None:
+    one = h.dtype.type(1)
+    for k in range(h.size):
+        h[k] = dh[k] * (one - h[k] * h[k])  # simple network B1, in place
 
 
 # ---------------------------------------------------------------- one segment of one chunk
@@ -365,7 +425,7 @@ def hold_masked(block: Array, real: Array, held: Array, H: int) -> None:
 def lstm_forward(
     blas: Any, w: Array, xh: Array, z: Array, c: Array, mask: Array, tanh_c: Array, limit: Any
 ) -> None:
-    """Fill xh[1:, :, :H] = h, z = gates and c from xh[0], c[0] and the inputs in xh.
+    """Fill h in xh[1:], z = gates and c from h in xh[0], c[0] and the inputs in xh.
 
     mask is (S, b), or (0, b) for none. Where z and c hold a single step ((4, 1, b, H), (1, b, H)), nothing
     is kept for a backward pass, and every step uses the same rows. tanh_c (b, H) is scratch.
@@ -373,6 +433,7 @@ def lstm_forward(
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
     S, b, H = xh.shape[0] - 1, xh.shape[1], c.shape[2]
+    first = xh.shape[2] - H
     zero, one = w.dtype.type(0), w.dtype.type(1)
     kept = 1 if c.shape[0] == S + 1 else 0
     for t in range(S):
@@ -395,7 +456,7 @@ def lstm_forward(
         tanh(tanh_c.ravel())
         show_cell(xh[t + 1], o, tanh_c)  # F7
         if real < b:  # S3: h = h_prev, and the gates count as 0
-            hold_masked(xh[t + 1], mask[t], xh[t], H)
+            hold_masked(xh[t + 1], mask[t], xh[t], first)
             set_masked(f, mask[t], zero)
             set_masked(o, mask[t], zero)
     float_control(control)
@@ -405,7 +466,7 @@ def lstm_backward(
     blas: Any, ut: Array, xh: Array, z: Array, c: Array, mask: Array, external: Array, dh: Array, dc: Array,
     dh_all: Array, dc_all: Array, dw: Array, scratch: Array, tile: int,
 ) -> None:  # fmt: skip
-    """Turn z from gates into dz; dh, dc from dL/d(last state) into dL/d(first state); fill dw = [dU; dW; db].
+    """Turn z from gates into dz; dh, dc from dL/d(last state) into dL/d(first state); fill dw = [dW; db; dU].
 
     external, dh_all, dc_all are (S, b, H), or (0, b, H) for none; dw is (4, K, H). The product for dw takes
     `tile` steps at a time. scratch is (3, b, H).
@@ -437,12 +498,12 @@ def lstm_backward(
                 copy(held.ravel(), dc_flat)
             forget_gate(f, dc_flat, c[t].ravel())  # B4, B6, B7
             if real < b:
-                hold_masked(dc, mask[t], held, H)  # S6
+                hold_masked(dc, mask[t], held, 0)  # S6
                 copy(held.ravel(), dh_flat)
             for gate in range(4):
                 multiply(blas, z[gate, t], ut[gate], dh, zero if gate == 0 else one)  # S5
             if real < b:
-                hold_masked(dh, mask[t], held, H)  # S6
+                hold_masked(dh, mask[t], held, 0)  # S6
         if stop - t == tile or t == 0:
             rows = xh[t:stop].reshape((stop - t) * b, xh.shape[2])
             for gate in range(4):
@@ -452,11 +513,143 @@ def lstm_backward(
     float_control(control)
 
 
+def gru_forward(
+    blas: Any, w: Array, w_g: Array, u_g: Array, xh: Array, z: Array, mask: Array, h: Array, limit: Any
+) -> None:
+    """Fill h in xh[1:] and z = [z, r, g, q] from h in xh[0] and the inputs in xh.
+
+    w (2, P, K, n) for z and r; w_g (P, D+1, n) = [W_g; b_g]; u_g (P, 1+H, n) = [rb_g; U_g]. mask and a
+    single step in z as in `lstm_forward`. h (b, H) is scratch.
+    """
+    control = float_control(np.uint32(0))
+    float_control(control | FLUSH)
+    S, b, K, H = xh.shape[0] - 1, xh.shape[1], xh.shape[2], h.shape[1]
+    D = K - 1 - H
+    zero = w.dtype.type(0)
+    kept = 1 if z.shape[1] == S else 0
+    get_hidden(h, xh[0])
+    for t in range(S):
+        row = t * kept
+        real = count_real(mask, t, b)
+        if real > 0:
+            multiply(blas, xh[t], w[0], z[0, row], zero)  # S1, S2
+            multiply(blas, xh[t], w[1], z[1, row], zero)
+            multiply(blas, xh[t][:, : D + 1], w_g, z[2, row], zero)
+            multiply(blas, xh[t][:, D:], u_g, z[3, row], zero)  # F3
+            sigmoid(z[0, row].ravel(), limit)  # F1
+            sigmoid(z[1, row].ravel(), limit)  # F2
+            add_reset(z[2, row].ravel(), z[1, row].ravel(), z[3, row].ravel())  # F4
+            tanh(z[2, row].ravel())
+            update_hidden(h.ravel(), z[0, row].ravel(), z[2, row].ravel())  # F5
+        put_hidden(xh[t + 1], h)
+        if real < b:  # S3
+            hold_masked(xh[t + 1], mask[t], xh[t], K - H)
+            get_hidden(h, xh[t + 1])
+            for block in range(4):
+                set_masked(z[block, row], mask[t], zero)
+    float_control(control)
+
+
+def gru_backward(
+    blas: Any, ut: Array, xh: Array, z: Array, mask: Array, external: Array, dh: Array, dh_all: Array,
+    dw: Array, du_g: Array, scratch: Array, tile: int,
+) -> None:  # fmt: skip
+    """Turn z from [z, r, g, q] into [dz_z, dz_r, dz_g, dq], dh into dL/dh_0; fill the weight gradients.
+
+    dw (3, K, H) = [dW; db; dU] for z and r, [dW; db] in its first rows for g; du_g (1+H, H) = [drb_g; dU_g].
+    The rest as in `lstm_backward`. scratch is (3, b, H).
+    """
+    control = float_control(np.uint32(0))
+    float_control(control | FLUSH)
+    S, b, K, H = xh.shape[0] - 1, xh.shape[1], xh.shape[2], dh.shape[1]
+    D = K - 1 - H
+    zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
+    h_prev, dz_g, held = scratch[0], scratch[1], scratch[2]
+    dh_flat = dh.ravel()
+    for t in range(S - 1, -1, -1):
+        if external.shape[0] > 0:
+            add(dh_flat, external[t].ravel())  # S4
+        if dh_all.shape[0] > 0:
+            copy(dh_all[t].ravel(), dh_flat)
+        real = count_real(mask, t, b)
+        if real > 0:
+            if real < b:
+                copy(held.ravel(), dh_flat)
+            get_hidden(h_prev, xh[t])
+            gru_candidate(dz_g.ravel(), dh_flat, z[0, t].ravel(), z[2, t].ravel())  # B2
+            if real < b:
+                set_masked(dz_g, mask[t], zero)  # S6
+            update_gate(z[0, t].ravel(), dh_flat, h_prev.ravel(), z[2, t].ravel())  # B1, B5
+            reset_gate(z[1, t].ravel(), z[3, t].ravel(), dz_g.ravel())  # B3, B4
+            copy(z[2, t].ravel(), dz_g.ravel())
+            multiply(blas, z[0, t], ut[0], dh, one)  # S5
+            multiply(blas, z[1, t], ut[1], dh, one)
+            multiply(blas, z[3, t], ut[2], dh, one)
+            if real < b:
+                hold_masked(dh, mask[t], held, 0)  # S6
+        if stop - t == tile or t == 0:
+            n, beta = (stop - t) * b, zero if stop == S else one
+            rows = xh[t:stop].reshape(n, K)
+            gemm(blas, rows, True, z[0, t:stop].reshape(n, H), dw[0], beta)  # S7
+            gemm(blas, rows, True, z[1, t:stop].reshape(n, H), dw[1], beta)
+            gemm(blas, rows[:, : D + 1], True, z[2, t:stop].reshape(n, H), dw[2], beta)
+            gemm(blas, rows[:, D:], True, z[3, t:stop].reshape(n, H), du_g, beta)
+            stop = t
+    float_control(control)
+
+
+def simple_rnn_forward(blas: Any, w: Array, xh: Array, z: Array, mask: Array) -> None:
+    """Fill h in xh[1:] and z (1, S, b, H) from h in xh[0] and the inputs in xh; w (1, P, K, n)."""
+    control = float_control(np.uint32(0))
+    float_control(control | FLUSH)
+    S, b, first = xh.shape[0] - 1, xh.shape[1], xh.shape[2] - z.shape[3]
+    kept = 1 if z.shape[1] == S else 0
+    for t in range(S):
+        h = z[0, t * kept]
+        multiply(blas, xh[t], w[0], h, w.dtype.type(0))  # S1, S2
+        tanh(h.ravel())  # F1
+        put_hidden(xh[t + 1], h)
+        if count_real(mask, t, b) < b:
+            hold_masked(xh[t + 1], mask[t], xh[t], first)  # S3
+    float_control(control)
+
+
+def simple_rnn_backward(
+    blas: Any, ut: Array, xh: Array, z: Array, mask: Array, external: Array, dh: Array, dh_all: Array,
+    dw: Array, held: Array, tile: int,
+) -> None:  # fmt: skip
+    """Turn z from h into dz, dh into dL/dh_0; fill dw (1, K, H) = [dW; db; dU]. As in `lstm_backward`."""
+    control = float_control(np.uint32(0))
+    float_control(control | FLUSH)
+    S, b, K, H = xh.shape[0] - 1, xh.shape[1], xh.shape[2], dh.shape[1]
+    zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
+    dh_flat = dh.ravel()
+    for t in range(S - 1, -1, -1):
+        if external.shape[0] > 0:
+            add(dh_flat, external[t].ravel())  # S4
+        if dh_all.shape[0] > 0:
+            copy(dh_all[t].ravel(), dh_flat)
+        hidden_gradient(z[0, t].ravel(), dh_flat)  # B1
+        real = count_real(mask, t, b)
+        if real < b:
+            copy(held.ravel(), dh_flat)
+            set_masked(z[0, t], mask[t], zero)  # S6
+        multiply(blas, z[0, t], ut[0], dh, zero)  # S5
+        if real < b:
+            hold_masked(dh, mask[t], held, 0)  # S6
+        if stop - t == tile or t == 0:
+            n = (stop - t) * b
+            beta = zero if stop == S else one
+            gemm(blas, xh[t:stop].reshape(n, K), True, z[0, t:stop].reshape(n, H), dw[0], beta)  # S7
+            stop = t
+    float_control(control)
+
+
 def input_gradient(blas: Any, wt: Array, dz: Array, dx: Array, zero: Any) -> None:
     """dx (n, D) = sum over the gates of dz[gate] (n, H) @ wt[gate] (H, D)."""
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
-    for gate in range(4):
+    for gate in range(wt.shape[0]):
         gemm(blas, dz[gate], False, wt[gate], dx, zero if gate == 0 else zero + dx.dtype.type(1))  # S7
     float_control(control)
 
@@ -539,13 +732,13 @@ def _say(text: str) -> None:
 _first = threading.Lock()  # first calls of several threads: one compiles, the others wait
 compile_seconds = 0.0  # spent so far in first calls: compiling, or reading the cache
 
-_forward = _compile(lstm_forward)
-_backward = _compile(lstm_backward)
-_input_gradient = _compile(input_gradient)
-
-
-# ---------------------------------------------------------------- the functions of `steps`, compiled
-
+run_lstm_forward = _compile(lstm_forward)
+run_lstm_backward = _compile(lstm_backward)
+run_gru_forward = _compile(gru_forward)
+run_gru_backward = _compile(gru_backward)
+run_simple_rnn_forward = _compile(simple_rnn_forward)
+run_simple_rnn_backward = _compile(simple_rnn_backward)
+run_input_gradient = _compile(input_gradient)
 
 BLAS = {  # addresses of SciPy's products, by a public function of Numba; passed to kernels as a number
     np.dtype(dtype): np.uint64(get_cython_function_address("scipy.linalg.cython_blas", name))
@@ -554,203 +747,11 @@ BLAS = {  # addresses of SciPy's products, by a public function of Numba; passed
 threads.limit_blas("scipy.libs")
 
 
-class Packed:
-    """The weights in the kernels' layout (see the top); what backward needs, when it is first needed."""
-
-    def __init__(self, weights: Weights) -> None:
-        self.weights = weights
-        together = np.concatenate([weights.U, weights.W, weights.b[None]])
-        self.w = in_panels(
-            together.reshape(len(together), 4, -1).transpose(1, 0, 2)
-        )  # (4, P, K, n), [U; W; b]
-
-    @cached_property
-    def ut(self) -> Array:
-        """(4, Q, H, n), U of each gate transposed."""
-        H = len(self.weights.U)
-        return in_panels(self.weights.U.reshape(H, 4, H).transpose(1, 2, 0))
-
-    @cached_property
-    def wt(self) -> Array:
-        """(4, H, D), W of each gate transposed."""
-        D = len(self.weights.W)
-        return np.ascontiguousarray(self.weights.W.reshape(D, 4, -1).transpose(1, 2, 0))
-
-
-def in_panels(gates: Array) -> Array:
-    """(4, K, H) as (4, P, K, n): panels of n columns with ROWS * K * n <= SMALL; the last may be short."""
-    _, K, H = gates.shape
-    n = min(H, max(32, SMALL // (ROWS * K) // 32 * 32))
-    P = -(-H // n)
-    panels = np.empty((4, P, K, n), gates.dtype)
-    for p in range(P):
-        part = gates[:, :, p * n : (p + 1) * n]
-        panels[:, p, :, : part.shape[2]] = part
-    return panels
-
-
-def pack(weights: Weights) -> Packed:
-    """The weights as the functions below want them."""
-    return Packed(weights)
-
-
-def chunks(B: int) -> list[slice]:
-    """The batch in even chunks of at most 16 samples, whatever the number of threads.
-
-    >>> chunks(20)
-    [slice(0, 10, None), slice(10, 20, None)]
-    """
-    count = max(1, -(-B // ROWS))
-    edges = [k * B // count for k in range(count + 1)]
-    return [slice(start, stop) for start, stop in pairwise(edges)]
-
-
-def tape_size(S: int, b: int, D: int, H: int) -> int:
-    """Numbers on the tape of one segment: xh, gates, c."""
-    return (S + 1) * b * (H + D + 1) + S * b * 4 * H + (S + 1) * b * H
-
-
-class Buffers:
-    """Memory that waits to be used again, by shape and dtype; at most `limit` bytes, oldest shapes go first.
-
-    A fresh array costs a page fault per 4 KB when it is first written, up to a third of the time of a
-    training step. Used by several threads at once.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.waiting: dict[tuple[tuple[int, ...], np.dtype[Any]], list[Array]] = {}
-        self.nbytes = 0
-        self.lock = threading.Lock()
-
-    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """An array with anything in it."""
-        with self.lock:
-            return self._pop((shape, dtype)) if (shape, dtype) in self.waiting else np.empty(shape, dtype)
-
-    def give(self, array: Array) -> None:
-        """Take back an array that nobody else reads or writes any more."""
-        with self.lock:
-            self.waiting.setdefault((array.shape, array.dtype), []).append(array)
-            self.nbytes += array.nbytes
-            while self.nbytes > self.limit:
-                self._pop(next(iter(self.waiting)))
-
-    def _pop(self, key: tuple[tuple[int, ...], np.dtype[Any]]) -> Array:
-        array = self.waiting[key].pop()
-        if not self.waiting[key]:
-            del self.waiting[key]
-        self.nbytes -= array.nbytes
-        return array
-
-
-buffers = Buffers(limit=64_000_000)
-
-
-def _fresh_locks() -> None:
-    """In a forked child: another thread may have held a lock, and is not there to release it."""
+def _fresh_lock() -> None:
+    """In a forked child: another thread may have held the lock, and is not there to release it."""
     global _first
     _first = threading.Lock()
-    buffers.lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_fresh_locks)
-
-
-@dataclass
-class Segment:
-    """The tape of one segment of one chunk, as `SegmentTape` describes it, in the kernels' layout."""
-
-    mask: Array  # (S, b) or (0, b)
-    xh: Array  # (S+1, b, K)
-    z: Array  # (4, S, b, H)
-    c: Array  # (S+1, b, H)
-
-    @property
-    def h(self) -> Array:
-        return self.xh[:, :, : self.c.shape[2]]
-
-    @property
-    def gates(self) -> Array:
-        return join_gates(self.z)
-
-    @property
-    def nbytes(self) -> int:
-        return self.xh.nbytes + self.z.nbytes + self.c.nbytes
-
-    @property
-    def last_state(self) -> State:
-        return State(self.h[-1].copy(), self.c[-1].copy())
-
-
-def release(segment: Segment) -> None:
-    """Keep the memory of a segment that nobody reads any more for the next one."""
-    for array in (segment.xh, segment.z, segment.c):
-        buffers.give(array)
-
-
-def join_gates(z: Array) -> Array:
-    """(4, S, b, H) as (S, b, 4H)."""
-    _, S, b, H = z.shape
-    return z.transpose(1, 2, 0, 3).reshape(S, b, 4 * H)
-
-
-def forward_segment(packed: Packed, x: Array, mask: Array | None, state: State, keep: bool = True) -> Segment:
-    """Run the steps of one segment. With `keep=False` only the h of each step and the last c remain."""
-    S, b, D = x.shape
-    H, dtype = len(packed.weights.U), packed.w.dtype
-    xh = buffers.take((S + 1, b, H + D + 1), dtype)
-    xh[0, :, :H] = state.h
-    xh[:S, :, H : H + D] = x
-    xh[:, :, H + D] = 1
-    z = buffers.take((4, S if keep else 1, b, H), dtype)
-    c = buffers.take((S + 1 if keep else 1, b, H), dtype)
-    c[0] = state.c
-    mask = np.empty((0, b), bool) if mask is None else np.ascontiguousarray(mask)
-    limit = dtype.type(87 if dtype == np.float32 else 708)
-    _forward(BLAS[dtype], packed.w, xh, z, c, mask, np.empty((b, H), dtype), limit)
-    return Segment(mask, xh, z, c)
-
-
-def backward_segment(
-    packed: Packed,
-    segment: Segment,
-    external: Array | None,
-    dstate: State,
-    *,
-    need_dx: bool,
-    record: bool,
-    overwrite: bool,
-) -> SegmentGradients:
-    """Run the steps of one segment backwards; with `overwrite` the gates on the tape become dz."""
-    xh, c, dtype = segment.xh, segment.c, segment.xh.dtype
-    S, b, H = len(xh) - 1, xh.shape[1], c.shape[2]
-    K, D = xh.shape[2], xh.shape[2] - H - 1
-    none = np.empty((0, b, H), dtype)
-    dz = segment.z if overwrite else segment.z.copy()
-    dh, dc = (np.array(part, dtype, order="C") for part in dstate)
-    dh_all, dc_all = (np.empty((S, b, H), dtype) if record else none for _ in "hc")
-    external = none if external is None else np.ascontiguousarray(external)
-    dw = np.empty((4, K, H), dtype)
-    scratch = np.empty((3, b, H), dtype)
-    tile = SMALL // (K * H * b) or S  # small products, or one large one
-    _backward(
-        BLAS[dtype], packed.ut, xh, dz, c, segment.mask, external, dh, dc, dh_all, dc_all, dw, scratch, tile
-    )
-    dx = None
-    if need_dx:
-        dx = np.empty((S, b, D), dtype)
-        flat = dz.reshape(4, S * b, H), dx.reshape(S * b, D)
-        _input_gradient(BLAS[dtype], packed.wt, *flat, dtype.type(0))
-    joined = dw.transpose(1, 0, 2).reshape(K, 4 * H)
-    return SegmentGradients(
-        dW=joined[H : H + D],
-        dU=joined[:H],
-        db=joined[H + D],
-        dstate=State(dh, dc),
-        dx=dx,
-        dz=join_gates(dz) if record else None,
-        dh=dh_all if record else None,
-        dc=dc_all if record else None,
-    )
+    os.register_at_fork(after_in_child=_fresh_lock)

@@ -19,7 +19,7 @@ from minilstm.callbacks import Callback
 from minilstm.cells import State
 from minilstm.errors import NonFiniteError, one_of, whole_number, wording
 from minilstm.history import History
-from minilstm.layers import LSTM, Embedding, Layer
+from minilstm.layers import Embedding, Layer, Recurrent
 from minilstm.layers.base import Array, Shape, checked_list
 from minilstm.layers.recurrent import checked_mask
 from minilstm.losses import Loss
@@ -173,7 +173,7 @@ class Sequential:
         whole_number("batch", batch), whole_number("length", length)
         if not self.built:
             raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
-        recurrent = (layer for layer in self.layers if isinstance(layer, LSTM))
+        recurrent = (layer for layer in self.layers if isinstance(layer, Recurrent))
         return {layer.label: layer.tape_bytes(batch, length) for layer in recurrent}
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
@@ -363,7 +363,7 @@ class Sequential:
         Trace; nothing of the model changes. See `minilstm.trace`.
         """
         data = self._checked(x, y, mask)
-        recurrent = {layer.label: layer for layer in self.layers if isinstance(layer, LSTM)}
+        recurrent = {layer.label: layer for layer in self.layers if isinstance(layer, Recurrent)}
         if not recurrent:
             expected = "with at least one recurrent layer, to be traced"
             raise ValueError(wording("model", expected, [type(layer).__name__ for layer in self.layers]))

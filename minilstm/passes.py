@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilstm.cells import State
-from minilstm.layers import LSTM, Dense, Layer
+from minilstm.layers import Dense, Layer, Recurrent
 from minilstm.layers.base import Array, Keep
 from minilstm.losses import Loss
 from minilstm.trace import LayerTrace, layer_trace
@@ -47,7 +47,7 @@ def forward(
     tapes = []
     with np.errstate(over="ignore", invalid="ignore"):  # huge inputs saturate the gates: no fault
         for layer in layers:
-            if states and isinstance(layer, LSTM):
+            if states and isinstance(layer, Recurrent):
                 x, mask, tape = layer.forward(
                     x, mask, keep=keep, rng=rng, initial_state=states.get(layer.label)
                 )
@@ -89,7 +89,7 @@ def backward(
         layer, tape = layers[k], done.tapes[k]
         if loss.from_logits and k == len(layers) - 1 and isinstance(layer, Dense):
             dy, found = layer.backward_logits(dy, tape, need_dx=k > lowest)
-        elif record and isinstance(layer, LSTM):
+        elif record and isinstance(layer, Recurrent):
             traces[layer.label], found = _recorded(layer, dy, tape, reached)
             dy, reached = traces[layer.label].dx, traces[layer.label]._reached["dx"]
         else:
@@ -103,7 +103,7 @@ def backward(
 
 
 def _recorded(
-    layer: LSTM, dy: Array, tape: Any, reached: Array | None
+    layer: Recurrent, dy: Array, tape: Any, reached: Array | None
 ) -> tuple[LayerTrace, dict[str, Array]]:
     """Backward through a recurrent layer with every step recorded."""
     gradients = layer.bptt(dy, tape, need_dx=True, record=True, overwrite=False)

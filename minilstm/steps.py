@@ -4,34 +4,43 @@ This is the reference: short, readable, and working on complex arrays too. `kern
 functions compiled. What the loop adds to the cell's equations, forward:
 
     S1  xw = x @ W + b                   for all steps of the segment at once
-    S2  hu = h_prev @ U
-    S3  a masked step holds the state: h = h_prev, c = c_prev, and its gates count as 0
+    S2  hu = h_prev @ U + rb             rb: the GRU's recurrent bias
+    S3  a masked step holds the state, and what it keeps counts as 0
 
 and backward, from the last step to the first:
 
     S4  dh = dh_next + external          what later steps say of h_t, and what the layer above says
-    S5  dh_prev = dz @ U.T,  dc_prev = B7 of the cell
-    S6  a masked step passes both on:    dh_prev = dh, dc_prev = dc
-    S7  dW = sum_t x_t.T @ dz_t,  dU = sum_t h_{t-1}.T @ dz_t,  db = sum_t dz_t,  dx_t = dz_t @ W.T
-
-A masked step has gates 0, hence dz = 0, and adds nothing to S7.
+    S5  dh_prev = dhu @ U.T + dprev      dhu and dprev from the cell; dc_prev from the cell alone
+    S6  a masked step passes the gradient of the state on; the cell sees a gradient of 0 there, and its
+        dxw, dhu, dp are 0
+    S7  dW = sum_t x_t.T @ dxw_t,  db = sum_t dxw_t,  dx_t = dxw_t @ W.T,
+        dU = sum_t h_{t-1}.T @ dhu_t,  drb = sum_t dhu_t
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.cells import Array, Saved, State, Weights, lstm
+from minilstm.cells import Array, Cell, State, Weights
 from minilstm.tape import SegmentGradients
 
 PARALLEL = False  # NumPy's own products may use threads; the Python loop cannot
 
 
-def pack(weights: Weights) -> Weights:
-    """The weights as the functions below want them: as they are."""
-    return weights
+class Packed(NamedTuple):
+    """Cell and weights as the functions below want them: as they are."""
+
+    cell: Cell
+    weights: Weights
+
+
+def pack(cell: Cell, weights: Weights) -> Packed:
+    """Cell and weights as the functions below want them."""
+    return Packed(cell, weights)
 
 
 def chunks(B: int) -> list[slice]:
@@ -39,9 +48,9 @@ def chunks(B: int) -> list[slice]:
     return [slice(0, B)]
 
 
-def tape_size(S: int, b: int, D: int, H: int) -> int:
+def tape_size(cell: Cell, S: int, b: int, D: int, H: int) -> int:
     """Numbers on the tape of one segment."""
-    return 2 * (S + 1) * b * H + S * b * 4 * H
+    return len(cell.states) * (S + 1) * b * H + len(cell.kept) * S * b * H
 
 
 @dataclass
@@ -50,51 +59,52 @@ class Segment:
 
     x: Array  # (S, b, D)
     mask: Array | None  # (S, b)
-    h: Array  # (S+1, b, H)
-    c: Array  # (S+1, b, H)
-    gates: Array  # (S, b, 4H)
+    states: tuple[Array, ...]  # (S+1, b, H) each
+    kept: Sequence[Array]  # (S, b, H) each
 
     @property
     def nbytes(self) -> int:
-        return self.h.nbytes + self.c.nbytes + self.gates.nbytes
+        return sum(array.nbytes for array in (*self.states, *self.kept))
 
     @property
     def last_state(self) -> State:
-        return State(self.h[-1].copy(), self.c[-1].copy())  # a view would keep all of h and c alive
+        return tuple(state[-1].copy() for state in self.states)  # a view would keep the whole array alive
 
 
 def release(segment: Segment) -> None:
     """Nobody reads this segment any more; nothing to do here."""
 
 
-def forward_segment(
-    weights: Weights, x: Array, mask: Array | None, state: State, keep: bool = True
-) -> Segment:
+def forward_segment(packed: Packed, x: Array, mask: Array | None, state: State, keep: bool = True) -> Segment:
     """Run the steps of one segment. `keep=False`, for callers that want only states, saves nothing here."""
+    cell, weights = packed
     S, b, _ = x.shape
-    H = weights.U.shape[0]
-    dtype = np.result_type(x, *weights, *state)
-    h = np.empty((S + 1, b, H), dtype)
-    c = np.empty((S + 1, b, H), dtype)
-    gates = np.empty((S, b, 4 * H), dtype)
-    h[0], c[0] = state
-    xw = x @ weights.W + weights.b  # S1  (S, b, 4H)
+    H = len(weights.U)
+    dtype = np.result_type(x, *(part for part in weights if part is not None), *state)
+    states = tuple(np.empty((S + 1, b, H), dtype) for _ in cell.states)
+    kept = [np.empty((S, b, H), dtype) for _ in cell.kept]
+    for array, initial in zip(states, state, strict=True):
+        array[0] = initial
+    xw = x @ weights.W + weights.b  # S1  (S, b, nH)
     for t in range(S):
-        prev = State(h[t], c[t])
-        new, saved = lstm.forward(xw[t], prev.h @ weights.U, prev)  # S2, F1..F7
-        gates[t] = np.concatenate(saved[:4], axis=-1)
-        if mask is None:
-            h[t + 1], c[t + 1] = new
-        else:  # S3
+        prev = tuple(array[t] for array in states)
+        hu = prev[0] @ weights.U  # S2
+        if weights.rb is not None:
+            hu = hu + weights.rb
+        new, saved = cell.forward(xw[t], hu, prev, weights.p)  # F1..
+        if mask is not None:  # S3
             real = mask[t][:, None]
-            h[t + 1] = np.where(real, new.h, prev.h)
-            c[t + 1] = np.where(real, new.c, prev.c)
-            gates[t] = np.where(real, gates[t], 0)
-    return Segment(x, mask, h, c, gates)
+            new = tuple(np.where(real, ours, held) for ours, held in zip(new, prev, strict=True))
+            saved = tuple(np.where(real, array, 0) for array in saved)
+        for array, value in zip(states, new, strict=True):
+            array[t + 1] = value
+        for array, value in zip(kept, saved, strict=True):
+            array[t] = value
+    return Segment(x, mask, states, kept)
 
 
 def backward_segment(
-    weights: Weights,
+    packed: Packed,
     segment: Segment,
     external: Array | None,
     dstate: State,
@@ -108,35 +118,48 @@ def backward_segment(
     external : (S, b, H) dL/dh_t from the layer above, or None; dstate : dL/d(state after the segment).
     `overwrite` allows the tape to be written over; the reference has no use for it.
     """
+    cell, weights = packed
     S, b, D = segment.x.shape
-    H = weights.U.shape[0]
-    dz = np.empty_like(segment.gates)
-    dh_all = np.empty_like(segment.h[1:]) if record else None
-    dc_all = np.empty_like(segment.c[1:]) if record else None
-    dh, dc = dstate
+    H = len(weights.U)
+    dxw = np.empty((S, b, weights.W.shape[1]), segment.states[0].dtype)
+    dhu = np.empty_like(dxw)
+    dtotal = tuple(np.empty_like(array[1:]) for array in segment.states) if record else None
+    dp = None if weights.p is None else np.zeros_like(weights.p)
     for t in reversed(range(S)):
         if external is not None:
-            dh = dh + external[t]  # S4
-        i, f, g, o = np.split(segment.gates[t], 4, axis=-1)
-        saved = Saved(i, f, g, o, segment.c[t], segment.c[t + 1])
-        dz[t], dc_prev, total = lstm.backward(State(dh, dc), saved)  # B1..B7
-        if dh_all is not None and dc_all is not None:
-            dh_all[t], dc_all[t] = total
-        dh_prev = dz[t] @ weights.U.T  # S5
-        if segment.mask is None:
-            dh, dc = dh_prev, dc_prev
-        else:  # S6
+            dstate = (dstate[0] + external[t], *dstate[1:])  # S4
+        inside = dstate
+        if segment.mask is not None:  # S6
             real = segment.mask[t][:, None]
-            dh = np.where(real, dh_prev, total.h)
-            dc = np.where(real, dc_prev, total.c)
-    flat = dz.reshape(S * b, 4 * H)  # S7
+            inside = tuple(np.where(real, part, 0) for part in dstate)
+        prev = tuple(array[t] for array in segment.states)
+        state = tuple(array[t + 1] for array in segment.states)
+        step = cell.backward(
+            inside, prev, state, tuple(array[t] for array in segment.kept), weights.p
+        )  # B1..
+        dxw[t], dhu[t] = step.dxw, step.dhu
+        if dp is not None:
+            dp += step.dp
+        before = (step.dhu @ weights.U.T + step.dprev[0], *step.dprev[1:])  # S5
+        total = step.total
+        if segment.mask is not None:  # S6
+            before = tuple(np.where(real, ours, held) for ours, held in zip(before, dstate, strict=True))
+            total = tuple(np.where(real, ours, held) for ours, held in zip(total, dstate, strict=True))
+        if dtotal is not None:
+            for array, value in zip(dtotal, total, strict=True):
+                array[t] = value
+        dstate = before
+    flat_x, flat_h = (array.reshape(S * b, array.shape[2]) for array in (dxw, dhu))  # S7
     return SegmentGradients(
-        dW=segment.x.reshape(S * b, D).T @ flat,
-        dU=segment.h[:-1].reshape(S * b, H).T @ flat,
-        db=flat.sum(axis=0),
-        dstate=State(dh, dc),
-        dx=dz @ weights.W.T if need_dx else None,
-        dz=dz if record else None,
-        dh=dh_all,
-        dc=dc_all,
+        dweights=Weights(
+            W=segment.x.reshape(S * b, D).T @ flat_x,
+            U=segment.states[0][:-1].reshape(S * b, H).T @ flat_h,
+            b=flat_x.sum(axis=0),
+            rb=None if weights.rb is None else flat_h.sum(axis=0),
+            p=dp,
+        ),
+        dstate=dstate,
+        dx=dxw @ weights.W.T if need_dx else None,
+        dz=dxw if record else None,
+        dtotal=dtotal,
     )

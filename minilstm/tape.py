@@ -13,18 +13,16 @@ from typing import Protocol
 
 import numpy as np
 
-from minilstm.cells import Array, State
+from minilstm.cells import Array, Cell, State, Weights
 
 
 class SegmentTape(Protocol):
     """What one segment of one chunk leaves for backward; `steps` and `kernels` each have their own form."""
 
     @property
-    def h(self) -> Array: ...  # (S+1, b, H)
+    def states(self) -> tuple[Array, ...]: ...  # (S+1, b, H) each, in the order of cell.states
     @property
-    def c(self) -> Array: ...  # (S+1, b, H)
-    @property
-    def gates(self) -> Array: ...  # (S, b, 4H) after their activations, blocks i, f, g, o
+    def kept(self) -> Sequence[Array]: ...  # (S, b, H) each, in the order of cell.kept
     @property
     def nbytes(self) -> int: ...
     @property
@@ -35,14 +33,11 @@ class SegmentTape(Protocol):
 class SegmentGradients:
     """What one segment of one chunk gives: sums over its steps, and per-step arrays where asked for."""
 
-    dW: Array  # (D, 4H)
-    dU: Array  # (H, 4H)
-    db: Array  # (4H,)
+    dweights: Weights
     dstate: State  # dL/d(initial state of the segment), (b, H) each
     dx: Array | None = None  # (S, b, D)
-    dz: Array | None = None  # (S, b, 4H)
-    dh: Array | None = None  # (S, b, H) total
-    dc: Array | None = None  # (S, b, H) total
+    dz: Array | None = None  # (S, b, nH) dL/dxw
+    dtotal: tuple[Array, ...] | None = None  # (S, b, H) each: dL/dh_t, and dL/dc_t of an LSTM
 
 
 @dataclass
@@ -54,8 +49,9 @@ class Tape:
     was allowed to write over the tape.
     """
 
+    cell: Cell
     backend: str
-    packed: object  # the weights, as the backend wants them
+    packed: object  # cell and weights, as the backend wants them
     x: Array  # (T, B, D)
     mask: Array | None  # (T, B) bool, True = real step
     rows: list[slice]  # the samples of each chunk
@@ -69,13 +65,17 @@ class Tape:
     def nbytes(self) -> int:
         """Bytes that wait for the backward pass: segments and boundary states, the input apart."""
         kept = sum(segment.nbytes for chunk in self.segments for segment in chunk if segment is not None)
-        return kept + sum(state.h.nbytes + state.c.nbytes for chunk in self.states for state in chunk[:-1])
+        return kept + sum(part.nbytes for chunk in self.states for state in chunk[:-1] for part in state)
+
+    @property
+    def first_state(self) -> State:
+        """The initial state, (B, H) each."""
+        return join_states([chunk[0] for chunk in self.states])
 
     @property
     def last_state(self) -> State:
-        """h_T and c_T, (B, H) each."""
-        last = [chunk[-1] for chunk in self.states]
-        return State(np.concatenate([s.h for s in last]), np.concatenate([s.c for s in last]))
+        """The state after the last step, (B, H) each."""
+        return join_states([chunk[-1] for chunk in self.states])
 
     def check_readable(self) -> None:
         """Raise RuntimeError when a backward pass has written over this tape."""
@@ -83,24 +83,45 @@ class Tape:
             raise RuntimeError("this tape was consumed by backward(overwrite=True); run forward again")
 
     def join(self, name: str) -> Array:
-        """One array of a per-step quantity: "h" or "c" after each step (T, B, H), or "gates" (T, B, 4H)."""
+        """One array (T, B, H) of a state after each step, or of what the cell keeps: "h", "c", "i", ..."""
         self.check_readable()
-        first = 0 if name == "gates" else 1
-        return join_chunks([[getattr(segment, name)[first:] for segment in chunk] for chunk in self.segments])
+        if name in self.cell.states:
+            k = self.cell.states.index(name)
+            return join_chunks([[segment.states[k][1:] for segment in chunk] for chunk in self._segments()])
+        k = self.cell.kept.index(name)
+        return join_chunks([[segment.kept[k] for segment in chunk] for chunk in self._segments()])
+
+    def _segments(self) -> list[list[SegmentTape]]:
+        return [[segment for segment in chunk if segment is not None] for chunk in self.segments]
 
 
 @dataclass
 class Gradients:
     """One backward pass over a whole tape; the per-step arrays only where asked for."""
 
-    dW: Array  # (D, 4H)
-    dU: Array  # (H, 4H)
-    db: Array  # (4H,)
-    dstate: State  # dL/dh_0 and dL/dc_0, (B, H) each
+    dweights: Weights  # dL/dW, dL/dU, dL/db, and of rb and p where the cell has them
+    dstate: State  # dL/d(initial state), (B, H) each
     dx: Array | None  # (T, B, D)
-    dz: Array | None  # (T, B, 4H)
-    dh: Array | None  # (T, B, H) total dL/dh_t
-    dc: Array | None  # (T, B, H) total dL/dc_t
+    dz: Array | None  # (T, B, nH) dL/dxw
+    dtotal: tuple[Array, ...] | None  # (T, B, H) each: the total dL/dh_t, and dL/dc_t of an LSTM
+
+
+def join_states(chunks: Sequence[State]) -> State:
+    """The states of the chunks as one state of the whole batch."""
+    return tuple(np.concatenate(parts) for parts in zip(*chunks, strict=True))
+
+
+def add_weights(parts: Sequence[Weights]) -> Weights:
+    """The sum of the gradients of several segments, in their order."""
+
+    def total(arrays: Sequence[Array]) -> Array:
+        found = arrays[0].copy()
+        for array in arrays[1:]:
+            found += array
+        return found
+
+    groups = zip(*parts, strict=True)
+    return Weights(*(None if group[0] is None else total(group) for group in groups))  # type: ignore[arg-type]
 
 
 def join_chunks(pieces: Sequence[Sequence[Array]]) -> Array:

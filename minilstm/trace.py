@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.cells import Array, Weights, lstm
+from minilstm.cells import Array, Cell, Weights
 from minilstm.errors import one_of, real_number, wording
 from minilstm.ledger import Ledger, ledger_of
 from minilstm.nonfinite import Origin, find_origin
@@ -28,20 +28,20 @@ from minilstm.tape import Gradients, Tape
 class LayerTrace:
     """The arrays of one recurrent layer, batch first, in the model's dtype, as attributes.
 
-    h c i f g o dh dc external : (B, T, H);  dz : (B, T, 4H), gates in the blocks i, f, g, o;
+    h dh external : (B, T, H), and c dc of an LSTM;
+    i f g o of an LSTM, z r g q of a GRU : (B, T, H), see `minilstm.cells`;
+    dz : (B, T, nH), dL/d(pre-activations), in the blocks of cell.gates;
     external is what reaches h_t directly from the layer above: where a mask ends the sample earlier, the
     loss reads the held state, and external stands at the masked last step;
     x dx : (B, T, D), the layer's input;  h0 c0 dh0 dc0 : (B, H), the initial state and its gradient;
     real : (B, T) bool, the steps that are not masked;
     cut : (T,) bool, the steps before which truncated backpropagation cut the gradient.
 
-    At a masked step h and c are held, i, f, g, o and dz are 0, and dh and dc pass through.
+    At a masked step h and c are held, gates and dz are 0, and dh and dc pass through.
     """
 
     name: str
-    cell: str  # "lstm"
-    states: tuple[str, ...]
-    gates: tuple[str, ...]  # the blocks of dz
+    cell: Cell
     weights: Weights = field(repr=False)  # a copy
     arrays: dict[str, Array] = field(repr=False)
     real: Array = field(repr=False)
@@ -55,6 +55,16 @@ class LayerTrace:
             message = f"the trace of a recurrent layer has no {name!r}"
             raise AttributeError(message) from None
         return found
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The names of the states, h first."""
+        return self.cell.states
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """The names of the blocks of dz."""
+        return self.cell.gates
 
     @property
     def names(self) -> list[str]:
@@ -203,50 +213,42 @@ def layer_trace(
         found: Array = array.transpose(1, 0, 2)
         return found
 
-    i, f, g, o = np.split(batch_first(tape.join("gates")), 4, axis=-1)
-    first = [chunk[0] for chunk in tape.states]
-    arrays = {
-        "h": batch_first(tape.join("h")),
-        "c": batch_first(tape.join("c")),
-        "i": i,
-        "f": f,
-        "g": g,
-        "o": o,
-    }
-    arrays |= {"dh": batch_first(gradients.dh), "dc": batch_first(gradients.dc), "external": external}
-    arrays |= {"dz": batch_first(gradients.dz), "dx": batch_first(gradients.dx)}
+    cell, first = tape.cell, tape.first_state
+    assert gradients.dtotal is not None  # recorded
+    arrays = {key: batch_first(tape.join(key)) for key in (*cell.states, *cell.kept)}
+    arrays |= {f"d{key}": batch_first(part) for key, part in zip(cell.states, gradients.dtotal, strict=True)}
+    arrays |= {"external": external, "dz": batch_first(gradients.dz), "dx": batch_first(gradients.dx)}
     arrays |= {"x": batch_first(tape.x).copy()}
-    arrays |= {"h0": np.concatenate([state.h for state in first])}
-    arrays |= {"c0": np.concatenate([state.c for state in first])}
-    arrays |= {"dh0": gradients.dstate.h, "dc0": gradients.dstate.c}
+    arrays |= {f"{key}0": part for key, part in zip(cell.states, first, strict=True)}
+    arrays |= {f"d{key}0": part for key, part in zip(cell.states, gradients.dstate, strict=True)}
     return LayerTrace(
         name=name,
-        cell="lstm",
-        states=("h", "c"),
-        gates=lstm.GATES,
-        weights=Weights(*(weight.copy() for weight in weights)),
+        cell=cell,
+        weights=Weights(*(None if weight is None else weight.copy() for weight in weights)),  # type: ignore[arg-type]
         arrays=arrays,
         real=real,
         cut=cut,
-        _reached=_paths(weights, real, reached, cut),
+        _reached=_paths(cell, weights, real, reached, cut),
     )
 
 
-def _paths(weights: Weights, real: Array, reached: Array, cut: Array) -> dict[str, Array]:
+def _paths(cell: Cell, weights: Weights, real: Array, reached: Array, cut: Array) -> dict[str, Array]:
     """For each gradient, (B, T): does a path from the loss lead there, were there no rounding?
 
     No path leads back from a step that is `cut` to the one before it.
     """
-    path = {name: np.zeros_like(real) for name in ("dh", "dc", "dz")}
+    path = {name: np.zeros_like(real) for name in ("dh", "dc", "dz") if name != "dc" or "c" in cell.states}
     through_U = bool(np.any(weights.U))
     h = c = np.zeros(len(real), bool)
     for t in reversed(range(real.shape[1])):
         h = h | reached[:, t]
         path["dh"][:, t] = h
-        path["dc"][:, t] = c | (h & real[:, t])  # B2
-        path["dz"][:, t] = path["dc"][:, t] & real[:, t]  # B3..B6
-        h = np.where(real[:, t], path["dz"][:, t] & through_U, h)  # S5, S6
-        c = path["dc"][:, t]  # B7, S6
+        if "c" in cell.states:
+            path["dc"][:, t] = c = c | (h & real[:, t])  # LSTM B2, B7
+        inside = (h | c) & real[:, t]
+        path["dz"][:, t] = inside
+        direct = h if cell.name == "gru" else np.zeros_like(h)  # GRU B5
+        h = np.where(real[:, t], (inside & through_U) | direct, h)  # S5, S6
         if cut[t]:
             h = c = np.zeros(len(real), bool)
     return path | {"dx": path["dz"] & bool(np.any(weights.W)), "external": reached}

@@ -1,17 +1,20 @@
-"""One test body for both engines of the step loop: `steps` (NumPy) and `kernels` (compiled).
+"""One test body for both engines of the step loop: `steps` (NumPy) and `compiled` (kernels).
 
 `test_steps` and `test_kernels` call these functions with their own engine.
 """
 
 from __future__ import annotations
 
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import oracle
 from tolerances import PARITY, check
 
-from minilstm.cells import State, Weights
+from minilstm.cells import Weights
+from minilstm.cells.lstm import LSTMCell
+
+LSTM = LSTMCell()
 
 # T, B, D, H, mask: unequal sizes, every size 1 once, and every kind of mask
 CASES = [
@@ -39,13 +42,30 @@ def as_dtype(case: oracle.Case, dtype: str) -> oracle.Case:
     return oracle.Case(*[part if part is None or part.dtype == bool else part.astype(dtype) for part in case])
 
 
+def forward(engine: ModuleType, case: oracle.Case, keep: bool = True) -> SimpleNamespace:
+    """The case as one segment: its states and gates by name."""
+    packed = engine.pack(LSTM, Weights(case.W, case.U, case.b))
+    segment = engine.forward_segment(packed, case.x, case.mask, (case.h0, case.c0), keep)
+    h, c = segment.states
+    gates = np.concatenate(segment.kept, axis=-1)
+    return SimpleNamespace(
+        packed=packed, segment=segment, h=h, c=c, gates=gates, last_state=segment.last_state
+    )
+
+
+def backward(engine: ModuleType, done: SimpleNamespace, external, dstate, **options: bool) -> SimpleNamespace:
+    """The gradients of a forward pass, by name."""
+    found = engine.backward_segment(done.packed, done.segment, external, dstate, **options)
+    dh, dc = found.dtotal or (None, None)
+    (dh0, dc0), w = found.dstate, found.dweights
+    return SimpleNamespace(dW=w.W, dU=w.U, db=w.b, dx=found.dx, dz=found.dz, dh=dh, dc=dc, dh0=dh0, dc0=dc0)
+
+
 def passes(engine: ModuleType, case: oracle.Case, **options: bool):
     """Forward and backward over the case as one segment: the segment and its gradients."""
-    weights = engine.pack(Weights(case.W, case.U, case.b))
-    segment = engine.forward_segment(weights, case.x, case.mask, State(case.h0, case.c0))
+    done = forward(engine, case)
     wanted = {"need_dx": True, "record": True, "overwrite": False} | options
-    last = State(case.dh_last, case.dc_last)
-    return segment, engine.backward_segment(weights, segment, case.dh, last, **wanted)
+    return done, backward(engine, done, case.dh, (case.dh_last, case.dc_last), **wanted)
 
 
 def check_forward(engine: ModuleType, shape, dtype: str) -> None:
@@ -58,8 +78,8 @@ def check_forward(engine: ModuleType, shape, dtype: str) -> None:
     check(segment.h, expected.h, bound, steps=0, what="h")
     check(segment.c, expected.c, bound, steps=0, what="c")
     check(segment.gates, np.concatenate(expected[2:], axis=-1), bound, steps=0, what="gates")
-    assert (segment.last_state.h == segment.h[-1]).all()
-    assert (segment.last_state.c == segment.c[-1]).all()
+    assert (segment.last_state[0] == segment.h[-1]).all()
+    assert (segment.last_state[1] == segment.c[-1]).all()
     if case.mask is not None:  # held bit for bit
         for state in (segment.h, segment.c):
             assert (state[1:][~case.mask] == state[:-1][~case.mask]).all()
@@ -75,8 +95,8 @@ def check_backward(engine: ModuleType, shape, dtype: str) -> None:
     check(found.dU, expected["U"], bound, what="dU")
     check(found.db, expected["b"], bound, what="db")
     check(found.dx, expected["x"], bound, steps=0, what="dx")
-    check(found.dstate.h, expected["h0"], bound, what="dh0")
-    check(found.dstate.c, expected["c0"], bound, what="dc0")
+    check(found.dh0, expected["h0"], bound, what="dh0")
+    check(found.dc0, expected["c0"], bound, what="dc0")
     check(found.dh, expected["h"], bound, steps=0, what="dh")
     check(found.dc, expected["c"], bound, steps=0, what="dc")
     if case.mask is not None:
@@ -104,25 +124,20 @@ def check_optional_parts(engine: ModuleType, shape) -> None:
     assert bare.dx is bare.dz is bare.dh is bare.dc is None
     for name in ("dW", "dU", "db"):
         np.testing.assert_array_equal(getattr(full, name), getattr(bare, name), err_msg=name)
-    weights = engine.pack(Weights(case.W, case.U, case.b))
-    segment = engine.forward_segment(weights, case.x, case.mask, State(case.h0, case.c0))
-    zero = State(np.zeros_like(case.h0), np.zeros_like(case.c0))
+    zero = np.zeros_like(case.h0), np.zeros_like(case.c0)
     options = {"need_dx": True, "record": False, "overwrite": False}
-    silent = engine.backward_segment(weights, segment, None, zero, **options)
-    for array in (silent.dW, silent.dU, silent.db, silent.dx, *silent.dstate):
+    silent = backward(engine, forward(engine, case), None, zero, **options)
+    for array in (silent.dW, silent.dU, silent.db, silent.dx, silent.dh0, silent.dc0):
         assert not array.any()
 
 
 def check_without_keep(engine: ModuleType, shape) -> None:
     """`keep=False` gives the same outputs and the same last state, bit for bit."""
     case = case_of(shape)
-    weights = engine.pack(Weights(case.W, case.U, case.b))
-    start = State(case.h0, case.c0)
-    kept = engine.forward_segment(weights, case.x, case.mask, start)
-    slim = engine.forward_segment(weights, case.x, case.mask, start, keep=False)
+    kept, slim = forward(engine, case), forward(engine, case, keep=False)
     np.testing.assert_array_equal(kept.h, slim.h)
-    np.testing.assert_array_equal(kept.last_state.h, slim.last_state.h)
-    np.testing.assert_array_equal(kept.last_state.c, slim.last_state.c)
+    np.testing.assert_array_equal(kept.last_state[0], slim.last_state[0])
+    np.testing.assert_array_equal(kept.last_state[1], slim.last_state[1])
 
 
 def check_nan_stays_in_its_row(engine: ModuleType) -> None:

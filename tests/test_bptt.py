@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from tolerances import PARITY, check
 
 from minilstm import bptt, threads
-from minilstm.cells import State, Weights
+from minilstm.cells import Weights
+from minilstm.cells.lstm import LSTMCell
 
+LSTM = LSTMCell()
 BACKENDS = ["numpy", "numba"]
 MASKS = ["none", "random", "pre", "post", "first", "rows", "all"]
 on_backends = pytest.mark.parametrize("backend", BACKENDS)
@@ -28,16 +30,17 @@ def passes(
     """Tape and gradients of the case."""
     weights = Weights(case.W, case.U, case.b)
     tape = bptt.forward(
-        weights, case.x, case.mask, State(case.h0, case.c0), backend=backend, **forward_options
+        LSTM, weights, case.x, case.mask, (case.h0, case.c0), backend=backend, **forward_options
     )
-    last = State(case.dh_last, case.dc_last)
+    last = (case.dh_last, case.dc_last)
     options = {"truncate": truncate, "overwrite": overwrite, "record": True}
     return tape, bptt.backward(weights, tape, case.dh, last, **options)
 
 
 def named(gradients) -> dict[str, np.ndarray]:
-    states = {"h0": gradients.dstate.h, "c0": gradients.dstate.c}
-    return states | {name: getattr(gradients, f"d{name}") for name in ("W", "U", "b", "x", "h", "c", "z")}
+    named = dict(zip("WUb", gradients.dweights[:3], strict=True))
+    named |= {"x": gradients.dx, "z": gradients.dz} | dict(zip("hc", gradients.dtotal, strict=True))
+    return named | dict(zip(("h0", "c0"), gradients.dstate, strict=True))
 
 
 def check_all(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], bound: float) -> None:
@@ -87,9 +90,10 @@ def test_all_gradients_are_autograd_s_in_float64(backend, drawn):
     bound = PARITY["float64"]
     check(tape.join("h"), states.h[1:], bound, steps=0, what="h")
     check(tape.join("c"), states.c[1:], bound, steps=0, what="c")
-    check(tape.join("gates"), np.concatenate(states[2:], -1), bound, steps=0, what="gates")
-    check(tape.last_state.h, states.h[-1], bound)
-    check(tape.last_state.c, states.c[-1], bound)
+    for gate, expected in zip("ifgo", states[2:], strict=True):
+        check(tape.join(gate), expected, bound, steps=0, what=gate)
+    check(tape.last_state[0], states.h[-1], bound)
+    check(tape.last_state[1], states.c[-1], bound)
     check_all(named(found), oracle.torch_gradients(case), bound)
 
 
@@ -131,7 +135,7 @@ def test_backends_agree_over_chunks_of_the_batch(B, mask):
     case = oracle.draw(np.random.default_rng(B), 6, B, 3, 5, mask)
     tapes, found = zip(*(passes(case, backend) for backend in BACKENDS), strict=True)
     check_all(named(found[1]), named(found[0]), PARITY["float64"])
-    for name in ("h", "c", "gates"):
+    for name in "hcifgo":
         check(tapes[1].join(name), tapes[0].join(name), PARITY["float64"], steps=0, what=name)
 
 
@@ -169,10 +173,10 @@ def test_boundaries_need_far_less_memory(backend):
     weights = Weights(case.W, case.U, case.b)
 
     def waiting(**options) -> tuple[int, int]:
-        bptt.forward(weights, case.x[:2], backend=backend)  # compile first
+        bptt.forward(LSTM, weights, case.x[:2], backend=backend)  # compile first
         gc.collect()
         tracemalloc.start()
-        tape = bptt.forward(weights, case.x, backend=backend, **options)
+        tape = bptt.forward(LSTM, weights, case.x, backend=backend, **options)
         gc.collect()
         traced, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -192,10 +196,10 @@ def test_boundaries_need_far_less_memory(backend):
 def test_backward_twice_gives_the_same_bits_and_leaves_the_tape(backend):
     case = oracle.draw(np.random.default_rng(4), 5, 17, 2, 4, "random")
     tape, first = passes(case, backend)
-    before = [tape.join(name).tobytes() for name in ("h", "c", "gates")]
-    weights, last = Weights(case.W, case.U, case.b), State(case.dh_last, case.dc_last)
+    before = [tape.join(name).tobytes() for name in "hcifgo"]
+    weights, last = Weights(case.W, case.U, case.b), (case.dh_last, case.dc_last)
     same_bits(bptt.backward(weights, tape, case.dh, last, record=True), first)
-    assert [tape.join(name).tobytes() for name in ("h", "c", "gates")] == before
+    assert [tape.join(name).tobytes() for name in "hcifgo"] == before
 
 
 @on_backends
@@ -222,20 +226,22 @@ def test_a_tape_without_its_steps_is_refused(backend):
 @on_backends
 def test_outputs_only_gives_the_same_outputs(backend):
     case = oracle.draw(np.random.default_rng(5), 5, 17, 2, 4, "random")
-    weights, start = Weights(case.W, case.U, case.b), State(case.h0, case.c0)
-    full = bptt.forward(weights, case.x, case.mask, start, backend=backend)
+    weights, start = Weights(case.W, case.U, case.b), (case.h0, case.c0)
+    full = bptt.forward(LSTM, weights, case.x, case.mask, start, backend=backend)
     outputs = np.empty_like(full.join("h"))
-    slim = bptt.forward(weights, case.x, case.mask, start, backend=backend, keep="outputs", outputs=outputs)
+    slim = bptt.forward(
+        LSTM, weights, case.x, case.mask, start, backend=backend, keep="outputs", outputs=outputs
+    )
     np.testing.assert_array_equal(full.join("h"), outputs)
-    np.testing.assert_array_equal(full.last_state.h, slim.last_state.h)
-    np.testing.assert_array_equal(full.last_state.c, slim.last_state.c)
+    np.testing.assert_array_equal(full.last_state[0], slim.last_state[0])
+    np.testing.assert_array_equal(full.last_state[1], slim.last_state[1])
 
 
 @on_backends
 def test_no_incoming_gradient_gives_none(backend):
     case = oracle.draw(np.random.default_rng(6), 5, 3, 2, 4, "random")
     weights = Weights(case.W, case.U, case.b)
-    tape = bptt.forward(weights, case.x, case.mask, backend=backend)
+    tape = bptt.forward(LSTM, weights, case.x, case.mask, backend=backend)
     for external in (None, np.zeros_like(case.dh)):
         for array in named(bptt.backward(weights, tape, external, record=True)).values():
             assert not array.any()
@@ -246,10 +252,10 @@ def test_backward_is_linear_in_the_incoming_gradient(backend):
     case = oracle.draw(np.random.default_rng(7), 5, 3, 2, 4, "random")
     other = oracle.draw(np.random.default_rng(8), 5, 3, 2, 4)
     weights = Weights(case.W, case.U, case.b)
-    tape = bptt.forward(weights, case.x, case.mask, backend=backend)
+    tape = bptt.forward(LSTM, weights, case.x, case.mask, backend=backend)
 
     def back(dh, dh_last, dc_last):
-        return named(bptt.backward(weights, tape, dh, State(dh_last, dc_last), record=True))
+        return named(bptt.backward(weights, tape, dh, (dh_last, dc_last), record=True))
 
     a, b = back(*case[7:]), back(*other[7:])
     both = back(*(2 * p - 3 * q for p, q in zip(case[7:], other[7:], strict=True)))
@@ -260,10 +266,10 @@ def test_backward_is_linear_in_the_incoming_gradient(backend):
 def test_external_at_the_last_step_and_the_last_state_s_gradient_are_one_thing(backend):
     case = oracle.draw(np.random.default_rng(9), 5, 3, 2, 4)
     weights = Weights(case.W, case.U, case.b)
-    tape = bptt.forward(weights, case.x, backend=backend)
+    tape = bptt.forward(LSTM, weights, case.x, backend=backend)
     external = np.zeros_like(case.dh)
     external[-1] = case.dh_last
-    by_state = bptt.backward(weights, tape, None, State(case.dh_last, 0 * case.dc_last), record=True)
+    by_state = bptt.backward(weights, tape, None, (case.dh_last, 0 * case.dc_last), record=True)
     same_bits(bptt.backward(weights, tape, external, record=True), by_state)
 
 
@@ -271,9 +277,9 @@ def test_external_at_the_last_step_and_the_last_state_s_gradient_are_one_thing(b
 def test_what_is_not_asked_for_is_none(backend):
     case = oracle.draw(np.random.default_rng(9), 5, 3, 2, 4)
     weights = Weights(case.W, case.U, case.b)
-    tape = bptt.forward(weights, case.x, backend=backend)
+    tape = bptt.forward(LSTM, weights, case.x, backend=backend)
     found = bptt.backward(weights, tape, case.dh, need_dx=False)
-    assert found.dx is found.dz is found.dh is found.dc is None
+    assert found.dx is found.dz is found.dtotal is None
 
 
 # ------------------------------------------------------------------------------ masks
@@ -294,10 +300,10 @@ def test_padding_equals_the_shorter_sequence(backend, side):
     )
     _, expected = passes(short, backend)
     _, found = passes(case, backend)
-    for name in ("dW", "dU", "db"):
-        check(getattr(found, name), getattr(expected, name), 1e-13, what=name)
+    for name in "WUb":
+        check(getattr(found.dweights, name), getattr(expected.dweights, name), 1e-13, what=name)
     real = slice(pad, None) if side == "pre" else slice(None, T)
-    check(found.dh[real], expected.dh, 1e-13)
+    check(found.dtotal[0][real], expected.dtotal[0], 1e-13)
     check(found.dx[real], expected.dx, 1e-13)
 
 
@@ -308,10 +314,10 @@ def test_a_row_without_real_steps_holds_its_state(backend):
     mask[:, 1] = False
     case = case._replace(mask=mask, dh=np.zeros_like(case.dh))
     tape, found = passes(case, backend)
-    np.testing.assert_array_equal(tape.last_state.h[1], case.h0[1])
-    np.testing.assert_array_equal(tape.last_state.c[1], case.c0[1])
-    np.testing.assert_array_equal(found.dstate.h[1], case.dh_last[1])
-    np.testing.assert_array_equal(found.dstate.c[1], case.dc_last[1])
+    np.testing.assert_array_equal(tape.last_state[0][1], case.h0[1])
+    np.testing.assert_array_equal(tape.last_state[1][1], case.c0[1])
+    np.testing.assert_array_equal(found.dstate[0][1], case.dh_last[1])
+    np.testing.assert_array_equal(found.dstate[1][1], case.dc_last[1])
     assert not found.dx[:, 1].any()
 
 
@@ -353,9 +359,9 @@ def test_memory_layout_changes_nothing(backend):
 def test_a_batch_of_none(backend):
     case = oracle.draw(np.random.default_rng(14), 3, 2, 2, 4)
     weights = Weights(case.W, case.U, case.b)
-    tape = bptt.forward(weights, case.x[:, :0], backend=backend)
-    assert tape.last_state.h.shape == (0, 4)
-    assert not bptt.backward(weights, tape, case.dh[:, :0]).dW.any()
+    tape = bptt.forward(LSTM, weights, case.x[:, :0], backend=backend)
+    assert tape.last_state[0].shape == (0, 4)
+    assert not bptt.backward(weights, tape, case.dh[:, :0]).dweights.W.any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -384,10 +390,10 @@ def test_unknown_words_are_refused():
     case = oracle.draw(np.random.default_rng(16), 2, 1, 1, 1)
     weights = Weights(case.W, case.U, case.b)
     with pytest.raises(ValueError, match="keep must be 'everything' or 'boundaries' or 'outputs', got 'all'"):
-        bptt.forward(weights, case.x, keep="all")
+        bptt.forward(LSTM, weights, case.x, keep="all")
     with pytest.raises(ValueError, match="segment_steps must be a whole number >= 1, got 0"):
-        bptt.forward(weights, case.x, segment_steps=0)
+        bptt.forward(LSTM, weights, case.x, segment_steps=0)
     with pytest.raises(TypeError, match=r"segment_steps must be a whole number >= 1, got 2\.5"):
-        bptt.forward(weights, case.x, segment_steps=2.5)
+        bptt.forward(LSTM, weights, case.x, segment_steps=2.5)
     with pytest.raises(ValueError, match="backend must be 'numba' or 'numpy', got 'cuda'"):
         bptt.resolve_backend("cuda")

@@ -11,6 +11,7 @@ from tolerances import PARITY, check
 
 import minilstm as ml
 from minilstm.cells import Weights
+from minilstm.cells.lstm import LSTMCell
 from minilstm.trace import LayerTrace
 
 N, T, D, H = 5, 7, 3, 4
@@ -265,9 +266,7 @@ def hand_made(dh: np.ndarray, real: np.ndarray | None = None, reached=True) -> L
     arrays = dict.fromkeys((*ARRAYS, "h0", "c0", "dh0", "dc0"), dh)
     return LayerTrace(
         name="made",
-        cell="lstm",
-        states=("h", "c"),
-        gates=("i", "f", "g", "o"),
+        cell=LSTMCell(),
         weights=Weights(*np.zeros((3, 1, 1))),
         arrays=arrays,
         real=real,

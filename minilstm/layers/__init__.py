@@ -6,6 +6,17 @@ from minilstm.layers.dropout import Dropout
 from minilstm.layers.embedding import Embedding
 from minilstm.layers.masking import Masking
 from minilstm.layers.pooling import GlobalAveragePooling1D
-from minilstm.layers.recurrent import LSTM
+from minilstm.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 
-__all__ = ["LSTM", "Dense", "Dropout", "Embedding", "GlobalAveragePooling1D", "Layer", "Masking"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "GlobalAveragePooling1D",
+    "Layer",
+    "Masking",
+    "Recurrent",
+    "SimpleRNN",
+]

@@ -106,7 +106,13 @@ class Layer(ABC):
 
         Without its weights. A subclass keeps each argument under the argument's own name.
         """
-        values = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        names = list(inspect.signature(type(self)).parameters)
+        if "common" in names:  # **common: the arguments of the base class
+            names.remove("common")
+            names += [
+                name for name in inspect.signature(type(self).__mro__[1]).parameters if name not in names
+            ]
+        values = {name: getattr(self, name) for name in names}
         return {
             name: value.name if isinstance(value, Activation) else value for name, value in values.items()
         }

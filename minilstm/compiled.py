@@ -1,0 +1,251 @@
+"""The functions of `steps`, by the compiled kernels: weights and arrays in the kernels' layout.
+
+Here the Python around a kernel: packing, chunks of the batch, the tape, and memory that is used again.
+The layout and its reasons stand at the top of `kernels`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from minilstm import kernels
+from minilstm.cells import Array, Cell, State, Weights
+from minilstm.kernels import BLAS, SMALL
+from minilstm.tape import SegmentGradients
+
+PARALLEL = True
+ROWS = 16  # samples in a chunk, at most
+BLOCKS = {"lstm": 4, "gru": 4, "simple_rnn": 1}  # of z
+
+
+class Packed:
+    """Cell and weights in the kernels' layout; what backward needs, when it is first needed."""
+
+    def __init__(self, cell: Cell, weights: Weights) -> None:
+        self.cell, self.weights = cell, weights
+        W, U, b, rb, _ = weights
+        n, H = len(cell.gates), len(U)
+        together = np.concatenate([W, b[None], U])  # (K, nH)
+        gates = together.reshape(len(together), n, H).transpose(1, 0, 2)  # (n, K, H)
+        if rb is not None:  # the GRU: see `kernels.gru_forward`
+            D = len(W)
+            self.w_g = in_panels(gates[2:, : D + 1])[0]
+            self.u_g = in_panels(np.concatenate([rb.reshape(n, 1, H)[2:], gates[2:, D + 1 :]], axis=1))[0]
+            gates = gates[:2].copy()
+            gates[:, D] += rb.reshape(n, H)[:2]
+        self.w = in_panels(gates)  # (n, P, K, .)
+
+    @cached_property
+    def ut(self) -> Array:
+        """(n, Q, H, .), U of each gate transposed."""
+        U = self.weights.U
+        return in_panels(U.reshape(len(U), -1, len(U)).transpose(1, 2, 0))
+
+    @cached_property
+    def wt(self) -> Array:
+        """(n, H, D), W of each gate transposed."""
+        W, U, *_ = self.weights
+        return np.ascontiguousarray(W.reshape(len(W), -1, len(U)).transpose(1, 2, 0))
+
+
+def in_panels(gates: Array) -> Array:
+    """(n, K, H) as (n, P, K, m): panels of m columns with ROWS * K * m <= SMALL; the last may be short."""
+    count, K, H = gates.shape
+    m = min(H, max(32, SMALL // (ROWS * K) // 32 * 32))
+    P = -(-H // m)
+    panels = np.empty((count, P, K, m), gates.dtype)
+    for p in range(P):
+        part = gates[:, :, p * m : (p + 1) * m]
+        panels[:, p, :, : part.shape[2]] = part
+    return panels
+
+
+def pack(cell: Cell, weights: Weights) -> Packed:
+    """Cell and weights as the functions below want them."""
+    return Packed(cell, weights)
+
+
+def chunks(B: int) -> list[slice]:
+    """The batch in even chunks of at most 16 samples, whatever the number of threads.
+
+    >>> chunks(20)
+    [slice(0, 10, None), slice(10, 20, None)]
+    """
+    count = max(1, -(-B // ROWS))
+    edges = [k * B // count for k in range(count + 1)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def tape_size(cell: Cell, S: int, b: int, D: int, H: int) -> int:
+    """Numbers on the tape of one segment: xh, z, and the LSTM's c."""
+    c = (S + 1) * b * H if "c" in cell.states else 0
+    return (S + 1) * b * (D + 1 + H) + BLOCKS[cell.name] * S * b * H + c
+
+
+class Buffers:
+    """Memory that waits to be used again, by shape and dtype; at most `limit` bytes, oldest shapes go first.
+
+    A fresh array costs a page fault per 4 KB when it is first written, up to a third of the time of a
+    training step. Used by several threads at once.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.waiting: dict[tuple[tuple[int, ...], np.dtype[Any]], list[Array]] = {}
+        self.nbytes = 0
+        self.lock = threading.Lock()
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """An array with anything in it."""
+        with self.lock:
+            return self._pop((shape, dtype)) if (shape, dtype) in self.waiting else np.empty(shape, dtype)
+
+    def give(self, array: Array) -> None:
+        """Take back an array that nobody else reads or writes any more."""
+        with self.lock:
+            self.waiting.setdefault((array.shape, array.dtype), []).append(array)
+            self.nbytes += array.nbytes
+            while self.nbytes > self.limit:
+                self._pop(next(iter(self.waiting)))
+
+    def _pop(self, key: tuple[tuple[int, ...], np.dtype[Any]]) -> Array:
+        array = self.waiting[key].pop()
+        if not self.waiting[key]:
+            del self.waiting[key]
+        self.nbytes -= array.nbytes
+        return array
+
+
+buffers = Buffers(limit=64_000_000)
+
+
+def _fresh_lock() -> None:
+    """In a forked child: another thread may have held the lock, and is not there to release it."""
+    buffers.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_fresh_lock)
+
+
+@dataclass
+class Segment:
+    """The tape of one segment of one chunk, as `SegmentTape` describes it, in the kernels' layout."""
+
+    cell: Cell
+    mask: Array  # (S, b) or (0, b)
+    xh: Array  # (S+1, b, K)
+    z: Array  # (blocks, S, b, H)
+    c: Array | None  # (S+1, b, H)
+
+    @property
+    def states(self) -> tuple[Array, ...]:
+        h = self.xh[:, :, -self.z.shape[3] :]
+        return (h,) if self.c is None else (h, self.c)
+
+    @property
+    def kept(self) -> Sequence[Array]:
+        return list(self.z[: len(self.cell.kept)])
+
+    @property
+    def arrays(self) -> list[Array]:
+        """What stands in memory."""
+        return [self.xh, self.z] if self.c is None else [self.xh, self.z, self.c]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(array.nbytes for array in self.arrays)
+
+    @property
+    def last_state(self) -> State:
+        return tuple(state[-1].copy() for state in self.states)
+
+
+def release(segment: Segment) -> None:
+    """Keep the memory of a segment that nobody reads any more for the next one."""
+    for array in segment.arrays:
+        buffers.give(array)
+
+
+def forward_segment(packed: Packed, x: Array, mask: Array | None, state: State, keep: bool = True) -> Segment:
+    """Run the steps of one segment. With `keep=False` only the h of each step and the last c remain."""
+    S, b, D = x.shape
+    cell, H, dtype = packed.cell, len(packed.weights.U), packed.w.dtype
+    xh = buffers.take((S + 1, b, D + 1 + H), dtype)
+    xh[:S, :, :D] = x
+    xh[:, :, D] = 1
+    xh[0, :, D + 1 :] = state[0]
+    z = buffers.take((BLOCKS[cell.name], S if keep else 1, b, H), dtype)
+    c = None
+    mask = np.empty((0, b), bool) if mask is None else np.ascontiguousarray(mask)
+    limit = dtype.type(87 if dtype == np.float32 else 708)
+    scratch = np.empty((b, H), dtype)
+    if cell.name == "lstm":
+        c = buffers.take((S + 1 if keep else 1, b, H), dtype)
+        c[0] = state[1]
+        kernels.run_lstm_forward(BLAS[dtype], packed.w, xh, z, c, mask, scratch, limit)
+    elif cell.name == "gru":
+        w = packed.w, packed.w_g, packed.u_g
+        kernels.run_gru_forward(BLAS[dtype], *w, xh, z, mask, scratch, limit)
+    else:
+        kernels.run_simple_rnn_forward(BLAS[dtype], packed.w, xh, z, mask)
+    return Segment(cell, mask, xh, z, c)
+
+
+def backward_segment(
+    packed: Packed,
+    segment: Segment,
+    external: Array | None,
+    dstate: State,
+    *,
+    need_dx: bool,
+    record: bool,
+    overwrite: bool,
+) -> SegmentGradients:
+    """Run the steps of one segment backwards; with `overwrite` the gates on the tape become dz."""
+    cell, xh, mask, dtype = packed.cell, segment.xh, segment.mask, segment.xh.dtype
+    n, blas = len(cell.gates), BLAS[dtype]
+    S, b, K, H = len(xh) - 1, xh.shape[1], xh.shape[2], segment.z.shape[3]
+    D = K - 1 - H
+    none = np.empty((0, b, H), dtype)
+    dz = segment.z if overwrite else segment.z.copy()
+    dstate = tuple(np.array(part, dtype, order="C") for part in dstate)
+    dtotal = tuple(np.empty((S, b, H), dtype) if record else none for _ in cell.states)
+    external = none if external is None else np.ascontiguousarray(external)
+    dw = np.empty((n, K, H), dtype)
+    scratch = np.empty((3, b, H), dtype)
+    tile = SMALL // (K * H * b) or S  # small products, or one large one
+    drb = None
+    if segment.c is not None:
+        arrays = xh, dz, segment.c, mask, external, *dstate, *dtotal
+        kernels.run_lstm_backward(blas, packed.ut, *arrays, dw, scratch, tile)
+    elif cell.name == "gru":
+        du_g = np.empty((1 + H, H), dtype)
+        arrays = xh, dz, mask, external, *dstate, *dtotal
+        kernels.run_gru_backward(blas, packed.ut, *arrays, dw, du_g, scratch, tile)
+        dw[2, D + 1 :] = du_g[1:]
+        drb = np.concatenate([dw[0, D], dw[1, D], du_g[0]])
+    else:
+        arrays = xh, dz, mask, external, *dstate, *dtotal
+        kernels.run_simple_rnn_backward(blas, packed.ut, *arrays, dw, scratch[0], tile)
+    dx = None
+    if need_dx:
+        dx = np.empty((S, b, D), dtype)
+        flat = dz[:n].reshape(n, S * b, H), dx.reshape(S * b, D)
+        kernels.run_input_gradient(blas, packed.wt, *flat, dtype.type(0))
+    joined = dw.transpose(1, 0, 2).reshape(K, n * H)
+    return SegmentGradients(
+        dweights=Weights(W=joined[:D], U=joined[D + 1 :], b=joined[D], rb=drb),
+        dstate=dstate,
+        dx=dx,
+        dz=dz[:n].transpose(1, 2, 0, 3).reshape(S, b, n * H) if record else None,
+        dtotal=dtotal if record else None,
+    )
