@@ -158,7 +158,7 @@ def _forward(layer: LayerTrace) -> Iterator[Origin]:
     found = _first(layer, ["x"], backward=False)
     if found is not None:
         yield _origin(layer, "forward", found, "the output of the layers below")
-    equations = FORWARD[layer.cell]
+    equations = FORWARD[layer.cell.name]
     found = _first(layer, equations, backward=False)
     if found is None:
         return
@@ -190,7 +190,7 @@ def _values(layer: LayerTrace, step: int, sample: int, unit: int) -> dict[str, f
     found = {f"xw_{gate}": block[unit] for gate, block in xw.items()}
     found |= {f"hu_{gate}": block[unit] for gate, block in hu.items()}
     found |= {f"{state}_prev": value[unit] for state, value in before.items()}
-    found |= {name: layer.arrays[name][sample, step, unit] for name in FORWARD[layer.cell]}
+    found |= {name: layer.arrays[name][sample, step, unit] for name in FORWARD[layer.cell.name]}
     found |= {"|x|": np.abs(x).max(), "|h_prev|": np.abs(before["h"]).max()}
     return {name: float(value) for name, value in found.items()}
 
@@ -214,7 +214,7 @@ def _backward(layer: LayerTrace) -> Iterator[Origin]:
         block, unit = divmod(unit, layer.h.shape[-1])
         name, operation = f"dz_{layer.gates[block]}", "the chain rule through the gate"
         inputs = {
-            key: float(layer.arrays[key][sample, step, unit]) for key in (*totals, *FORWARD[layer.cell])
+            key: float(layer.arrays[key][sample, step, unit]) for key in (*totals, *FORWARD[layer.cell.name])
         }
     else:
         operation = "dx = dz @ W.T"
