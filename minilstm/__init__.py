@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "minilstm.callbacks": ["Callback"],
     "minilstm.datasets": ["adding", "load_digits", "recall"],
-    "minilstm.errors": ["NonFiniteError", "PaddingWarning"],
+    "minilstm.errors": ["NonFiniteError", "PaddingWarning", "WeightsFileError"],
     "minilstm.history": ["History"],
     "minilstm.layers": [
         "GRU",
@@ -47,7 +47,7 @@ _HOMES = {
         "MeanSquaredError",
         "SparseCategoricalCrossentropy",
     ],
-    "minilstm.model": ["Sequential"],
+    "minilstm.model": ["Sequential", "load_model"],
     "minilstm.optimizers": ["SGD", "Adam", "RMSprop"],
     "minilstm.sequences": ["lengths_to_mask", "pad_sequences", "padding_audit", "truncate"],
     "minilstm.study": ["length_study"],
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from minilstm.datasets import recall as recall
     from minilstm.errors import NonFiniteError as NonFiniteError
     from minilstm.errors import PaddingWarning as PaddingWarning
+    from minilstm.errors import WeightsFileError as WeightsFileError
     from minilstm.history import History as History
     from minilstm.layers import GRU as GRU
     from minilstm.layers import LSTM as LSTM
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from minilstm.losses import MeanSquaredError as MeanSquaredError
     from minilstm.losses import SparseCategoricalCrossentropy as SparseCategoricalCrossentropy
     from minilstm.model import Sequential as Sequential
+    from minilstm.model import load_model as load_model
     from minilstm.optimizers import SGD as SGD
     from minilstm.optimizers import Adam as Adam
     from minilstm.optimizers import RMSprop as RMSprop

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from minilstm.nonfinite import Origin
 
-__all__ = ["NonFiniteError", "PaddingWarning"]
+__all__ = ["NonFiniteError", "PaddingWarning", "WeightsFileError"]
 
 
 class NonFiniteError(ArithmeticError):
@@ -32,6 +32,20 @@ class NonFiniteError(ArithmeticError):
 
 class PaddingWarning(UserWarning):
     """`pad_sequences` gave Keras's result, and that result lost some of the data."""
+
+
+class WeightsFileError(ValueError):
+    """A file of weights cannot be read: damaged, foreign, hostile, newer, or of another model.
+
+    `path` is the file, `reason` says what is wrong with it. Nothing of the file was used.
+    """
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = str(path), reason
+
+    def __reduce__(self) -> tuple[type[WeightsFileError], tuple[str, str]]:
+        return type(self), (self.path, self.reason)
 
 
 def wording(argument: str, expected: str, got: object) -> str:

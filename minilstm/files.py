@@ -7,6 +7,8 @@ of one file both succeed, and the later one wins.
 
 from __future__ import annotations
 
+import errno
+import glob
 import os
 import stat
 from contextlib import suppress
@@ -16,10 +18,17 @@ from pathlib import Path
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Put `data` at `path`, whole; on failure the old file is as it was, and nothing else is left.
 
-    Follows a symbolic link, and keeps the mode of a file that it replaces. Raises OSError that names
-    the file.
+    Follows a symbolic link, and keeps the mode of a file that it replaces. Removes what an earlier process
+    left when it was killed in the middle of this. A device or a pipe is written to, not replaced. Raises
+    OSError that names the file.
     """
     target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if target.exists() and not target.is_file():
+        _write_to_device(target, data)
+        return
+    _sweep(target)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
@@ -35,7 +44,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         if isinstance(error, OSError):
-            error.filename, error.filename2 = os.fspath(path), None
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
     _sync_folder(target.parent)
 
@@ -67,6 +76,38 @@ def append_line(path: str | os.PathLike[str], line: str) -> None:
         os.close(handle)
     if created:
         _sync_folder(Path(path).parent)
+
+
+def _write_to_device(target: Path, data: bytes) -> None:
+    handle = os.open(target, os.O_WRONLY)
+    try:
+        _write_all(handle, data)
+    except OSError as error:
+        error.filename = os.fspath(target)
+        raise
+    finally:
+        os.close(handle)
+
+
+def _sweep(target: Path) -> None:
+    """Remove the temporary files of `target` whose processes are no more."""
+    if os.name != "posix":
+        return  # elsewhere there is no harmless way to ask whether a process lives
+    with suppress(OSError):
+        for left in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+            number = left.name.split(".")[-2]
+            if number.isdecimal() and not _lives(int(number)):
+                left.unlink()
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it lives, and is not ours; no number of a process
+        return True
+    return True
 
 
 def _write_all(handle: int, data: bytes) -> None:

@@ -170,6 +170,30 @@ class Optimizer(ABC):
             params[name][...] = w
         self.iterations += 1
 
+    @property
+    def slot_names(self) -> tuple[str, ...]:
+        """What the optimizer keeps per weight between steps, such as "momentum" and "velocity"."""
+        return self._slot_names
+
+    @property
+    def slots(self) -> dict[str, Array]:
+        """The arrays of `slot_names` themselves, all weights in one vector; none before the first step.
+
+        >>> optimizer = Adam()
+        >>> _ = optimizer.apply({"w": np.ones(2)}, {"w": np.ones(2)})
+        >>> optimizer.slots["momentum"].round(4).tolist()
+        [0.1, 0.1]
+        """
+        return dict(zip(self._slot_names, self._slots, strict=False))
+
+    @final
+    def restore(self, params: Arrays, iterations: int, slots: Arrays) -> None:
+        """Go on where an optimizer with these `iterations` and `slots` stood; `params` are the model's."""
+        self._lay_out(params)
+        for name, slot in self.slots.items():
+            slot[...] = slots[name]
+        self.iterations = iterations
+
     def _clip(self, grads: Arrays, norms: dict[str, float]) -> tuple[dict[str, Array], Update]:
         norm = math.hypot(*norms.values())
         result = dict(grads)

@@ -113,6 +113,7 @@ class Fit:
         """Train until all epochs are done or a callback stops the model."""
         progress = self.progress
         self.model.stop_training = False
+        self.model.history = progress.history
         for callback in self.callbacks:
             callback.model = self.model
         while progress.epoch < self.epochs and not self.model.stop_training:

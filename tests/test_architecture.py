@@ -21,7 +21,10 @@ ALLOWED = {
     "plots": {"trace", "history"},
     "model": {
         "training", "passes", "layers", "losses", "metrics", "optimizers", "callbacks", "history", "inputs",
-        "nonfinite", "trace", "cells",
+        "nonfinite", "trace", "cells", "saving",
+    },
+    "saving": {
+        "files", "history", "layers", "losses", "metrics", "optimizers", "initializers", "regularizers",
     },
     "training": {"passes", "layers", "metrics", "optimizers", "callbacks", "history"},
     "passes": {"layers", "losses", "trace", "cells"},
@@ -138,6 +141,7 @@ def test_the_list_itself_has_no_circle():
 def test_types_only_are_the_exception_of_what_the_model_hands_itself_to():
     assert {one.who for one in IMPORTS if one.typing_only and one.module == "model"} <= {
         "callbacks",
+        "saving",
         "training",
         "__init__",
     }

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -120,3 +123,30 @@ def test_a_line_that_cannot_be_written_leaves_no_part(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert caught.value.filename == str(path)
     assert path.read_bytes() == b"one\n"
+
+
+def test_what_a_killed_process_left_is_removed_and_a_living_one_s_is_not(tmp_path):
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    (tmp_path / f".a.txt.{int(dead.stdout)}.tmp").write_text("half")
+    (tmp_path / f".a.txt.{os.getppid()}.tmp").write_text("of a process that lives")
+    (tmp_path / ".a.txt.word.tmp").write_text("of somebody else")
+    files.write_text(tmp_path / "a.txt", "whole")
+    assert listing(tmp_path) == sorted(["a.txt", f".a.txt.{os.getppid()}.tmp", ".a.txt.word.tmp"])
+
+
+def test_a_folder_is_named(tmp_path):
+    with pytest.raises(IsADirectoryError) as caught:
+        files.write_text(tmp_path, "x")
+    assert caught.value.filename == str(tmp_path)
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path):
+    (tmp_path / "link").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        files.write_text(tmp_path / "link", "x")
+    files.write_text("/dev/null", "x")
+    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert listing(tmp_path) == ["link"]

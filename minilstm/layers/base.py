@@ -85,6 +85,11 @@ class Layer(ABC):
             self.params = self._make_params(input_shape, rng, dtype)
         self.input_shape, self.dtype, self.built = input_shape, dtype, True
 
+    def restore(self, input_shape: Shape, dtype: np.dtype[Any], params: dict[str, Array]) -> None:
+        """Take over `params`, which have the names and shapes of `weight_shapes`, as the layer's own."""
+        self.params, self.built = params, True
+        self.build(input_shape, np.random.default_rng(0), dtype)
+
     def _make_params(
         self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
     ) -> dict[str, Array]:

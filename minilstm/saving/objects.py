@@ -1,0 +1,96 @@
+"""Layers, losses, optimizers and their parts as plain JSON, and back through a closed table.
+
+An object is written as the name of its class and the arguments of its constructor. Reading looks the name up
+among the classes of this package and calls the constructor, whose checks are those that a user's own call
+would meet. A file can name nothing else: no module, no path, no code.
+"""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from minilstm import initializers, layers, losses, optimizers, regularizers
+from minilstm.errors import wording
+from minilstm.layers import Layer
+from minilstm.saving.container import DamagedError
+
+__all__ = ["decode", "encode", "known_classes"]
+
+MODULES: tuple[ModuleType, ...] = (initializers, layers, losses, optimizers, regularizers)
+NESTING = 16  # a layer in a layer in a layer: deeper than anybody builds
+
+
+@cache
+def known_classes() -> dict[str, type]:
+    """The classes that a file may name: what the modules above offer, by its name.
+
+    >>> sorted(known_classes())[:3]
+    ['Adam', 'BinaryCrossentropy', 'CategoricalCrossentropy']
+    """
+    return {
+        name: value
+        for module in MODULES
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and value.__module__.startswith(module.__name__)
+        and not inspect.isabstract(value)
+        and not issubclass(value, (tuple, dict))  # records, as Update: no arguments of a user's
+    }
+
+
+def encode(what: str, value: Any) -> Any:
+    """`value` as plain JSON; ValueError, with `what` it is, for an object that is not of this package.
+
+    >>> encode("loss", losses.MeanSquaredError())
+    {'class': 'MeanSquaredError', 'config': {}}
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return encode(what, value.item())
+    if isinstance(value, (list, tuple)):
+        return [encode(what, part) for part in value]
+    cls = type(value)
+    if known_classes().get(cls.__name__) is not cls:
+        expected = "a number, a text or an object of minilstm's own classes, to be saved"
+        raise ValueError(wording(what, expected, repr(value)))
+    if isinstance(value, Layer):
+        arguments = value.config()
+    else:
+        arguments = {name: getattr(value, name) for name in inspect.signature(cls).parameters}
+    parts = {name: encode(f"{name} of {cls.__name__}", part) for name, part in arguments.items()}
+    return {"class": cls.__name__, "config": parts}
+
+
+def decode(value: Any, kind: type | None = None, depth: int = 0) -> Any:
+    """The object that `encode` wrote, of class `kind`; DamagedError for anything else."""
+    if kind is not None and not isinstance(value, dict):
+        raise DamagedError(f"{value!r:.40} stands where a {kind.__name__} is expected")
+    if isinstance(value, list):
+        return [decode(part, None, _deeper(depth)) for part in value]
+    if not isinstance(value, dict):
+        return value
+    name, config = value.get("class"), value.get("config")
+    if set(value) != {"class", "config"} or not isinstance(name, str) or not isinstance(config, dict):
+        raise DamagedError(f"{value!r:.80} does not describe an object")
+    cls = known_classes().get(name)
+    if cls is None or not issubclass(cls, kind or object):
+        raise DamagedError(
+            f"it names {name!r:.40}, which is no {kind.__name__ if kind else 'class'} of minilstm"
+        )
+    arguments = {key: decode(part, None, _deeper(depth)) for key, part in config.items()}
+    try:
+        return cls(**arguments)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DamagedError(f"its {name} cannot be made: {error}") from None
+
+
+def _deeper(depth: int) -> int:
+    if depth >= NESTING:
+        raise DamagedError("its objects are nested too deeply")
+    return depth + 1
