@@ -10,6 +10,7 @@ order learns backpropagation through time:
     bptt         the time axis in segments: forward -> Tape, backward -> Gradients
     layers       Keras's words on the outside, symbols on the inside
     passes       forward, loss and backward through layers in a row
+    batches      what fit reads: arrays or an iterable, checked
     training     the loop of fit
     model        Sequential: fit, evaluate, predict, trace
     trace        what happened at each time step
@@ -27,7 +28,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "minilstm.callbacks": ["Callback"],
+    "minilstm.callbacks": [
+        "CSVLogger",
+        "Callback",
+        "EarlyStopping",
+        "LearningRateScheduler",
+        "ModelCheckpoint",
+        "ReduceLROnPlateau",
+        "TerminateOnNaN",
+    ],
     "minilstm.datasets": ["adding", "load_digits", "recall"],
     "minilstm.errors": ["NonFiniteError", "PaddingWarning", "WeightsFileError"],
     "minilstm.history": ["History"],
@@ -65,6 +74,12 @@ if TYPE_CHECKING:
     from minilstm import plots as plots
     from minilstm import regularizers as regularizers
     from minilstm.callbacks import Callback as Callback
+    from minilstm.callbacks import CSVLogger as CSVLogger
+    from minilstm.callbacks import EarlyStopping as EarlyStopping
+    from minilstm.callbacks import LearningRateScheduler as LearningRateScheduler
+    from minilstm.callbacks import ModelCheckpoint as ModelCheckpoint
+    from minilstm.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
+    from minilstm.callbacks import TerminateOnNaN as TerminateOnNaN
     from minilstm.datasets import adding as adding
     from minilstm.datasets import load_digits as load_digits
     from minilstm.datasets import recall as recall

@@ -13,3 +13,10 @@ class History:
     history: dict[str, list[float]] = field(default_factory=dict)
     epoch: list[int] = field(default_factory=list)
     params: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, epoch: int, logs: dict[str, float]) -> None:
+        """Take in what an epoch found, or more of the last epoch."""
+        if self.epoch[-1:] != [epoch]:
+            self.epoch.append(epoch)
+        for key, value in logs.items():
+            self.history.setdefault(key, []).append(value)

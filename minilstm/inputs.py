@@ -97,3 +97,27 @@ def check_same_length(x: Array, y: ArrayLike) -> None:
         raise ValueError(wording("y", expected, got)) from None
     if len(x) != count:
         raise ValueError(wording("x and y", "of the same length", f"{len(x)} and {count}"))
+
+
+def sample_weight(value: Any, output_shape: tuple[int, ...], mask: Array | None = None) -> Array:
+    """`value` as one finite float64 per row of the loss: (B,), or (B, T) for outputs (B, T, C).
+
+    (B, 1) is taken too; for outputs (B, T, C) it weighs all steps of a sample alike. (B,) is not: Keras
+    would take it for weights of time steps. A masked step may hold anything, and becomes 0.
+
+    >>> sample_weight([1.0, 2.0], (2, 3, 1))
+    Traceback (most recent call last):
+    ValueError: sample_weight must be of shape (2, 3) or (2, 1), got (2,)
+    """
+    weight, rows = numeric_array("sample_weight", value), output_shape[:-1]
+    shapes = (rows, (rows[0], 1))
+    if weight.shape not in shapes:
+        expected = " or ".join(str(shape) for shape in shapes)
+        raise ValueError(wording("sample_weight", f"of shape {expected}", weight.shape))
+    if len(rows) == 1:
+        weight = weight.reshape(rows)
+    weight = np.broadcast_to(weight, rows).astype(np.float64)
+    if mask is not None:
+        weight = np.where(mask, weight, 0)
+    check_finite("sample_weight", weight)
+    return weight

@@ -103,6 +103,17 @@ _RULES: dict[str, Callable[[Array, Array], Array]] = {
 _KNOWN = ("accuracy", "acc", *_RULES)
 
 
+def direction(name: str) -> str | None:
+    """Whether a smaller ("min") or a larger ("max") value of that loss or metric is better; None: unknown.
+
+    >>> direction("loss"), direction("accuracy"), direction("f1")
+    ('min', 'max', None)
+    """
+    if name == "loss" or name in ("mean_squared_error", "mse", "mean_absolute_error", "mae"):
+        return "min"
+    return "max" if name in _KNOWN else None
+
+
 def resolve(identifier: str, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> Metric:
     """The metric of that name for the user's targets of `y_shape` and outputs of `output_shape`.
 

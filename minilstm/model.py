@@ -9,28 +9,28 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm import inputs, losses, metrics, optimizers, passes, saving
-from minilstm.callbacks import Callback
+from minilstm import batches, losses, optimizers, passes, saving
+from minilstm.batches import Batch, Given
+from minilstm.callbacks import Callback, TerminateOnNaN
 from minilstm.cells import State
 from minilstm.errors import NonFiniteError, one_of, whole_number, wording
 from minilstm.history import History
-from minilstm.layers import Embedding, Layer, Recurrent
+from minilstm.layers import Layer, Recurrent
 from minilstm.layers.base import Array, Shape, checked_list
-from minilstm.layers.recurrent import checked_mask
 from minilstm.losses import Loss
 from minilstm.metrics import check as _check_metrics
 from minilstm.nonfinite import find_origin
 from minilstm.optimizers import Optimizer
+from minilstm.progress_bar import ProgressBar
 from minilstm.trace import Trace
-from minilstm.training import Data, Fit, Means, Step, score
+from minilstm.training import Fit, Hooks, Means, Step, score
 
-DEFAULT_BATCH_SIZE = 32
 DROPOUT = 2**32 - 1  # key of the layers' randomness, beside the keys that `spawn` counts from 0
 
 
@@ -209,15 +209,15 @@ class Sequential:
 
     # ------------------------------------------------------------ one step
 
-    def _train_step(self, x: Array, y: Array, mask: Array | None) -> Step:
+    def _train_step(self, batch: Batch) -> Step:
         """One update; NonFiniteError, and the weights as they were, where loss or gradient is not finite."""
         optimizer, loss = self._compiled()
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and explained
-            done = passes.forward(self.layers, x, mask, keep="gradient", rng=self._rng())
-            found = passes.loss_and_gradient(self.layers, loss, y, done)
+            done = passes.forward(self.layers, batch.x, batch.mask, keep="gradient", rng=self._rng())
+            found = passes.loss_and_gradient(self.layers, loss, batch.y, done, batch.weight)
             clipped, update = optimizer.prepare(passes.backward(self.layers, found, done)[0])
         if not (math.isfinite(found.value) and math.isfinite(update.norm)):
-            raise self._nonfinite(x, y, mask)
+            raise self._nonfinite(batch)
         optimizer.step(self.named_weights, clipped)
         self.steps_taken += 1
         return Step(found.value, update, done)
@@ -227,9 +227,9 @@ class Sequential:
         key = (*self._seeds.spawn_key, DROPOUT, self.steps_taken)
         return np.random.default_rng(np.random.SeedSequence(self._seeds.entropy, spawn_key=key))
 
-    def _nonfinite(self, x: Array, y: Array, mask: Array | None) -> NonFiniteError:
+    def _nonfinite(self, batch: Batch) -> NonFiniteError:
         """The error that says what is not finite and where it arose: the same pass again, traced."""
-        trace = self._trace(x, y, mask, rng=self._rng())
+        trace = self._trace(batch, rng=self._rng())
         bad = [name for name, grad in trace.grads.items() if not np.isfinite(grad).all()]
         what = f"the gradient of {bad[0]}" if bad else "the norm of the gradients"
         if not math.isfinite(trace.loss):
@@ -262,29 +262,47 @@ class Sequential:
 
     def fit(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
-        *,
-        mask: ArrayLike | None = None,
+        x: Any,
+        y: ArrayLike | None = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
-        validation_mask: ArrayLike | None = None,
-        shuffle: bool = True,
         callbacks: Sequence[Callback] | Callback | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: ArrayLike | None = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        *,
+        mask: ArrayLike | None = None,
+        validation_mask: ArrayLike | None = None,
     ) -> History:
-        """Train for `epochs` passes over x and y.
+        """Train for `epochs` passes over x and y. Arguments in Keras's order, `mask` beside them.
 
         Parameters
         ----------
-        x : (N, T, D), (N, T) of ids for an Embedding; arrays or lists, N >= 1
+        x : (N, T, D), (N, T) of ids for an Embedding; arrays or lists, N >= 1. Or, without y, an iterable of
+            batches: (x, y), (x, y, sample_weight) or (x, y, sample_weight, mask) each, None for what is not
+            there; a list, a generator, an object with `__iter__`, or one with `__len__` and `__getitem__`
         y : targets, (N,) or (N, ...) as the loss wants them
-        mask : (N, T), True = real step, beside the masks that Masking and Embedding make
         batch_size : 32 if None; the last batch may be shorter
-        verbose : 0 silent; 1, 2 or "auto" one line per epoch
-        validation_data, validation_mask : (x, y) and their mask, evaluated after each epoch
-        shuffle : a new order of the samples in each epoch, from the model's seed
+        verbose : 0 silent; 1 or "auto" a bar; 2 one line per epoch
+        callbacks : see `minilstm.callbacks`
+        validation_split : this share of the samples, the last ones, is evaluated and not trained on
+        validation_data, validation_mask : (x, y) or (x, y, sample_weight) and their mask, or an iterable of
+            batches, evaluated after each epoch
+        shuffle : a new order of the samples in each epoch, from the model's seed; iterables keep theirs
+        class_weight : {class: weight}, 1 for a class that is not named; not applied to validation
+        sample_weight : (N,), or (N, T) for outputs at each step; multiplies the loss, whose divisor stays
+        initial_epoch : number of the first epoch; training ends before `epochs`, not after so many
+        steps_per_epoch, validation_steps : batches in an epoch, for iterables; needed for an iterator that
+            is to last for more than one epoch
+        validation_batch_size : `batch_size` if None
+        mask : (N, T), True = real step, beside the masks that Masking and Embedding make
 
         Returns
         -------
@@ -297,63 +315,88 @@ class Sequential:
         NonFiniteError : loss or gradient became NaN or infinite; the weights are those before that batch
         """
         self._compiled()
-        batch_size = DEFAULT_BATCH_SIZE if batch_size is None else whole_number("batch_size", batch_size)
-        epochs = whole_number("epochs", epochs, 0)
-        if verbose not in (0, 1, 2, "auto"):
-            raise ValueError(wording("verbose", "0, 1, 2 or 'auto'", repr(verbose)))
-        callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
-        for callback in callbacks:
-            if not isinstance(callback, Callback):
-                raise TypeError(wording("callbacks", "a list of Callback objects", repr(callback)))
-        data = self._checked(x, y, mask)
-        validation = None
-        if validation_mask is not None and validation_data is None:
-            raise ValueError(wording("validation_mask", "None without validation_data", "a mask"))
-        if validation_data is not None:
-            if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-                raise ValueError(wording("validation_data", "(x, y)", type(validation_data).__name__))
-            validation = self._checked(*validation_data, validation_mask)
-        return Fit(self, data, validation, batch_size, shuffle, epochs, verbose, callbacks).run()
+        epochs, first = whole_number("epochs", epochs, 0), whole_number("initial_epoch", initial_epoch, 0)
+        found, level = checked_callbacks(callbacks), checked_verbose(verbose)
+        if validation_batch_size is None:
+            validation_batch_size = batch_size
+        validation = batches.validation_given(
+            validation_data, validation_mask, validation_batch_size, validation_steps
+        )
+        given = Given("x", x, y, sample_weight, mask, batch_size, steps_per_epoch, "steps_per_epoch")
+        data, held_out = batches.training_data(
+            self, given, validation, validation_split, class_weight, epochs - first
+        )
+        stops = any(isinstance(callback, TerminateOnNaN) for callback in found)
+        on_nonfinite: Literal["raise", "stop"] = "stop" if stops else "raise"
+        return Fit(self, data, held_out, epochs, first, shuffle, level, found, on_nonfinite).run()
 
     def train_on_batch(
-        self, x: ArrayLike, y: ArrayLike, mask: ArrayLike | None = None
-    ) -> float | list[float]:
-        """One update on one batch; the loss before it, or [loss, metrics...] if there are metrics."""
-        data = self._checked(x, y, mask)
-        step = self._train_step(data.x, data.y, data.mask)
-        means = Means(data.metrics)
-        means.add(step.loss, data.y, step.done)
-        return _as_keras(means.result())
-
-    def evaluate(
         self,
         x: ArrayLike,
         y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
         *,
         mask: ArrayLike | None = None,
-        batch_size: int | None = None,
-        return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
-        """The loss, or [loss, metrics...] if there are metrics, or a dict of them."""
-        batch_size = DEFAULT_BATCH_SIZE if batch_size is None else whole_number("batch_size", batch_size)
-        scores = score(self, self._checked(x, y, mask), batch_size)
-        return scores if return_dict else _as_keras(scores)
+        """One update on one batch; the loss before it, or [loss, metrics...] if there are metrics."""
+        batch = batches.checked(self, x, y, mask, sample_weight)
+        batch = batches.weigh_classes(self, batch, class_weight)
+        step = self._train_step(batch)
+        means = Means()
+        means.add(step.loss, batch, step.done)
+        return _as_keras(means.result(), return_dict)
 
-    def predict(self, x: ArrayLike, *, mask: ArrayLike | None = None, batch_size: int | None = None) -> Array:
-        """The model's output for x, (N, ...), in the model's dtype."""
-        batch_size = DEFAULT_BATCH_SIZE if batch_size is None else whole_number("batch_size", batch_size)
-        array, real = self._checked_inputs(self._as_array(x), mask)
-        if len(array) == 0:
-            return np.zeros((0, *self._output_shape_for(array)), self.dtype)
-        parts = [slice(start, start + batch_size) for start in range(0, len(array), batch_size)]
-        return np.concatenate(
-            [self._output(array[part], None if real is None else real[part]) for part in parts]
+    def evaluate(
+        self,
+        x: Any,
+        y: ArrayLike | None = None,
+        batch_size: int | None = None,
+        verbose: int | str = 0,
+        sample_weight: ArrayLike | None = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
+        return_dict: bool = False,
+        *,
+        mask: ArrayLike | None = None,
+    ) -> float | list[float] | dict[str, float]:
+        """The loss, or [loss, metrics...] if there are metrics, or a dict of them.
+
+        Arguments as in fit, `steps` as `steps_per_epoch`; unlike Keras's, silent unless asked.
+        """
+        given = Given("x", x, y, sample_weight, mask, batch_size, steps, "steps")
+        data, found = batches.source(self, given), checked_callbacks(callbacks)
+        hooks = Hooks(found, self, {"verbose": verbose, "steps": data.steps})
+        return _as_keras(
+            score(self, data, hooks, ProgressBar(data.steps, checked_verbose(verbose))), return_dict
         )
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = 0,
+        steps: int | None = None,
+        *,
+        mask: ArrayLike | None = None,
+    ) -> Array:
+        """The model's output for x, (N, ...), in the model's dtype.
+
+        x, batch_size and mask as in fit; of an iterable's batches only x and mask are used, and a batch may
+        be x alone. `steps`: so many of them. Unlike Keras's, silent unless asked.
+        """
+        outputs: list[Array] = []
+        bar = ProgressBar(None, checked_verbose(verbose))
+        for part, real in batches.prediction_inputs(self, x, mask, batch_size, steps):
+            outputs.append(self._output(part, real))
+            bar.update(len(outputs), {})
+        bar.close(len(outputs), {})
+        return np.concatenate(outputs)
 
     def predict_on_batch(self, x: ArrayLike, mask: ArrayLike | None = None) -> Array:
         """The model's output for one batch."""
-        array, real = self._checked_inputs(self._as_array(x), mask)
-        return self.predict(x, mask=mask) if len(array) == 0 else self._output(array, real)
+        return self._output(*batches.checked_inputs(self, x, mask))
 
     # ------------------------------------------------------------ public: looking inside
 
@@ -376,7 +419,7 @@ class Sequential:
         -------
         Trace; nothing of the model changes. See `minilstm.trace`.
         """
-        data = self._checked(x, y, mask)
+        batch = batches.checked(self, x, y, mask)
         recurrent = {layer.label: layer for layer in self.layers if isinstance(layer, Recurrent)}
         if not recurrent:
             expected = "with at least one recurrent layer, to be traced"
@@ -387,82 +430,47 @@ class Sequential:
             raise TypeError(wording("initial_state", expected, type(initial_state).__name__))
         for name, state in (initial_state or {}).items():
             one_of("initial_state", name, recurrent)
-            states[name] = recurrent[name].checked_state(state, data.size)
-        return self._trace(data.x, data.y, data.mask, states=states)
+            states[name] = recurrent[name].checked_state(state, batch.size)
+        return self._trace(batch, states=states)
 
     def _trace(
         self,
-        x: Array,
-        y: Array,
-        mask: Array | None,
+        batch: Batch,
         *,
         states: dict[str, State] | None = None,
         rng: np.random.Generator | None = None,
     ) -> Trace:
         with np.errstate(over="ignore", invalid="ignore"):  # a trace shows NaN and Inf, it does not warn
-            done = passes.forward(self.layers, x, mask, keep="trace", rng=rng, states=states)
-            loss = passes.loss_and_gradient(self.layers, self._compiled()[1], y, done)
+            done = passes.forward(self.layers, batch.x, batch.mask, keep="trace", rng=rng, states=states)
+            loss = passes.loss_and_gradient(self.layers, self._compiled()[1], batch.y, done, batch.weight)
             grads, traces = passes.backward(self.layers, loss, done, record=True)
         return Trace(loss.value, done.output, grads, traces)
 
     def _output(self, x: Array, mask: Array | None) -> Array:
+        if len(x) == 0:
+            return np.zeros((0, *batches.output_shape(self, x)), self.dtype)
         return passes.forward(self.layers, x, mask, keep="nothing").output
 
-    # ------------------------------------------------------------ checks at the edge
 
-    def _as_array(self, x: ArrayLike) -> Array:
-        """x as (batch, ...): of the model's dtype, or as it came for an Embedding."""
-        if not self.layers:
-            raise RuntimeError("the model has no layers")
-        if isinstance(self.layers[0], Embedding):
-            return inputs.token_ids(x)
-        return inputs.batch(x, self.input_shape, self.dtype)
-
-    def _checked_inputs(self, array: Array, mask: ArrayLike | None) -> tuple[Array, Array | None]:
-        """What `_as_array` gave, free of anything a layer cannot take, and the mask; builds the model."""
-        first = self.layers[0]
-        if not self.built:
-            timed = array.ndim == 3 or isinstance(first, Embedding)
-            self._build((None, *array.shape[2:]) if timed else array.shape[1:])
-        self._output_shape_for(array)
-        if mask is not None and array.ndim == 2 and not isinstance(first, Embedding):
-            raise ValueError(wording("mask", "None where x has no time axis", f"x of shape {array.shape}"))
-        real = None if mask is None else checked_mask(mask, array.shape[:2])
-        if isinstance(first, Embedding):
-            array = inputs.check_token_ids(array, first.input_dim, real)
-        else:
-            inputs.check_finite("x", array, real if array.ndim == 3 else None)
-        if real is not None and array.ndim == 3:
-            array = np.where(real[..., None], array, 0)
-        return array, real
-
-    def _output_shape_for(self, array: Array) -> tuple[int, ...]:
-        """Shape of one sample's output for these inputs; raises where a layer cannot take them."""
-        shape: Shape = array.shape[1:]
-        for layer in self.layers:
-            shape = layer.output_shape(shape)
-        return tuple(int(size or 0) for size in shape)
-
-    def _checked(self, x: ArrayLike, y: ArrayLike, mask: ArrayLike | None) -> Data:
-        """Data that training, evaluation and trace can use without another look at it."""
-        loss = self._compiled()[1]
-        if self.built and not self.named_weights:
-            expected = "with at least one layer that learns"
-            raise ValueError(wording("model", expected, [type(layer).__name__ for layer in self.layers]))
-        array = self._as_array(x)
-        inputs.check_same_length(array, y)
-        array, real = self._checked_inputs(array, mask)
-        if len(array) == 0:
-            raise ValueError(wording("x", "of at least 1 sample", "0 samples"))
-        output = self._output_shape_for(array)
-        targets = loss.check_targets(y, (len(array), *output), real if len(output) == 2 else None)
-        resolved = [metrics.resolve(name, np.shape(y), (len(array), *output)) for name in self.metrics]
-        return Data(array, targets, real, resolved)
+def checked_callbacks(callbacks: Sequence[Callback] | Callback | None) -> list[Callback]:
+    """`callbacks` as a list; TypeError where one is none."""
+    found = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
+    for callback in found:
+        if not isinstance(callback, Callback):
+            raise TypeError(wording("callbacks", "a list of Callback objects", repr(callback)))
+    return found
 
 
-def _as_keras(logs: dict[str, float]) -> float | list[float]:
+def checked_verbose(verbose: int | str) -> int:
+    """`verbose` as 0, 1 or 2; ValueError otherwise."""
+    if verbose not in (0, 1, 2, "auto"):
+        raise ValueError(wording("verbose", "0, 1, 2 or 'auto'", repr(verbose)))
+    return 1 if verbose == "auto" else int(verbose)
+
+
+def _as_keras(logs: dict[str, float], as_dict: bool) -> float | list[float] | dict[str, float]:
     values = list(logs.values())
-    return values[0] if len(values) == 1 else values
+    return logs if as_dict else values[0] if len(values) == 1 else values
 
 
 def load_model(path: str | os.PathLike[str]) -> Sequential:

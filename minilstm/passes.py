@@ -57,13 +57,15 @@ def forward(
     return Pass(x, mask if x.ndim == 3 else None, tapes)
 
 
-def loss_and_gradient(layers: Sequence[Layer], loss: Loss, y: Array, done: Pass) -> LossGradient:
+def loss_and_gradient(
+    layers: Sequence[Layer], loss: Loss, y: Array, done: Pass, weight: Array | None = None
+) -> LossGradient:
     """The loss of a forward pass: from the logits where the loss has that form, penalties included."""
     last, penalty = layers[-1], penalties(layers)
     if isinstance(last, Dense) and loss.logits_of == last.activation.name:
-        value, gradient = loss.value_and_gradient_from_logits(y, done.tapes[-1].z, done.mask)
+        value, gradient = loss.value_and_gradient_from_logits(y, done.tapes[-1].z, done.mask, weight)
         return LossGradient(float(value.real) + penalty, gradient, True)
-    value, gradient = loss.value_and_gradient(y, done.output, done.mask)
+    value, gradient = loss.value_and_gradient(y, done.output, done.mask, weight)
     return LossGradient(float(value.real) + penalty, gradient, False)
 
 

@@ -6,20 +6,18 @@ What this file is not: it checks no arguments (`model` does) and computes no gra
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from minilstm import passes
+from minilstm.batches import Batch, Source, Stream
 from minilstm.callbacks import Callback, Logs
 from minilstm.errors import NonFiniteError
 from minilstm.history import History
 from minilstm.layers.base import Array
-from minilstm.metrics import Metric
 from minilstm.optimizers import Update
+from minilstm.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from minilstm.model import Sequential
@@ -33,47 +31,28 @@ class Step(NamedTuple):
     done: passes.Pass
 
 
-class Data(NamedTuple):
-    """Checked inputs, targets, mask, and the metrics that fit them."""
-
-    x: Array
-    y: Array
-    mask: Array | None
-    metrics: list[Metric]
-
-    @property
-    def size(self) -> int:
-        return len(self.x)
-
-    def batches(self, batch_size: int, order: Array) -> Iterator[tuple[Array, Array, Array | None]]:
-        """The samples in `order`, in batches; the last may be shorter."""
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            yield self.x[rows], self.y[rows], None if self.mask is None else self.mask[rows]
-
-
+@dataclass
 class Means:
     """Loss and metrics over the batches of an epoch: the loss weighted by batch size, as in Keras."""
 
-    def __init__(self, metrics: Sequence[Metric]) -> None:
-        self.metrics = metrics
-        self.loss, self.samples = 0.0, 0
-        self.totals = [[0.0, 0] for _ in metrics]
+    loss: float = 0.0
+    samples: int = 0
+    totals: dict[str, tuple[float, int]] = field(default_factory=dict)
 
-    def add(self, loss: float, y: Array, done: passes.Pass) -> None:
+    def add(self, loss: float, batch: Batch, done: passes.Pass) -> None:
         """Count a batch."""
-        self.loss += loss * len(done.output)
-        self.samples += len(done.output)
-        for total, metric in zip(self.totals, self.metrics, strict=True):
-            value, count = metric.count(y, done.output, done.mask)
-            total[0] += value
-            total[1] += count
+        self.loss += loss * batch.size
+        self.samples += batch.size
+        for metric in batch.metrics:
+            value, count = metric.count(batch.y, done.output, done.mask)
+            before = self.totals.get(metric.name, (0.0, 0))
+            self.totals[metric.name] = before[0] + value, before[1] + count
 
     def result(self) -> Logs:
         """The means so far, the loss first."""
         logs = {"loss": self.loss / self.samples}
-        for (value, count), metric in zip(self.totals, self.metrics, strict=True):
-            logs[metric.name] = value / count if count else 0.0
+        for name, (value, count) in self.totals.items():
+            logs[name] = value / count if count else 0.0
         return logs
 
 
@@ -81,95 +60,133 @@ class Means:
 class Progress:
     """Where a fit stands: `batch` batches of epoch `epoch` are done, the samples are taken in `order`."""
 
-    means: Means
     epoch: int = 0
     batch: int = 0
-    order: Array | None = None  # None before an epoch has begun
+    order: Array | None = None  # None before an epoch has begun, and where the data has its own order
+    means: Means = field(default_factory=Means)
     history: History = field(default_factory=History)
 
 
+class Hooks:
+    """Call a method of all callbacks, in their order."""
+
+    def __init__(self, callbacks: Sequence[Callback], model: Sequential, params: dict[str, Any]) -> None:
+        self.callbacks = callbacks
+        for callback in callbacks:
+            callback.set_params(params)
+            callback.set_model(model)
+
+    def __call__(self, name: str, *arguments: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, name)(*arguments)
+
+
+@dataclass
 class Fit:
     """One call of fit, its arguments checked. `run` goes on from where `progress` stands."""
 
-    def __init__(
-        self,
-        model: Sequential,
-        data: Data,
-        validation: Data | None,
-        batch_size: int,
-        shuffle: bool,
-        epochs: int,
-        verbose: int | str,
-        callbacks: Sequence[Callback],
-    ) -> None:
-        self.model, self.data, self.validation = model, data, validation
-        self.batch_size, self.shuffle, self.epochs = batch_size, shuffle, epochs
-        self.verbose, self.callbacks = verbose, callbacks
-        self.steps = -(-data.size // batch_size)
-        params = {"verbose": verbose, "epochs": epochs, "steps": self.steps}
-        self.progress = Progress(Means(data.metrics), history=History(params=params))
+    model: Sequential
+    data: Source
+    validation: Source | None
+    epochs: int
+    initial_epoch: int
+    shuffle: bool
+    verbose: int
+    callbacks: Sequence[Callback]
+    on_nonfinite: Literal["raise", "stop"] = "raise"
+
+    def __post_init__(self) -> None:
+        params = {"verbose": self.verbose, "epochs": self.epochs, "steps": self.data.steps}
+        self.progress = Progress(epoch=self.initial_epoch, history=History(params=params))
+        self.hooks = Hooks(self.callbacks, self.model, params)
 
     def run(self) -> History:
         """Train until all epochs are done or a callback stops the model."""
-        progress = self.progress
-        self.model.stop_training = False
-        self.model.history = progress.history
-        for callback in self.callbacks:
-            callback.model = self.model
-        while progress.epoch < self.epochs and not self.model.stop_training:
-            start = time.perf_counter()
+        model, progress, logs = self.model, self.progress, Logs()
+        model.stop_training = False
+        model.history = progress.history
+        self.hooks("on_train_begin", {})
+        while progress.epoch < self.epochs and not model.stop_training:
             logs = self._epoch()
-            if self.validation is not None:
-                scores = score(self.model, self.validation, self.batch_size)
-                logs |= {f"val_{key}": value for key, value in scores.items()}
-            logs = dict(sorted(logs.items()))
-            history = progress.history
-            history.epoch.append(progress.epoch)
-            for key, value in logs.items():
-                history.history.setdefault(key, []).append(value)
-            if self.verbose != 0:
-                _print_epoch(progress.epoch, self.epochs, logs, time.perf_counter() - start, self.steps)
-            for callback in self.callbacks:
-                callback.on_epoch_end(progress.epoch, logs)
-            progress.epoch += 1
+        self.hooks("on_train_end", logs)
         return progress.history
 
     def _epoch(self) -> Logs:
+        progress = self.progress
+        if self.verbose:
+            print(f"Epoch {progress.epoch + 1}/{self.epochs}")
+        if progress.batch == 0:
+            self.hooks("on_epoch_begin", progress.epoch, {})
+            progress.order = self.data.order(self.model._shuffle if self.shuffle else None)
+            progress.means = Means()
+        bar = ProgressBar(self.data.steps, self.verbose)
+        self._batches(bar)
+        logs, done = progress.means.result(), progress.batch
+        self.data.steps = progress.history.params["steps"] = self.data.steps or done
+        if isinstance(self.data, Stream) and self.data.ended:
+            self.model.stop_training = True
+        if self.validation is not None:
+            scores = score(self.model, self.validation, self.hooks)
+            logs |= {f"val_{key}": value for key, value in scores.items()}
+        logs = dict(sorted(logs.items()))
+        bar.close(done, logs)
+        if any(callback.logs_learning_rate for callback in self.callbacks):
+            logs["learning_rate"] = self.model._compiled()[0].learning_rate
+        return self._end_epoch(logs)
+
+    def _end_epoch(self, logs: Logs) -> Logs:
+        """Record the epoch, then call back: who saves the model then saves it between two epochs."""
+        progress, found, epoch = self.progress, list(logs), self.progress.epoch
+        progress.history.add(epoch, logs)
+        progress.epoch, progress.batch, progress.order = epoch + 1, 0, None
+        self.hooks("on_epoch_end", epoch, logs)
+        added = {key: value for key, value in logs.items() if key not in found}
+        progress.history.add(epoch, added)
+        return logs
+
+    def _batches(self, bar: ProgressBar) -> None:
         """The batches of an epoch that are not done yet."""
         progress = self.progress
-        if progress.order is None:
-            for callback in self.callbacks:
-                callback.on_epoch_begin(progress.epoch)
-            size = self.data.size
-            progress.order = self.model._shuffle.permutation(size) if self.shuffle else np.arange(size)
-            progress.means = Means(self.data.metrics)
-        rest = progress.order[progress.batch * self.batch_size :]
-        for x, y, mask in self.data.batches(self.batch_size, rest):
+        for batch in self.data.read(progress.order, progress.batch):
+            number = progress.batch
+            self.hooks("on_train_batch_begin", number, {})
             try:
-                step = self.model._train_step(x, y, mask)
+                step = self.model._train_step(batch)
             except NonFiniteError as error:
-                where = f"epoch {progress.epoch + 1}, batch {progress.batch + 1}"
-                message = f"{where}: {error}. The weights are those before this batch."
-                raise NonFiniteError(message, error.origin) from None
-            progress.means.add(step.loss, y, step.done)
+                where = f"epoch {progress.epoch + 1}, batch {number + 1}"
+                text = f"{where}: {error}. The weights are those before this batch."
+                if self.on_nonfinite == "raise":
+                    raise NonFiniteError(text, error.origin) from None
+                print(f"{text} Training stops.")
+                self.model.stop_training = True
+                progress.means.loss = float("nan")
+                progress.means.samples = max(1, progress.means.samples)
+                return
+            progress.means.add(step.loss, batch, step.done)
             progress.batch += 1
-            logs = {"loss": step.loss, "norm": step.update.norm, "clipped": float(step.update.clipped)}
-            for callback in self.callbacks:
-                callback.on_train_batch_end(progress.batch - 1, logs)
-        progress.batch, progress.order = 0, None
-        return progress.means.result()
+            logs = progress.means.result()
+            bar.update(progress.batch, logs)
+            logs |= {"norm": step.update.norm, "clipped": float(step.update.clipped), "batch_loss": step.loss}
+            self.hooks("on_train_batch_end", number, logs)
+            if self.model.stop_training:
+                return
 
 
-def score(model: Sequential, data: Data, batch_size: int) -> Logs:
+def score(model: Sequential, data: Source, hooks: Hooks, bar: ProgressBar | None = None) -> Logs:
     """Loss and metrics of the model as it is."""
-    loss, means = model._compiled()[1], Means(data.metrics)
-    for x, y, mask in data.batches(batch_size, np.arange(data.size)):
-        done = passes.forward(model.layers, x, mask, keep="nothing")
-        means.add(passes.loss_and_gradient(model.layers, loss, y, done).value, y, done)
-    return means.result()
-
-
-def _print_epoch(epoch: int, epochs: int, logs: Logs, seconds: float, steps: int) -> None:
-    numbers = " - ".join(f"{key}: {value:.4f}" for key, value in logs.items())
-    print(f"Epoch {epoch + 1}/{epochs}")
-    print(f"{steps}/{steps} - {seconds:.0f}s - {seconds / steps * 1000:.0f}ms/step - {numbers}")
+    loss, means = model._compiled()[1], Means()
+    hooks("on_test_begin", {})
+    for number, batch in enumerate(data.read(None)):
+        hooks("on_test_batch_begin", number, {})
+        done = passes.forward(model.layers, batch.x, batch.mask, keep="nothing")
+        found = passes.loss_and_gradient(model.layers, loss, batch.y, done, batch.weight)
+        means.add(found.value, batch, done)
+        logs = means.result()
+        hooks("on_test_batch_end", number, logs)
+        if bar is not None:
+            bar.update(number + 1, logs)
+    logs = means.result()
+    if bar is not None:
+        bar.close(number + 1, logs)
+    hooks("on_test_end", logs)
+    return logs

@@ -20,16 +20,20 @@ ALLOWED = {
     "keras": {"model", "layers", "sequences"},
     "plots": {"trace", "history"},
     "model": {
-        "training", "passes", "layers", "losses", "metrics", "optimizers", "callbacks", "history", "inputs",
-        "nonfinite", "trace", "cells", "saving",
+        "training", "progress_bar", "batches", "passes", "layers", "losses", "metrics", "optimizers",
+        "callbacks", "history", "nonfinite", "trace", "cells", "saving",
     },
     "saving": {
         "files", "history", "layers", "losses", "metrics", "optimizers", "initializers", "regularizers",
     },
-    "training": {"passes", "layers", "metrics", "optimizers", "callbacks", "history"},
+    "training": {
+        "progress_bar", "batches", "passes", "layers", "optimizers", "callbacks", "history",
+    },
+    "batches": {"inputs", "layers", "metrics"},
+    "progress_bar": set(),
     "passes": {"layers", "losses", "trace", "cells"},
     "history": set(),
-    "callbacks": set(),  # the model only for the type checker
+    "callbacks": {"metrics", "layers"},  # the model only for the type checker
     "layers": {"bptt", "initializers", "regularizers", "activations", "cells", "tape"},
     "trace": {"cells", "tape", "ledger", "nonfinite", "norms"},
     "nonfinite": {"cells", "norms"},
@@ -140,6 +144,7 @@ def test_the_list_itself_has_no_circle():
 
 def test_types_only_are_the_exception_of_what_the_model_hands_itself_to():
     assert {one.who for one in IMPORTS if one.typing_only and one.module == "model"} <= {
+        "batches",
         "callbacks",
         "saving",
         "training",

@@ -435,11 +435,11 @@ def test_shuffling_is_a_new_order_each_epoch():
     orders: list[list[float]] = []
 
     class Watch(ml.Callback):
-        def on_epoch_begin(self, epoch):
+        def on_epoch_begin(self, epoch, logs):
             orders.append([])
 
         def on_train_batch_end(self, batch, logs):
-            orders[-1].append(logs["loss"])
+            orders[-1].append(logs["batch_loss"])
 
     model = ml.Sequential([ml.LSTM(1, input_shape=(1, 1)), ml.Dense(1)], seed=0)
     model.compile(optimizer=ml.SGD(0.0), loss="mse")
@@ -473,7 +473,7 @@ def test_callbacks_see_what_happens_and_may_stop():
     calls: list[tuple] = []
 
     class Watch(ml.Callback):
-        def on_epoch_begin(self, epoch):
+        def on_epoch_begin(self, epoch, logs):
             calls.append(("begin", epoch))
 
         def on_train_batch_end(self, batch, logs):
@@ -485,7 +485,8 @@ def test_callbacks_see_what_happens_and_may_stop():
 
     model = small(optimizer=ml.Adam(clipnorm=1e-6))
     history = model.fit(x_of(), labels(), batch_size=16, epochs=5, verbose=0, callbacks=[Watch()])
-    one = [("batch", 0, ["clipped", "loss", "norm"]), ("batch", 1, ["clipped", "loss", "norm"])]
+    keys = ["batch_loss", "clipped", "loss", "norm"]
+    one = [("batch", 0, keys), ("batch", 1, keys)]
     assert calls == [("begin", 0), *one, ("end", 0, ["loss"]), ("begin", 1), *one, ("end", 1, ["loss"])]
     assert history.epoch == [0, 1]
     assert model.fit(x_of(), labels(), epochs=2, verbose=0).epoch == [0, 1]  # stopping is for one fit
@@ -567,7 +568,7 @@ BAD_DATA = [
     ),
     ({"y": labels(N + 1)}, ValueError, "x and y must be of the same length, got 22 and 23"),
     ({"y": 1}, ValueError, "y must be an array with one entry per sample, got a"),
-    ({"y": None}, ValueError, "y must be an array with one entry per sample, got a"),
+    ({"y": None}, ValueError, "y must be"),
     ({"y": np.full(N, np.nan)}, ValueError, "y contains NaN at row 0 (22 of 22 values)"),
     ({"y": np.where(labels(), np.inf, 0)}, ValueError, "y contains Inf at row 1 (11 of 22 values)"),
     ({"y": labels() * 2}, ValueError, "y must be between 0 and 1, got 2 at row 1"),
@@ -701,8 +702,22 @@ def test_ids_out_of_range(ids, error, text):
         ({"epochs": -1}, ValueError, "epochs must be a whole number >= 0, got -1"),
         ({"epochs": 1.5}, TypeError, "epochs must be a whole number >= 0, got 1.5"),
         ({"verbose": "loud"}, ValueError, "verbose must be 0, 1, 2 or 'auto', got 'loud'"),
-        ({"validation_data": np.ones(3)}, ValueError, "validation_data must be (x, y), got ndarray"),
-        ({"validation_data": (1, 2, 3)}, ValueError, "validation_data must be (x, y), got tuple"),
+        (
+            {"validation_data": np.ones(3)},
+            ValueError,
+            "validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches, got ndarray",
+        ),
+        ({"validation_data": (1, 2, 3, 4)}, ValueError, "or an iterable of batches, got tuple of 4"),
+        (
+            {"validation_split": 1.5},
+            ValueError,
+            "validation_split must be a finite number >= 0 and < 1, got 1.5",
+        ),
+        (
+            {"validation_split": 0.99},
+            ValueError,
+            "validation_split must be small enough to leave 1 of 22 samples",
+        ),
         ({"callbacks": [lambda logs: None]}, TypeError, "callbacks"),
     ],
 )

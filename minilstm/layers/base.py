@@ -131,6 +131,10 @@ class Layer(ABC):
         `rng` is the randomness of a training step (dropout), None in inference.
         """
 
+    def input_mask(self, x: Array, mask: Array | None) -> Array | None:
+        """The mask (B, T) that this layer makes of x (B, T, ...) and of the mask that came with it."""
+        return mask
+
     @abstractmethod
     def backward(self, dy: Array, tape: Any, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:
         """dL/d(output) -> dL/d(input) (None unless `need_dx`) and dL/d(each weight) by its name."""

@@ -62,12 +62,13 @@ class Embedding(Layer):
     def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         return {"embeddings": (self.input_dim, self.output_dim)}
 
+    def input_mask(self, x: Array, mask: Array | None) -> Array | None:
+        return both(mask, x != 0) if self.mask_zero else mask
+
     def forward(
         self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, EmbeddingTape]:
-        if self.mask_zero:
-            mask = both(mask, x != 0)
-        return self.params["embeddings"][x], mask, EmbeddingTape(x)
+        return self.params["embeddings"][x], self.input_mask(x, mask), EmbeddingTape(x)
 
     def backward(
         self, dy: Array, tape: EmbeddingTape, *, need_dx: bool

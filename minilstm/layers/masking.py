@@ -37,10 +37,13 @@ class Masking(Layer):
             raise ValueError(wording(f"input of layer {self.label!r}", expected, ("batch", *input_shape)))
         return input_shape
 
+    def input_mask(self, x: Array, mask: Array | None) -> Array:
+        return both(mask, (x != self.mask_value).any(axis=-1))
+
     def forward(
         self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, Array]:
-        found = both(mask, (x != self.mask_value).any(axis=-1))
+        found = self.input_mask(x, mask)
         return np.where(found[..., None], x, 0), found, found
 
     def backward(self, dy: Array, tape: Array, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:

@@ -54,7 +54,7 @@ class _Watch(Callback):
         self.clipped = 0
         self.curves: dict[str, list[float]] = {}
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         self.epochs.append([])
         self.last = time.perf_counter()
 

@@ -1,0 +1,68 @@
+"""The methods that fit and evaluate call on every callback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minilstm.model import Sequential
+
+Logs = dict[str, float]
+
+
+class Callback:
+    """Override what you need; each method does nothing by itself. Names and order are Keras's.
+
+    `self.model` is the model that is being fitted, `self.params` holds verbose, epochs and steps. Set
+    `self.model.stop_training = True` to stop after the current batch, or after the epoch at its end.
+
+    Logs: those of a batch hold the means over the epoch so far, "loss" and the metrics; and of this batch
+    alone "batch_loss", the gradient's "norm" before clipping and whether it was "clipped" (0.0 or 1.0).
+    Those of an epoch are what History records; what is added to them there is recorded too.
+
+    >>> class Print(Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         print(epoch, logs["loss"])
+    """
+
+    model: Sequential
+    params: dict[str, Any]
+    logs_learning_rate = False  # whether the logs of an epoch are to hold "learning_rate"
+
+    def set_model(self, model: Sequential) -> None:
+        """Before everything else."""
+        self.model = model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Before everything else."""
+        self.params = params
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Before the first epoch of a fit."""
+
+    def on_train_end(self, logs: Logs) -> None:
+        """After the last epoch, with its logs; not where fit raised an error."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Before the first batch of an epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """After an epoch, its validation included."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs) -> None:
+        """Before a batch."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """After the update of a batch."""
+
+    def on_test_begin(self, logs: Logs) -> None:
+        """Before an evaluation, and before the validation of an epoch."""
+
+    def on_test_end(self, logs: Logs) -> None:
+        """After it, with the loss and the metrics it found."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs) -> None:
+        """Before a batch of an evaluation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs) -> None:
+        """After a batch of an evaluation."""

@@ -1,0 +1,86 @@
+"""Callbacks that follow no single value: a schedule by epochs, a CSV file, and stopping at NaN.
+
+Source: `keras/src/callbacks/{learning_rate_scheduler,csv_logger,terminate_on_nan}.py`.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from minilstm.callbacks.base import Callback, Logs
+from minilstm.errors import wording
+
+
+class LearningRateScheduler(Callback):
+    """Set the learning rate at the start of each epoch to `schedule(epoch, learning_rate)`.
+
+    The learning rate that an epoch used is recorded in History.
+
+    >>> callback = LearningRateScheduler(lambda epoch, rate: rate if epoch < 10 else rate * 0.9)
+    """
+
+    logs_learning_rate = True
+
+    def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
+        if not callable(schedule):
+            raise TypeError(wording("schedule", "a function of (epoch, learning_rate)", repr(schedule)))
+        self.schedule, self.verbose = schedule, verbose
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        optimizer = self.model.optimizer
+        assert optimizer is not None  # fit has looked
+        rate = self.schedule(epoch, optimizer.learning_rate)
+        if not isinstance(rate, (float, np.floating)):
+            raise TypeError(wording("what schedule returns", "a float", repr(rate)))
+        optimizer.learning_rate = float(rate)
+        if self.verbose:
+            print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
+
+
+class CSVLogger(Callback):
+    """Write the logs of each epoch as a line of a CSV file: epoch (from 0), then the logs by name.
+
+    filename : where to;  separator : between the columns;  append : whether to go on with an old file,
+    whose header then stays the only one. A file is complete after each epoch. Only what the first epoch
+    reports becomes a column (Keras adds val_ columns of "NA" where there is no validation).
+
+    >>> CSVLogger("log.csv", separator=";;")
+    Traceback (most recent call last):
+    ValueError: separator must be a string of one character, got ';;'
+    """
+
+    def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
+        self.path = Path(filename)
+        if not isinstance(separator, str) or len(separator) != 1:
+            raise ValueError(wording("separator", "a string of one character", repr(separator)))
+        self.separator, self.append = separator, bool(append)
+        self._columns: list[str] = []
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._columns = []
+        if not self.append:
+            self.path.write_text("", encoding="utf-8")
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        first = not self._columns
+        self._columns = self._columns or sorted(logs)
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, delimiter=self.separator)
+            if first and file.tell() == 0:
+                writer.writerow(["epoch", *self._columns])
+            writer.writerow([epoch, *(logs.get(key, "NA") for key in self._columns)])
+
+
+class TerminateOnNaN(Callback):
+    """Stop training, and raise no error, where the loss or a gradient becomes NaN or infinite.
+
+    The weights stay those before that batch (Keras's are lost), the epoch's loss is recorded as NaN, and
+    what happened is printed. The same as `fit(..., on_nonfinite="stop")` would say without a callback.
+
+    >>> callback = TerminateOnNaN()
+    """
