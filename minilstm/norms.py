@@ -38,6 +38,20 @@ def lags(real: Array) -> Array:
     return np.where(real, after, -1)
 
 
+def lag_table(per_sample: Array, real: Array) -> Array:
+    """Values per sample and step (B, T), counted back from each sample's last real step: (B, L).
+
+    L is the length of the longest sample; nan where a sample is shorter.
+
+    >>> lag_table(np.array([[1.0, 3.0], [4.0, 0.0]]), np.array([[True, True], [True, False]])).tolist()
+    [[3.0, 1.0], [4.0, nan]]
+    """
+    lag = lags(real)
+    found = np.full((len(real), int(lag.max(initial=-1)) + 1), np.nan)
+    found[np.nonzero(real)[0], lag[real]] = per_sample[real]
+    return found
+
+
 def by_lag(per_sample: Array, real: Array) -> Array:
     """Norms per sample and step (B, T), pooled over the samples at each lag: (L,), L the longest sample.
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from minilstm.cells import Array, Cell, Weights
 from minilstm.errors import one_of, real_number, wording
+from minilstm.horizon import Decay, Verdict, decay_of, effective_memory, lag_norms, verdict_of
 from minilstm.ledger import Ledger, ledger_of
 from minilstm.nonfinite import Origin, find_origin
 from minilstm.norms import by_lag, norm
@@ -114,20 +115,43 @@ class LayerTrace:
         """The exact split of dh and dc at every step: see `minilstm.ledger`."""
         return ledger_of(self)
 
-    def horizon(self, threshold: float = 0.01, name: str = "dh") -> float:
+    def horizon(self, threshold: float = 0.01, name: str = "dh", sample: int | None = None) -> float:
         """How many steps back from the end the gradient still has `threshold` of its largest norm.
 
-        1 + the largest k with n_k >= threshold * max n, n = lag_norm(name); 0 if all norms are zero, nan
-        if one is nan. Made for a loss on the last real step; for a loss on every step it is the reach
-        of the pooled gradient, whatever step it started from.
+        1 + the largest k with n_k >= threshold * max n, n = lag_norm(name), or the norms of one sample; 0 if
+        all norms are zero, nan if one is nan. Made for a loss on the last real step; for a loss on every
+        step it is the reach of the pooled gradient, whatever step it started from.
         """
         real_number("threshold", threshold, above=True, below=1.0)
-        norms = self.lag_norm(name)
+        if sample is None:
+            norms = self.lag_norm(name)
+        else:
+            norms = by_lag(self.norm(name, per_sample=True)[sample, None], self.real[sample, None])
         if np.isnan(norms).any():
             return float("nan")
         if not norms.any():
             return 0
         return int(1 + np.nonzero(norms >= threshold * norms.max())[0].max())
+
+    def decay(self, name: str = "dh", sample: int | None = None) -> Decay:
+        """The exponential that fits the norms k steps before the end: rate per step, half-life, R^2.
+
+        Of one sample, or one rate for all of them.
+        """
+        norms = lag_norms(self, name)
+        return decay_of(norms if sample is None else norms[sample])
+
+    def verdict(self, name: str = "dh", threshold: float = 0.01) -> Verdict:
+        """Vanishing, steady, exploding or underflow, and the numbers that led to it; `str` says it in words.
+
+        Documented answers where there is nothing to measure: "one step" for T = 1, "no gradient" where none
+        arrives or no step is real.
+        """
+        return verdict_of(self, name, threshold)
+
+    def effective_memory(self, per_sample: bool = False) -> Array:
+        """For each unit, the steps after which its gate alone has kept 1/e of the state: (H,), or (B, H)."""
+        return effective_memory(self, per_sample)
 
     def status(self, name: str) -> Array:
         """What the values of each time step are, as (T,) strings.

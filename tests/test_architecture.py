@@ -35,7 +35,8 @@ ALLOWED = {
     "history": set(),
     "callbacks": {"metrics", "layers"},  # the model only for the type checker
     "layers": {"bptt", "initializers", "regularizers", "activations", "cells", "tape"},
-    "trace": {"cells", "tape", "ledger", "nonfinite", "norms"},
+    "trace": {"cells", "tape", "horizon", "ledger", "nonfinite", "norms"},
+    "horizon": {"cells", "norms"},
     "nonfinite": {"cells", "norms"},
     "ledger": {"cells", "norms"},
     "bptt": {"steps", "compiled", "threads", "cells", "tape"},
