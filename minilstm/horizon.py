@@ -149,7 +149,7 @@ def gate_rate(trace: LayerTrace) -> float:
 
     exp(gate_rate k) is the geometric mean of the product of k of these gates.
     """
-    if trace.cell not in MEMORY or not trace.real.any():
+    if trace.cell.name not in MEMORY or not trace.real.any():
         return math.nan
     with np.errstate(divide="ignore"):
         return float(np.log(_gate(trace)[trace.real]).mean())
@@ -161,9 +161,9 @@ def effective_memory(trace: LayerTrace, per_sample: bool = False) -> Array:
     -1 / mean(ln f) over the real steps (z for a GRU): 1 / (1 - f) for f near 1. inf where f is 1
     throughout, nan for a sample without real steps. ValueError for a cell without such a gate.
     """
-    if trace.cell not in MEMORY:
+    if trace.cell.name not in MEMORY:
         expected = f"that of a cell with a gate on its state, {' or '.join(MEMORY)}"
-        raise ValueError(wording("trace", expected, trace.cell))
+        raise ValueError(wording("trace", expected, trace.cell.name))
     real = trace.real[..., None]
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(np.where(real, _gate(trace), 1))  # (B, T, H)
@@ -200,7 +200,7 @@ def side_by_side(traces: Mapping[str, LayerTrace], name: str = "dh", threshold: 
 
 
 def _gate(trace: LayerTrace) -> Array:
-    return trace.arrays[MEMORY[trace.cell]].astype(np.float64)
+    return trace.arrays[MEMORY[trace.cell.name]].astype(np.float64)
 
 
 def _reads_every_step(trace: LayerTrace) -> bool:

@@ -20,12 +20,15 @@ Everything is computed in float64 from the arrays of the trace; nothing is run a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minilstm.cells import Array
+from minilstm.cells import Array, Cell, Weights
+from minilstm.cells.gru import GRUCell
+from minilstm.cells.lstm import LSTMCell
 from minilstm.errors import one_of, whole_number, wording
 from minilstm.norms import by_lag, norm
 
@@ -95,9 +98,18 @@ class Ledger:
         T = self.trace.real.shape[1]
         if not whole_number("step", step, 0) < T:
             raise ValueError(wording("step", f"a time step below {T}", step))
-        x, h_prev = self.trace.x[:, step], self.trace.h[:, step - 1] if step else self.trace.h0
+        trace, weights = self.trace, self.trace.weights
+        x, h_prev = trace.x[:, step], trace.h[:, step - 1] if step else trace.h0
         dxw, dhu = self._dxw[:, step], self._dhu[:, step]
-        return {"kernel": x.T @ dxw, "recurrent_kernel": h_prev.T @ dhu, "bias": dxw.sum(axis=0)}
+        found = {"kernel": x.T @ dxw, "recurrent_kernel": h_prev.T @ dhu, "bias": dxw.sum(axis=0)}
+        if weights.rb is not None:
+            found["bias"] = np.stack([found["bias"], dhu.sum(axis=0)])
+        if weights.p is not None:
+            blocks, c = trace.blocks(dxw), trace.c[:, step]
+            c_prev = trace.c[:, step - 1] if step else trace.c0
+            rows = [blocks[gate] * (c if gate == "o" else c_prev) for gate in _peepholes(trace.cell)]
+            found["peepholes"] = np.sum(rows, axis=1)
+        return found
 
     def weight_norms(self) -> dict[str, Array]:
         """The norm of each step's `contribution`, by the weight's name: (T,) each.
@@ -111,40 +123,82 @@ class Ledger:
 
 def ledger_of(trace: LayerTrace) -> Ledger:
     """Open the sums of a layer's trace. See the module's docstring."""
-    dxw = trace.dz.astype(np.float64)
-    dhu = dxw
-    f, o, dh, dc = (getattr(trace, name).astype(np.float64) for name in ("f", "o", "dh", "dc"))
-    show = np.where(trace.real[..., None], o * (1 - np.tanh(trace.c.astype(np.float64)) ** 2), 0)
+    cell, weights = trace.cell, Weights(*(_float64(weight) for weight in trace.weights))  # type: ignore[arg-type]
+    real, masked, flows = trace.real, ~trace.real, ~trace.cut
 
     def of_next(array: Array, where: Array) -> Array:
         """The array's value at the next step, where that is in `where` (B, T); 0 at the last step."""
         found = np.zeros_like(array)
-        found[:, :-1] = np.where((where & ~trace.cut)[:, 1:, None], array[:, 1:], 0)
+        found[:, :-1] = np.where((where & flows)[:, 1:, None], array[:, 1:], 0)
         return found
 
-    real, masked = trace.real, ~trace.real
+    hold = np.zeros(real.shape, bool)
+    hold[:, :-1] = (masked & flows)[:, 1:]  # the next step hands its gradient through
+    dxw, dh = trace.dz.astype(np.float64), trace.dh.astype(np.float64)
+    dhu = _dhu(trace, dxw)
     arrays = {
         "external": trace.external.astype(np.float64),
-        "from_h": of_next(dhu @ trace.weights.U.T.astype(np.float64), real),
+        "from_h": of_next(dhu @ weights.U.T, real),
         "held_h": of_next(dh, masked),
-        "external_c": np.zeros_like(dc),
-        "from_h_now": dh * show,
-        "from_c": of_next(dc * f, real),
-        "held_c": of_next(dc, masked),
     }
-    terms = {
-        "dh": ("external", "from_h", "held_h"),
-        "dc": ("external_c", "from_h_now", "from_c", "held_c"),
-    }
-    hold = np.zeros(real.shape, bool)
-    hold[:, :-1] = (masked & ~trace.cut)[:, 1:]  # the next step hands its gradient through
-    loss_h, recurrent_h = (_carried(arrays[name], hold) for name in ("external", "from_h"))
-    routes = {
-        "loss": _carried(arrays["external_c"] + loss_h * show, hold),
-        "recurrent weights": _carried(recurrent_h * show, hold),
-        "carousel": _carried(arrays["from_c"], hold),
-    }
+    terms: dict[str, tuple[str, ...]] = {"dh": ("external", "from_h", "held_h")}
+    if isinstance(cell, GRUCell):
+        arrays["from_z"] = of_next(dh * trace.z, real)
+        terms["dh"] = ("external", "from_h", "from_z", "held_h")
+    names = {"loss": "external", "recurrent weights": "from_h", "update gate": "from_z"}
+    routes = {route: _carried(arrays[name], hold) for route, name in names.items() if name in arrays}
+    if isinstance(cell, LSTMCell):
+        dc = trace.dc.astype(np.float64)
+        show = _show(trace, cell, weights)
+        arrays["external_c"] = np.zeros_like(dc)
+        arrays["from_h_now"] = show(dh)
+        arrays["from_c"] = of_next(dc * trace.f, real)
+        routes = {route: _carried(show(part), hold) for route, part in routes.items()}
+        routes["carousel"] = _carried(arrays["from_c"], hold)
+        if weights.p is not None:
+            blocks = trace.blocks(dxw)
+            rows = zip(_peepholes(cell), weights.p, strict=True)
+            arrays["from_peephole"] = of_next(
+                sum((blocks[gate] * row for gate, row in rows if gate != "o"), 0 * dc), real
+            )
+            routes["peepholes"] = _carried(arrays["from_peephole"], hold)
+        arrays["held_c"] = of_next(dc, masked)
+        terms["dc"] = tuple(
+            name
+            for name in ("external_c", "from_h_now", "from_c", "from_peephole", "held_c")
+            if name in arrays
+        )
     return Ledger(trace, terms, routes, arrays, dxw, dhu)
+
+
+def _show(trace: LayerTrace, cell: LSTMCell, weights: Weights) -> Callable[[Array], Array]:
+    """dL/dh -> what of it reaches c within the same step, (B, T, H): the cell's own B2; 0 at masked steps."""
+    state = tuple(trace.arrays[name].astype(np.float64) for name in cell.states)
+    prev = tuple(trace.before(name).astype(np.float64) for name in cell.states)
+    kept = tuple(trace.arrays[name].astype(np.float64) for name in cell.kept)
+
+    def show(dh: Array) -> Array:
+        total = cell.backward((dh, np.zeros_like(dh)), prev, state, kept, weights.p).total[1]
+        return np.where(trace.real[..., None], total, 0)
+
+    return show
+
+
+def _dhu(trace: LayerTrace, dxw: Array) -> Array:
+    """dL/d(h_prev @ U): dL/d(x @ W), but for the candidate of a GRU, which sees the product behind r."""
+    if not isinstance(trace.cell, GRUCell):
+        return dxw
+    blocks = trace.blocks(dxw)
+    return np.concatenate([blocks["z"], blocks["r"], blocks["g"] * trace.r], axis=-1)
+
+
+def _peepholes(cell: Cell) -> tuple[str, ...]:
+    """The gates of the rows of p."""
+    return cell.peephole_gates if isinstance(cell, LSTMCell) else ()
+
+
+def _float64(array: Array | None) -> Array | None:
+    return None if array is None else array.astype(np.float64)
 
 
 def _carried(part: Array, hold: Array) -> Array:

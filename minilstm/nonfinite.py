@@ -186,7 +186,7 @@ def _values(layer: LayerTrace, step: int, sample: int, unit: int) -> dict[str, f
     x = layer.x[sample, step]
     before = {state: layer.before(state)[sample, step] for state in layer.states}
     xw = layer.blocks(x @ layer.weights.W + layer.weights.b)
-    hu = layer.blocks(before["h"] @ layer.weights.U)
+    hu = layer.blocks(before["h"] @ layer.weights.U + (0 if layer.weights.rb is None else layer.weights.rb))
     found = {f"xw_{gate}": block[unit] for gate, block in xw.items()}
     found |= {f"hu_{gate}": block[unit] for gate, block in hu.items()}
     found |= {f"{state}_prev": value[unit] for state, value in before.items()}

@@ -75,7 +75,9 @@ class LayerTrace:
     @property
     def named_weights(self) -> dict[str, Array]:
         """The layer's weights as they were, under the names of its parameters."""
-        return {"kernel": self.weights.W, "recurrent_kernel": self.weights.U, "bias": self.weights.b}
+        W, U, b, rb, p = self.weights
+        found = {"kernel": W, "recurrent_kernel": U, "bias": b if rb is None else np.stack([b, rb])}
+        return found if p is None else found | {"peepholes": p}
 
     def before(self, state: str) -> Array:
         """The state that each step starts from, "h" or "c": (B, T, H)."""

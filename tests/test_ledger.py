@@ -23,9 +23,25 @@ def masks() -> dict[str, np.ndarray | None]:
     }
 
 
-def traced(mask=None, return_sequences=False, dtype="float64", steps=T, scale=0.7, **options):
+CELLS = {
+    "lstm": (ml.LSTM, {}),
+    "lstm peepholes": (ml.LSTM, {"peepholes": True}),
+    "lstm coupled": (ml.LSTM, {"forget_gate": "coupled", "peepholes": True}),
+    "lstm 1997": (ml.LSTM, {"forget_gate": "none"}),
+    "lstm hard": (ml.LSTM, {"recurrent_activation": "hard_sigmoid", "activation": "relu"}),
+    "gru": (ml.GRU, {}),
+    "gru hard": (ml.GRU, {"recurrent_activation": "hard_sigmoid", "activation": "linear"}),
+    "rnn": (ml.SimpleRNN, {}),
+    "rnn relu": (ml.SimpleRNN, {"activation": "relu"}),
+}
+every_cell = pytest.mark.parametrize("cell", CELLS)
+
+
+def traced(mask=None, return_sequences=False, dtype="float64", steps=T, scale=0.7, cell="lstm", **options):
     """A model, its trace, and the trace of its recurrent layer, with random weights."""
-    layer = ml.LSTM(H, return_sequences=return_sequences, input_shape=(steps, D), name="rec", **options)
+    make, settings = CELLS[cell]
+    options |= settings if cell in ("lstm", "gru", "rnn") else settings | {"backend": "numpy"}
+    layer = make(H, return_sequences=return_sequences, input_shape=(steps, D), name="rec", **options)
     model = ml.Sequential([layer, ml.Dense(2)], dtype=dtype, seed=0)
     model.compile(loss="mse")
     rng = np.random.default_rng(1)
@@ -36,23 +52,34 @@ def traced(mask=None, return_sequences=False, dtype="float64", steps=T, scale=0.
     return model, trace, trace["rec"]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@every_cell
 @pytest.mark.parametrize("mask", sorted(masks()))
-@pytest.mark.parametrize("return_sequences", [False, True], ids=["last", "sequences"])
 @pytest.mark.parametrize("options", [{}, {"truncate_steps": 4}, {"checkpoint_steps": 3}], ids=str)
-def test_every_split_balances(backend, mask, return_sequences, options):
+def test_every_split_balances(cell, mask, options):
     """Masked steps included, relative to the largest term of the same step."""
-    if mask == "all" and return_sequences:
-        pytest.skip("a loss over no step at all")
-    _, _, rec = traced(masks()[mask], return_sequences, backend=backend, **options)
-    ledger = rec.ledger()
-    for total in ledger.terms:
-        assert (ledger.residual(total) <= BALANCE).all()
+    for return_sequences in (False, True):
+        if mask == "all" and return_sequences:
+            continue  # a loss over no step at all
+        _, _, rec = traced(masks()[mask], return_sequences, cell=cell, **options)
+        ledger = rec.ledger()
+        assert list(ledger.terms) == [f"d{state}" for state in rec.states]
+        for total in ledger.terms:
+            assert (ledger.residual(total) <= BALANCE).all()
 
 
-@pytest.mark.parametrize("term", ["external", "from_h", "held_h", "from_h_now", "from_c", "held_c"])
-def test_a_wrong_term_shows_in_the_residual(term):
-    _, _, rec = traced(masks()["holes"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_it_balances_on_both_backends(backend):
+    ledger = traced(masks()["holes"], True, backend=backend)[2].ledger()
+    assert (ledger.residual("dh") <= BALANCE).all()
+    assert (ledger.residual("dc") <= BALANCE).all()
+
+
+WRONG = [("lstm", term) for term in ("external", "from_h", "held_h", "from_h_now", "from_c", "held_c")]
+
+
+@pytest.mark.parametrize(("cell", "term"), [*WRONG, ("gru", "from_z"), ("lstm peepholes", "from_peephole")])
+def test_a_wrong_term_shows_in_the_residual(cell, term):
+    _, _, rec = traced(masks()["holes"], cell=cell)
     ledger = rec.ledger()
     assert ledger[term].any()
     ledger[term][...] *= 1 + 1e-9
@@ -103,12 +130,14 @@ def test_each_term_is_a_derivative_that_torch_takes(torch, mask):
         np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-14 * np.abs(expected).max())
 
 
+@every_cell
 @pytest.mark.parametrize("mask", ["none", "post", "holes"])
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_contributions_add_up_to_the_gradient_of_the_weights(mask, backend):
-    _, trace, rec = traced(masks()[mask], return_sequences=True, backend=backend)
+def test_contributions_add_up_to_the_gradient_of_the_weights(mask, cell):
+    model, trace, rec = traced(masks()[mask], return_sequences=True, cell=cell)
     ledger = rec.ledger()
-    for name in ("kernel", "recurrent_kernel", "bias"):
+    assert list(ledger.contribution(0)) == list(model.layers[0].params) == list(rec.named_weights)
+    for name, weight in model.layers[0].params.items():
+        np.testing.assert_array_equal(rec.named_weights[name], weight)
         total = sum(ledger.contribution(t)[name] for t in range(T))
         expected = trace.grads[f"rec/{name}"]
         np.testing.assert_allclose(total, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
@@ -140,12 +169,13 @@ def test_gate_norms_are_those_of_the_blocks(mask):
         np.testing.assert_allclose(found[gate], expected, rtol=1e-13)
 
 
-def test_routes_add_up_to_dc_and_shares_to_one():
+@every_cell
+def test_routes_add_up_to_the_state_s_gradient_and_shares_to_one(cell):
     for mask in masks().values():
-        _, _, rec = traced(mask)
+        _, _, rec = traced(mask, cell=cell)
         ledger = rec.ledger()
-        total = sum(ledger.routes.values())
-        np.testing.assert_allclose(total, rec.dc, rtol=0, atol=1e-15)
+        total, expected = sum(ledger.routes.values()), rec.arrays[f"d{rec.states[-1]}"]
+        np.testing.assert_allclose(total, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
         if rec.real.any():
             shares = ledger.shares()
             np.testing.assert_allclose(sum(shares.values()), 1, rtol=1e-14)
@@ -153,16 +183,19 @@ def test_routes_add_up_to_dc_and_shares_to_one():
             assert (shares["loss"][1:] == 0).all()
 
 
-def test_shares_of_a_pure_carousel():
-    """Without recurrent weights all of the gradient comes through the forget gate."""
-    model, _, _ = traced()
+@pytest.mark.parametrize(("cell", "route"), [("lstm", "carousel"), ("gru", "update gate"), ("rnn", None)])
+def test_shares_without_recurrent_weights(cell, route):
+    """All of the gradient comes past the weights; in a simple recurrent network none comes."""
+    model, _, _ = traced(cell=cell)
     weights = model.get_weights()
     weights[1][...] = 0
     model.set_weights(weights)
     rng = np.random.default_rng(0)
     shares = model.trace(rng.normal(size=(N, T, D)), rng.normal(size=(N, 2)))["rec"].ledger().shares()
-    assert (shares["carousel"][1:] == 1).all()
     assert (shares["recurrent weights"] == 0).all()
+    if route is not None:
+        assert (shares[route][1:] == 1).all()
+    assert set(shares) == {"loss", "recurrent weights"} | ({route} - {None})
 
 
 def test_no_gradient_gives_zeros_and_not_nan():

@@ -208,7 +208,7 @@ class Recurrent(Layer):
         """The weight gradients under the names of the weights."""
         dweights = gradients.dweights
         found = {"kernel": dweights.W, "recurrent_kernel": dweights.U, "bias": dweights.b}
-        return {key: found[key] for key in self.params}
+        return {key: found[key] for key in self.params if key in found}
 
     def __call__(
         self,
