@@ -49,6 +49,7 @@ _HOMES = {
         "GlobalAveragePooling1D",
         "Masking",
         "SimpleRNN",
+        "TimeDistributed",
     ],
     "minilstm.losses": [
         "BinaryCrossentropy",
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from minilstm.layers import GlobalAveragePooling1D as GlobalAveragePooling1D
     from minilstm.layers import Masking as Masking
     from minilstm.layers import SimpleRNN as SimpleRNN
+    from minilstm.layers import TimeDistributed as TimeDistributed
     from minilstm.losses import BinaryCrossentropy as BinaryCrossentropy
     from minilstm.losses import CategoricalCrossentropy as CategoricalCrossentropy
     from minilstm.losses import MeanSquaredError as MeanSquaredError

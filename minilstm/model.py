@@ -187,8 +187,10 @@ class Sequential:
         whole_number("batch", batch), whole_number("length", length)
         if not self.built:
             raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
-        recurrent = (layer for layer in self.layers if isinstance(layer, Recurrent))
-        return {layer.label: layer.tape_bytes(batch, length) for layer in recurrent}
+        sizes: dict[str, int] = {}
+        for layer in self.layers:
+            sizes |= layer.memory(batch, length)
+        return sizes
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print the layers with their output shapes and numbers of weights."""

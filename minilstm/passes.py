@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilstm.cells import State
-from minilstm.layers import Dense, Layer, Recurrent
+from minilstm.layers import Layer, Recurrent
 from minilstm.layers.base import Array, Keep
+from minilstm.layers.wrappers import Wrapper
 from minilstm.losses import Loss
 from minilstm.trace import LayerTrace, layer_trace
 
@@ -61,9 +62,10 @@ def loss_and_gradient(
     layers: Sequence[Layer], loss: Loss, y: Array, done: Pass, weight: Array | None = None
 ) -> LossGradient:
     """The loss of a forward pass: from the logits where the loss has that form, penalties included."""
-    last, penalty = layers[-1], penalties(layers)
-    if isinstance(last, Dense) and loss.logits_of == last.activation.name:
-        value, gradient = loss.value_and_gradient_from_logits(y, done.tapes[-1].z, done.mask, weight)
+    penalty = penalties(layers)
+    activation, logits = layers[-1].logits(done.tapes[-1]) or (None, done.output)
+    if activation is not None and activation == loss.logits_of:
+        value, gradient = loss.value_and_gradient_from_logits(y, logits, done.mask, weight)
         return LossGradient(float(value.real) + penalty, gradient, True)
     value, gradient = loss.value_and_gradient(y, done.output, done.mask, weight)
     return LossGradient(float(value.real) + penalty, gradient, False)
@@ -81,6 +83,7 @@ def backward(
     """dL/d(every weight) by its name, and with `record` a trace of every recurrent layer by its name.
 
     A recorded pass leaves the tapes as they were; one that is not recorded may use them up.
+    Recurrent layers within a wrapper are traced under its name and theirs: "bidirectional/forward_lstm".
     """
     lowest = next(k for k, layer in enumerate(layers) if layer.params)  # below it nothing is learned
     grads: dict[str, Array] = {}
@@ -89,25 +92,49 @@ def backward(
     dy: Any = loss.gradient
     for k in reversed(range(lowest, len(layers))):
         layer, tape = layers[k], done.tapes[k]
-        if loss.from_logits and k == len(layers) - 1 and isinstance(layer, Dense):
+        if loss.from_logits and k == len(layers) - 1:
             dy, found = layer.backward_logits(dy, tape, need_dx=k > lowest)
-        elif record and isinstance(layer, Recurrent):
-            traces[layer.label], found = _recorded(layer, dy, tape, reached)
-            dy, reached = traces[layer.label].dx, traces[layer.label]._reached["dx"]
+        elif record:
+            dy, found, reached = _recorded(layer, layer.label, dy, tape, reached, traces)
         else:
             dy, found = layer.backward(dy, tape, need_dx=k > lowest)
         for key, regularizer in layer.regularizers.items():
             found[key] = found[key] + regularizer.gradient(layer.params[key])
         grads |= {f"{layer.name}/{key}": gradient for key, gradient in found.items()}
     names = (f"{layer.name}/{key}" for layer in layers for key in layer.params)
-    ordered = {layer.label: traces[layer.label] for layer in layers if layer.label in traces}
-    return {name: grads[name] for name in names}, ordered
+    return {name: grads[name] for name in names}, dict(reversed(traces.items()))
 
 
 def _recorded(
-    layer: Recurrent, dy: Array, tape: Any, reached: Array | None
+    layer: Layer, path: str, dy: Array, tape: Any, reached: Array | None, traces: dict[str, LayerTrace]
+) -> tuple[Any, dict[str, Array], Array | None]:
+    """Backward through a layer with every step of the recurrent layers in it recorded, last ones first.
+
+    reached : (B, T), the steps of the output that a path from the loss enters; the same of the input is
+    returned, beside dL/d(input) and dL/d(each weight). None where it is not known.
+    """
+    if isinstance(layer, Recurrent):
+        traces[path], found = _recorded_steps(layer, path, dy, tape, reached)
+        return traces[path].dx, found, traces[path]._reached["dx"]
+    if not isinstance(layer, Wrapper):
+        dx, found = layer.backward(dy, tape, need_dx=True)
+        return dx, found, reached
+    dxs: list[Array] = []
+    grads: dict[str, Array] = {}
+    entered: list[Array | None] = []
+    pieces = zip(layer.sublayers, layer.split(dy, tape), layer.split_steps(reached), strict=True)
+    for sub, (piece, inner), steps in reversed(list(pieces)):
+        dx, found, steps = _recorded(sub, f"{path}/{sub.label}", piece, inner, steps, traces)
+        dxs.append(dx)
+        entered.append(steps)
+        grads |= {f"{sub.label}/{key}": grad for key, grad in found.items()}
+    return layer.join(dxs[::-1], tape), grads, layer.join_steps(entered[::-1], reached)
+
+
+def _recorded_steps(
+    layer: Recurrent, path: str, dy: Array, tape: Any, reached: Array | None
 ) -> tuple[LayerTrace, dict[str, Array]]:
-    """Backward through a recurrent layer with every step recorded."""
+    """Backward through a recurrent layer, recorded."""
     gradients = layer.bptt(dy, tape, need_dx=True, record=True, overwrite=False)
     external = dy
     if not layer.return_sequences:
@@ -115,5 +142,5 @@ def _recorded(
         external[:, -1] = dy
     entered = (external != 0).any(axis=-1) | (False if reached is None else reached)
     cut = layer.truncate_steps is not None
-    trace = layer_trace(layer.label, layer.weights, tape, gradients, external, entered, cut)
+    trace = layer_trace(path, layer.weights, tape, gradients, external, entered, cut)
     return trace, layer.named(gradients)

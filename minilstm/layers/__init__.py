@@ -7,6 +7,7 @@ from minilstm.layers.embedding import Embedding
 from minilstm.layers.masking import Masking
 from minilstm.layers.pooling import GlobalAveragePooling1D
 from minilstm.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
+from minilstm.layers.wrappers import TimeDistributed
 
 __all__ = [
     "GRU",
@@ -19,4 +20,5 @@ __all__ = [
     "Masking",
     "Recurrent",
     "SimpleRNN",
+    "TimeDistributed",
 ]

@@ -139,6 +139,23 @@ class Layer(ABC):
     def backward(self, dy: Array, tape: Any, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:
         """dL/d(output) -> dL/d(input) (None unless `need_dx`) and dL/d(each weight) by its name."""
 
+    def logits(self, tape: Any) -> tuple[str, Array] | None:
+        """The activation's name and its input, where the output is an activation of it; None otherwise.
+
+        Losses on probabilities are computed from the logits, and give dL/d(logits) to `backward_logits`.
+        """
+        return None
+
+    def backward_logits(
+        self, dz: Array, tape: Any, *, need_dx: bool
+    ) -> tuple[Array | None, dict[str, Array]]:
+        """`backward` from dL/d(logits); for layers whose `logits` are not None."""
+        raise NotImplementedError
+
+    def memory(self, batch: int, length: int) -> dict[str, int]:
+        """Bytes of the tapes of recurrent layers in here, by name, for one training batch."""
+        return {}
+
     def get_weights(self) -> list[Array]:
         """Copies of the weights, in Keras's order and shapes."""
         return [value.copy() for value in self.params.values()]

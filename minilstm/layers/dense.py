@@ -81,10 +81,12 @@ class Dense(Layer):
     def backward(self, dy: Array, tape: DenseTape, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:
         return self.backward_logits(self.activation.backward(dy, tape.y), tape, need_dx=need_dx)
 
+    def logits(self, tape: DenseTape) -> tuple[str, Array]:
+        return self.activation.name, tape.z
+
     def backward_logits(
         self, dz: Array, tape: DenseTape, *, need_dx: bool
     ) -> tuple[Array | None, dict[str, Array]]:
-        """Backward from dL/dz: for a loss that is computed from the logits."""
         flat = dz.reshape(-1, self.units)
         grads = {"kernel": tape.x.reshape(len(flat), -1).T @ flat}
         if self.use_bias:

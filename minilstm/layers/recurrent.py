@@ -152,6 +152,9 @@ class Recurrent(Layer):
             self._keep("gradient"),
         )
 
+    def memory(self, batch: int, length: int) -> dict[str, int]:
+        return {self.label: self.tape_bytes(batch, length)}
+
     def _keep(self, keep: Keep) -> str:
         """What bptt has to keep; checkpoints keep boundaries, but a trace needs every step."""
         if keep == "nothing":
