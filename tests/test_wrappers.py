@@ -146,6 +146,16 @@ def test_a_model_with_a_recurrent_layer_in_a_wrapper():
     assert re.search(r"time_distributed \(TimeDistributed\) +\(None, 6, 3\) +84\n", lines[0])
 
 
+def test_a_model_with_a_wrapper_is_saved_and_loaded(tmp_path):
+    head = ml.Dense(2, kernel_initializer=ml.initializers.Orthogonal(0.5), kernel_regularizer="l2")
+    model = ml.Sequential([ml.TimeDistributed(head, input_shape=(T, D))], seed=0)
+    model.save(tmp_path / "model.npz")
+    again = ml.load_model(tmp_path / "model.npz")
+    np.testing.assert_array_equal(again.predict(x_of()), model.predict(x_of()))
+    assert list(again.named_weights) == list(model.named_weights)
+    assert again.layers[0].layer.kernel_initializer == ml.initializers.Orthogonal(0.5)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [

@@ -58,6 +58,13 @@ class Wrapper(Layer):
             sub.build(self.inner_shape(input_shape), rng, dtype)
         self.input_shape, self.dtype, self.built = input_shape, dtype, True
 
+    def restore(self, input_shape: Shape, dtype: np.dtype[Any], params: dict[str, Array]) -> None:
+        for sub in self.sublayers:
+            found = {key.removeprefix(f"{sub.label}/"): w for key, w in params.items()}
+            inner = self.inner_shape(input_shape)
+            sub.restore(inner, dtype, {key: found[key] for key in sub.weight_shapes(inner)})
+        self.build(input_shape, np.random.default_rng(0), dtype)
+
     def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         inner = self.inner_shape(input_shape)
         return {
