@@ -36,6 +36,7 @@ ALLOWED = {
     "callbacks": {"metrics", "layers"},  # the model only for the type checker
     "layers": {"bptt", "initializers", "regularizers", "activations", "cells", "tape"},
     "trace": {"cells", "tape", "horizon", "ledger", "nonfinite", "norms"},
+    "dynamics": {"cells", "norms", "trace"},
     "horizon": {"cells", "norms"},
     "nonfinite": {"cells", "norms"},
     "ledger": {"cells", "norms"},
