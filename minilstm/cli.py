@@ -1,4 +1,4 @@
-"""The command line: `minilstm study`, `minilstm info`.
+"""The command line: `minilstm study`, `report`, `compare`, `info`.
 
 Errors are one line on stderr. Exit codes: 0 done, 1 the work failed, 2 the request or the data cannot be
 meant, 130 Ctrl-C, 143 SIGTERM.
@@ -9,19 +9,24 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import minilstm
+from minilstm.errors import fail
 
 EXAMPLES = """\
 examples:
   minilstm study                                   spoken digits, with and without a mask
   minilstm study --lengths 5,20 --seeds 1          a quick look
   minilstm study recall --lengths 10,50,100,200    how far back can it remember?
-  minilstm study digits --padding pre --no-mask --json
+  minilstm study --rnn lstm,gru,simple_rnn --control
+  minilstm study imdb                              film reviews: which end to keep, and how much of it
+  minilstm study --data reviews.csv --dry-run      your own data: what was found, what it would cost
+  minilstm study --data reviews.csv --lengths q50,q75,q90,max
 """
 
 
@@ -38,18 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _info()
         from minilstm.study import command
 
-        return command.run(options)
+        if options.command == "report":
+            return command.remake(options)
+        return command.compare(options) if options.command == "compare" else command.run(options)
     except KeyboardInterrupt:
         return fail("interrupted", 130)
     except BrokenPipeError:  # the reader of stdout went away; nothing more can be said to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-
-
-def fail(message: str, code: int) -> int:
-    """One line on stderr; the code."""
-    print(f"minilstm: error: {' '.join(message.split())}", file=sys.stderr)
-    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,54 +62,125 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"minilstm {minilstm.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    study = commands.add_parser(
-        "study",
-        help="what sequence length does to accuracy, cost and gradients",
-        description="Train one model per length, with and without a mask, and compare: accuracy, cost,\n"
-        "gradients. Writes tables, figures and report.html; the same command goes on where it stopped.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    study.add_argument(
-        "task",
-        nargs="?",
-        default="digits",
-        choices=("digits", "recall", "adding"),
-        help="spoken digits (the default), or a generated task whose difficulty is its length",
-    )
-    add = study.add_argument
-    add("--lengths", type=_lengths, metavar="5,10,20", help="lengths in time steps (default: the task's own)")
-    add(
-        "--seeds", type=int, default=3, metavar="N", help="models per length, each from a seed of its own (3)"
-    )
-    add("--epochs", type=int, default=20, metavar="N", help="passes over the training part (20)")
-    add("--units", type=int, default=64, metavar="N", help="size of the LSTM (64)")
-    add("--batch-size", type=int, default=32, metavar="N", help="sequences per training step (32)")
-    add("--padding", choices=("pre", "post"), help="side that is padded (post)")
-    add("--truncating", choices=("pre", "post"), help="side that is cut off (post)")
-    add("--mask", action=argparse.BooleanOptionalAction, help="only with, or only without a mask (both)")
-    add(
-        "--clipnorm",
-        type=float,
-        metavar="X",
-        help="largest norm of each weight's gradient (digits: none; others: 1)",
-    )
-    add("--seed", type=int, default=1, metavar="N", help="seed that all others come from (1)")
-    add("--jobs", type=int, metavar="N", help="models trained at a time (the number of processors)")
-    add("--out", type=Path, metavar="DIR", help="folder for the results (./minilstm-study-TASK)")
-    add("--quiet", action="store_true", help="no progress display")
-    add("--json", action="store_true", help="print the summary as JSON instead of a table")
+    _add_study(commands)
     commands.add_parser("info", help="versions, backend, threads, BLAS, kernel cache: for bug reports")
     return parser
 
 
-def _lengths(text: str) -> list[int]:
+def _add_study(commands: Any) -> None:
+    study = commands.add_parser(
+        "study",
+        help="what sequence length does to accuracy, cost and gradients",
+        description="Train one model per length, seed and variant, and compare: accuracy, cost, gradients.\n"
+        "Writes tables, figures and report.html; the same command goes on where it stopped. Options\n"
+        "that show a list take one value or several, and the study is of all combinations.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = study.add_argument
+    add(
+        "task",
+        nargs="?",
+        choices=("digits", "imdb", "recall", "adding"),
+        help="spoken digits (the default), film reviews (extra imdb), or a generated task whose "
+        "difficulty is its length; left out with --data",
+    )
+    own = study.add_argument_group("your own data")
+    own.add_argument("--data", metavar="FILE", help=".csv, .jsonl or .npz; UTF-8")
+    own.add_argument("--text", metavar="COLUMN", help="column of the text (found by its name or kind)")
+    own.add_argument("--label", metavar="COLUMN", help="column of the label (label, target, class, y, ...)")
+    own.add_argument("--features", type=_words, metavar="A,B", help="columns of numbers")
+    own.add_argument(
+        "--group", metavar="COLUMN", help="rows with the same value are the steps of one sequence"
+    )
+    own.add_argument("--problem", choices=("classification", "regression"), help="(told by the labels)")
+    own.add_argument("--words", type=int, metavar="N", help="size of the vocabulary of texts (10000)")
+    own.add_argument(
+        "--dry-run", action="store_true", help="say what was found and what it would cost, and stop"
+    )
+    swept = study.add_argument_group("what is swept")
+    add = swept.add_argument
+    add(
+        "--lengths",
+        type=_lengths,
+        metavar="5,10,q90,max",
+        help="lengths in time steps, or quantiles of the data's own lengths (the task's own)",
+    )
+    add(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="models per length and variant, each from its own seed (3; imdb 1)",
+    )
+    add("--rnn", type=_words, metavar="lstm,gru", help="lstm, gru or simple_rnn (lstm)")
+    add("--units", type=_whole, metavar="32,64", help="size of the recurrent layer (64)")
+    add("--mask", action=argparse.BooleanOptionalAction, help="only with, or only without a mask (both)")
+    add("--padding", type=_words, metavar="pre,post", help="side that is padded (post)")
+    add("--truncating", type=_words, metavar="pre,post", help="side that is cut off (post; imdb: both)")
+    add(
+        "--clipnorm",
+        type=_norms,
+        metavar="none,1",
+        help="largest norm of each weight's gradient (digits: none; others: 1)",
+    )
+    add(
+        "--forget-bias",
+        type=_whole,
+        metavar="0,1",
+        help="what the bias of the LSTM's forget gate starts at (1)",
+    )
+    add("--control", action="store_true", help="each variant once more, with shuffled training labels")
+    training = study.add_argument_group("training")
+    add = training.add_argument
+    add("--epochs", type=int, metavar="N", help="passes over the training part (20; imdb 3)")
+    add("--batch-size", type=int, metavar="N", help="sequences per training step (32)")
+    add("--embedding", type=int, metavar="N", help="size of a word's vector (32)")
+    add("--learning-rate", type=float, metavar="X", help="Adam's (0.003)")
+    add("--seed", type=int, metavar="N", help="seed that all others come from (1)")
+    add = study.add_argument_group("where and how").add_argument
+    add("--jobs", type=int, metavar="N", help="models trained at a time (the number of processors)")
+    add(
+        "--cluster",
+        metavar="tcp://HOST:8786",
+        help="train on the Dask cluster with this scheduler (extra cluster)",
+    )
+    add("--out", type=Path, metavar="DIR", help="folder for the results (./minilstm-study-TASK)")
+    add("--quiet", action="store_true", help="no progress display")
+    add("--json", action="store_true", help="print the summary as JSON instead of a table")
+
+    report = commands.add_parser("report", help="make a study's report again, from its folder")
+    report.add_argument("folder", type=Path, metavar="DIR")
+    compare = commands.add_parser("compare", help="two studies side by side")
+    compare.add_argument("folders", type=Path, nargs=2, metavar="DIR")
+    compare.add_argument("--out", type=Path, metavar="FILE", help="also as a page, FILE.html")
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
+
+
+def _lengths(text: str) -> list[int | str]:
+    words = _words(text)
+    if not all(re.fullmatch(r"-?\d+|max|q\d+(\.\d+)?", word) for word in words):
+        message = f"must be whole numbers or quantiles (q90, max) with commas between them, got {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return [word if word[0] in "qm" else int(word) for word in words]
+
+
+def _whole(text: str) -> list[int]:
     try:
-        return [int(word) for word in text.split(",")]
+        return [int(word) for word in _words(text)]
     except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"must be whole numbers with commas between them, got {text!r}"
-        ) from None
+        message = f"must be whole numbers with commas between them, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def _norms(text: str) -> list[float | str]:
+    try:
+        return [word if word == "none" else float(word) for word in _words(text)]
+    except ValueError:
+        message = f"must be numbers or none, with commas between them, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def _info() -> int:

@@ -7,6 +7,7 @@ a validation framework: each helper returns the checked value or raises, and not
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -126,3 +127,16 @@ def numeric_array(argument: str, value: Any) -> NDArray[Any]:
     if array.dtype.kind not in "fiub":
         raise TypeError(wording(argument, "an array of real numbers", f"dtype {array.dtype}"))
     return array
+
+
+def fail(message: str, code: int) -> int:
+    """For commands: the message as one line on stderr; the exit code."""
+    print(f"minilstm: error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def in_words(error: BaseException) -> str:
+    """What an exception says, with the file that an OSError is about."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error) or type(error).__name__

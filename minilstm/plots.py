@@ -126,6 +126,11 @@ def history(history: History | Mapping[str, Sequence[float]], ax: Axes | None = 
 # ------------------------------------------------------------ the study
 
 
+def series_style(number: int) -> dict[str, Any]:
+    """Colour and marker of the k-th series of a figure; they repeat after the colours are used up."""
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+
+
 def against_length(
     ax: Axes,
     rows: Sequence[Mapping[str, Any]],
@@ -135,31 +140,28 @@ def against_length(
     high: str | None = None,
     scale: float = 1.0,
     connect: bool = True,
+    **style: Any,
 ) -> None:
-    """A column of the study's rows against length, one line with a mask and one without.
+    """A column of one variant's rows against length, in `style` (color, marker, label).
 
     `low` and `high` name the ends of an interval, drawn as a bar. Rows without a number are gaps.
     """
-    masks = sorted({row["mask"] for row in rows}, reverse=True)
-    for mask in masks:
-        own = [row for row in rows if row["mask"] == mask]
-        x, y = _floats([row["length"] for row in own]), scale * _floats([row[name] for row in own])
-        style: dict[str, Any] = dict(MASK_STYLE[mask]) if len(masks) > 1 else {"color": BLUE, "marker": "o"}
-        if low and high:
-            ends = [scale * _floats([row[key] for row in own]) for key in (low, high)]
-            error = np.maximum(0, np.array([y - ends[0], ends[1] - y]))
-            ax.errorbar(x, y, error, linewidth=2, markersize=7, capsize=4, **style)
-        else:
-            ax.plot(x, y, linestyle="-" if connect else "none", linewidth=2, markersize=7, **style)
-        _mark_gaps(ax, x, y, style["color"])
+    style = series_style(0) | style
+    x, y = _floats([row["length"] for row in rows]), scale * _floats([row[name] for row in rows])
+    if low and high:
+        ends = [scale * _floats([row[key] for row in rows]) for key in (low, high)]
+        error = np.maximum(0, np.array([y - ends[0], ends[1] - y]))
+        ax.errorbar(x, y, error, linewidth=2, markersize=7, capsize=4, **style)
+    else:
+        ax.plot(x, y, linestyle="-" if connect else "none", linewidth=2, markersize=7, **style)
+    _mark_gaps(ax, x, y, style["color"])
 
 
-def fit_line(ax: Axes, lengths: Sequence[int], fit: Mapping[str, float], mask: bool, text: str) -> None:
+def fit_line(ax: Axes, lengths: Sequence[int], fit: Mapping[str, float], color: Any, text: str) -> None:
     """The line a + b T over the range of lengths, with its equation as label."""
     ends = np.array([0, max(lengths)])
-    colour = MASK_STYLE[mask]["color"]
     ax.plot(
-        ends, fit["intercept"] + fit["slope"] * ends, color=colour, linestyle="--", linewidth=1, label=text
+        ends, fit["intercept"] + fit["slope"] * ends, color=color, linestyle="--", linewidth=1, label=text
     )
 
 
@@ -243,13 +245,14 @@ def settle(figure: Figure) -> None:
 
 
 def save(figure: Figure, kind: str) -> bytes:
-    """The figure as "png" or "svg"; the same bytes for the same figure, without a date."""
+    """The figure as "png", "svg" or "pdf"; the same bytes for the same figure, without a date."""
     found = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "minilstm"}):
-        if kind == "svg":
-            figure.savefig(found, format="svg", metadata={"Date": None, "Creator": None})
-        else:
-            figure.savefig(found, format=kind, dpi=160)
+    undated: dict[str, Any] = {
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    }
+    with matplotlib.rc_context({"svg.hashsalt": "minilstm", "pdf.fonttype": 42}):
+        figure.savefig(found, format=kind, dpi=160, metadata=undated.get(kind))
     return found.getvalue()
 
 

@@ -87,19 +87,16 @@ def test_history_draws_every_curve():
 
 def test_against_length_draws_intervals_and_marks_gaps():
     rows = [
-        {"length": 5, "mask": True, "y": 0.5, "low": 0.4, "high": 0.7},
-        {"length": 9, "mask": True, "y": None, "low": None, "high": None},
-        {"length": 5, "mask": False, "y": 0.2, "low": 0.1, "high": 0.3},
-        {"length": 9, "mask": False, "y": 0.3, "low": 0.2, "high": 0.4},
+        {"length": 5, "y": 0.5, "low": 0.4, "high": 0.7},
+        {"length": 9, "y": None, "low": None, "high": None},
     ]
     _, (ax,) = plots.new_figure()
-    plots.against_length(ax, rows, "y", low="low", high="high")
-    masked, plain = ax.containers
-    np.testing.assert_array_equal(masked.lines[0].get_ydata(), [0.5, np.nan])
-    np.testing.assert_array_equal(plain.lines[0].get_ydata(), [0.2, 0.3])
-    np.testing.assert_allclose(masked.lines[2][0].get_segments()[0][:, 1], [0.4, 0.7])
+    plots.against_length(ax, rows, "y", low="low", high="high", label="a")
+    (bars,) = ax.containers
+    np.testing.assert_array_equal(bars.lines[0].get_ydata(), [0.5, np.nan])
+    np.testing.assert_allclose(bars.lines[2][0].get_segments()[0][:, 1], [0.4, 0.7])
     assert [line.get_xdata().tolist() for line in ax.get_lines() if line.get_label() == "diverged"] == [[9.0]]
-    assert {"with mask", "without mask"} <= set(ax.get_legend_handles_labels()[1])
+    assert "a" in ax.get_legend_handles_labels()[1]
 
 
 def test_length_axis_has_the_lengths_as_ticks():

@@ -7,6 +7,7 @@ import doctest
 import io
 import json
 import math
+import os
 import subprocess
 import sys
 import textwrap
@@ -19,12 +20,26 @@ from scipy.stats import t as student_t
 import minilstm as ml
 from minilstm import study
 from minilstm.study import cell as cells
-from minilstm.study import length_study, plan, report, summary
+from minilstm.study import journal, length_study, plan, report, run, summary, words
 from minilstm.study.figures import study_figures
 from minilstm.study.journal import Journal
 from minilstm.study.plan import Cell, Settings
+from minilstm.study.result import result_of
+from minilstm.study.source import Source
 
 TINY = {"lengths": [3, 5], "seeds": 2, "epochs": 1, "units": 3}
+
+
+def open_journal(settings, folder=None):
+    return Journal(settings, journal.config(settings, Source.of(settings.task, settings.seed)), folder)
+
+
+def source_of(settings):
+    return Source.of(settings.task, settings.seed)
+
+
+def digits_cell(length, mask, seed=0, **more):
+    return Cell(length, seed, **{"units": 64, "mask": mask, "padding": "post", "truncating": "post"} | more)
 
 
 def without_times(record):
@@ -47,13 +62,13 @@ def test_doctests(module):
 def test_defaults():
     digits, recall = Settings.of(), Settings.of("recall")
     assert digits.lengths == (5, 10, 20, 40, 92)
-    assert (digits.masks, digits.padding, digits.truncating, digits.clipnorm) == (
+    assert (digits.mask, digits.padding, digits.truncating, digits.clipnorm) == (
         (True, False),
-        "post",
-        "post",
-        None,
+        ("post",),
+        ("post",),
+        (None,),
     )
-    assert (recall.masks, recall.padding, recall.clipnorm) == ((False,), None, 1.0)
+    assert (recall.mask, recall.padding, recall.clipnorm) == ((False,), (), (1.0,))
     assert len(digits.cells()) == 2 * 5 * digits.seeds
     assert len(recall.cells()) == 4 * recall.seeds
 
@@ -61,7 +76,7 @@ def test_defaults():
 @pytest.mark.parametrize(
     ("given", "error", "text"),
     [
-        ({"task": "imdb"}, ValueError, "task must be 'digits' or 'recall' or 'adding', got 'imdb'"),
+        ({"task": "mnist"}, ValueError, "task must be 'digits' or 'imdb' or .*, got 'mnist'"),
         ({"lengths": []}, ValueError, "lengths must be at least one whole number, got none"),
         ({"lengths": [5, 0]}, ValueError, "lengths must be a whole number >= 1, got 0"),
         ({"lengths": [5, 5]}, ValueError, "lengths must be different from each other"),
@@ -74,8 +89,17 @@ def test_defaults():
         ({"batch_size": -1}, ValueError, "batch_size must be"),
         ({"padding": "left"}, ValueError, "padding must be 'pre' or 'post', got 'left'"),
         ({"truncating": "x"}, ValueError, "truncating must be"),
-        ({"mask": 1}, TypeError, "mask must be True, False or None, got 1"),
+        ({"mask": 1}, TypeError, "mask must be True or False, got 1"),
         ({"clipnorm": 0}, ValueError, "clipnorm must be a finite number > 0"),
+        ({"rnn": "rnn"}, ValueError, "rnn must be 'lstm' or 'gru' or 'simple_rnn', got 'rnn'"),
+        ({"units": [8, 8]}, ValueError, "units must be different from each other"),
+        ({"units": []}, ValueError, "units must be at least one value, got none"),
+        ({"forget_bias": 2}, ValueError, "forget_bias must be 0 or 1, got 2"),
+        ({"lengths": ["q50"]}, ValueError, "lengths must be whole numbers for a generated task, got 'q50'"),
+        ({"lengths": ["q101"]}, ValueError, "lengths must be a quantile from q0 to q100"),
+        ({"lengths": ["long"]}, ValueError, "lengths must be a list of whole numbers, or quantiles"),
+        ({"embedding": 8}, ValueError, "embedding must be left out where the steps are numbers"),
+        ({"control": 1}, TypeError, "control must be True or False, got 1"),
         ({"clipnorm": float("nan")}, ValueError, "clipnorm must be a finite number > 0"),
         ({"learning_rate": -1}, ValueError, "learning_rate must be"),
         ({"seed": -1}, ValueError, "seed must be a whole number >= 0"),
@@ -91,28 +115,48 @@ def test_settings_that_cannot_be_meant_are_refused(given, error, text):
 def test_lengths_are_sorted_and_the_command_says_everything():
     settings = Settings.of("digits", lengths=[20, 5], mask=False, clipnorm=2.0, seed=7, batch_size=16)
     assert settings.lengths == (5, 20)
-    assert settings.command == (
-        "minilstm study digits --lengths 5,20 --seeds 3 --epochs 20 --units 64 --batch-size 16 "
-        "--padding post --truncating post --clipnorm 2.0 --seed 7 --no-mask"
+    assert settings.command() == (
+        "minilstm study digits --lengths 5,20 --seeds 3 --epochs 20 --rnn lstm --units 64 --padding post "
+        "--truncating post --clipnorm 2.0 --forget-bias 1 --batch-size 16 "
+        "--learning-rate 0.003 --seed 7 --no-mask"
     )
-    assert Settings.of("recall", lengths=[3], learning_rate=0.01).command == (
-        "minilstm.study.length_study('recall', lengths=[3], seeds=3, epochs=20, units=64, batch_size=32, "
-        "clipnorm=1.0, seed=1, learning_rate=0.01)"
-    )
+    assert Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
     assert json.loads(json.dumps(settings.to_dict())) == settings.to_dict()
 
 
 def test_all_cells_of_a_seed_start_from_the_same_weights():
-    settings = Settings.of("digits", units=3, seeds=2)
-    first = [
-        cells.build_model(settings, Cell(T, mask, 0), 13, 10).get_weights() for T in (5, 9) for mask in (0, 1)
-    ]
-    other = cells.build_model(settings, Cell(5, True, 1), 13, 10).get_weights()
-    for weights in first[1:]:
-        assert all(map(np.array_equal, weights, first[0]))
+    settings = Settings.of("digits", seeds=2)
+    data = ml.load_digits()
+
+    def weights(cell):
+        return cells.build_model(settings, cell, data).get_weights()
+
+    first = [weights(digits_cell(T, mask, units=3)) for T in (5, 9) for mask in (False, True)]
+    other = weights(digits_cell(5, True, 1, units=3))
+    for found in first[1:]:
+        assert all(map(np.array_equal, found, first[0]))
     assert not np.array_equal(other[0], first[0][0])
-    more = Settings.of("digits", units=3, seeds=3)
-    assert more.model_seed(Cell(5, True, 1)) == settings.model_seed(Cell(5, True, 1))
+    more = Settings.of("digits", seeds=3)
+    assert more.model_seed(digits_cell(5, True, 1)) == settings.model_seed(digits_cell(5, True, 1))
+
+
+def test_the_grid_has_every_combination_once():
+    settings = Settings.of(
+        "digits", lengths=[5, 9], seeds=2, rnn=["lstm", "gru"], units=[3, 4], forget_bias=[0, 1], control=True
+    )
+    found = settings.cells()
+    assert len(found) == len(set(found)) == 2 * 2 * 2 * 2 * (2 + 1) * 2  # a GRU has no forget bias
+    assert settings.varied == ["rnn", "units", "mask", "forget_bias", "shuffled"]
+    assert [cell.seed for cell in found] == sorted(cell.seed for cell in found)
+    assert settings.label(found[0].variant) == "lstm, 3 units, with mask, forget bias 0"
+    assert len({settings.label(variant) for variant in settings.variants}) == len(settings.variants) == 24
+
+
+def test_quantiles_are_those_of_the_training_part():
+    data = ml.load_digits()
+    found = Settings.of("digits", lengths=["q50", "q90", "max", 3], data=data).lengths
+    lengths = np.sort(data.lengths("train"))
+    assert found == (3, lengths[999], lengths[1799], lengths[-1])
 
 
 # ---- one cell ----
@@ -129,14 +173,16 @@ def test_wilson_and_student_are_those_of_scipy():
 
 def test_a_record_is_what_a_model_trained_by_hand_gives():
     settings = Settings.of("digits", lengths=[6], seeds=1, epochs=2, units=4, padding="pre", truncating="pre")
-    record = cells.run_cell(settings, Cell(6, True, 0))
+    cell = digits_cell(6, True, units=4, padding="pre", truncating="pre")
+    assert settings.cells()[0] == cell
+    record = cells.run_cell(settings, source_of(settings), cell)
     data = ml.load_digits()
     x = {
         name: ml.pad_sequences(getattr(data, name).x, 6, "float32")
         for name in ("train", "validation", "test")
     }
     mask = {name: ml.lengths_to_mask(data.lengths(name), 6) for name in x}
-    model = cells.build_model(settings, Cell(6, True, 0), 13, 10)
+    model = cells.build_model(settings, cell, data)
     before = model.trace(x["validation"][:64], data.validation.y[:64], mask["validation"][:64])["lstm"]
     history = model.fit(x["train"], data.train.y, mask=mask["train"], epochs=2, verbose=0)
     right = model.predict(x["test"], mask=mask["test"]).argmax(axis=1) == data.test.y
@@ -145,6 +191,9 @@ def test_a_record_is_what_a_model_trained_by_hand_gives():
     assert record["curves"]["loss"] == history.history["loss"]
     assert record["before"]["norms"] == before.lag_norm("dh").tolist()
     assert record["before"]["horizon"] == before.horizon(0.01)
+    assert [snapshot["epoch"] for snapshot in record["snapshots"]] == [0, 1, 2]
+    np.testing.assert_allclose(record["snapshots"][0]["norms"], record["before"]["norms"], rtol=1e-3)
+    np.testing.assert_allclose(record["snapshots"][2]["norms"], record["after"]["norms"], rtol=1e-3)
     commonest = np.bincount(data.train.y).argmax()
     assert record["baseline"] == np.mean(data.test.y == commonest)
     validation = model.predict(x["validation"], mask=mask["validation"]).argmax(axis=1) == data.validation.y
@@ -161,7 +210,7 @@ def test_a_record_is_what_a_model_trained_by_hand_gives():
 def test_the_adding_task_is_measured_by_its_squared_error():
     result = length_study("adding", lengths=[4], seeds=1, epochs=1, units=3)
     (record,) = result.cells
-    data = plan.Settings.of("adding", lengths=[4]).data(4)
+    data = Source.of("adding", 1).at(4)
     assert record["baseline"] == pytest.approx(np.mean((data.test.y - data.train.y.mean()) ** 2))
     assert record["test_low"] < record["test_metric"] < record["test_high"]
     assert result.summary["metric"] == "MSE"
@@ -169,15 +218,16 @@ def test_the_adding_task_is_measured_by_its_squared_error():
 
 def test_divergence_is_a_result_and_not_a_crash():
     settings = Settings.of("adding", lengths=[3], seeds=1, epochs=2, units=3, learning_rate=1e30)
-    record = cells.run_cell(settings, Cell(3, False, 0))
+    (cell,) = settings.cells()
+    record = cells.run_cell(settings, source_of(settings), cell)
     assert record["diverged"] is not None
     assert "epoch 1, batch" in record["diverged"]
     assert all(record[name] is None for name in cells.METRICS)
     assert record["baseline"] > 0
     json.dumps(record, allow_nan=False)
-    rows = summary.make_rows([record], "MSE")
+    rows = summary.make_rows([record], settings)
     assert rows[0]["diverged"] == 1
-    text = summary.conclude(rows, settings)
+    text = words.conclude(rows, settings)
     assert text.startswith("No length is recommended")
     assert "1 of 1 models diverged" in text
     (line,) = csv.DictReader(io.StringIO(report.to_csv([record])))
@@ -215,7 +265,8 @@ def test_results_do_not_depend_on_the_number_of_jobs(tiny):
     parallel = length_study("recall", jobs=2, on_cell=lambda cell, record: seen.append(cell), **TINY)
     assert list(map(without_times, parallel.cells)) == list(map(without_times, tiny.cells))
     assert parallel.conclusion == tiny.conclusion
-    assert sorted(seen) == sorted(Settings.of("recall", **TINY).cells())
+    assert len(seen) == 4
+    assert set(seen) == set(Settings.of("recall", **TINY).cells())
 
 
 def test_threads_are_as_they_were_after_a_study():
@@ -229,15 +280,12 @@ def test_jobs_are_checked_before_any_work():
         length_study("recall", jobs=0)
 
 
+def dying(*arguments):
+    os._exit(1)
+
+
 def test_a_dead_worker_is_an_error_that_says_what_to_do(monkeypatch):
-    from concurrent.futures.process import BrokenProcessPool
-
-    from minilstm.study import run
-
-    def broken(*arguments, **options):
-        raise BrokenProcessPool
-
-    monkeypatch.setattr(run, "wait", broken)
+    monkeypatch.setattr(run, "work", dying)
     with pytest.raises(study.StudyError, match=r"a worker process died .* the same command goes on"):
         length_study("recall", jobs=2, **TINY)
 
@@ -262,34 +310,33 @@ def test_a_torn_last_line_is_dropped_and_its_cell_run_again(tmp_path, tiny):
     lines = (folder / "results.jsonl").read_bytes().splitlines(keepends=True)
     (folder / "results.jsonl").write_bytes(b"".join(lines[:-1]) + lines[-1][:40])
     seen = []
-    result = length_study("recall", out=folder, on_cell=lambda cell, record: seen.append(cell), **TINY)
+    with pytest.warns(UserWarning, match=r"the last line of .*results.jsonl is torn; its cell is run again"):
+        result = length_study("recall", out=folder, on_cell=lambda cell, record: seen.append(cell), **TINY)
     lost = json.loads(lines[-1])
-    assert seen == [Cell(lost["length"], lost["mask"], lost["seed"])]
+    assert seen == [Cell.of(lost)]
     assert list(map(without_times, result.cells)) == list(map(without_times, tiny.cells))
     assert len((folder / "results.jsonl").read_bytes().splitlines()) == 4
 
 
 def test_other_damage_is_an_error_with_file_and_line(tmp_path):
     folder, settings = tmp_path / "s", Settings.of("recall", **TINY)
-    Journal(settings, folder)
-    (folder / "results.jsonl").write_text('{"length": 99, "mask": false, "seed": 0}\n')
-    with pytest.raises(
-        ValueError, match=r"results.jsonl:1 is damaged: length 99, no mask, seed 0 is not part"
-    ):
-        Journal(settings, folder)
+    open_journal(settings, folder).close()
+    (folder / "results.jsonl").write_text(json.dumps(Cell(99, 0).to_dict()) + "\n")
+    with pytest.raises(ValueError, match=r"results.jsonl:1 is damaged: length 99, seed 0, .* is not part"):
+        open_journal(settings, folder)
     (folder / "results.jsonl").write_text("{\n")
     with pytest.raises(ValueError, match=r"results.jsonl:1 is damaged"):
-        Journal(settings, folder)
+        open_journal(settings, folder)
 
 
 def test_other_settings_are_refused_by_name_and_nothing_changes(tmp_path):
     folder = tmp_path / "s"
-    Journal(Settings.of("recall", **TINY), folder)
+    open_journal(Settings.of("recall", **TINY), folder).close()
     before = (folder / "config.json").read_bytes()
     with pytest.raises(
         ValueError, match=r"other settings: epochs was 1, now 2; units was 3, now 4; choose another"
     ):
-        Journal(Settings.of("recall", **{**TINY, "epochs": 2, "units": 4}), folder)
+        open_journal(Settings.of("recall", **{**TINY, "epochs": 2, "units": 4}), folder)
     assert (folder / "config.json").read_bytes() == before
     assert [path.name for path in folder.iterdir()] == ["config.json"]
 
@@ -297,28 +344,28 @@ def test_other_settings_are_refused_by_name_and_nothing_changes(tmp_path):
 def test_a_folder_of_other_things(tmp_path):
     settings = Settings.of("recall", **TINY)
     (tmp_path / "notes.txt").write_text("mine")
-    Journal(settings, tmp_path)
+    open_journal(settings, tmp_path).close()
     assert (tmp_path / "notes.txt").read_text() == "mine"
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "results.csv").write_text("mine")
     with pytest.raises(ValueError, match=r"holds results.csv, but no config.json"):
-        Journal(settings, tmp_path / "b")
+        open_journal(settings, tmp_path / "b")
     (tmp_path / "c").mkdir()
     for text in ("{", "[]", "{}"):
         (tmp_path / "c" / "config.json").write_text(text)
         with pytest.raises(ValueError, match=r"config.json is not"):
-            Journal(settings, tmp_path / "c")
+            open_journal(settings, tmp_path / "c")
         assert (tmp_path / "c" / "config.json").read_text() == text
     with pytest.raises(FileNotFoundError, match=r"the folder above .* does not exist"):
-        Journal(settings, tmp_path / "no" / "no")
+        open_journal(settings, tmp_path / "no" / "no")
     with pytest.raises(NotADirectoryError, match="is a file"):
-        Journal(settings, tmp_path / "notes.txt")
+        open_journal(settings, tmp_path / "notes.txt")
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
     with pytest.raises(PermissionError, match="is not writable"):
-        Journal(Settings.of("recall", **TINY), tmp_path)
+        open_journal(Settings.of("recall", **TINY), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -340,9 +387,16 @@ def test_a_full_disk_keeps_what_was_there(tmp_path, monkeypatch):
 def row(length, mask=True, validation=0.9, error=0.01, test=None, baseline=0.1, diverged=0, no_better=0):
     test = validation if test is None else test
     return {
+        **dict.fromkeys(plan.DIMENSIONS) | {"rnn": "lstm", "units": 64, "padding": "post", "shuffled": False},
+        "truncating": "post",
+        "forget_bias": 1,
         "length": length,
         "mask": mask,
         "seeds": 3,
+        "sequences_cut_share": 0.0,
+        "padding_share": 0.0,
+        "test_spread": None,
+        "tape_bytes": 1000.0 * length,
         "diverged": diverged,
         "no_better": no_better,
         "test_metric": test,
@@ -371,17 +425,17 @@ def test_the_smallest_length_within_one_standard_error_of_the_best_is_chosen():
     ]
     assert chosen(rows) == ((10, True), (40, True))
     assert chosen([*rows[:1], row(10, validation=0.964), *rows[2:]]) == ((20, True), (40, True))
-    text = summary.conclude(rows, Settings.of("digits", mask=True))
+    text = words.conclude(rows, Settings.of("digits", mask=True))
     assert text == (
         "Length 10 is enough: test accuracy 0.965 [0.945, 0.985], within one standard error of length 40's "
-        "on the validation part, at 0.25 times its cost per step."
+        "on the validation part, at 0.25 times its time per step and 0.25 times its memory."
     )
 
 
 def test_the_choice_is_made_on_the_validation_part_and_not_on_the_test_part():
     rows = [row(5, validation=0.8, test=0.99), row(10, validation=0.9, test=0.5)]
     assert chosen(rows) == ((10, True), (10, True))
-    assert summary.conclude(rows, Settings.of("digits", mask=True)).startswith(
+    assert words.conclude(rows, Settings.of("digits", mask=True)).startswith(
         "Length 10 is best: test accuracy 0.500 [0.480, 0.520]; no shorter"
     )
 
@@ -395,7 +449,7 @@ def test_less_is_better_for_an_error():
 def test_nothing_is_recommended_when_nothing_beats_the_baseline():
     rows = [row(5, validation=0.115), row(10, validation=0.119)]
     assert chosen(rows) is None
-    assert summary.conclude(rows, Settings.of("digits")) == (
+    assert words.conclude(rows, Settings.of("digits")) == (
         "No length is recommended: none beats the 0.100 of always answering the commonest class."
     )
 
@@ -410,11 +464,11 @@ def test_the_sentence_says_where_the_mask_matters():
     ends = {0: "", 2: ", 2 of 3 seeds no better than BASE", 3: ", no better than BASE"}
     for no_better, end in ends.items():
         rows[3]["no_better"] = no_better
-        text = summary.conclude(rows, Settings.of("digits"))
+        text = words.conclude(rows, Settings.of("digits"))
         end = end.replace("BASE", "the 0.100 of always answering the commonest class")
         assert text.endswith(f"Without a mask, length 92 falls to 0.070 [0.050, 0.090] from 0.980{end}.")
     same = [row(20), row(20, False, test=0.91)]
-    assert summary.conclude(same, Settings.of("digits")).endswith(
+    assert words.conclude(same, Settings.of("digits")).endswith(
         "makes no difference that this test part could show."
     )
 
@@ -426,18 +480,16 @@ def test_a_task_whose_difficulty_is_its_length_gets_no_recommendation_but_a_reac
         row(6, False, 0.5, no_better=2),
         row(8, False, 0.1, no_better=3),
     ]
-    text = summary.conclude(rows, Settings.of("recall"))
+    text = words.conclude(rows, Settings.of("recall"))
     assert text == (
         "Recall is learned up to length 5: test accuracy 0.900 [0.880, 0.920]; by 1 of 3 seeds at 6; not at "
         "8, where 0.100 is no better than the 0.100 of always answering the commonest class. Before "
         "training, the gradient norm at the first step goes from 1.0e-03 at length 3 to 1.0e-08 at 8."
     )
-    assert summary.conclude(rows[2:3], Settings.of("recall")) == (
+    assert words.conclude(rows[2:3], Settings.of("recall")) == (
         "Recall is learned by 1 of 3 seeds at length 6: test accuracy 0.500 [0.480, 0.520]."
     )
-    assert summary.conclude(rows[3:], Settings.of("recall")).startswith(
-        "No length is recommended: none beats"
-    )
+    assert words.conclude(rows[3:], Settings.of("recall")).startswith("No length is recommended: none beats")
 
 
 def test_rows_average_over_seeds_and_span_their_intervals(tiny):
@@ -447,17 +499,22 @@ def test_rows_average_over_seeds_and_span_their_intervals(tiny):
     assert first["test_low"] == min(record["test_low"] for record in own)
     assert first["test_high"] == max(record["test_high"] for record in own)
     records = [{**own[0], "baseline": own[0]["test_low"]}, {**own[1], "baseline": own[1]["test_low"] - 0.01}]
-    assert summary.make_rows(records, "accuracy")[0]["no_better"] == 1
+    assert summary.make_rows(records, Settings.of("recall", **TINY))[0]["no_better"] == 1
 
 
 def test_the_fit_is_least_squares():
     rows = [{"length": T, "y": y} for T, y in [(5, 1.0), (10, 2.5), (20, 4.0), (40, None)]]
     expected = linregress([5, 10, 20], [1.0, 2.5, 4.0])
+    power = linregress(np.log([5, 10, 20]), np.log([1.0, 2.5, 4.0]))
+    half = student_t.ppf(0.975, 1) * power.stderr
     fit = summary.linear_fit(rows, "y")
     assert fit == {
         "intercept": expected.intercept,
         "slope": expected.slope,
         "r_squared": pytest.approx(expected.rvalue**2),
+        "exponent": pytest.approx(power.slope),
+        "exponent_low": pytest.approx(power.slope - half),
+        "exponent_high": pytest.approx(power.slope + half),
     }
     assert summary.linear_fit(rows[:1], "y") is None
 
@@ -468,7 +525,7 @@ def test_the_fit_is_least_squares():
 def test_figures_hold_the_numbers_of_the_study(tiny):
     settings = Settings.of("recall", **TINY)
     figures = {f.name: f.figure for f in study_figures(tiny.summary, tiny.cells, settings)}
-    assert list(figures) == ["accuracy", "cost", "gradient_back", "first_step", "training"]
+    assert list(figures) == ["accuracy", "cost", "gradient_back", "horizon", "first_step", "training"]
     bars = figures["accuracy"].axes[0].containers[0]
     assert bars.lines[0].get_ydata().tolist() == [r["test_metric"] for r in tiny.rows]
     before = figures["gradient_back"].axes[0].get_lines()
@@ -483,16 +540,19 @@ def test_figures_hold_the_numbers_of_the_study(tiny):
 def test_figures_of_a_study_that_diverged_have_gaps(tiny):
     settings = Settings.of("recall", **TINY)
     records = [{**r, "diverged": "NaN", **dict.fromkeys(cells.METRICS)} for r in tiny.cells]
-    found = summary.summarize({Cell(r["length"], False, r["seed"]): r for r in records}, {}, settings, {})
-    figures = {f.name: f.figure for f in study_figures(found, records, settings)}
+    diverged = open_journal(settings)
+    diverged.records = {Cell.of(record): record for record in records}
+    found = result_of(diverged)
+    figures = {f.name: f.figure for f in study_figures(found.summary, records, settings)}
     assert np.isnan(figures["accuracy"].axes[0].containers[0].lines[0].get_ydata()).all()
 
 
 def test_the_report_escapes_every_text(tiny):
     evil = "<script>alert('x')</script>\"&"
     records = [{**tiny.cells[0], "diverged": evil}]
-    result = study.StudyResult(evil, tiny.rows, records, {**tiny.summary, "conclusion": evil})
-    page = report.to_html(result, Settings.of("recall", **TINY), [])
+    settings = Settings.of("recall", **TINY)
+    result = study.StudyResult(evil, tiny.rows, records, {**tiny.summary, "conclusion": evil}, settings)
+    page = report.to_html(result, settings, [])
     assert "<script" not in page
     assert page.count("&lt;script&gt;") == 2
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from minilstm.datasets.base import Dataset, Split
 from minilstm.datasets.generated import adding, recall
+from minilstm.datasets.imdb import load_imdb
+from minilstm.datasets.own import from_sequences
+from minilstm.datasets.read import read_file
 from minilstm.datasets.speech import load_digits
 
-__all__ = ["Dataset", "Split", "adding", "load_digits", "recall"]
+__all__ = ["Dataset", "Split", "adding", "from_sequences", "load_digits", "load_imdb", "read_file", "recall"]

@@ -22,8 +22,8 @@ __all__ = ["Dataset", "Split"]
 class Split(NamedTuple):
     """One part of a data set, which unpacks as `x, y = data.train`.
 
-    `x` is a list of B arrays of shape (L, D), float32, where L may differ from one to the next. `y` is
-    (B,) int64 class numbers, or (B, 1) float32 targets of a regression.
+    `x` is a list of B arrays of shape (L, D), float32, or (L,), int32, for the ids of words; L may differ
+    from one to the next. `y` is (B,) int64 class numbers, or (B, 1) float32 targets of a regression.
 
     >>> Split([np.zeros((3, 2), np.float32), np.zeros((5, 2), np.float32)], np.array([0, 1]))
     Split(2 sequences of 3 to 5 steps)
@@ -61,10 +61,12 @@ class Dataset:
     test: Split = field(repr=False)
     task: Literal["classification", "regression"]
     classes: int | None  # None for a regression
-    features: int  # D
+    features: int  # D; 1 for ids
     description: str  # one sentence
     source: str  # where the data come from: a citation, or the call that makes them again
     checksum: str
+    vocabulary: int | None = None  # ids are 0 (padding) .. vocabulary - 1; None for numbers
+    labels: tuple[str, ...] = ()  # what each class is called, where it has a name
 
     def lengths(self, split: str = "train") -> NDArray[np.int64]:
         """The number of steps of each sequence of "train", "validation" or "test": (B,) int64.

@@ -1,12 +1,13 @@
 """The main job: what sequence length does to accuracy, cost and gradients.
 
-    plan       settings, checked; the list of cells
+    plan       settings, checked; the grid of cells
+    source     where the data come from
     cell       train and measure one model
-    run        many cells, in worker processes
+    run        many cells: in worker processes, on a cluster, on any executor
     journal    the folder: nothing finished is lost, nothing finished is done twice
-    summary    rows, fits, the sentence
-    figures    what the figures show
-    report     files for people: table, CSV, figures, one HTML page
+    summary    rows, paired differences, fits, the choice
+    words      what that says in a few sentences
+    table, figures, report    for people: tables, CSV, figures, one HTML page
 
 `length_study` does all of it; `minilstm study` is that function on the command line.
 """
@@ -15,54 +16,54 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
-from minilstm.errors import whole_number
+from minilstm.datasets import Dataset, from_sequences
+from minilstm.errors import whole_number, wording
+from minilstm.study import journal as journals
 from minilstm.study.cell import Record
 from minilstm.study.journal import Journal
-from minilstm.study.plan import Cell, Settings
+from minilstm.study.plan import OWN, TASKS, Cell, Settings
+from minilstm.study.result import StudyResult, result_of
 from minilstm.study.run import OnCell, StudyError, prepare_kernels, run_cells
-from minilstm.study.summary import Row, summarize
+from minilstm.study.source import Source
 
 __all__ = ["StudyError", "StudyResult", "length_study"]
 
 
-@dataclass(frozen=True)
-class StudyResult:
-    """What a study found.
-
-    rows : one dict per (length, mask), means over the seeds;  cells : one record per model;
-    summary : all that summary.json holds;  conclusion : the sentence;  report : path of report.html, or
-    None when no folder was given.
-    """
-
-    conclusion: str
-    rows: list[Row] = field(repr=False)
-    cells: list[Record] = field(repr=False)
-    summary: dict[str, Any] = field(repr=False)
-    report: Path | None = None
-
-
 def length_study(
-    task: str = "digits",
+    x: str | Sequence[Any] | Dataset = "digits",
+    y: Sequence[Any] | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
     jobs: int = 1,
+    executor: Executor | None = None,
     on_cell: OnCell | None = None,
+    problem: str | None = None,
+    words: int = 10_000,
     **settings: Any,
 ) -> StudyResult:
-    """Train one model per (length, mask or not, seed), and compare.
+    """Train one model per length, seed and variant, and compare.
 
     Parameters
     ----------
-    task : "digits", "recall" or "adding"
+    x : the sequences: a list of N arrays (L, D) or (L,) of numbers, or of N texts; or the name of a
+        study that comes with minilstm ("digits", "imdb", "recall", "adding"); or a Dataset
+    y : N labels or targets, for sequences of your own
     out : folder for results, figures and report; finished cells in it are not run again. None: no files
     jobs : worker processes. With more than 1 a script needs the guard `if __name__ == "__main__":`
+    executor : any `concurrent.futures.Executor` that runs the cells instead
     on_cell : called with (cell, record) after each finished cell
-    settings : lengths, seeds, epochs, units, batch_size, padding, truncating, mask, clipnorm,
-        learning_rate, seed; see `minilstm.study.plan.Settings.of`
+    problem : "classification" or "regression"; None tells by y
+    words : size of the vocabulary of texts
+    settings : lengths, seeds, epochs, rnn, units, mask, padding, truncating, clipnorm, forget_bias,
+        control, batch_size, embedding, learning_rate, seed; see `minilstm.study.plan.Settings.of`
+
+    Returns
+    -------
+    StudyResult, with `.table()`, `.plot()` and `.recommend()`.
 
     Raises ValueError or TypeError that names the argument, OSError for the folder, StudyError when a
     worker dies.
@@ -70,38 +71,61 @@ def length_study(
     >>> result = length_study("recall", lengths=[2, 3], seeds=1, epochs=1, units=2)
     >>> [row["length"] for row in result.rows]
     [2, 3]
+    >>> import numpy as np
+    >>> waves = [np.sin(np.arange(length) * (1 + k % 2)) for k, length in enumerate(range(5, 45))]
+    >>> result = length_study(waves, ["slow", "fast"] * 20, lengths=["q50"], seeds=1, epochs=1, units=2)
+    >>> result.rows[0]["length"], result.recommend()
+    (24, None)
     """
     jobs = whole_number("jobs", jobs)
-    journal = Journal(Settings.of(task, **settings), out)
-    if out is not None:
-        from minilstm.study import report  # here, so that a missing extra is known before the work
-    spent = run_missing(journal, jobs, on_cell)
-    result = result_of(journal, spent)
-    return result if out is None else report.write(result, journal)
+    checked, source = prepare(x, y, problem, words, settings)
+    with Journal(checked, journals.config(checked, source), out) as journal:
+        if out is not None:
+            from minilstm.study import report  # here, so that a missing extra is known before the work
+        spent = run_missing(journal, source, jobs, on_cell, executor)
+        result = result_of(journal, spent)
+        return result if out is None else report.write(result, journal)
 
 
-def run_missing(journal: Journal, jobs: int, on_cell: OnCell | None = None) -> dict[str, Any]:
+def prepare(
+    x: Any, y: Sequence[Any] | None, problem: str | None, words: int, settings: dict[str, Any]
+) -> tuple[Settings, Source]:
+    """The checked settings of a study, and its data."""
+    seed = settings.get("seed", 0)
+    if isinstance(x, str):
+        if y is not None:
+            raise ValueError(wording("y", f"left out for the study {x!r}", type(y).__name__))
+        if x not in TASKS:
+            Settings.of(x)  # raises, with the names that there are
+        bare = Settings.of(x, **{**settings, "lengths": None})  # what is wrong is known before data are read
+        source = Source.of(x, bare.seed)
+        return Settings.of(x, **settings, data=source.data), source
+    data = x if isinstance(x, Dataset) else from_sequences(x, y, problem=problem, words=words)
+    return Settings.of(OWN, **settings, data=data), Source(OWN, seed, data)
+
+
+def run_missing(
+    journal: Journal,
+    source: Source,
+    jobs: int,
+    on_cell: OnCell | None = None,
+    executor: Executor | None = None,
+    share: Callable[[Source], Any] = lambda source: source,
+) -> dict[str, Any]:
     """Run the cells that are not finished; what that took."""
     start = time.perf_counter()
     missing = journal.missing
-    kernels = prepare_kernels() if missing else 0.0
+    kernels = prepare_kernels(journal.settings.rnn) if missing and executor is None else 0.0
 
     def finished(cell: Cell, record: Record) -> None:
         journal.add(cell, record)
         if on_cell is not None:
             on_cell(cell, record)
 
-    run_cells(journal.settings, missing, jobs, finished)
+    run_cells(journal.settings, source, missing, finished, jobs=jobs, executor=executor, share=share)
     return {
         "jobs": jobs,
         "cells_run": len(missing),
         "kernel_seconds": kernels,
         "seconds": time.perf_counter() - start,
     }
-
-
-def result_of(journal: Journal, spent: dict[str, Any]) -> StudyResult:
-    """The result of the cells that are finished."""
-    summary = summarize(journal.records, journal.config, journal.settings, spent)
-    order = sorted(journal.records.items(), key=lambda item: (item[0].length, not item[0].mask, item[0].seed))
-    return StudyResult(summary["conclusion"], summary["rows"], [record for _, record in order], summary)

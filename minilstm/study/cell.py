@@ -15,44 +15,56 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minilstm import layers, threads
 from minilstm.callbacks import Callback, Logs
-from minilstm.datasets import Split
+from minilstm.datasets import Dataset, Split
 from minilstm.errors import NonFiniteError
-from minilstm.layers import LSTM, Dense
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam
 from minilstm.sequences import lengths_to_mask, pad_sequences, padding_audit
 from minilstm.study.plan import Cell, Settings
+from minilstm.study.source import Source
 from minilstm.trace import LayerTrace
 
 Record = dict[str, Any]
 Array = NDArray[Any]
 
-TIMES = ("seconds_per_epoch", "ms_per_step", "seconds")
+TIMES = ("seconds_per_epoch", "ms_per_step", "seconds", "threads")
 PROBE = 64  # validation sequences whose gradients are looked at
+SEEN = 5_000  # training sequences, at most, on which the trained model is measured
+SNAPSHOTS = 20  # epochs, at most, after which the gradient's profile is kept
 CONFIDENCE = 0.95
+RNNS: dict[str, Any] = {"lstm": layers.LSTM, "gru": layers.GRU, "simple_rnn": layers.SimpleRNN}
 
 
 class _Part:
     """One split, padded and truncated to the cell's length."""
 
-    def __init__(self, split: Split, settings: Settings, cell: Cell) -> None:
-        padding, truncating = settings.padding or "post", settings.truncating or "post"
+    def __init__(self, split: Split, cell: Cell, ids: bool) -> None:
+        padding, truncating = cell.padding or "post", cell.truncating or "post"
+        dtype = "int32" if ids else "float32"
         self.x = pad_sequences(
-            split.x, maxlen=cell.length, dtype="float32", padding=padding, truncating=truncating
-        )  # (B, T, D)
+            split.x, maxlen=cell.length, dtype=dtype, padding=padding, truncating=truncating
+        )  # (B, T, D), or (B, T) ids
         self.y = split.y
         self.real = lengths_to_mask([len(s) for s in split.x], cell.length, padding)  # (B, T)
         self.mask = self.real if cell.mask else None
 
+    @property
+    def nbytes(self) -> int:
+        return int(self.x.nbytes + (0 if self.mask is None else self.mask.nbytes))
+
 
 class _Watch(Callback):
-    """Times of the training batches (validation apart), and how many gradients were clipped."""
+    """Times of the training batches, how many gradients were clipped, and the gradient after each epoch."""
 
-    def __init__(self) -> None:
+    def __init__(self, cell: Cell, validation: _Part, epochs: int) -> None:
+        self.cell, self.validation = cell, validation
         self.epochs: list[list[float]] = []
         self.clipped = 0
         self.curves: dict[str, list[float]] = {}
+        self.kept = {round(k) for k in np.linspace(1, epochs, SNAPSHOTS)}
+        self.snapshots: list[Record] = []
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         self.epochs.append([])
@@ -67,38 +79,59 @@ class _Watch(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         for key, value in logs.items():
             self.curves.setdefault(key, []).append(value)
+        if epoch + 1 in self.kept:
+            self.snapshot(self.model, epoch + 1)
+
+    def snapshot(self, model: Sequential, epoch: int) -> None:
+        """Keep the gradient's norm at some steps before the end, and its horizon."""
+        layer = _trace(model, self.cell, self.validation)
+        norms = layer.lag_norm("dh")
+        found = [finite(norms[k]) for k in thin(len(norms))]
+        self.snapshots.append(
+            {"epoch": epoch, "horizon": finite(layer.horizon(0.01)), "norms": rounded(found)}
+        )
 
 
-def build_model(settings: Settings, cell: Cell, features: int, classes: int | None) -> Sequential:
-    """The compiled model of a cell; cells of one seed start from the same weights."""
-    head = Dense(1) if classes is None else Dense(classes, activation="softmax")
-    model = Sequential(
-        [LSTM(settings.units, input_shape=(cell.length, features), name="lstm"), head],
-        dtype="float32",
-        seed=settings.model_seed(cell),
-    )
-    optimizer = Adam(settings.learning_rate, clipnorm=settings.clipnorm)
-    if classes is None:
+def build_model(settings: Settings, cell: Cell, data: Dataset) -> Sequential:
+    """The compiled model of a cell; cells of one seed and one size start from the same weights."""
+    options: dict[str, Any] = {"units": cell.units, "name": cell.rnn}
+    if cell.forget_bias is not None:
+        options["unit_forget_bias"] = bool(cell.forget_bias)
+    stack: list[layers.Layer] = []
+    if data.vocabulary is None:
+        options["input_shape"] = (cell.length, data.features)
+    else:
+        shape = (cell.length,)
+        stack.append(
+            layers.Embedding(data.vocabulary, settings.embedding or 1, input_shape=shape, name="words")
+        )
+    stack.append(RNNS[cell.rnn](**options))
+    stack.append(layers.Dense(data.classes, activation="softmax") if data.classes else layers.Dense(1))
+    model = Sequential(stack, dtype="float32", seed=settings.model_seed(cell))
+    optimizer = Adam(settings.learning_rate, clipnorm=cell.clipnorm)
+    if data.classes is None:
         model.compile(optimizer, "mse")
     else:
         model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
     return model
 
 
-def run_cell(settings: Settings, cell: Cell) -> Record:
+def run_cell(settings: Settings, source: Source, cell: Cell) -> Record:
     """Train and measure one cell. Divergence is a result: `diverged` then says what happened."""
     start = time.perf_counter()
-    data = settings.data(cell.length)
-    train, validation, test = (
-        _Part(split, settings, cell) for split in (data.train, data.validation, data.test)
-    )
-    model = build_model(settings, cell, data.features, data.classes)
+    data = source.at(cell.length)
+    ids = data.vocabulary is not None
+    train, validation, test = (_Part(part, cell, ids) for part in (data.train, data.validation, data.test))
+    if cell.shuffled:
+        train.y = np.random.default_rng([settings.seed, cell.seed]).permutation(train.y)
+    model = build_model(settings, cell, data)
     audit = padding_audit(data.train.x, cell.length)[0]
-    watch = _Watch()
-    record: Record = {"length": cell.length, "mask": cell.mask, "seed": cell.seed, "diverged": None}
+    watch = _Watch(cell, validation, settings.epochs)
+    record: Record = cell.to_dict() | {"diverged": None}
     record |= _baselines(train, validation, test, data.classes) | dict.fromkeys(METRICS)
     with np.errstate(all="ignore"):  # what is not finite becomes part of the record
-        record["before"] = _probe(model, validation)
+        record["before"] = _probe(model, cell, validation)
+        watch.snapshot(model, 0)
         try:
             model.fit(
                 train.x,
@@ -115,7 +148,7 @@ def run_cell(settings: Settings, cell: Cell) -> Record:
             record["diverged"] = str(error)
         else:
             record |= _scores(model, train, validation, test, data.classes)
-        record["after"] = _probe(model, validation)
+        record["after"] = _probe(model, cell, validation)
     size = settings.batch_size
     steps = [seconds for epoch in watch.epochs for seconds in epoch]
     whole = [sum(epoch) for epoch in watch.epochs if len(epoch) == -(-len(train.x) // size)]
@@ -123,11 +156,16 @@ def run_cell(settings: Settings, cell: Cell) -> Record:
         "seconds_per_epoch": _median(whole),
         "ms_per_step": _median([1000 * seconds for seconds in steps]),
         "seconds": time.perf_counter() - start,
+        "threads": threads.get_num_threads(),
         "tape_bytes": sum(model.memory(min(size, len(train.x)), train.x.shape[1]).values()),
+        "data_bytes": sum(part.nbytes for part in (train, validation, test)),
         "cut_share": audit.cut_share,
+        "sequences_cut_share": audit.sequences_cut_share,
         "padding_share": audit.padding_share,
         "clipped_share": watch.clipped / len(steps) if steps else None,
         "curves": {key: [finite(v) for v in values] for key, values in sorted(watch.curves.items())},
+        "lags": thin(len(record["before"]["norms"])),
+        "snapshots": watch.snapshots,
     }
 
 
@@ -145,11 +183,12 @@ def _baselines(train: _Part, validation: _Part, test: _Part, classes: int | None
 
 
 def _scores(model: Sequential, train: _Part, validation: _Part, test: _Part, classes: int | None) -> Record:
-    """Test, validation and training metric of a trained model."""
+    """Test, validation and training metric of a trained model, the last on at most `SEEN` sequences."""
     found = {}
     for name, part in (("test", test), ("validation", validation), ("train", train)):
-        output = model.predict(part.x, mask=part.mask)
-        found[name] = _against(output.argmax(axis=-1) if classes else output, part.y, classes)
+        n = SEEN if name == "train" else len(part.x)
+        output = model.predict(part.x[:n], mask=None if part.mask is None else part.mask[:n])
+        found[name] = _against(output.argmax(axis=-1) if classes else output, part.y[:n], classes)
     low, high = (wilson if classes else student)(found["test"])
     error = standard_error(found["validation"])
     means = [found[name].mean() for name in ("test", "validation", "train")]
@@ -190,10 +229,15 @@ def standard_error(values: Array) -> float:
 # ------------------------------------------------------------ what the gradient does
 
 
-def _probe(model: Sequential, part: _Part) -> Record:
-    """The gradient of the hidden state, step by step, for the first validation sequences."""
+def _trace(model: Sequential, cell: Cell, part: _Part) -> LayerTrace:
+    """The recurrent layer on the first sequences of a part."""
     mask = None if part.mask is None else part.mask[:PROBE]
-    layer = model.trace(part.x[:PROBE], part.y[:PROBE], mask)["lstm"]
+    return model.trace(part.x[:PROBE], part.y[:PROBE], mask)[cell.rnn]
+
+
+def _probe(model: Sequential, cell: Cell, part: _Part) -> Record:
+    """The gradient of the hidden state, step by step, for the first validation sequences."""
+    layer = _trace(model, cell, part)
     statuses, counts = np.unique(layer.status("dh"), return_counts=True)
     per_sample = layer.norm("dh", per_sample=True)  # (B, T)
     first = layer.real.argmax(axis=1)  # (B,)
@@ -224,6 +268,18 @@ def profile(layer: LayerTrace, real: Array) -> Record:
     enough = max(1, len(real) // 4)
     found = [s for s in range(1 - T, T) if np.count_nonzero(offset == s) >= enough]
     return {"offset": found, "norm": [finite(np.median(norms[offset == s])) for s in found]}
+
+
+def thin(count: int) -> list[int]:
+    """Numbers from 0 to `count` - 1: all, or the first 32 and then ever fewer, about 100 together."""
+    if count <= 96:
+        return list(range(count))
+    return sorted({*range(32), *(round(k) for k in np.geomspace(32, count - 1, 64))})
+
+
+def rounded(values: Iterable[float | None], digits: int = 4) -> list[float | None]:
+    """The values to so many significant digits: the journal need not hold noise."""
+    return [None if value is None else float(f"{value:.{digits}g}") for value in values]
 
 
 def finite(value: Any) -> float | None:

@@ -3,59 +3,89 @@
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from minilstm.errors import whole_number, wording
-from minilstm.study import StudyError, StudyResult, result_of, run_missing
+from minilstm.datasets import from_sequences, read_file
+from minilstm.errors import fail, in_words, whole_number, wording
+from minilstm.study import journal as journals
+from minilstm.study import run_missing
 from minilstm.study.cell import Record
+from minilstm.study.estimate import as_text, estimate
 from minilstm.study.journal import Journal, to_json
-from minilstm.study.plan import Cell, Settings
-from minilstm.study.run import processors
-from minilstm.study.summary import number
+from minilstm.study.plan import OWN, Cell, Settings
+from minilstm.study.result import StudyResult, result_of
+from minilstm.study.run import StudyError, cluster, prepare_kernels, processors
+from minilstm.study.source import Source
+from minilstm.study.words import number
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-SETTINGS = {field.name for field in fields(Settings)} - {"task"} | {"mask"}
+SETTINGS = {field.name for field in fields(Settings)} - {"task", "metric"}
 EXTRA = "minilstm study needs its extra packages: pip install 'minilstm[study]'"
+EXPECTED = (ValueError, TypeError, OSError, ModuleNotFoundError)  # what a request or its data can be wrong in
 
 
 class Terminated(BaseException):
     """SIGTERM arrived."""
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run the study that the options describe; the exit code."""
+def extras_missing() -> bool:
+    """Whether a package of the extra `study` is missing."""
     try:
         import jinja2  # noqa: F401
+        import plotly  # noqa: F401
         import rich  # noqa: F401
     except ImportError:
-        return _fail(EXTRA, 2)
+        return True
+    return False
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the study that the options describe; the exit code."""
+    if extras_missing():
+        return fail(EXTRA, 2)
     from minilstm.study import report
 
-    given = {name: value for name, value in vars(options).items() if name in SETTINGS}
     try:
-        settings = Settings.of(options.task, **given)
         jobs = processors() if options.jobs is None else whole_number("jobs", options.jobs)
+        settings, source = _request(options)
+        if options.data is not None or options.dry_run:
+            _describe(source, settings, sys.stdout if options.dry_run else sys.stderr)
+        if options.dry_run:
+            prepare_kernels(settings.rnn)
+            print(as_text(estimate(settings, source), jobs))
+            return 0
         if options.out == "":
             raise ValueError(wording("out", "the name of a folder", "an empty name"))
-        out = report.default_folder(options.task) if options.out is None else options.out
-        journal = Journal(settings, out)
-    except (ValueError, TypeError, OSError) as error:
-        return _fail(_words(error), 2)
+        out = default_folder(options) if options.out is None else options.out
+        with _warnings_as_lines():
+            journal = Journal(settings, journals.config(settings, source), out)
+    except EXPECTED as error:
+        return fail(in_words(error), 2)
     signal.signal(signal.SIGTERM, _terminate)
-    try:
-        with Progress(journal, options.quiet) as progress:
-            spent = run_missing(journal, jobs, progress.finished)
-        result = report.write(result_of(journal, spent), journal)
-    except (KeyboardInterrupt, Terminated) as stop:
-        return _stopped(journal, 143 if isinstance(stop, Terminated) else 130, options)
-    except (StudyError, OSError, MemoryError) as error:
-        return _fail(_words(error), 1)
+    with journal:
+        try:
+            place: Any = nullcontext((None, None)) if options.cluster is None else cluster(options.cluster)
+            with Progress(journal, options.quiet) as progress, place as (executor, share):
+                more = {} if share is None else {"executor": executor, "share": share}
+                spent = run_missing(journal, source, jobs, progress.finished, **more)
+            result = report.write(result_of(journal, spent), journal)
+        except (KeyboardInterrupt, Terminated) as stop:
+            return _stopped(journal, 143 if isinstance(stop, Terminated) else 130, options)
+        except ModuleNotFoundError as error:
+            return fail(in_words(error), 2)
+        except (StudyError, OSError, MemoryError) as error:
+            return fail(in_words(error), 1)
     if options.json:
         sys.stdout.write(to_json(result.summary))
         if not options.quiet:
@@ -66,53 +96,160 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def remake(options: argparse.Namespace) -> int:
+    """`minilstm report DIR`: make the files for people again, from the journal."""
+    if extras_missing():
+        return fail(EXTRA, 2)
+    from minilstm.study import report
+
+    try:
+        with _warnings_as_lines():
+            journal = Journal.read(options.folder)
+        result = report.write(result_of(journal), journal)
+    except EXPECTED as error:
+        return fail(in_words(error), 2)
+    print(f"{result.conclusion}\n\n{result.report}")
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """`minilstm compare DIR DIR`: two studies side by side."""
+    if extras_missing():
+        return fail(EXTRA, 2)
+    from minilstm.study import compare as comparison
+
+    try:
+        with _warnings_as_lines():
+            results = [result_of(Journal.read(folder)) for folder in options.folders]
+        names = [str(folder) for folder in options.folders]
+        print(comparison.as_text(results, names))
+        if options.out is not None:
+            comparison.write(options.out, results, names)
+            print(f"\n{options.out}")
+    except EXPECTED as error:
+        return fail(in_words(error), 2)
+    return 0
+
+
+# ------------------------------------------------------------ what was asked for
+
+
+def _request(options: argparse.Namespace) -> tuple[Settings, Source]:
+    """The settings and the data that the options describe."""
+    given = {name: value for name, value in vars(options).items() if name in SETTINGS and value is not None}
+    columns = {name: getattr(options, name) for name in ("text", "label", "features", "group")}
+    named = {name: value for name, value in columns.items() if value is not None}
+    named |= {"problem": options.problem} if options.problem is not None else {}
+    if options.data is None:
+        if named:
+            raise ValueError(wording(next(iter(named)), "given with --data FILE alone", "no --data"))
+        task = options.task or "digits"
+        bare = Settings.of(task, **{**given, "lengths": None})  # what is wrong is known before data are read
+        source = Source.of(task, bare.seed, words=options.words)
+        return Settings.of(task, **given, data=source.data), source
+    if options.task is not None:
+        raise ValueError(wording("task", "left out with --data", repr(options.task)))
+    Settings.of(OWN, **{**given, "lengths": [1], "embedding": None})
+    table = read_file(options.data, **columns)
+    data = from_sequences(
+        table.x,
+        table.y,
+        problem=options.problem,
+        words=options.words or 10_000,
+        name=Path(options.data).name,
+        source=f"{table.source}; {table.reading}",
+        places=table.places,
+    )
+    words = ["--data", Path(options.data).name]
+    for name, value in [*named.items(), ("words", options.words)]:
+        if value is not None:
+            words += [f"--{name}", ",".join(value) if isinstance(value, list) else str(value)]
+    return Settings.of(OWN, **given, data=data), Source(OWN, 0, data, tuple(words))
+
+
+def _describe(source: Source, settings: Settings, stream: Any) -> None:
+    """What was understood, before anything is trained."""
+    data = source.at(settings.lengths[-1])
+    sizes = ", ".join(f"{name} {len(getattr(data, name).x):,}" for name in ("train", "validation", "test"))
+    lines = [
+        ("data", printable(data.source)),
+        ("found", printable(data.description)),
+        ("parts", sizes),
+        ("lengths", ", ".join(map(str, settings.lengths))),
+        ("variants", "; ".join(filter(None, map(settings.label, settings.variants))) or "one"),
+        ("cells", f"{len(settings.cells())}, {settings.epochs} epochs each"),
+    ]
+    for name, value in lines:
+        print(f"{name:<9} {value}", file=stream)
+
+
+def printable(text: str) -> str:
+    """`text` for a terminal: without control characters and without marks that turn its direction."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "?", text)
+
+
+def default_folder(options: argparse.Namespace) -> Path:
+    """Where a study goes when it is not told."""
+    name = (options.task or "digits") if options.data is None else Path(options.data).stem
+    return Path(f"minilstm-study-{name}")
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        print(f"minilstm: warning: {warning.message}", file=sys.stderr)
+
+
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
 def _stopped(journal: Journal, code: int, options: argparse.Namespace) -> int:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is done is printed in any case
+    """Print and write what is done, whatever else arrives meanwhile."""
+    from minilstm.study import report
+
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
     done, planned = len(journal.records), len(journal.settings.cells())
-    if done and not options.json:
-        print_table(result_of(journal, {}), journal.settings)
-    print(f"minilstm: stopped; {done} of {planned} cells are kept, the same command goes on", file=sys.stderr)
+    kept = f"stopped; {done} of {planned} cells are kept, the same command goes on"
+    print(f"minilstm: {kept}", file=sys.stderr, flush=True)
+    if done:
+        result = result_of(journal)
+        if not options.json:
+            print_table(result, journal.settings)
+        try:
+            report.write(result, journal)
+        except OSError as error:
+            fail(in_words(error), code)
     return code
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"minilstm: error: {' '.join(message.split())}", file=sys.stderr)
-    return code
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return str(error) or type(error).__name__
 
 
 # ------------------------------------------------------------ the table
 
 
 def print_table(result: StudyResult, settings: Settings) -> None:
-    """The study's table on stdout, one row per (length, mask)."""
+    """The study's table on stdout, one row per length and variant."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    from minilstm.study.report import TABLE
+    from minilstm.study.table import columns, entries
 
-    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1 if console.width >= 100 else 0, 0, 0),
         pad_edge=False,
         show_edge=False,
     )
-    for name, _ in TABLE:
+    for name, _ in columns(settings):
         head = f"test {settings.metric}" if name == "test" else name.replace("/", "/\n").replace(" ", "\n")
         table.add_column(head, justify="right", vertical="bottom", overflow="fold")
-    for row in result.rows:
-        table.add_row(*(value(row, settings) for _, value in TABLE))
+    for line in entries(result.rows, settings):
+        table.add_row(*line)
     console.print(table, markup=False)
 
 
@@ -170,7 +307,8 @@ def _work(cell: Cell) -> int:
 
 
 def _numbers(cell: Cell, record: Record, settings: Settings) -> str:
-    name = str(cell) if settings.padding is not None else f"length {cell.length}, seed {cell.seed}"
+    label = settings.label(cell.variant)
+    name = f"length {cell.length}{f', {label}' if label else ''}, seed {cell.seed}"
     if record["diverged"] is not None:
         return f"{name}: diverged"
     value = number(record["test_metric"], settings.metric)

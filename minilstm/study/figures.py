@@ -14,8 +14,10 @@ import numpy as np
 
 from minilstm import plots
 from minilstm.study.cell import PROBE, Record
-from minilstm.study.plan import Settings
-from minilstm.study.summary import Row
+from minilstm.study.plan import Settings, Variant
+from minilstm.study.summary import Row, variant_of
+
+MOST_PANELS = 6  # variants, at most, that a figure with a panel for each shows
 
 
 @dataclass(frozen=True)
@@ -34,35 +36,59 @@ def study_figures(
 ) -> Iterator[StudyFigure]:
     """All figures of a study, one after the other (each takes memory until it is dropped)."""
     rows: list[Row] = summary["rows"]
-    if settings.padding == "post" and len(settings.masks) == 2:
+    if not rows:
+        return
+    if "post" in settings.padding and settings.varied == ["mask"]:
         yield _contrast(rows, records, settings)
-    yield _metric(rows, records, settings)
+    yield metric_figure(rows, records, settings)
     yield _cost(rows, summary["cost"], settings)
     yield _back(records, settings)
-    if settings.padding is not None:
+    yield _horizons(rows, settings)
+    if settings.padding:
         yield _padding(records, settings)
     yield _first(rows, settings)
-    if settings.padding is not None:
+    if settings.padding:
         yield _shares(rows, settings)
     yield _training(records, settings)
+
+
+def style_of(settings: Settings, variant: Variant) -> dict[str, Any]:
+    """Colour, marker and name of a variant, the same in every figure."""
+    variants = settings.variants
+    if len(variants) == 1:
+        return plots.series_style(0)
+    if settings.varied == ["mask"]:
+        return dict(plots.MASK_STYLE[variant[2]])
+    style = plots.series_style(variants.index(variant)) | {"label": settings.label(variant)}
+    return style | ({"color": plots.GREY, "alpha": 0.6} if variant[-1] else {})
+
+
+def _own(rows: Sequence[Any], variant: Variant) -> list[Any]:
+    """Those of the rows, or records, that belong to a variant."""
+    return [row for row in rows if variant_of(row) == variant]
+
+
+def _panels(settings: Settings) -> list[Variant]:
+    return [variant for variant in settings.variants if not variant[-1]][:MOST_PANELS]
 
 
 def _contrast(rows: Sequence[Row], records: Sequence[Record], settings: Settings) -> StudyFigure:
     figure, (left, right) = plots.new_figure(1, 2, width=12, height=4.8)
     _draw_metric(left, rows, records, settings)
-    left.set_title("The effect: accuracy against length", fontsize=13, loc="left")
+    left.set_title(f"The effect: {settings.metric} against length", fontsize=13, loc="left")
     _draw_padding(right, records, settings, "before")
     right.set_title(f"The cause: the gradient at length {settings.lengths[-1]}", fontsize=13, loc="left")
     return StudyFigure(
         "contrast",
         "What padding does without a mask",
-        "Left: accuracy at each length. Right: with a mask the gradient crosses the padding unchanged; "
-        "without one it decays there, before it reaches any speech.",
+        f"Left: {settings.metric} at each length. Right: with a mask the gradient crosses the "
+        "padding unchanged; without one it decays there, before it reaches any data.",
         figure,
     )
 
 
-def _metric(rows: Sequence[Row], records: Sequence[Record], settings: Settings) -> StudyFigure:
+def metric_figure(rows: Sequence[Row], records: Sequence[Record], settings: Settings) -> StudyFigure:
+    """The test metric against length, with the seeds and the baseline."""
     figure, (ax,) = plots.new_figure()
     _draw_metric(ax, rows, records, settings)
     return StudyFigure(
@@ -76,41 +102,45 @@ def _metric(rows: Sequence[Row], records: Sequence[Record], settings: Settings) 
 
 
 def _draw_metric(ax: Any, rows: Sequence[Row], records: Sequence[Record], settings: Settings) -> None:
-    plots.against_length(ax, rows, "test_metric", low="test_low", high="test_high")
-    for record in records:
-        if record["test_metric"] is not None and settings.seeds > 1:
-            style = plots.MASK_STYLE[record["mask"] or len(settings.masks) == 1]
-            ax.plot(
-                record["length"],
-                record["test_metric"],
-                style["marker"],
-                color=style["color"],
-                alpha=0.3,
-                markersize=4,
-            )
+    for variant in settings.variants:
+        style = style_of(settings, variant)
+        plots.against_length(
+            ax, _own(rows, variant), "test_metric", low="test_low", high="test_high", **style
+        )
+        if settings.seeds > 1:
+            found = [r for r in _own(records, variant) if r["test_metric"] is not None]
+            dots = [[r[key] for r in found] for key in ("length", "test_metric")]
+            faint = {"color": style["color"], "alpha": 0.3, "markersize": 4, "linestyle": "none"}
+            ax.plot(*dots, marker=style["marker"], **faint)
     base = sorted({row["length"]: row["baseline"] for row in rows}.items())
     where, height = zip(*base, strict=True)
     ax.plot(where, height, color=plots.GREY, linestyle="--", linewidth=1.5, label="baseline")
     plots.name_axes(ax, "length (time steps)", f"test {settings.metric}")
     plots.length_axis(ax, settings.lengths)
-    ax.set_ylim(0, 1.03 if settings.metric == "accuracy" else None)
-    plots.legend(ax)
+    if settings.metric == "accuracy":
+        lowest = min((row["test_low"] for row in rows if row["test_low"] is not None), default=0)
+        ax.set_ylim(max(0.0, min(lowest, *height) - 0.05) if min(lowest, *height) > 0.4 else 0, 1.03)
+    else:
+        ax.set_ylim(0, None)
+    plots.legend(ax, fontsize=11 if len(settings.variants) < 4 else 9)
 
 
 def _cost(rows: Sequence[Row], cost: dict[str, Any], settings: Settings) -> StudyFigure:
     figure, axes = plots.new_figure(1, 2, width=11, height=4.4)
     panels = (("ms_per_step", 1.0, "ms"), ("tape_bytes", 1e-6, "MB"))
+    few = len(settings.variants) <= 2
     for ax, (name, scale, unit) in zip(axes, panels, strict=True):
-        plots.against_length(ax, rows, name, scale=scale, connect=False)
-        for mask in settings.masks:
-            fit = cost["with mask" if mask else "without mask"][name]
+        for variant in settings.variants:
+            style = style_of(settings, variant)
+            plots.against_length(ax, _own(rows, variant), name, scale=scale, connect=False, **style)
+            fit = cost.get(settings.label(variant), {}).get(name)
             if fit is not None:
                 fit = {key: scale * fit[key] for key in ("intercept", "slope")}
-                text = f"{fit['intercept']:.3g} + {fit['slope']:.3g} T {unit}"
-                plots.fit_line(ax, settings.lengths, fit, mask or len(settings.masks) == 1, text)
+                text = f"{fit['intercept']:.3g} + {fit['slope']:.3g} T {unit}" if few else "_fit"
+                plots.fit_line(ax, settings.lengths, fit, style["color"], text)
         ax.set_ylim(bottom=0)
         ax.set_xlim(left=0)
-        plots.legend(ax)
+        plots.legend(ax, fontsize=11 if few else 9)
     plots.name_axes(axes[0], "length T (time steps)", "milliseconds per step", "Time of one training step")
     plots.name_axes(axes[1], "length T (time steps)", "megabytes", "Tape kept for the backward pass")
     return StudyFigure(
@@ -122,13 +152,13 @@ def _cost(rows: Sequence[Row], cost: dict[str, Any], settings: Settings) -> Stud
 
 
 def _back(records: Sequence[Record], settings: Settings) -> StudyFigure:
-    masks = settings.masks
-    figure, axes = plots.new_figure(len(masks), 2, width=11, height=3.9 * len(masks))
+    variants = _panels(settings)
+    figure, axes = plots.new_figure(len(variants), 2, width=11, height=3.9 * len(variants))
     colours = plots.ordered_colours(len(settings.lengths))
-    panels = [(mask, when) for mask in masks for when in ("before", "after")]
-    for ax, (mask, when) in zip(axes, panels, strict=True):
+    panels = [(variant, when) for variant in variants for when in ("before", "after")]
+    for ax, (variant, when) in zip(axes, panels, strict=True):
         for k, length in enumerate(settings.lengths):
-            norms = _median_over_seeds(records, length, mask, lambda r, w=when: r[w]["norms"])
+            norms = _median_over_seeds(records, length, variant, lambda r, w=when: r[w]["norms"])
             if norms is not None:
                 plots.log_line(
                     ax,
@@ -138,8 +168,9 @@ def _back(records: Sequence[Record], settings: Settings) -> StudyFigure:
                     marker=plots.MARKERS[k % 8],
                     label=f"{length}",
                 )
-        how = {True: "with mask, ", False: "without mask, "}[mask] if len(masks) == 2 else ""
-        plots.name_axes(ax, "steps before the end", "norm of dh", f"{how}{when} training".capitalize())
+        label = settings.label(variant)
+        title = f"{label}, {when} training" if label else f"{when} training"
+        plots.name_axes(ax, "steps before the end", "norm of dh", title[:1].upper() + title[1:])
     _same_limits(axes)
     plots.whole_ticks(axes)
     plots.legend(axes[0], title="length", ncols=2, fontsize=10)
@@ -149,6 +180,26 @@ def _back(records: Sequence[Record], settings: Settings) -> StudyFigure:
         "Read from the left: how fast the gradient of the hidden state shrinks on its way back from the loss "
         f"(L2 norm over the units of {PROBE} validation sequences; masked steps are not counted, padding "
         "without a mask is).",
+        figure,
+    )
+
+
+def _horizons(rows: Sequence[Row], settings: Settings) -> StudyFigure:
+    figure, axes = plots.new_figure(1, 2, width=11, height=4.2)
+    for ax, when in zip(axes, ("before", "after"), strict=True):
+        for variant in settings.variants:
+            plots.against_length(ax, _own(rows, variant), f"horizon_{when}", **style_of(settings, variant))
+        ax.plot(settings.lengths, settings.lengths, color=plots.GREY, linestyle=":", label="the whole length")
+        plots.name_axes(ax, "length (time steps)", "horizon (time steps)", f"{when.capitalize()} training")
+        plots.length_axis(ax, settings.lengths)
+        ax.set_yscale("log")
+    _same_limits(axes)
+    plots.legend(axes[0], fontsize=9)
+    return StudyFigure(
+        "horizon",
+        "Horizon against length",
+        "How many steps back from the end the gradient keeps 1 % of its largest norm: where this stays below "
+        "the dotted line, the first steps hardly teach anything.",
         figure,
     )
 
@@ -163,7 +214,7 @@ def _padding(records: Sequence[Record], settings: Settings) -> StudyFigure:
         "padding_gradient",
         f"Gradient norm across the padding, length {settings.lengths[-1]}",
         "Read from the right, as the gradient runs: the shaded part is padding, the rest is data; "
-        "the line is the median over recordings.",
+        "the line is the median over sequences.",
         figure,
     )
 
@@ -171,30 +222,32 @@ def _padding(records: Sequence[Record], settings: Settings) -> StudyFigure:
 def _draw_padding(ax: Any, records: Sequence[Record], settings: Settings, when: str) -> None:
     length = settings.lengths[-1]
     right = 0
-    for mask in settings.masks:
-        own = [r[when]["profile"] for r in records if r["length"] == length and r["mask"] == mask]
+    for variant in _panels(settings):
+        own = [r[when]["profile"] for r in _own(records, variant) if r["length"] == length]
+        own = [profile for profile in own if profile["offset"]]
         if not own:
             continue
         offset = np.array(own[0]["offset"])
         norm = _median([profile["norm"] for profile in own])
         right = max(right, int(offset.max(initial=0)))
-        plots.log_line(ax, offset, norm, **plots.MASK_STYLE[mask])
+        plots.log_line(ax, offset, norm, **style_of(settings, variant))
     if right > 0:
         ax.axvspan(0.5, right + 0.5, color="0.9", zorder=0)
         ax.text(0.97, 0.04, "padding", transform=ax.transAxes, ha="right", fontsize=11, color=plots.GREY)
-    plots.name_axes(ax, "steps after the end of the recording", "norm of dh per recording")
-    plots.legend(ax)
+    plots.name_axes(ax, "steps after the end of the sequence", "norm of dh per sequence")
+    plots.legend(ax, fontsize=11 if len(settings.variants) < 4 else 9)
 
 
 def _first(rows: Sequence[Row], settings: Settings) -> StudyFigure:
     figure, axes = plots.new_figure(1, 2, width=11, height=4.2)
     for ax, when in zip(axes, ("before", "after"), strict=True):
-        plots.against_length(ax, rows, f"first_norm_{when}")
+        for variant in settings.variants:
+            plots.against_length(ax, _own(rows, variant), f"first_norm_{when}", **style_of(settings, variant))
         plots.log_axis(ax)
         plots.name_axes(ax, "length (time steps)", "norm of dh", f"{when.capitalize()} training")
         plots.length_axis(ax, settings.lengths)
     _same_limits(axes)
-    plots.legend(axes[0])
+    plots.legend(axes[0], fontsize=11 if len(settings.variants) < 4 else 9)
     return StudyFigure(
         "first_step",
         "Gradient norm at the first step against length",
@@ -206,7 +259,7 @@ def _first(rows: Sequence[Row], settings: Settings) -> StudyFigure:
 
 def _shares(rows: Sequence[Row], settings: Settings) -> StudyFigure:
     figure, (ax,) = plots.new_figure()
-    own = [row for row in rows if row["mask"] == rows[0]["mask"]]
+    own = _own(rows, variant_of(rows[0]))
     lengths = [row["length"] for row in own]
     for name, words, colour, marker in (
         ("cut_share", "steps cut off", plots.ORANGE, "s"),
@@ -229,14 +282,16 @@ def _shares(rows: Sequence[Row], settings: Settings) -> StudyFigure:
 
 
 def _training(records: Sequence[Record], settings: Settings) -> StudyFigure:
-    masks = settings.masks
-    figure, axes = plots.new_figure(1, len(masks), width=5.5 * len(masks) + (len(masks) == 1), height=4.2)
+    variants = _panels(settings)
+    columns = min(2, len(variants))
+    rows = -(-len(variants) // columns)
+    figure, axes = plots.new_figure(rows, columns, width=5.5 * columns + (columns == 1), height=4.2 * rows)
     key = "val_loss" if settings.metric == "MSE" else "val_accuracy"
     colours = plots.ordered_colours(len(settings.lengths))
-    for ax, mask in zip(axes, masks, strict=True):
-        for record in records:
+    for ax, variant in zip(axes, variants, strict=False):
+        for record in _own(records, variant):
             curve = record["curves"].get(key, [])
-            if record["mask"] == mask and curve:
+            if curve:
                 k = settings.lengths.index(record["length"])
                 style = {
                     "color": colours[k],
@@ -246,9 +301,11 @@ def _training(records: Sequence[Record], settings: Settings) -> StudyFigure:
                 }
                 name = f"{record['length']}" if record["seed"] == 0 else None
                 ax.plot(np.arange(1, len(curve) + 1), np.array(curve, dtype=float), label=name, **style)
-        how = {True: "With mask", False: "Without mask"}[mask] if len(masks) == 2 else ""
-        plots.name_axes(ax, "epoch", f"validation {settings.metric}", how)
+        label = settings.label(variant)
+        plots.name_axes(ax, "epoch", f"validation {settings.metric}", label[:1].upper() + label[1:])
         ax.set_ylim(0, 1.03 if settings.metric == "accuracy" else None)
+    for ax in axes[len(variants) :]:
+        ax.set_visible(False)
     plots.legend(axes[0], title="length", ncols=2, fontsize=10)
     plots.whole_ticks(axes)
     return StudyFigure(
@@ -259,8 +316,8 @@ def _training(records: Sequence[Record], settings: Settings) -> StudyFigure:
     )
 
 
-def _median_over_seeds(records: Sequence[Record], length: int, mask: bool, get: Any) -> Any:
-    own = [get(record) for record in records if record["length"] == length and record["mask"] == mask]
+def _median_over_seeds(records: Sequence[Record], length: int, variant: Variant, get: Any) -> Any:
+    own = [get(record) for record in _own(records, variant) if record["length"] == length]
     return _median(own) if own else None
 
 

@@ -1,8 +1,8 @@
 """The study's folder: config.json says which study it is, results.jsonl has a line per finished cell.
 
 A line is appended and brought to the disk when its cell is finished, so no finished cell is ever lost.
-The same settings take up where the last run stopped; other settings are refused. It is not a lock:
-two runs must not share a folder.
+The same settings take up where the last run stopped; other settings are refused, and so is a second
+run while the first is at work.
 """
 
 from __future__ import annotations
@@ -10,46 +10,86 @@ from __future__ import annotations
 import json
 import os
 import platform
+import socket
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import minilstm
 from minilstm import files
 from minilstm.study.cell import Record
-from minilstm.study.plan import Cell, Settings
+from minilstm.study.plan import GENERATED, Cell, Settings
+from minilstm.study.source import Source
 
-FORMAT = 1
-CONFIG, RESULTS = "config.json", "results.jsonl"
+FORMAT = 2
+CONFIG, RESULTS, LOCK = "config.json", "results.jsonl", ".lock"
 OTHERS = ("results.csv", "summary.json", "report.html", "figures")
 PACKAGES = ("numpy", "numba", "scipy", "matplotlib", "threadpoolctl")
 
 
 class Journal:
-    """The records of finished cells, in a folder; or in memory alone, without one."""
+    """The records of finished cells, in a folder; or in memory alone, without one.
 
-    def __init__(self, settings: Settings, folder: str | os.PathLike[str] | None = None) -> None:
+    A context manager: while it is open, no other run can write to the folder.
+    """
+
+    def __init__(
+        self, settings: Settings, config: dict[str, Any], folder: str | os.PathLike[str] | None = None
+    ) -> None:
         """Open `folder` for these settings, and read what is finished there.
 
-        Raises ValueError (another study's settings, a damaged file) or OSError; nothing was changed then.
+        Raises ValueError (another study's settings, a damaged file) or OSError (among them
+        BlockingIOError: another run is at work there); nothing was changed then.
         """
         self.settings = settings
+        self.config = config
         self.folder = None if folder is None else Path(folder)
-        self.config: dict[str, Any] = config(settings)
         self.records: dict[Cell, Record] = {}
+        self._lock: int | None = None
         if self.folder is not None:
-            self._open(self.folder)
+            _check_folder(self.folder)
+            self._lock = _lock(self.folder)
+            try:
+                self._open(self.folder)
+            except BaseException:
+                self.close()
+                raise
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str]) -> Journal:
+        """The study that is in `folder`, to be looked at only: no lock, and nothing is changed.
+
+        Raises ValueError or OSError where there is none, or a damaged one.
+        """
+        path = Path(folder) / CONFIG
+        config = _read_config(path)
+        try:
+            settings = Settings.from_dict(config["settings"])
+            planned = settings.cells()
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is damaged: {error!r}") from None
+        journal = cls(settings, config)
+        journal.folder = Path(folder)
+        journal.records = _read(Path(folder) / RESULTS, planned, mend=False)
+        return journal
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others write to the folder."""
+        if self._lock is not None and self.folder is not None:
+            _unlock(self.folder, self._lock)
+            self._lock = None
 
     def _open(self, folder: Path) -> None:
-        if not folder.exists():
-            try:
-                folder.mkdir()
-            except FileNotFoundError:
-                raise FileNotFoundError(f"the folder above {folder} does not exist") from None
-        elif not folder.is_dir():
-            raise NotADirectoryError(f"{folder} is a file; --out must be a folder")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(f"{folder} is not writable")
         if (folder / CONFIG).exists():
             self.config = _same_study(folder / CONFIG, self.config)
         else:
@@ -57,7 +97,7 @@ class Journal:
             if taken:
                 raise ValueError(f"{folder} holds {taken[0]}, but no {CONFIG} of a study it could belong to")
             files.write_text(folder / CONFIG, to_json(self.config))
-        self.records = _read(folder / RESULTS, self.settings)
+        self.records = _read(folder / RESULTS, self.settings.cells(), mend=True)
 
     @property
     def missing(self) -> list[Cell]:
@@ -71,21 +111,27 @@ class Journal:
         self.records[cell] = record
 
 
-def config(settings: Settings) -> dict[str, Any]:
+# ------------------------------------------------------------ what a study is
+
+
+def config(settings: Settings, source: Source) -> dict[str, Any]:
     """What config.json holds: the settings, the data, and what the results were made with."""
-    data = settings.data(settings.lengths[-1])
+    data = source.at(settings.lengths[-1])
+    each = settings.task in GENERATED
     return {
         "minilstm_study": FORMAT,
         "settings": settings.to_dict(),
         "data": {
             "name": data.name,
-            "description": data.description if settings.task == "digits" else _each_length(data.description),
+            "description": _each_length(data.description) if each else data.description,
             "source": data.source,
             "checksums": {
-                str(length): settings.data(length).checksum
-                for length in (settings.lengths[-1:] if settings.task == "digits" else settings.lengths)
+                str(length): source.at(length).checksum
+                for length in (settings.lengths if each else settings.lengths[-1:])
             },
             "sizes": {name: len(getattr(data, name).x) for name in ("train", "validation", "test")},
+            "labels": list(data.labels),
+            "options": list(source.options),
         },
         "versions": {"minilstm": minilstm.__version__, "python": platform.python_version()}
         | {name: package_version(name) for name in PACKAGES},
@@ -93,7 +139,6 @@ def config(settings: Settings) -> dict[str, Any]:
             "system": platform.platform(),
             "machine": platform.machine(),
             "processors": os.cpu_count(),
-            "threads_per_cell": 1,
         },
     }
 
@@ -115,22 +160,40 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
-def _same_study(path: Path, wanted: dict[str, Any]) -> dict[str, Any]:
-    """The config at `path`; ValueError if it is not that of the wanted study."""
+def _read_config(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path.parent} holds no study: there is no {path.name}") from None
     except ValueError as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from None
-    if not isinstance(found, dict) or found.get("minilstm_study") != FORMAT:
+    if not isinstance(found, dict) or "minilstm_study" not in found:
         raise ValueError(f"{path} is not the {CONFIG} of a study; choose another folder")
+    if found["minilstm_study"] != FORMAT:
+        raise ValueError(
+            f"{path} was written by another version of minilstm (format {found['minilstm_study']}, "
+            f"this one reads {FORMAT}); choose another folder"
+        )
+    return found
+
+
+def _same_study(path: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """The config at `path`; ValueError if it is not that of the wanted study."""
+    found = _read_config(path)
     before, after = _identity(found), _identity(wanted)
     keys = [key for key in [*after, *before] if before.get(key) != after.get(key)]
     if keys:
         names = [key for key in dict.fromkeys(keys) if key != "data"] or ["data"]  # settings decide the data
-        what = "; ".join(f"{key} was {before.get(key)}, now {after.get(key)}" for key in names)
+        what = "; ".join(
+            f"{key} was {_plain(before.get(key))}, now {_plain(after.get(key))}" for key in names
+        )
         advice = "choose another folder with --out, or remove this one"
         raise ValueError(f"{path.parent} holds a study with other settings: {what}; {advice}")
     return found
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _identity(config: dict[str, Any]) -> dict[str, Any]:
@@ -143,23 +206,87 @@ def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _read(path: Path, settings: Settings) -> dict[Cell, Record]:
-    """The finished cells in `path`. A torn last line is cut off; other damage is a ValueError."""
+# ------------------------------------------------------------ the lines
+
+
+def _read(path: Path, planned: list[Cell], mend: bool) -> dict[Cell, Record]:
+    """The finished cells in `path`. A torn last line is dropped with a warning (and cut off to `mend`).
+
+    Other damage is a ValueError.
+    """
     if not path.exists():
         return {}
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1
-    planned = set(settings.cells())
+    known = set(planned)
     found: dict[Cell, Record] = {}
     for number, line in enumerate(data[:whole].splitlines(), 1):
         try:
             record = json.loads(line)
-            cell = Cell(record["length"], record["mask"], record["seed"])
-            if cell not in planned:
+            cell = Cell.of(record)
+            if cell not in known:
                 raise ValueError(f"{cell} is not part of this study")
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}:{number} is damaged: {error}") from None
         found.setdefault(cell, record)
     if whole < len(data):
-        os.truncate(path, whole)
+        warnings.warn(f"the last line of {path} is torn; its cell is run again", UserWarning, stacklevel=2)
+        if mend:
+            os.truncate(path, whole)
     return found
+
+
+# ------------------------------------------------------------ one run at a time
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.exists():
+        try:
+            folder.mkdir()
+        except FileNotFoundError:
+            raise FileNotFoundError(f"the folder above {folder} does not exist") from None
+    elif not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; --out must be a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder} is not writable")
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock the folder for this process; the system lets go of the lock however the process ends.
+
+    The file says who holds it. None where the system has no such locks.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # not POSIX
+        return None
+    path = folder / LOCK
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(handle, 300).decode("utf-8", "replace").strip()
+            os.close(handle)
+            raise BlockingIOError(f"{folder} is in use by another run ({owner or 'just started'})") from None
+        except OSError:  # a file system without locks
+            os.close(handle)
+            return None
+        if _same_file(handle, path):
+            break
+        os.close(handle)  # its last owner has just removed it: take the new one
+    os.truncate(handle, 0)
+    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+    return handle
+
+
+def _same_file(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _unlock(folder: Path, handle: int) -> None:
+    (folder / LOCK).unlink(missing_ok=True)
+    os.close(handle)

@@ -1,44 +1,108 @@
 """What a study will do: its settings, checked before any work, and the list of its cells.
 
-A cell is one model: one length, with or without a mask, from one seed. Everything that can change a
-result stands in `Settings`; what cannot (the number of jobs, where files go) does not.
+A cell is one model: one point of the grid over lengths, seeds and variants. A variant is everything
+else that may be swept: the kind of recurrent layer, its size, the sides of padding and truncation,
+the mask, clipping, the forget bias, shuffled labels. Everything that can change a result stands in
+`Settings`; what cannot (the number of jobs, where files go) does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache
-from typing import Any
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import product
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from minilstm.datasets import Dataset, adding, load_digits, recall
 from minilstm.errors import one_of, real_number, whole_number, wording
 
-TASKS = ("digits", "recall", "adding")
+Value = TypeVar("Value")
+
+TASKS = ("digits", "imdb", "recall", "adding")
+OWN = "data"  # the name of a study of the user's own data
+GENERATED = ("recall", "adding")  # made at exactly the length studied: no padding
+RNNS = ("lstm", "gru", "simple_rnn")
 LEARNING_RATE = 3e-3
 # Of 16 models of length 92 without a mask, 14 never learned and 2 began to after half the training. Both
 # of these are among the first three of seed 0, which would show the exception as the rule.
 SEED = 1
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {"lengths": (5, 10, 20, 40, 92), "clipnorm": None},
-    "recall": {"lengths": (10, 50, 100, 200), "clipnorm": 1.0},
-    "adding": {"lengths": (10, 50, 100), "clipnorm": 1.0},
+    "digits": {"lengths": (5, 10, 20, 40, 92), "seeds": 3, "epochs": 20, "clipnorm": None},
+    "recall": {"lengths": (10, 50, 100, 200), "seeds": 3, "epochs": 20, "clipnorm": 1.0},
+    "adding": {"lengths": (10, 50, 100), "seeds": 3, "epochs": 20, "clipnorm": 1.0},
+    "imdb": {
+        "lengths": (25, 50, 100, 200, 400),
+        "seeds": 1,
+        "epochs": 3,
+        "clipnorm": 1.0,
+        "truncating": ("pre", "post"),
+    },
+    OWN: {"lengths": ("q25", "q50", "q75", "q90", "max"), "seeds": 3, "epochs": 20, "clipnorm": 1.0},
 }
 
+# The dimensions that a variant has, in the order in which its name says them.
+DIMENSIONS = ("rnn", "units", "mask", "padding", "truncating", "clipnorm", "forget_bias", "shuffled")
+Variant = tuple[Any, ...]  # one value for each of DIMENSIONS
 
-@dataclass(frozen=True, order=True)
+
+@dataclass(frozen=True)
 class Cell:
-    """One model of the study; `seed` counts from 0."""
+    """One model of the study; `seed` counts from 0. None where a dimension has no meaning."""
 
     length: int
-    mask: bool
     seed: int
+    rnn: str = "lstm"
+    units: int = 64
+    mask: bool = False
+    padding: str | None = None
+    truncating: str | None = None
+    clipnorm: float | None = None
+    forget_bias: int | None = 1
+    shuffled: bool = False  # the control: training labels in random order
+
+    @property
+    def variant(self) -> Variant:
+        """All but the length and the seed."""
+        return tuple(getattr(self, name) for name in DIMENSIONS)
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Cell:
+        """The cell that a record belongs to; KeyError if it does not say."""
+        return cls(**{name: record[name] for name in CELL_FIELDS})
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
     def __str__(self) -> str:
-        return f"length {self.length}, {'mask' if self.mask else 'no mask'}, seed {self.seed}"
+        own = {"length": self.length, "seed": self.seed}
+        return ", ".join([f"{key} {value}" for key, value in own.items()] + words_of(self.variant))
+
+
+CELL_FIELDS = tuple(field.name for field in fields(Cell))
+
+
+def words_of(variant: Variant, names: Iterable[str] = DIMENSIONS) -> list[str]:
+    """A variant in words, of the dimensions in `names` that have a meaning."""
+    words: dict[str, Callable[[Any], str]] = {
+        "rnn": str,
+        "units": lambda value: f"{value} units",
+        "mask": lambda value: "with mask" if value else "without mask",
+        "padding": lambda value: f"padding {value}",
+        "truncating": lambda value: "keeps the end" if value == "pre" else "keeps the start",
+        "clipnorm": lambda value: "no clipping" if value is None else f"clipnorm {value:g}",
+        "forget_bias": lambda value: f"forget bias {value}",
+        "shuffled": lambda value: "shuffled labels" if value else "",
+    }
+    present = {k: v for k, v in zip(DIMENSIONS, variant, strict=True) if v is not None or k == "clipnorm"}
+    return [
+        text
+        for name in DIMENSIONS
+        if name in names and name in present and (text := words[name](present[name]))
+    ]
 
 
 @dataclass(frozen=True)
@@ -47,69 +111,103 @@ class Settings:
 
     task: str
     lengths: tuple[int, ...]
-    masks: tuple[bool, ...]
     seeds: int
     epochs: int
-    units: int
+    rnn: tuple[str, ...]
+    units: tuple[int, ...]
+    mask: tuple[bool, ...]
+    padding: tuple[str, ...]  # empty where every sequence has exactly the length that is studied
+    truncating: tuple[str, ...]
+    clipnorm: tuple[float | None, ...]
+    forget_bias: tuple[int, ...]
+    control: bool
     batch_size: int
-    padding: str | None  # None where every sequence has exactly the length that is studied
-    truncating: str | None
-    clipnorm: float | None
+    embedding: int | None  # None where steps are numbers and not words
     learning_rate: float
     seed: int
+    metric: str  # "accuracy", or "MSE" where less is better
 
     @classmethod
     def of(
         cls,
         task: str = "digits",
         *,
-        lengths: Sequence[int] | None = None,
-        seeds: int = 3,
-        epochs: int = 20,
-        units: int = 64,
+        lengths: Sequence[int | str] | None = None,
+        seeds: int | None = None,
+        epochs: int | None = None,
+        rnn: str | Sequence[str] = "lstm",
+        units: int | Sequence[int] = 64,
+        mask: bool | Sequence[bool] | None = None,
+        padding: str | Sequence[str] | None = None,
+        truncating: str | Sequence[str] | None = None,
+        clipnorm: float | str | Sequence[float | str | None] | None = None,
+        forget_bias: int | Sequence[int] = 1,
+        control: bool = False,
         batch_size: int = 32,
-        padding: str | None = None,
-        truncating: str | None = None,
-        mask: bool | None = None,
-        clipnorm: float | None = None,
+        embedding: int | None = None,
         learning_rate: float = LEARNING_RATE,
         seed: int = SEED,
+        data: Any = None,
     ) -> Settings:
         """Checked settings; ValueError or TypeError that names the argument.
 
-        `mask=None` studies both, with and without. `clipnorm=None` is the task's own choice. The
-        generated tasks have no padding, so for them `padding`, `truncating` and `mask=True` are errors.
+        rnn, units, mask, padding, truncating, clipnorm and forget_bias take one value or several: the
+        study is of all their combinations. `mask=None` studies both, with and without;
+        `clipnorm="none"` is no clipping, and None the task's own choice. A length may be a quantile of
+        the training part's lengths, "q90", or "max". `control` adds each variant with shuffled training
+        labels. The generated tasks have no padding, so for them padding, truncating and mask=True
+        are errors. `data` is the Dataset, for a task whose data exist beforehand; without it quantiles
+        cannot be asked for.
 
-        >>> Settings.of("digits", lengths=[20, 5], seeds=1).cells()[0]
-        Cell(length=20, mask=True, seed=0)
+        >>> Settings.of("digits", lengths=[20, 5], seeds=1).cells()[0].length
+        20
         """
-        task = one_of("task", task, TASKS)
+        task = one_of("task", task, (*TASKS, OWN))
         defaults = _DEFAULTS[task]
-        ragged = task == "digits"
+        ragged = task not in GENERATED
         if not ragged:
             for name, value in (("padding", padding), ("truncating", truncating), ("mask", mask or None)):
                 if value is not None:
                     expected = f"left out for {task}, whose sequences all have exactly the length studied"
                     raise ValueError(wording(name, expected, repr(value)))
-        if mask is not None and not isinstance(mask, (bool, np.bool_)):
-            raise TypeError(wording("mask", "True, False or None", repr(mask)))
-        both = (True, False) if mask is None else (bool(mask),)
-        clip = defaults["clipnorm"] if clipnorm is None else real_number("clipnorm", clipnorm, above=True)
+        text = task == "imdb" or getattr(data, "vocabulary", None) is not None
+        if embedding is not None and not text:
+            raise ValueError(wording("embedding", "left out where the steps are numbers", embedding))
+        regression = task == "adding" or getattr(data, "task", None) == "regression"
+        sides = ("pre", "post")
+        rnns = _several("rnn", rnn, lambda value: one_of("rnn", value, RNNS))
         return cls(
             task=task,
             lengths=_lengths(
-                defaults["lengths"] if lengths is None else lengths, 2 if task == "adding" else 1
+                defaults["lengths"] if lengths is None else lengths,
+                2 if task == "adding" else 1,
+                None if data is None else data.lengths(),
             ),
-            masks=both if ragged else (False,),
-            seeds=whole_number("seeds", seeds),
-            epochs=whole_number("epochs", epochs),
-            units=whole_number("units", units),
+            seeds=whole_number("seeds", defaults["seeds"] if seeds is None else seeds),
+            epochs=whole_number("epochs", defaults["epochs"] if epochs is None else epochs),
+            rnn=rnns,
+            units=_several("units", units, lambda value: whole_number("units", value)),
+            mask=_several("mask", (True, False) if mask is None else mask, _flag("mask"))
+            if ragged
+            else (False,),
+            padding=_several("padding", padding or "post", lambda v: one_of("padding", v, sides))
+            if ragged
+            else (),
+            truncating=_several(
+                "truncating",
+                truncating or defaults.get("truncating", "post"),
+                lambda value: one_of("truncating", value, sides),
+            )
+            if ragged
+            else (),
+            clipnorm=_several("clipnorm", defaults["clipnorm"] if clipnorm is None else clipnorm, _clipnorm),
+            forget_bias=_several("forget_bias", forget_bias, _forget_bias),
+            control=_flag("control")(control),
             batch_size=whole_number("batch_size", batch_size),
-            padding=one_of("padding", padding or "post", ("pre", "post")) if ragged else None,
-            truncating=one_of("truncating", truncating or "post", ("pre", "post")) if ragged else None,
-            clipnorm=clip,
+            embedding=whole_number("embedding", 32 if embedding is None else embedding) if text else None,
             learning_rate=real_number("learning_rate", learning_rate, above=True),
             seed=whole_number("seed", seed, 0),
+            metric="MSE" if regression else "accuracy",
         )
 
     def cells(self) -> list[Cell]:
@@ -117,12 +215,53 @@ class Settings:
 
         A study that is interrupted then has its first seeds whole, and no long cell is left for the end.
         """
-        return [
-            Cell(length, mask, seed)
-            for seed in range(self.seeds)
-            for length in reversed(self.lengths)
-            for mask in self.masks
-        ]
+        grid = product(
+            range(self.seeds),
+            reversed(self.lengths),
+            self.rnn,
+            self.units,
+            self.mask,
+            self.padding or (None,),
+            self.truncating or (None,),
+            self.clipnorm,
+            self.forget_bias,
+            (False, True) if self.control else (False,),
+        )
+        made = (
+            Cell(
+                length,
+                seed,
+                rnn,
+                units,
+                mask,
+                padding,
+                truncating,
+                clip,
+                bias if rnn == "lstm" else None,
+                shuffled,
+            )
+            for seed, length, rnn, units, mask, padding, truncating, clip, bias, shuffled in grid
+        )
+        return list(
+            dict.fromkeys(made)
+        )  # only an LSTM has a forget bias: for others the sweep over it is one cell
+
+    @property
+    def variants(self) -> list[Variant]:
+        """The variants, in the order of the plan, those with shuffled labels last."""
+        return sorted(
+            dict.fromkeys(cell.variant for cell in self.cells()), key=lambda variant: bool(variant[-1])
+        )
+
+    @property
+    def varied(self) -> list[str]:
+        """The dimensions in which the variants differ."""
+        columns = zip(*self.variants, strict=True)
+        return [name for name, values in zip(DIMENSIONS, columns, strict=True) if len(set(values)) > 1]
+
+    def label(self, variant: Variant) -> str:
+        """The name of a variant: what tells it from the others; "" where there is only one."""
+        return ", ".join(words_of(variant, self.varied))
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON has them (lists for tuples)."""
@@ -130,56 +269,102 @@ class Settings:
             key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Settings:
+        """The inverse of `to_dict`; TypeError or KeyError for anything else."""
+        found: dict[str, Any] = {field.name: values[field.name] for field in fields(cls)}
+        for key, value in found.items():
+            found[key] = tuple(value) if isinstance(value, list) else value
+        return cls(**found)
+
     def model_seed(self, cell: Cell) -> int:
-        """Seed of the cell's weights and shuffling: the same for every length, with and without a mask."""
+        """Seed of the cell's weights and shuffling: the same for every length and every variant."""
         child = np.random.SeedSequence(self.seed).spawn(self.seeds)[cell.seed]
         return int(child.generate_state(1, np.uint64)[0])
 
-    def data(self, length: int) -> Dataset:
-        """The task's data; the same for every seed of the model."""
-        return _data(self.task, 0 if self.task == "digits" else length, self.seed)
-
-    @property
-    def metric(self) -> str:
-        """What is measured: "accuracy", or "MSE" where less is better."""
-        return "MSE" if self.task == "adding" else "accuracy"
-
-    @property
-    def command(self) -> str:
+    def command(self, more: Sequence[str] = ()) -> str:
         """What to type to run this study again, with every setting spelled out.
 
-        A call from Python where a setting has no option on the command line.
+        `more` are the words that say which data file to read, and how.
         """
-        given = {name: value for name, value in self.to_dict().items() if value is not None}
-        del given["task"], given["masks"]
-        if len(self.masks) == 1 and self.padding is not None:
-            given["mask"] = self.masks[0]
-        if given.pop("learning_rate") != LEARNING_RATE:
-            given["learning_rate"] = self.learning_rate
-            words = ", ".join(f"{name}={value!r}" for name, value in given.items())
-            return f"minilstm.study.length_study({self.task!r}, {words})"
-        flags = [] if "mask" not in given else ["--mask" if given.pop("mask") else "--no-mask"]
-        given["lengths"] = ",".join(map(str, self.lengths))
-        options = [f"--{name.replace('_', '-')} {value}" for name, value in given.items()]
-        return " ".join(["minilstm study", self.task, *options, *flags])
+        words = ["minilstm", "study", *([] if self.task == OWN else [self.task]), *more]
+        for name, value in self.to_dict().items():
+            if name in ("task", "metric", "control", "mask") or value in (None, []):
+                continue
+            values = value if isinstance(value, list) else [value]
+            words += [
+                f"--{name.replace('_', '-')}",
+                ",".join("none" if v is None else f"{v}" for v in values),
+            ]
+        if self.padding and len(self.mask) == 1:
+            words.append("--mask" if self.mask[0] else "--no-mask")
+        return shlex.join(words + (["--control"] if self.control else []))
 
 
-def _lengths(values: Sequence[int], minimum: int) -> tuple[int, ...]:
-    if isinstance(values, (str, bytes)):
-        raise TypeError(wording("lengths", "a list of whole numbers", repr(values)))
-    try:
-        found = [whole_number("lengths", value, minimum) for value in values]
-    except TypeError:
-        raise TypeError(wording("lengths", "a list of whole numbers", repr(values))) from None
+# ------------------------------------------------------------ checks
+
+
+def _several(name: str, value: Any, check: Callable[[Any], Value]) -> tuple[Value, ...]:
+    """One value or a list of them as a tuple of checked, different values."""
+    given = list(value) if isinstance(value, (list, tuple, range, np.ndarray)) else [value]
+    found = tuple(check(one) for one in given)
+    if not found:
+        raise ValueError(wording(name, "at least one value", "none"))
+    if len(set(found)) < len(found):
+        raise ValueError(wording(name, "different from each other", list(found)))
+    return found
+
+
+def _flag(name: str) -> Callable[[Any], bool]:
+    def check(value: Any) -> bool:
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(wording(name, "True or False", repr(value)))
+        return bool(value)
+
+    return check
+
+
+def _clipnorm(value: Any) -> float | None:
+    return None if value is None or value == "none" else real_number("clipnorm", value, above=True)
+
+
+def _forget_bias(value: Any) -> int:
+    number = whole_number("forget_bias", value, 0)
+    if number > 1:
+        raise ValueError(wording("forget_bias", "0 or 1", number))
+    return number
+
+
+def _lengths(values: Sequence[int | str], minimum: int, own: NDArray[np.int64] | None) -> tuple[int, ...]:
+    """`values` as sorted numbers; quantiles are those of `own`, the lengths of the training part."""
+    expected = "a list of whole numbers, or quantiles such as 'q90' and 'max'"
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise TypeError(wording("lengths", expected, repr(values)))
+    found = []
+    for value in values:
+        if isinstance(value, str):
+            found.append(max(minimum, _quantile(value, own, expected)))
+            continue
+        try:
+            found.append(whole_number("lengths", value, minimum))
+        except TypeError:
+            raise TypeError(wording("lengths", expected, repr(value))) from None
     if not found:
         raise ValueError(wording("lengths", "at least one whole number", "none"))
-    if len(set(found)) < len(found):
+    named = any(isinstance(value, str) for value in values)
+    if len(set(found)) < len(found) and not named:  # quantiles of few lengths may well be equal
         raise ValueError(wording("lengths", "different from each other", found))
-    return tuple(sorted(found))
+    return tuple(sorted(set(found)))
 
 
-@lru_cache(maxsize=2)
-def _data(task: str, length: int, seed: int) -> Dataset:
-    if task == "digits":
-        return load_digits()
-    return (recall if task == "recall" else adding)(length, seed=seed)
+def _quantile(word: str, own: NDArray[np.int64] | None, expected: str) -> int:
+    share = word[1:] if word.startswith("q") else "100" if word == "max" else ""
+    try:
+        number = real_number("lengths", float(share), 0.0)
+    except ValueError:
+        raise ValueError(wording("lengths", expected, repr(word))) from None
+    if number > 100:
+        raise ValueError(wording("lengths", "a quantile from q0 to q100", repr(word)))
+    if own is None:
+        raise ValueError(wording("lengths", "whole numbers for a generated task", repr(word)))
+    return int(np.quantile(own, number / 100, method="inverted_cdf"))

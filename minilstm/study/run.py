@@ -1,8 +1,8 @@
-"""Runs cells, here or in worker processes, one kernel thread each.
+"""Runs cells: here, in worker processes, on a Dask cluster, or on any `concurrent.futures.Executor`.
 
-Results do not depend on the number of workers: each cell has its own seed, and no cell sees another.
-Workers are spawned, not forked. They ignore Ctrl-C (the parent stops them) and end when the parent
-does, however it ended.
+Results do not depend on where a cell runs or on how many run at a time: each has its own seed, none
+sees another, and the kernels give the same bits for any number of threads. Workers are spawned, not
+forked. They ignore Ctrl-C (the parent stops them) and end when the parent does, however it ended.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, redirect_stderr
 from multiprocessing import connection
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minilstm import threads
-from minilstm.layers import LSTM, Dense
+from minilstm import layers, threads
 from minilstm.model import Sequential
-from minilstm.study.cell import Record, run_cell
+from minilstm.study.cell import RNNS, Record, run_cell
 from minilstm.study.plan import Cell, Settings
+from minilstm.study.source import Source
 
 OnCell = Callable[[Cell, Record], None]
 
@@ -39,41 +39,98 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def prepare_kernels() -> float:
+def prepare_kernels(rnns: Sequence[str] = ("lstm",)) -> float:
     """Compile the kernels, or load them from the cache; the seconds that took."""
     start = time.perf_counter()
-    model = Sequential([LSTM(2, input_shape=(2, 1)), Dense(1)], dtype="float32", seed=0)
-    model.compile(loss="mse")
-    x, y = np.ones((1, 2, 1), np.float32), np.ones(1, np.float32)
-    model.fit(x, y, mask=np.ones((1, 2), bool), verbose=0)
-    model.trace(x, y)
+    for rnn in rnns:
+        layer = RNNS[rnn](2, input_shape=(2, 1))
+        model = Sequential([layer, layers.Dense(1)], dtype="float32", seed=0)
+        model.compile(loss="mse")
+        x, y = np.ones((1, 2, 1), np.float32), np.ones(1, np.float32)
+        model.fit(x, y, mask=np.ones((1, 2), bool), verbose=0)
+        model.trace(x, y)
     return time.perf_counter() - start
 
 
-def run_cells(settings: Settings, cells: Sequence[Cell], jobs: int, on_cell: OnCell) -> None:
+def run_cells(
+    settings: Settings,
+    source: Source,
+    cells: Sequence[Cell],
+    on_cell: OnCell,
+    *,
+    jobs: int = 1,
+    executor: Executor | None = None,
+    share: Callable[[Source], Any] = lambda source: source,
+) -> None:
     """Run every cell and hand each record to `on_cell`, in the order in which they are finished.
 
-    Raises StudyError when a worker dies. When this ends, for whatever reason, no worker is left.
+    `executor` runs them if there is one, otherwise `jobs` processes of our own. `share` gives an
+    executor the data in a form of its own, which it turns back into a Source for the cell. Raises
+    StudyError when workers die. When this ends, for whatever reason, no worker of ours is left.
     """
-    if jobs == 1 or len(cells) <= 1:
-        with _one_thread():
-            for cell in cells:
-                on_cell(cell, run_cell(settings, cell))
-        return
+    if executor is not None:
+        _collect(_submit(executor, settings, share(source), cells, 1), on_cell)
+    elif jobs == 1 or len(cells) <= 1:
+        for cell in cells:
+            on_cell(cell, work(settings, source, cell, processors()))
+    else:
+        _run_in_pool(settings, source, cells, min(jobs, len(cells)), on_cell)
+
+
+def work(settings: Settings, source: Source, cell: Cell, count: int) -> Record:
+    """Run one cell with `count` threads for the kernels and one for NumPy's BLAS; what a worker does.
+
+    One for BLAS because its results may depend on the number, which those of the kernels do not.
+    """
+    before = threads.get_num_threads()
+    threads.set_num_threads(count)
+    try:
+        with threadpool_limits(1, "blas"):
+            return run_cell(settings, source, cell)
+    finally:
+        threads.set_num_threads(before)
+
+
+def _submit(
+    executor: Executor, settings: Settings, source: Any, cells: Sequence[Cell], count: int
+) -> dict[Future[Record], Cell]:
+    return {executor.submit(work, settings, source, cell, count): cell for cell in cells}
+
+
+def _collect(waiting: dict[Future[Record], Cell], on_cell: OnCell) -> None:
+    """Hand on each record as soon as it is there; what is left is cancelled if something goes wrong."""
+    try:
+        while waiting:
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                cell = waiting.pop(future)
+                error = future.exception()
+                if isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker":
+                    raise StudyError(
+                        "a worker process died (out of memory?); "
+                        "finished cells are kept, the same command goes on"
+                    ) from None
+                on_cell(cell, future.result())
+    except BaseException:
+        for future in waiting:
+            future.cancel()
+        raise
+
+
+def _run_in_pool(
+    settings: Settings, source: Source, cells: Sequence[Cell], jobs: int, on_cell: OnCell
+) -> None:
+    count = max(1, processors() // jobs)
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
-        min(jobs, len(cells)), multiprocessing.get_context("spawn"), initializer=_start_worker
+        jobs,
+        multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(sorted({cell.rnn for cell in cells}),),
     )
     try:
         with _workers_without_sigint():
-            waiting = {pool.submit(run_cell, settings, cell): cell for cell in cells}
-        while waiting:
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                on_cell(waiting.pop(future), future.result())
-    except BrokenProcessPool:
-        raise StudyError(
-            "a worker process died (out of memory?); finished cells are kept, the same command goes on"
-        ) from None
+            waiting = _submit(pool, settings, source, cells, count)
+        _collect(waiting, on_cell)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in set(multiprocessing.active_children()) - others:
@@ -81,18 +138,6 @@ def run_cells(settings: Settings, cells: Sequence[Cell], jobs: int, on_cell: OnC
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread for kernels and BLAS, as in a worker."""
-    before = threads.get_num_threads()
-    threads.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        threads.set_num_threads(before)
 
 
 @contextmanager
@@ -108,13 +153,11 @@ def _workers_without_sigint() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker() -> None:
+def _start_worker(rnns: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threads.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # the parent has said it already
-        prepare_kernels()
-    threadpool_limits(1)
+        prepare_kernels(rnns)
 
 
 def _end_with_parent() -> None:
@@ -122,3 +165,33 @@ def _end_with_parent() -> None:
     if parent is not None:
         connection.wait([parent.sentinel])
         os._exit(1)
+
+
+# ------------------------------------------------------------ a cluster
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[tuple[Executor, Callable[[Source], Any]]]:
+    """An executor on the Dask cluster whose scheduler is at `address`, and how to share data with it.
+
+    A worker that dies loses only the cell that it was at, which another takes up. Where every worker
+    offers the resource "timing" (`dask worker --resources "timing=1"`), each cell takes one, so that no
+    two are timed on the same node at once. Raises ModuleNotFoundError without the extra `cluster`,
+    OSError where nobody answers.
+    """
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "--cluster needs its extra packages: pip install 'minilstm[cluster]'"
+        ) from None
+    connect: Any = Client
+    with connect(address, timeout="10s", set_as_default=False) as client:
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        alone = bool(workers) and all(worker["resources"].get("timing") for worker in workers)
+        options = {"resources": {"timing": 1}} if alone else {}
+        executor = client.get_executor(pure=False, retries=2, **options)
+        try:
+            yield executor, lambda source: client.scatter(source, broadcast=True, hash=False)
+        finally:
+            executor.shutdown(wait=False)
