@@ -321,6 +321,8 @@ class Sequential:
         found, level = checked_callbacks(callbacks), checked_verbose(verbose)
         if validation_batch_size is None:
             validation_batch_size = batch_size
+        else:
+            whole_number("validation_batch_size", validation_batch_size)
         validation = batches.validation_given(
             validation_data, validation_mask, validation_batch_size, validation_steps
         )

@@ -1,0 +1,347 @@
+"""What fit, evaluate and predict read: batches, weights, splits; against Keras, and what is refused."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from keras_pair import keras_weights, pair
+from tolerances import TRAINING, check
+
+import minilstm as ml
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+)
+
+N, T, D, H = 21, 5, 3, 4
+BOUND = TRAINING["float32"]
+LAST = [("LSTM", (H,), {}), ("Dense", (1,), {"activation": "sigmoid"})]
+CLASSES = [("GRU", (H,), {}), ("Dense", (3,), {"activation": "softmax"})]
+STEPS = [("LSTM", (H,), {"return_sequences": True}), ("Dense", (2,), {})]
+MASKED = [("Masking", (), {}), *STEPS]
+
+
+def data(seed: int = 3):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(N, T, D)).astype("float32")
+    return x, rng.integers(0, 2, (N, 1)).astype("float32"), rng
+
+
+def small(**options):
+    model = ml.Sequential([ml.LSTM(H, input_shape=(T, D)), ml.Dense(1, activation="sigmoid")], seed=0)
+    model.compile(**({"optimizer": "adam", "loss": "binary_crossentropy"} | options))
+    return model
+
+
+def same(theirs, ours, x, y, **fit) -> None:
+    """Ten epochs of both: History, weights."""
+    fit = {"batch_size": 8, "epochs": 10, "shuffle": False, "verbose": 0} | fit
+    expected, found = theirs.fit(x, y, **fit), ours.fit(x, y, **fit)
+    assert list(found.history) == list(expected.history)
+    assert found.epoch == expected.epoch
+    assert found.params == expected.params
+    for key, values in expected.history.items():
+        check(found.history[key], values, BOUND, what=key)
+    for ours_w, theirs_w in zip(ours.get_weights(), keras_weights(theirs), strict=True):
+        check(ours_w, theirs_w, 2 * BOUND)
+
+
+# ------------------------------------------------------------------------------ weights and splits
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(
+    "name", ["sample weight", "class weight", "classes", "rows", "steps", "masked steps", "split", "later"]
+)
+def test_fit_is_keras_s(keras, name):
+    x, y, rng = data()
+    layers, loss, fit = LAST, "binary_crossentropy", {}
+    if name == "sample weight":
+        fit = {"sample_weight": rng.random(N), "validation_data": (x[:9], y[:9], rng.random(9))}
+    elif name == "class weight":
+        fit = {"class_weight": {0: 0.3, 1: 2.0}, "validation_data": (x[:9], y[:9])}
+    elif name == "classes":
+        layers, loss, y = CLASSES, "sparse_categorical_crossentropy", rng.integers(0, 3, N)
+        fit = {"class_weight": {0: 0.3, 2: 2.0}}
+    elif name == "rows":
+        layers, loss, y = CLASSES, "categorical_crossentropy", np.eye(3)[rng.integers(0, 3, N)]
+        fit = {"class_weight": {0: 0.3, 2: 2.0}}
+    elif "steps" in name:
+        layers, loss, y = STEPS, "mse", rng.normal(size=(N, T, 2)).astype("float32")
+        fit = {"sample_weight": rng.random((N, T))}
+        if name == "masked steps":
+            layers = MASKED
+            x[rng.random((N, T)) < 0.4] = 0
+            x[4] = 0  # a row of padding only
+    elif name == "split":
+        fit = {"validation_split": 0.3, "sample_weight": rng.random(N)}
+    else:
+        fit = {"initial_epoch": 4, "epochs": 9, "validation_split": 0.2, "validation_batch_size": 3}
+    theirs, ours = pair(keras, layers, (T, D), loss=loss, metrics=["mse" if loss == "mse" else "accuracy"])
+    same(theirs, ours, x, y, **fit)
+
+
+@pytest.mark.peer
+def test_train_on_batch_with_weights_is_keras_s(keras):
+    x, y, rng = data()
+    theirs, ours = pair(keras, LAST, (T, D), loss="binary_crossentropy")
+    for weights in ({"sample_weight": rng.random(N)}, {"class_weight": {1: 3.0}}, {}):
+        assert ours.train_on_batch(x, y, **weights) == pytest.approx(
+            float(theirs.train_on_batch(x, y, **weights)), rel=1e-5
+        )
+    assert ours.evaluate(x, y, sample_weight=rng.random(N) * 0) == 0.0
+    assert set(ours.train_on_batch(x, y, return_dict=True)) == {"loss"}
+
+
+def test_the_last_samples_are_held_out():
+    x, y, _ = data()
+    split, given = small(), small()
+    history = split.fit(x, y, validation_split=0.25, epochs=3, batch_size=4, verbose=0)
+    first = int(N * 0.75)
+    expected = given.fit(
+        x[:first], y[:first], validation_data=(x[first:], y[first:]), epochs=3, batch_size=4, verbose=0
+    )
+    assert history.history == expected.history
+
+
+def test_a_weight_of_a_masked_step_may_be_anything():
+    x, _, rng = data()
+    y, weight, mask = rng.normal(size=(N, T, 2)), rng.random((N, T)), rng.random((N, T)) < 0.6
+    results = []
+    for filler in (0.0, np.nan):
+        model = ml.Sequential([ml.LSTM(H, return_sequences=True), ml.Dense(2)], seed=0)
+        model.compile(loss="mse")
+        padded = np.where(mask, weight, filler)
+        results.append(model.fit(x, y, sample_weight=padded, mask=mask, verbose=0).history["loss"])
+    assert results[0] == results[1]
+
+
+# ------------------------------------------------------------------------------ iterables of batches
+
+
+class ByIndex:
+    """As keras.utils.PyDataset: a length and items, no iterator."""
+
+    def __init__(self, items):
+        self.items, self.epochs = items, 0
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, k):
+        return self.items[k] if k >= 0 else None  # never IndexError below the end
+
+    def on_epoch_end(self):
+        self.epochs += 1
+
+
+def items(weights: bool = False):
+    x, y, rng = data()
+    weight = rng.random(N)
+    rows = [slice(k, k + 8) for k in range(0, N, 8)]
+    return [(x[r], y[r], weight[r]) if weights else (x[r], y[r]) for r in rows]
+
+
+@pytest.mark.parametrize("form", ["list", "by index", "generator", "endless", "torch"])
+@pytest.mark.parametrize("weights", [False, True])
+def test_batches_train_as_arrays_do(form, weights, request):
+    x, y, _ = data()
+    given = items(weights)
+    fit = {"epochs": 4, "verbose": 0}
+    source = {"list": given, "by index": ByIndex(given)}.get(form)
+    if form == "generator":
+        source, fit["steps_per_epoch"] = (item for _ in range(4) for item in given), 3
+    elif form == "endless":
+        source, fit["steps_per_epoch"] = (given[k % 3] for k in range(10**9)), 3
+    elif form == "torch":
+        torch = request.getfixturevalue("torch")
+        parts = [torch.tensor(np.concatenate(part)) for part in zip(*given, strict=True)]
+        source = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*parts), batch_size=8)
+    by_batch, by_array = small(metrics=["accuracy"]), small(metrics=["accuracy"])
+    found = by_batch.fit(source, **fit)
+    weight = np.concatenate([item[2] for item in given]) if weights else None
+    expected = by_array.fit(x, y, sample_weight=weight, batch_size=8, epochs=4, shuffle=False, verbose=0)
+    assert found.history == expected.history
+    assert found.params["steps"] == 3
+    for ours, theirs in zip(by_batch.get_weights(), by_array.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    if form == "by index":
+        assert source.epochs == 4
+
+
+@pytest.mark.peer
+def test_generators_train_as_keras_s(keras):
+    """An endless generator, and steps that do not end with the data."""
+    given, (x, y, _) = items(weights=True), data()
+
+    def endless():
+        while True:
+            yield from given
+
+    theirs, ours = pair(keras, LAST, (T, D), loss="binary_crossentropy", metrics=["accuracy"])
+    for epochs, steps in ((3, 2), (2, 4)):
+        fit = {"epochs": epochs, "steps_per_epoch": steps, "verbose": 0}
+        fit |= {"validation_data": (x, y), "shuffle": False}
+        expected = theirs.fit(endless(), **fit).history
+        found = ours.fit(endless(), **fit).history
+        assert list(found) == list(expected)
+        for key, values in expected.items():
+            check(found[key], values, BOUND, what=key)
+    scores = ours.evaluate(endless(), steps=3)
+    check(scores, theirs.evaluate(endless(), steps=3, verbose=0), BOUND)
+    check(ours.predict(iter(given)), theirs.predict(endless(), steps=3, verbose=0), BOUND)
+
+
+def test_a_generator_to_validate_on_goes_on_where_it_ended():
+    """Keras loses a batch between two validations."""
+    given, scores = items(weights=True), []
+
+    class Score(ml.Callback):
+        def on_epoch_end(self, epoch, logs):
+            pick = [given[k % 3] for k in (2 * epoch, 2 * epoch + 1)]
+            scores.append(self.model.evaluate(pick))
+
+    endless = (given[k % 3] for k in range(10**9))
+    history = small().fit(
+        given, epochs=4, verbose=0, validation_data=endless, validation_steps=2, callbacks=[Score()]
+    )
+    assert history.history["val_loss"] == scores
+
+
+def test_batches_bring_their_own_masks():
+    x, _, rng = data()
+    y, mask = rng.normal(size=(N, T, 2)), rng.random((N, T)) < 0.6
+
+    def run(*arguments, **options):
+        model = ml.Sequential([ml.LSTM(H, return_sequences=True), ml.Dense(2)], seed=0)
+        model.compile(loss="mse")
+        history = model.fit(*arguments, epochs=3, shuffle=False, verbose=0, **options)
+        return [*history.history["loss"], *model.predict([x, x][0], mask=mask).ravel()]
+
+    given = [(x[k : k + 7], y[k : k + 7], None, mask[k : k + 7]) for k in range(0, N, 7)]
+    assert run(given) == run(x, y, batch_size=7, mask=mask)
+    model = small()
+    found = model.predict(item for item in [(x[:9], None, None, mask[:9]), x[9:]])
+    np.testing.assert_array_equal(found[:9], model.predict(x[:9], mask=mask[:9]))
+    np.testing.assert_array_equal(found[9:], model.predict(x[9:]))
+
+
+def test_an_iterator_that_ends_too_early_stops_training():
+    given = items()
+    model = small()
+    with pytest.warns(UserWarning, match=r"x ran out of batches after 1 of 2 steps: training stops"):
+        history = model.fit(iter(given), steps_per_epoch=2, epochs=5, verbose=0)
+    assert history.epoch == [0, 1]
+    with pytest.raises(ValueError, match="x must be an iterable of at least 1 batch, got no batch"):
+        model.fit(iter([]), verbose=0)
+
+
+def test_a_faulty_batch_is_named():
+    given = items()
+    given[1] = (np.full_like(given[1][0], np.nan), given[1][1])
+    with pytest.raises(ValueError, match=r"batch 2 of the epoch: x must be finite, got NaN at \[0, 0, 0\]"):
+        small().fit(given, verbose=0)
+
+
+X, Y, _ = data()
+GENERATOR = "a generator of the batches"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "text"),
+    [
+        ([GENERATOR], {"epochs": 2}, ValueError, "steps_per_epoch must be given where x is an iterator"),
+        ([GENERATOR, Y], {}, ValueError, "y must be None where x gives batches"),
+        ([GENERATOR], {"batch_size": 3}, ValueError, "batch_size must be None where x gives batches"),
+        ([GENERATOR], {"sample_weight": Y}, ValueError, "sample_weight must be None where x gives batches"),
+        ([GENERATOR], {"mask": Y}, ValueError, "mask must be None where x gives batches"),
+        ([GENERATOR], {"validation_split": 0.5}, ValueError, "validation_split must be 0 where x gives"),
+        (
+            [GENERATOR],
+            {"steps_per_epoch": 0},
+            ValueError,
+            "steps_per_epoch must be a whole number >= 1, got 0",
+        ),
+        ([[X]], {}, ValueError, "batch 1 of the epoch: it must be (x, y), (x, y, sample_weight) or"),
+        ([X], {}, ValueError, "y must be given where x is not an iterable of batches, got None"),
+        (
+            [X, Y],
+            {"steps_per_epoch": 3},
+            ValueError,
+            "steps_per_epoch must be None where x is an array, got 3",
+        ),
+        (
+            [X, Y],
+            {"validation_steps": 3},
+            ValueError,
+            "validation_steps must be None without validation_data",
+        ),
+        (
+            [X, Y],
+            {"validation_split": 1.5},
+            ValueError,
+            "validation_split must be a finite number >= 0 and < 1",
+        ),
+        ([X, Y], {"validation_split": -0.1}, ValueError, "validation_split must be a finite number >= 0"),
+        ([X, Y], {"validation_split": "half"}, TypeError, "validation_split must be a finite number"),
+        (
+            [X, Y],
+            {"validation_split": 0.5, "validation_data": (X, Y)},
+            ValueError,
+            "validation_split must be 0 where validation_data is given, got 0.5",
+        ),
+        (
+            [X, Y],
+            {"validation_batch_size": 0},
+            ValueError,
+            "validation_batch_size must be a whole number >= 1, got 0",
+        ),
+        ([X, Y], {"initial_epoch": -1}, ValueError, "initial_epoch must be a whole number >= 0, got -1"),
+        ([X, Y], {"initial_epoch": 0.5}, TypeError, "initial_epoch must be a whole number >= 0, got 0.5"),
+        (
+            [X, Y],
+            {"sample_weight": np.ones(N), "class_weight": {0: 1}},
+            ValueError,
+            "class_weight must be None where sample_weight is given, got both",
+        ),
+        ([X, Y], {"class_weight": [1, 2]}, TypeError, "class_weight must be a dict of numbers by class"),
+        ([X, Y], {"class_weight": {2: 1.0}}, ValueError, "class_weight must be of the classes 0..1, got 2"),
+        ([X, Y], {"class_weight": {True: 1.0}}, ValueError, "class_weight must be of the classes 0..1"),
+        ([X, Y], {"class_weight": {1: -1.0}}, ValueError, "class_weight[1] must be a finite number >= 0"),
+        ([X, Y / 2], {"class_weight": {1: 1.0}}, ValueError, "class_weight must be None for targets between"),
+        ([X, Y], {"sample_weight": np.ones(N - 1)}, ValueError, f"sample_weight must be of shape ({N},) or"),
+        ([X, Y], {"sample_weight": np.ones((N, T))}, ValueError, f"or ({N}, 1), got ({N}, {T})"),
+        (
+            [X, Y],
+            {"sample_weight": np.full(N, np.nan)},
+            ValueError,
+            "sample_weight must be finite, got NaN at",
+        ),
+        ([X, Y], {"sample_weight": ["a"] * N}, TypeError, "sample_weight must be an array of real numbers"),
+    ],
+)
+def test_what_is_refused(arguments, options, error, text):
+    arguments = [(item for item in items()) if isinstance(a, str) else a for a in arguments]
+    model = small()
+    before = model.get_weights()
+    with pytest.raises(error, match=re.escape(text)):
+        model.fit(*arguments, verbose=0, **options)
+    for ours, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, old)
+
+
+def test_weights_of_samples_are_no_weights_of_steps():
+    """Keras takes (B,) for weights of time steps where B happens to equal T."""
+    model = ml.Sequential([ml.LSTM(H, return_sequences=True), ml.Dense(2)], seed=0)
+    model.compile(loss="mse")
+    x, y = np.ones((T, T, D)), np.ones((T, T, 2))
+    with pytest.raises(ValueError, match=r"sample_weight must be of shape \(5, 5\) or \(5, 1\), got \(5,\)"):
+        model.fit(x, y, sample_weight=np.ones(T), verbose=0)
+    weight = np.arange(T)[:, None]
+    assert model.evaluate(x, y, sample_weight=weight) == pytest.approx(
+        model.evaluate(x, y, sample_weight=np.repeat(weight, T, axis=1)), rel=1e-12
+    )
+    with pytest.raises(ValueError, match="class_weight must be None for mean_squared_error, which has no"):
+        model.fit(x, y, class_weight={0: 1.0}, verbose=0)
