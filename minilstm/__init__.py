@@ -65,12 +65,13 @@ _HOMES = {
     "minilstm.trace": ["Trace"],
 }
 _PLACES = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ["initializers", "keras", "plots", "regularizers"]
+_MODULES = ["interop", "initializers", "keras", "plots", "regularizers"]
 
 __all__ = sorted([*_PLACES, *_MODULES, "__version__"])
 
 if TYPE_CHECKING:
     from minilstm import initializers as initializers
+    from minilstm import interop as interop
     from minilstm import keras as keras
     from minilstm import plots as plots
     from minilstm import regularizers as regularizers

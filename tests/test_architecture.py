@@ -18,6 +18,7 @@ ALLOWED = {
         "trace", "files", "threads", "kernels",
     },
     "keras": {"model", "layers", "sequences"},
+    "interop": {"model", "layers", "regularizers", "files"},
     "plots": {"trace", "history"},
     "model": {
         "training", "progress_bar", "batches", "passes", "layers", "losses", "metrics", "optimizers",

@@ -106,18 +106,26 @@ class Layer(ABC):
         """Names and shapes of the weights for inputs of `input_shape`, in Keras's order; takes no memory."""
         return {}
 
+    @classmethod
+    def argument_names(cls) -> list[str]:
+        """The names of the constructor's arguments.
+
+        >>> import minilstm as ml
+        >>> ml.Dropout.argument_names()
+        ['rate', 'input_shape', 'name']
+        """
+        names = list(inspect.signature(cls).parameters)
+        if "common" in names:  # **common: the arguments of the base class
+            names.remove("common")
+            names += [name for name in inspect.signature(cls.__mro__[1]).parameters if name not in names]
+        return names
+
     def config(self) -> dict[str, Any]:
         """The arguments of the constructor: `type(layer)(**layer.config())` is a layer like this one.
 
         Without its weights. A subclass keeps each argument under the argument's own name.
         """
-        names = list(inspect.signature(type(self)).parameters)
-        if "common" in names:  # **common: the arguments of the base class
-            names.remove("common")
-            names += [
-                name for name in inspect.signature(type(self).__mro__[1]).parameters if name not in names
-            ]
-        values = {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in self.argument_names()}
         return {
             name: value.name if isinstance(value, Activation) else value for name, value in values.items()
         }

@@ -121,6 +121,10 @@ class Recurrent(Layer):
         self.backend = bptt.resolve_backend(self.backend, self.cell)
         return params
 
+    def restore(self, input_shape: Shape, dtype: np.dtype[Any], params: dict[str, Array]) -> None:
+        super().restore(input_shape, dtype, params)
+        self.backend = bptt.resolve_backend(self.backend, self.cell)
+
     def _make_bias(self, rng: np.random.Generator, dtype: np.dtype[Any]) -> Array:
         return initializers.zeros(self._bias_shape, rng, dtype)
 

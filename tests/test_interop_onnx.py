@@ -1,0 +1,132 @@
+"""Exported models in ONNX Runtime: random weights, ragged lengths, both directions, every cell."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from conftest import require
+from tolerances import PARITY, check
+
+import minilstm as ml
+from minilstm.interop import to_onnx
+
+require("onnx")
+require("onnxruntime")
+pytestmark = pytest.mark.peer
+
+B, T, D = 5, 7, 3
+LENGTHS = np.array([7, 1, 4, 6, 2], "int32")
+MASK = np.arange(T) < LENGTHS[:, None]
+BOUND = PARITY["float32"]
+
+
+def random_weights(model, seed=0):
+    rng = np.random.default_rng(seed)
+    model.set_weights([rng.normal(size=w.shape) * 0.6 for w in model.get_weights()])
+    return model
+
+
+def onnx_of(model, inputs, **options):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(to_onnx(model, **options).SerializeToString())
+    return session.run(None, inputs)[0]
+
+
+def x_of(seed=1, steps=T):
+    return np.random.default_rng(seed).normal(size=(B, steps, D)).astype("float32")
+
+
+CELLS = {
+    "lstm": (ml.LSTM, {}),
+    "lstm without bias": (ml.LSTM, {"use_bias": False}),
+    "lstm with peepholes": (ml.LSTM, {"peepholes": True, "backend": "numpy"}),
+    "lstm of other activations": (
+        ml.LSTM,
+        {"activation": "linear", "recurrent_activation": "hard_sigmoid", "backend": "numpy"},
+    ),
+    "gru": (ml.GRU, {}),
+    "gru without bias": (ml.GRU, {"use_bias": False}),
+    "gru of other activations": (
+        ml.GRU,
+        {"activation": "relu", "recurrent_activation": "hard_sigmoid", "backend": "numpy"},
+    ),
+    "simple rnn": (ml.SimpleRNN, {}),
+    "simple rnn of relu": (ml.SimpleRNN, {"activation": "relu", "backend": "numpy"}),
+}
+
+
+@pytest.mark.filterwarnings("ignore:no compiled kernel:RuntimeWarning")
+@pytest.mark.parametrize("cell", sorted(CELLS))
+def test_stacked_cells_with_ragged_lengths(cell):
+    cls, options = CELLS[cell]
+    layers = [
+        cls(4, return_sequences=True, input_shape=(None, D), **options),
+        cls(5, **options),
+        ml.Dense(3, activation="softmax"),
+    ]
+    model = random_weights(ml.Sequential(layers))
+    x = x_of()
+    check(onnx_of(model, {"x": x, "lengths": LENGTHS}), model.predict(x, mask=MASK), BOUND)
+    check(onnx_of(model, {"x": x}, lengths=False), model.predict(x), BOUND)
+    different = onnx_of(model, {"x": x, "lengths": LENGTHS}) != onnx_of(model, {"x": x}, lengths=False)
+    assert different[LENGTHS < T].all(), "the lengths change nothing"
+    one = random_weights(ml.Sequential([cls(4, return_sequences=True, input_shape=(None, D), **options)]))
+    x = x_of(2, 3)
+    check(onnx_of(one, {"x": x}, lengths=False), one.predict(x), BOUND)  # another batch, another length
+
+
+def test_a_whole_model_of_ids():
+    layers = [
+        ml.Embedding(9, 4, mask_zero=True, input_shape=(None,)),
+        ml.Dropout(0.5),
+        ml.GRU(5, return_sequences=True),
+        ml.Dense(3, activation="relu"),
+        ml.GlobalAveragePooling1D(),
+        ml.Dense(1, activation="sigmoid"),
+    ]
+    model = random_weights(ml.Sequential(layers, dtype="float64"))
+    ids = np.where(MASK, np.random.default_rng(3).integers(1, 9, (B, T)), 0)
+    check(onnx_of(model, {"x": ids, "lengths": LENGTHS}), model.predict(ids), BOUND)
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "sigmoid", "softmax", "tanh"])
+def test_dense_alone_and_its_activations(activation):
+    model = random_weights(ml.Sequential([ml.Dense(4, activation=activation, input_shape=(D,))]))
+    x = x_of()[:, 0]
+    check(onnx_of(model, {"x": x}, lengths=False), model.predict(x), BOUND)
+
+
+def test_the_file_is_the_model(tmp_path):
+    import onnxruntime
+
+    model = random_weights(ml.Sequential([ml.LSTM(4, input_shape=(None, D))]))
+    to_onnx(model, tmp_path / "m.onnx")
+    x = x_of()
+    found = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, {"x": x, "lengths": LENGTHS})[0]
+    check(found, model.predict(x, mask=MASK), BOUND)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_what_onnx_has_no_operator_for_is_refused():
+    for options in ({"forget_gate": "none"}, {"forget_gate": "coupled"}):
+        model = ml.Sequential([ml.LSTM(4, input_shape=(None, D), backend="numpy", **options)])
+        with pytest.raises(
+            ValueError, match="layer 'lstm' must be an LSTM with a learned forget gate, for ONNX"
+        ):
+            to_onnx(model)
+    with pytest.raises(RuntimeError, match="the model must be built first"):
+        to_onnx(ml.Sequential([ml.LSTM(4)]))
+
+    class Mine(ml.Masking):
+        pass
+
+    assert to_onnx(ml.Sequential([Mine(input_shape=(None, D)), ml.LSTM(2)])) is not None
+
+
+def test_without_onnx_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r"to_onnx needs onnx: pip install 'minilstm\[onnx\]'"):
+        to_onnx(ml.Sequential([ml.LSTM(4, input_shape=(None, D))]))
