@@ -1,0 +1,17 @@
+"""Gradient checks that cannot be fooled: for minilstm's own backward passes, and for yours.
+
+    numeric     derivatives from the function itself: complex step, central differences
+    student     check_step, check_sequence: functions that somebody wrote by hand
+    formulas, mistakes, diagnosis     from wrong gradients to the likely cause
+    report      what was found, in numbers and words
+
+Why not the usual check: central differences with an absolute tolerance pass any gradient that has
+vanished, right or wrong. The complex step has no cancellation, and errors here are relative.
+"""
+
+from __future__ import annotations
+
+from minilstm.gradient_check.report import Comparison, Report
+from minilstm.gradient_check.student import check_sequence, check_step
+
+__all__ = ["Comparison", "Report", "check_sequence", "check_step"]

@@ -1,0 +1,70 @@
+"""Derivatives from the function itself: the complex step, and central differences with a bound.
+
+Complex step: f'(v) = Im f(v + i e) / e with e = 1e-30. Nothing is subtracted, so nothing cancels, and
+what is left out is of the order e^2 = 1e-60: the derivative is exact to rounding, however small.
+
+Central differences: (f(v + s) - f(v - s)) / 2s loses digits to cancellation if s is small and to
+curvature if it is large. For each entry the step is taken from a ladder where the sum of both, as
+estimated, is smallest; the estimate is kept as the error bound of that entry.
+
+Both are a list of offsets, and a rule that makes derivatives of the values at those offsets.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+TINY = 1e-30
+LADDER = (1e-2, 2e-3, 4e-4, 8e-5, 1.6e-5, 3.2e-6)  # steps of central differences, each a fifth of the last
+ROUNDING = 16 * np.finfo(np.float64).eps  # of one value of the function, relative to its size
+
+
+class Method(NamedTuple):
+    """How derivatives are made: their name in reports, the offsets, and the dtype that carries them."""
+
+    words: str
+    offsets: tuple[complex, ...]
+    dtype: np.dtype[Any]
+
+    def derivatives(self, values: Array, size: float) -> tuple[Array, Array]:
+        """Values (n, offsets) of the function -> derivatives (n,) and their error bounds (n,).
+
+        `size` is the magnitude of the terms that add up to a value: its rounding error is relative to that.
+        """
+        if len(self.offsets) == 1:
+            return values[:, 0].imag / TINY, np.zeros(len(values))
+        steps = np.array(LADDER)
+        with np.errstate(invalid="ignore"):
+            slopes = (values[:, ::2] - values[:, 1::2]).real / (2 * steps)  # (n, steps)
+            curvature = np.abs(slopes[:, :-1] - slopes[:, 1:]) / 24  # the smaller step's, by Richardson
+        bound = curvature + ROUNDING * max(size, 1e-300) / steps[1:]
+        best = np.nan_to_num(bound, nan=np.inf).argmin(axis=1)
+        rows = np.arange(len(values))
+        return slopes[rows, best + 1], 4 * bound[rows, best]
+
+
+COMPLEX = Method("the complex step", (1j * TINY,), np.dtype(np.complex128))
+CENTRAL = Method(
+    "central differences", tuple(s for step in LADDER for s in (step, -step)), np.dtype(np.float64)
+)
+
+
+def sample(
+    shape: tuple[int, ...], count: int, rng: np.random.Generator, always: Array | None = None
+) -> Array:
+    """Which entries to check: (n, ndim) indexes in order; all of them if `count` reaches.
+
+    Otherwise `count` drawn without repetition, and those that are True in `always`.
+    """
+    size = int(np.prod(shape))
+    if count >= size:
+        chosen = np.arange(size)
+    else:
+        drawn = rng.choice(size, count, replace=False)
+        chosen = np.union1d(drawn, [] if always is None else np.flatnonzero(always)).astype(int)
+    return np.stack(np.unravel_index(chosen, shape), axis=1)

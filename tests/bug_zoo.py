@@ -1,0 +1,281 @@
+"""Planted bugs: hand-written steps as students write them, each with one small mistake.
+
+The code below is text. A bug replaces a line or two of it, and `functions` runs the result: so each
+mistake is seen as it stands in a student's file. The code shares nothing with the package; x is
+(B, T, D). Sources of published mistakes are named with the bug.
+
+Not a test by itself: `test_gradient_check` and benchmarks/gradcheck_power.py run it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+LSTM = """
+import numpy as np
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+def step_forward(x, h_prev, c_prev, W, U, b):
+    z = x @ W + h_prev @ U + b
+    z_i, z_f, z_g, z_o = np.split(z, 4, axis=-1)
+    i, f, g, o = sigmoid(z_i), sigmoid(z_f), np.tanh(z_g), sigmoid(z_o)
+    c = f * c_prev + i * g
+    h = o * np.tanh(c)
+    return h, c, (x, h_prev, c_prev, W, U, i, f, g, o, c, z, h)
+
+def step_backward(dh, dc, cache):
+    x, h_prev, c_prev, W, U, i, f, g, o, c, z, h = cache
+    z_i, z_f, z_g, z_o = np.split(z, 4, axis=-1)
+    tanh_c = np.tanh(c)
+    do = dh * tanh_c
+    dc = dc + dh * o * (1 - tanh_c ** 2)
+    di = dc * g
+    df = dc * c_prev
+    dg = dc * i
+    dz_i = di * i * (1 - i)
+    dz_f = df * f * (1 - f)
+    dz_g = dg * (1 - g ** 2)
+    dz_o = do * o * (1 - o)
+    dz = np.concatenate([dz_i, dz_f, dz_g, dz_o], axis=-1)
+    dx = dz @ W.T
+    dh_prev = dz @ U.T
+    dc_prev = dc * f
+    dW = x.T @ dz
+    dU = h_prev.T @ dz
+    db = dz.sum(axis=0)
+    return dx, dh_prev, dc_prev, dW, dU, db
+
+def forward(x, h0, c0, W, U, b, mask=None):
+    B, T, D = x.shape
+    h, c, hs, caches = h0, c0, [], []
+    for t in range(T):
+        h_new, c_new, cache = step_forward(x[:, t], h, c, W, U, b)
+        if mask is not None:
+            m = mask[:, t][:, None]
+            h_new, c_new = np.where(m, h_new, h), np.where(m, c_new, c)
+        h, c = h_new, c_new
+        hs.append(h)
+        caches.append(cache)
+    return np.stack(hs, axis=1), c, (caches, x, W, U, b, mask)
+
+def backward(dh, dc_last, cache):
+    caches, x, W, U, b, mask = cache
+    B, T, D = x.shape
+    dW, dU, db, dx = np.zeros(W.shape), np.zeros(U.shape), np.zeros(b.shape), np.zeros(x.shape)
+    dh_next, dc_next = np.zeros(dc_last.shape), dc_last
+    for t in reversed(range(T)):
+        dh_t = dh[:, t] + dh_next
+        dc_t = dc_next
+        m = np.ones((B, 1), bool) if mask is None else mask[:, t][:, None]
+        dx_t, dh_prev, dc_prev, dW_t, dU_t, db_t = step_backward(
+            np.where(m, dh_t, 0), np.where(m, dc_t, 0), caches[t]
+        )
+        dh_next, dc_next = np.where(m, dh_prev, dh_t), np.where(m, dc_prev, dc_t)
+        dx[:, t] = dx_t
+        dW += dW_t
+        dU += dU_t
+        db += db_t
+    return dx, dh_next, dc_next, dW, dU, db
+"""
+
+GRU = """
+import numpy as np
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+def forward(x, h0, W, U, b, rb, mask=None):
+    h, hs, caches = h0, [], []
+    for t in range(x.shape[1]):
+        xz, xr, xg = np.split(x[:, t] @ W + b, 3, axis=-1)
+        hz, hr, q = np.split(h @ U + rb, 3, axis=-1)
+        z, r = sigmoid(xz + hz), sigmoid(xr + hr)
+        g = np.tanh(xg + r * q)
+        m = np.ones((len(x), 1), bool) if mask is None else mask[:, t][:, None]
+        caches.append((h, z, r, g, q, m))
+        h = np.where(m, z * h + (1 - z) * g, h)
+        hs.append(h)
+    return np.stack(hs, axis=1), (caches, x, W, U)
+
+def backward(dh, cache):
+    caches, x, W, U = cache
+    dW, dU, db, drb, dx = np.zeros(W.shape), np.zeros(U.shape), 0, 0, np.zeros(x.shape)
+    dh_next = np.zeros(dh[:, 0].shape)
+    for t in reversed(range(x.shape[1])):
+        h_prev, z, r, g, q, m = caches[t]
+        dh_t = dh[:, t] + dh_next
+        dg = dh_t * (1 - z)
+        dz = dh_t * (h_prev - g)
+        dz_g = dg * (1 - g ** 2)
+        dr = dz_g * q
+        dz_r = dr * r * (1 - r)
+        dz_z = dz * z * (1 - z)
+        dxw = np.where(m, np.concatenate([dz_z, dz_r, dz_g], axis=-1), 0)
+        dhu = np.where(m, np.concatenate([dz_z, dz_r, dz_g * r], axis=-1), 0)
+        direct = dh_t * z
+        dh_next = np.where(m, dhu @ U.T + direct, dh_t)
+        dx[:, t] = dxw @ W.T
+        dW += x[:, t].T @ dxw
+        dU += h_prev.T @ dhu
+        db += dxw.sum(axis=0)
+        drb += dhu.sum(axis=0)
+    return dx, dh_next, dW, dU, db, drb
+"""
+
+SIMPLE_RNN = """
+import numpy as np
+
+def forward(x, h0, W, U, b, mask=None):
+    h, hs = h0, [h0]
+    for t in range(x.shape[1]):
+        new = np.tanh(x[:, t] @ W + h @ U + b)
+        h = new if mask is None else np.where(mask[:, t][:, None], new, h)
+        hs.append(h)
+    return np.stack(hs[1:], axis=1), (x, hs, W, U, mask)
+
+def backward(dh, cache):
+    x, hs, W, U, mask = cache
+    dW, dU, db, dx = np.zeros(W.shape), np.zeros(U.shape), 0, np.zeros(x.shape)
+    dh_next = np.zeros(dh[:, 0].shape)
+    for t in reversed(range(x.shape[1])):
+        dh_t = dh[:, t] + dh_next
+        m = np.ones((len(x), 1), bool) if mask is None else mask[:, t][:, None]
+        dz = np.where(m, dh_t * (1 - hs[t + 1] ** 2), 0)
+        dh_next = np.where(m, dz @ U.T, dh_t)
+        dx[:, t] = dz @ W.T
+        dW += x[:, t].T @ dz
+        dU += hs[t].T @ dz
+        db += dz.sum(axis=0)
+    return dx, dh_next, dW, dU, db
+"""
+
+REFERENCES = {"lstm": LSTM, "gru": GRU, "simple_rnn": SIMPLE_RNN}
+
+
+class Bug(NamedTuple):
+    """A mistake: the text it replaces, what stands there instead, and words its verdict should have."""
+
+    name: str
+    old: str
+    new: str
+    names_cause: str | None = None
+    cell: str = "lstm"
+    masked: bool = False
+
+    @property
+    def source(self) -> str:
+        """The student's file."""
+        reference = REFERENCES[self.cell]
+        assert reference.count(self.old) == 1, (self.name, reference.count(self.old))
+        return reference.replace(self.old, self.new)
+
+
+def functions(source: str) -> dict[str, Any]:
+    """What a file of that text defines."""
+    namespace: dict[str, Any] = {}
+    exec(compile(source, "<student>", "exec"), namespace)
+    return namespace
+
+
+def mask_for(bug: Bug, batch: int, length: int) -> np.ndarray | None:
+    """Masked steps at both ends and in the middle, for the bugs that need them."""
+    if not bug.masked:
+        return None
+    mask = np.random.default_rng(3).random((batch, length)) < 0.8
+    mask[0, : length // 4] = False
+    mask[-1, -length // 4 :] = False
+    return mask
+
+
+STACK = "return dx, dh_prev, dc_prev, dW, dU, db\n\ndef forward"
+BUGS = [
+    # the cell state: what makes an LSTM an LSTM
+    Bug("dc set to zero (Paddle#6970)", "dc_prev = dc * f", "dc_prev = np.zeros_like(dc)", "forget-gate path"),
+    Bug("no forget gate in dc_prev", "dc_prev = dc * f", "dc_prev = dc", "forget-gate path"),
+    Bug("dc_prev with i", "dc_prev = dc * f", "dc_prev = dc * i", "input gate i instead of f"),
+    Bug("missing 1 - tanh(c)^2", "dh * o * (1 - tanh_c ** 2)", "dh * o", "missing 1 - tanh(c)^2"),
+    Bug("1 - tanh(tanh c)^2 (Neuron#181)", "(1 - tanh_c ** 2)", "(1 - np.tanh(tanh_c) ** 2)", "applied twice"),
+    Bug("1 - c^2", "(1 - tanh_c ** 2)", "(1 - c ** 2)", "1 - c^2"),
+    Bug("1 - tanh(c)", "(1 - tanh_c ** 2)", "(1 - tanh_c)", "the square is missing"),
+    Bug("no output gate to dc", "dh * o * (1 -", "dh * (1 -", "missing output gate"),
+    Bug("dh never reaches dc", "dc = dc + dh * o * (1 - tanh_c ** 2)", "dc = dc", "missing path from h to c"),
+    Bug(
+        "dc_next never used (CaptainE#1)",
+        "dc = dc + dh * o * (1 - tanh_c ** 2)",
+        "dc = dh * o * (1 - tanh_c ** 2)",
+        "dc of later steps is dropped",
+    ),
+    Bug("do without tanh (nicodjimenez#47)", "do = dh * tanh_c", "do = dh * c", "tanh missing in do"),
+    Bug("do from c_prev", "do = dh * tanh_c", "do = dh * np.tanh(c_prev)", "before the step"),
+    # the gates
+    Bug("di uses i for g (Neuron#181)", "di = dc * g", "di = dc * i", "di uses i"),
+    Bug("dg uses g for i", "dg = dc * i", "dg = dc * g", "dg uses g"),
+    Bug("df uses c_t", "df = dc * c_prev", "df = dc * c", "off by one step"),
+    Bug("no sigmoid' (CaptainE#1)", "dz_i = di * i * (1 - i)", "dz_i = di", "missing derivative"),
+    Bug("sigmoid' at z", "dz_f = df * f * (1 - f)", "dz_f = df * z_f * (1 - z_f)", "pre-activation"),
+    Bug("tanh' at z", "(1 - g ** 2)", "(1 - z_g ** 2)", "pre-activation"),
+    Bug("sigmoid' for the candidate", "dg * (1 - g ** 2)", "dg * g * (1 - g)", "wrong activation"),
+    Bug("no tanh' of the candidate", "dg * (1 - g ** 2)", "dg", "missing derivative"),
+    Bug("tanh' without the square", "dg * (1 - g ** 2)", "dg * (1 - g)", "1 - s"),
+    Bug("tanh applied twice to g", "dg * (1 - g ** 2)", "dg * (1 - np.tanh(g) ** 2)", "applied twice"),
+    Bug("sign of the forget gate", "dz_f = df *", "dz_f = -df *", "sign flipped"),
+    Bug("i and f swapped", "[dz_i, dz_f, dz_g, dz_o]", "[dz_f, dz_i, dz_g, dz_o]", "swapped"),
+    Bug("g and o swapped", "[dz_i, dz_f, dz_g, dz_o]", "[dz_i, dz_f, dz_o, dz_g]", "swapped"),
+    Bug("factor 2 in dz_o", "dz_o = do * o * (1 - o)", "dz_o = 2 * do * o * (1 - o)", "factor 2"),
+    # the products
+    Bug(
+        "bias of another gate (learn_dl#53)",
+        "db = dz.sum(axis=0)",
+        "db = np.concatenate([dz_f, dz_f, dz_g, dz_o], axis=-1).sum(axis=0)",
+        "bias gradient of gate i",
+    ),
+    Bug("db averaged", "db = dz.sum(axis=0)", "db = dz.mean(axis=0)", "averaged"),
+    Bug("dW of one sample", "dW = x.T @ dz", "dW = x[:1].T @ dz[:1]", "accumulated over the batch"),
+    Bug("dU with h_t (Neuron#181)", "dU = h_prev.T @ dz", "dU = h.T @ dz", "h_t used where"),
+    Bug("dW twice", "dW = x.T @ dz", "dW = 2 * x.T @ dz", "factor 2"),
+    Bug("dW negative", "dW = x.T @ dz", "dW = -x.T @ dz", "sign flipped"),
+    Bug(
+        "U of one gate not transposed",
+        "dh_prev = dz @ U.T",
+        "H = h.shape[1]; dh_prev = dz[:, H:] @ U.T[H:] + dz[:, :H] @ U[:, :H]",
+        "not transposed",
+    ),
+    Bug(
+        "dU of one gate transposed",
+        "dU = h_prev.T @ dz",
+        "dU = h_prev.T @ dz; H = h.shape[1]; dU[:, :H] = dU[:, :H].T.copy()",
+        "transposed",
+    ),
+    Bug("one gate missing in dh_prev", "dh_prev = dz @ U.T", "dz[:, :1]; dh_prev = np.concatenate([dz_i, dz_f, dz_g, 0 * dz_o], axis=-1) @ U.T", "missing in dh_prev"),
+    # the loop over time
+    Bug("dh_T ignored", "for t in reversed(range(T)):", "dh = dh.copy(); dh[:, -1] = 0\n    for t in reversed(range(T)):", "dh_T ignored"),
+    Bug("dc_T ignored (deeplearning4j#8838)", "np.zeros(dc_last.shape), dc_last", "np.zeros(dc_last.shape), 0 * dc_last", "dc_T ignored"),
+    Bug("dh of later steps ignored", "dh_t = dh[:, t] + dh_next", "dh_t = dh[:, t]", "not accumulated"),
+    Bug("dh_next doubled", "dh_t = dh[:, t] + dh_next", "dh_t = dh[:, t] + 2 * dh_next", "twice"),
+    Bug("dh off by one step", "dh_t = dh[:, t] + dh_next", "dh_t = dh[:, t - 1] + dh_next", "off by one step"),
+    Bug("only the last dW (=)", "dW += dW_t", "dW = dW_t", "not accumulated over the steps"),
+    Bug("first 10 steps dropped", "for t in reversed(range(T)):", "for t in reversed(range(min(10, T - 1), T)):", "truncated"),
+    Bug("stops after 30 steps", "for t in reversed(range(T)):", "for t in reversed(range(max(0, T - 30), T)):", "truncated after 30"),
+    Bug("cut every 16 steps", "        dx[:, t] = dx_t", "        dx[:, t] = dx_t\n        if t % 16 == 0: dh_next, dc_next = 0 * dh_next, 0 * dc_next", "truncated"),
+    Bug("lost below 1e-5", "        dx[:, t] = dx_t", "        dx[:, t] = dx_t * (np.abs(dx_t) > 1e-5)", "lost"),
+    Bug("clipped to 1", "        dx[:, t] = dx_t", "        dx[:, t] = dx_t\n        dh_next = np.clip(dh_next, -1, 1)", "linear"),
+    Bug("normalised (Neuron#181)", "return dx, dh_next, dc_next, dW, dU, db", "return dx, dh_next, dc_next, dW / np.linalg.norm(dW), dU, db", "linear"),
+    Bug("float32 gradients", "dx[:, t] = dx_t", "dx[:, t] = dx_t.astype(np.float32)", "float32"),
+    # masks
+    Bug("mask ignored", "m = np.ones((B, 1), bool) if mask is None else mask[:, t][:, None]", "m = np.ones((B, 1), bool)", "mask ignored", masked=True),
+    Bug("gradient cut at masked steps", "np.where(m, dh_prev, dh_t), np.where(m, dc_prev, dc_t)", "np.where(m, dh_prev, 0), np.where(m, dc_prev, 0)", "cut instead of passed", masked=True),
+    # other cells
+    Bug("GRU without its direct path", "direct = dh_t * z", "direct = 0", "direct path", "gru"),
+    Bug("GRU, z for 1 - z", "dg = dh_t * (1 - z)", "dg = dh_t * z", "z instead of 1 - z", "gru"),
+    Bug("GRU without reset in dU", "dz_r, dz_g * r]", "dz_r, dz_g]", "missing reset gate", "gru"),
+    Bug("GRU, one bias for two", "drb += dhu.sum(axis=0)", "drb += dxw.sum(axis=0)", "the same", "gru"),
+    Bug("GRU, dz without h", "dh_t * (h_prev - g)", "dh_t * -g", "lacks h_{t-1}", "gru"),
+    Bug("RNN without the square", "(1 - hs[t + 1] ** 2)", "(1 - hs[t + 1])", "the square", "simple_rnn"),
+    Bug("RNN, dU with h_t", "dU += hs[t].T", "dU += hs[t + 1].T", "h_t used where", "simple_rnn"),
+    Bug("RNN, x of the step before", "dW += x[:, t].T", "dW += x[:, t - 1].T", "off by one step", "simple_rnn"),
+    Bug("RNN, dh not passed on", "dh_next = np.where(m, dz @ U.T, dh_t)", "dh_next = 0 * dh_t", "own", "simple_rnn"),
+]  # fmt: skip
