@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minilstm import bptt
-from minilstm.cells import State, Weights
+from minilstm.cells import Weights
+from minilstm.cells.gru import GRUCell
+from minilstm.cells.lstm import LSTMCell
+from minilstm.cells.simple_rnn import SimpleRNNCell
 from minilstm.errors import one_of
 
 Array = NDArray[Any]
@@ -27,10 +30,10 @@ class Spec(NamedTuple):
     weights: tuple[str, ...]
 
 
+CELLS = {cell.name: cell for cell in (LSTMCell(), GRUCell(), SimpleRNNCell())}
 SPECS = {
-    "lstm": Spec("lstm", ("i", "f", "g", "o"), ("h", "c"), ("W", "U", "b")),
-    "gru": Spec("gru", ("z", "r", "g"), ("h",), ("W", "U", "b", "rb")),
-    "simple_rnn": Spec("simple_rnn", ("h",), ("h",), ("W", "U", "b")),
+    name: Spec(name, cell.gates, cell.states, ("W", "U", "b", "rb") if name == "gru" else ("W", "U", "b"))
+    for name, cell in CELLS.items()
 }
 
 
@@ -92,22 +95,15 @@ def ours(
     spec: Spec, x: Array, states: tuple[Array, ...], weights: dict[str, Array], mask: Array | None
 ) -> tuple[Array, tuple[Array, ...]]:
     """h (B, T, H) and the last states, as this package's NumPy reference computes them; real or complex."""
-    if spec.cell != "lstm":  # TEMPORARY
-        from minilstm.gradient_check import formulas
-
-        run = formulas.forward(
-            formulas.FORWARD_TABLES[spec.cell],
-            x,
-            states,
-            {k: in_our_order(spec, v) for k, v in weights.items()},
-            mask,
-        )
-        return run.hs[1:].transpose(1, 0, 2), (run.hs[-1],)
     dtype = np.result_type(x, *states, *weights.values())
     found = Weights(*(in_our_order(spec, array).astype(dtype) for array in weights.values()))
     outputs = np.empty((x.shape[1], len(x), len(found.U)), dtype)
-    start = State(*(part.astype(dtype) for part in states))
     tape = bptt.forward(
-        found, x.transpose(1, 0, 2).astype(dtype), None if mask is None else mask.T, start, outputs=outputs
+        CELLS[spec.cell],
+        found,
+        x.transpose(1, 0, 2).astype(dtype),
+        None if mask is None else mask.T,
+        tuple(part.astype(dtype) for part in states),
+        outputs=outputs,
     )
-    return outputs.transpose(1, 0, 2), tuple(tape.last_state)
+    return outputs.transpose(1, 0, 2), tape.last_state

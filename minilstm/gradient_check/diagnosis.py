@@ -114,7 +114,7 @@ def _backward_causes(
         return [
             f"errors of {max(one.max_error for one in wrong):.0e} look like float32: is an array float32?"
         ]
-    lost = _lost(report, case)
+    lost = _lost(report, case) if case.mask is None else None
     if lost:
         return [lost]
     if explains({}):
