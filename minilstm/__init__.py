@@ -38,6 +38,7 @@ _HOMES = {
         "TerminateOnNaN",
     ],
     "minilstm.datasets": ["adding", "load_digits", "recall"],
+    "minilstm.gradient_check": ["check_sequence", "check_step", "gradcheck"],
     "minilstm.errors": ["NonFiniteError", "PaddingWarning", "WeightsFileError"],
     "minilstm.history": ["History"],
     "minilstm.layers": [

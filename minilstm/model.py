@@ -428,14 +428,19 @@ class Sequential:
         if not recurrent:
             expected = "with at least one recurrent layer, to be traced"
             raise ValueError(wording("model", expected, [type(layer).__name__ for layer in self.layers]))
-        states = {}
+        return self._trace(batch, states=self._checked_states(initial_state, batch.size))
+
+    def _checked_states(
+        self, initial_state: dict[str, Sequence[ArrayLike]] | None, B: int
+    ) -> dict[str, State]:
+        """Initial states by layer name, each as its layer wants them."""
         if initial_state is not None and not isinstance(initial_state, dict):
             expected = "a dict of [h, c] by layer name"
             raise TypeError(wording("initial_state", expected, type(initial_state).__name__))
-        for name, state in (initial_state or {}).items():
+        recurrent = {layer.label: layer for layer in self.layers if isinstance(layer, Recurrent)}
+        for name in initial_state or {}:
             one_of("initial_state", name, recurrent)
-            states[name] = recurrent[name].checked_state(state, batch.size)
-        return self._trace(batch, states=states)
+        return {name: recurrent[name].checked_state(s, B) for name, s in (initial_state or {}).items()}
 
     def _trace(
         self,

@@ -62,19 +62,37 @@ def loss_and_gradient(
     layers: Sequence[Layer], loss: Loss, y: Array, done: Pass, weight: Array | None = None
 ) -> LossGradient:
     """The loss of a forward pass: from the logits where the loss has that form, penalties included."""
+    value, gradient, from_logits = loss_of(
+        layers, loss, y, done.output, layers[-1].logits(done.tapes[-1]), done.mask, weight
+    )
+    return LossGradient(float(value.real), gradient, from_logits)
+
+
+def loss_of(
+    layers: Sequence[Layer],
+    loss: Loss,
+    y: Array,
+    output: Array,
+    logits: tuple[str, Array] | None,
+    mask: Array | None,
+    weight: Array | None = None,
+) -> tuple[float | complex, Array, bool]:
+    """The loss, complex where the output is; its gradient; whether that is with respect to the logits.
+
+    logits : what the last layer's `logits` gave.
+    """
     penalty = penalties(layers)
-    activation, logits = layers[-1].logits(done.tapes[-1]) or (None, done.output)
-    if activation is not None and activation == loss.logits_of:
-        value, gradient = loss.value_and_gradient_from_logits(y, logits, done.mask, weight)
-        return LossGradient(float(value.real) + penalty, gradient, True)
-    value, gradient = loss.value_and_gradient(y, done.output, done.mask, weight)
-    return LossGradient(float(value.real) + penalty, gradient, False)
+    if logits is not None and logits[0] == loss.logits_of:
+        value, gradient = loss.value_and_gradient_from_logits(y, logits[1], mask, weight)
+        return value + penalty, gradient, True
+    value, gradient = loss.value_and_gradient(y, output, mask, weight)
+    return value + penalty, gradient, False
 
 
-def penalties(layers: Sequence[Layer]) -> float:
+def penalties(layers: Sequence[Layer]) -> float | complex:
     """What the regularizers of all weights add to the loss."""
     values = (penalty(layer.params[key]) for layer in layers for key, penalty in layer.regularizers.items())
-    return float(sum(value.real for value in values))
+    return sum(values, 0.0)
 
 
 def backward(

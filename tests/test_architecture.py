@@ -150,6 +150,7 @@ def test_types_only_are_the_exception_of_what_the_model_hands_itself_to():
     assert {one.who for one in IMPORTS if one.typing_only and one.module == "model"} <= {
         "batches",
         "callbacks",
+        "gradient_check",
         "saving",
         "training",
         "__init__",

@@ -1,6 +1,7 @@
 """Gradient checks that cannot be fooled: for minilstm's own backward passes, and for yours.
 
     numeric     derivatives from the function itself: complex step, central differences
+    network     gradcheck: a model's own gradients, at every step (`inside`)
     student     check_step, check_sequence: functions that somebody wrote by hand
     formulas, mistakes, diagnosis     from wrong gradients to the likely cause
     report      what was found, in numbers and words
@@ -11,7 +12,8 @@ vanished, right or wrong. The complex step has no cancellation, and errors here 
 
 from __future__ import annotations
 
+from minilstm.gradient_check.network import gradcheck
 from minilstm.gradient_check.report import Comparison, Report
 from minilstm.gradient_check.student import check_sequence, check_step
 
-__all__ = ["Comparison", "Report", "check_sequence", "check_step"]
+__all__ = ["Comparison", "Report", "check_sequence", "check_step", "gradcheck"]

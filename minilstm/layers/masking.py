@@ -38,7 +38,7 @@ class Masking(Layer):
         return input_shape
 
     def input_mask(self, x: Array, mask: Array | None) -> Array:
-        return both(mask, (x != self.mask_value).any(axis=-1))
+        return both(mask, (x.real != self.mask_value).any(axis=-1))
 
     def forward(
         self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
