@@ -38,8 +38,8 @@ _HOMES = {
         "TerminateOnNaN",
     ],
     "minilstm.datasets": ["adding", "load_digits", "recall"],
-    "minilstm.gradient_check": ["check_sequence", "check_step", "gradcheck"],
     "minilstm.errors": ["NonFiniteError", "PaddingWarning", "WeightsFileError"],
+    "minilstm.gradient_check": ["check_sequence", "check_step", "gradcheck"],
     "minilstm.history": ["History"],
     "minilstm.layers": [
         "GRU",
@@ -89,6 +89,9 @@ if TYPE_CHECKING:
     from minilstm.errors import NonFiniteError as NonFiniteError
     from minilstm.errors import PaddingWarning as PaddingWarning
     from minilstm.errors import WeightsFileError as WeightsFileError
+    from minilstm.gradient_check import check_sequence as check_sequence
+    from minilstm.gradient_check import check_step as check_step
+    from minilstm.gradient_check import gradcheck as gradcheck
     from minilstm.history import History as History
     from minilstm.layers import GRU as GRU
     from minilstm.layers import LSTM as LSTM

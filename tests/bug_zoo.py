@@ -194,11 +194,15 @@ def mask_for(bug: Bug, batch: int, length: int) -> np.ndarray | None:
 STACK = "return dx, dh_prev, dc_prev, dW, dU, db\n\ndef forward"
 BUGS = [
     # the cell state: what makes an LSTM an LSTM
-    Bug("dc set to zero (Paddle#6970)", "dc_prev = dc * f", "dc_prev = np.zeros_like(dc)", "forget-gate path"),
+    Bug(
+        "dc set to zero (Paddle#6970)", "dc_prev = dc * f", "dc_prev = np.zeros_like(dc)", "forget-gate path"
+    ),
     Bug("no forget gate in dc_prev", "dc_prev = dc * f", "dc_prev = dc", "forget-gate path"),
     Bug("dc_prev with i", "dc_prev = dc * f", "dc_prev = dc * i", "input gate i instead of f"),
     Bug("missing 1 - tanh(c)^2", "dh * o * (1 - tanh_c ** 2)", "dh * o", "missing 1 - tanh(c)^2"),
-    Bug("1 - tanh(tanh c)^2 (Neuron#181)", "(1 - tanh_c ** 2)", "(1 - np.tanh(tanh_c) ** 2)", "applied twice"),
+    Bug(
+        "1 - tanh(tanh c)^2 (Neuron#181)", "(1 - tanh_c ** 2)", "(1 - np.tanh(tanh_c) ** 2)", "applied twice"
+    ),
     Bug("1 - c^2", "(1 - tanh_c ** 2)", "(1 - c ** 2)", "1 - c^2"),
     Bug("1 - tanh(c)", "(1 - tanh_c ** 2)", "(1 - tanh_c)", "the square is missing"),
     Bug("no output gate to dc", "dh * o * (1 -", "dh * (1 -", "missing output gate"),
@@ -250,24 +254,83 @@ BUGS = [
         "dU = h_prev.T @ dz; H = h.shape[1]; dU[:, :H] = dU[:, :H].T.copy()",
         "transposed",
     ),
-    Bug("one gate missing in dh_prev", "dh_prev = dz @ U.T", "dz[:, :1]; dh_prev = np.concatenate([dz_i, dz_f, dz_g, 0 * dz_o], axis=-1) @ U.T", "missing in dh_prev"),
+    Bug(
+        "one gate missing in dh_prev",
+        "dh_prev = dz @ U.T",
+        "dz[:, :1]; dh_prev = np.concatenate([dz_i, dz_f, dz_g, 0 * dz_o], axis=-1) @ U.T",
+        "missing in dh_prev",
+    ),
     # the loop over time
-    Bug("dh_T ignored", "for t in reversed(range(T)):", "dh = dh.copy(); dh[:, -1] = 0\n    for t in reversed(range(T)):", "dh_T ignored"),
-    Bug("dc_T ignored (deeplearning4j#8838)", "np.zeros(dc_last.shape), dc_last", "np.zeros(dc_last.shape), 0 * dc_last", "dc_T ignored"),
+    Bug(
+        "dh_T ignored",
+        "for t in reversed(range(T)):",
+        "dh = dh.copy(); dh[:, -1] = 0\n    for t in reversed(range(T)):",
+        "dh_T ignored",
+    ),
+    Bug(
+        "dc_T ignored (deeplearning4j#8838)",
+        "np.zeros(dc_last.shape), dc_last",
+        "np.zeros(dc_last.shape), 0 * dc_last",
+        "dc_T ignored",
+    ),
     Bug("dh of later steps ignored", "dh_t = dh[:, t] + dh_next", "dh_t = dh[:, t]", "not accumulated"),
     Bug("dh_next doubled", "dh_t = dh[:, t] + dh_next", "dh_t = dh[:, t] + 2 * dh_next", "twice"),
-    Bug("dh off by one step", "dh_t = dh[:, t] + dh_next", "dh_t = dh[:, t - 1] + dh_next", "off by one step"),
+    Bug(
+        "dh off by one step", "dh_t = dh[:, t] + dh_next", "dh_t = dh[:, t - 1] + dh_next", "off by one step"
+    ),
     Bug("only the last dW (=)", "dW += dW_t", "dW = dW_t", "not accumulated over the steps"),
-    Bug("first 10 steps dropped", "for t in reversed(range(T)):", "for t in reversed(range(min(10, T - 1), T)):", "truncated"),
-    Bug("stops after 30 steps", "for t in reversed(range(T)):", "for t in reversed(range(max(0, T - 30), T)):", "truncated after 30"),
-    Bug("cut every 16 steps", "        dx[:, t] = dx_t", "        dx[:, t] = dx_t\n        if t % 16 == 0: dh_next, dc_next = 0 * dh_next, 0 * dc_next", "truncated"),
-    Bug("lost below 1e-5", "        dx[:, t] = dx_t", "        dx[:, t] = dx_t * (np.abs(dx_t) > 1e-5)", "lost"),
-    Bug("clipped to 1", "        dx[:, t] = dx_t", "        dx[:, t] = dx_t\n        dh_next = np.clip(dh_next, -1, 1)", "linear"),
-    Bug("normalised (Neuron#181)", "return dx, dh_next, dc_next, dW, dU, db", "return dx, dh_next, dc_next, dW / np.linalg.norm(dW), dU, db", "linear"),
+    Bug(
+        "first 10 steps dropped",
+        "for t in reversed(range(T)):",
+        "for t in reversed(range(min(10, T - 1), T)):",
+        "truncated",
+    ),
+    Bug(
+        "stops after 30 steps",
+        "for t in reversed(range(T)):",
+        "for t in reversed(range(max(0, T - 30), T)):",
+        "truncated after 30",
+    ),
+    Bug(
+        "cut every 16 steps",
+        "        dx[:, t] = dx_t",
+        "        dx[:, t] = dx_t\n        if t % 16 == 0: dh_next, dc_next = 0 * dh_next, 0 * dc_next",
+        "truncated",
+    ),
+    Bug(
+        "lost below 1e-5",
+        "        dx[:, t] = dx_t",
+        "        dx[:, t] = dx_t * (np.abs(dx_t) > 1e-5)",
+        "lost",
+    ),
+    Bug(
+        "clipped to 1",
+        "        dx[:, t] = dx_t",
+        "        dx[:, t] = dx_t\n        dh_next = np.clip(dh_next, -1, 1)",
+        "linear",
+    ),
+    Bug(
+        "normalised (Neuron#181)",
+        "return dx, dh_next, dc_next, dW, dU, db",
+        "return dx, dh_next, dc_next, dW / np.linalg.norm(dW), dU, db",
+        "linear",
+    ),
     Bug("float32 gradients", "dx[:, t] = dx_t", "dx[:, t] = dx_t.astype(np.float32)", "float32"),
     # masks
-    Bug("mask ignored", "m = np.ones((B, 1), bool) if mask is None else mask[:, t][:, None]", "m = np.ones((B, 1), bool)", "mask ignored", masked=True),
-    Bug("gradient cut at masked steps", "np.where(m, dh_prev, dh_t), np.where(m, dc_prev, dc_t)", "np.where(m, dh_prev, 0), np.where(m, dc_prev, 0)", "cut instead of passed", masked=True),
+    Bug(
+        "mask ignored",
+        "m = np.ones((B, 1), bool) if mask is None else mask[:, t][:, None]",
+        "m = np.ones((B, 1), bool)",
+        "mask ignored",
+        masked=True,
+    ),
+    Bug(
+        "gradient cut at masked steps",
+        "np.where(m, dh_prev, dh_t), np.where(m, dc_prev, dc_t)",
+        "np.where(m, dh_prev, 0), np.where(m, dc_prev, 0)",
+        "cut instead of passed",
+        masked=True,
+    ),
     # other cells
     Bug("GRU without its direct path", "direct = dh_t * z", "direct = 0", "direct path", "gru"),
     Bug("GRU, z for 1 - z", "dg = dh_t * (1 - z)", "dg = dh_t * z", "z instead of 1 - z", "gru"),
@@ -276,6 +339,14 @@ BUGS = [
     Bug("GRU, dz without h", "dh_t * (h_prev - g)", "dh_t * -g", "lacks h_{t-1}", "gru"),
     Bug("RNN without the square", "(1 - hs[t + 1] ** 2)", "(1 - hs[t + 1])", "the square", "simple_rnn"),
     Bug("RNN, dU with h_t", "dU += hs[t].T", "dU += hs[t + 1].T", "h_t used where", "simple_rnn"),
-    Bug("RNN, x of the step before", "dW += x[:, t].T", "dW += x[:, t - 1].T", "off by one step", "simple_rnn"),
-    Bug("RNN, dh not passed on", "dh_next = np.where(m, dz @ U.T, dh_t)", "dh_next = 0 * dh_t", "own", "simple_rnn"),
-]  # fmt: skip
+    Bug(
+        "RNN, x of the step before", "dW += x[:, t].T", "dW += x[:, t - 1].T", "off by one step", "simple_rnn"
+    ),
+    Bug(
+        "RNN, dh not passed on",
+        "dh_next = np.where(m, dz @ U.T, dh_t)",
+        "dh_next = 0 * dh_t",
+        "own",
+        "simple_rnn",
+    ),
+]

@@ -33,7 +33,7 @@ ALLOWED = {
     "batches": {"inputs", "layers", "metrics"},
     "progress_bar": set(),
     "passes": {"layers", "losses", "trace", "cells"},
-    "gradient_check": {"passes", "layers", "bptt", "cells", "activations"},
+    "gradient_check": {"passes", "batches", "losses", "tape", "layers", "bptt", "cells", "activations"},
     "history": set(),
     "callbacks": {"metrics", "layers"},  # the model only for the type checker
     "layers": {"bptt", "initializers", "regularizers", "activations", "cells", "tape"},

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm import passes
+from minilstm import batches, passes
 from minilstm.cells import State
 from minilstm.errors import one_of, real_number, whole_number, wording
 from minilstm.gradient_check.inside import Nudged, nudged_states
 from minilstm.gradient_check.numeric import CENTRAL, COMPLEX, TINY, Array, Method, sample
 from minilstm.gradient_check.report import AXES, Comparison, Report
-from minilstm.layers import Dense, Embedding, Layer, Recurrent
+from minilstm.layers import Embedding, Layer, Recurrent
 from minilstm.losses import Loss
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _analytic(
     initial_state: dict[str, Sequence[ArrayLike]] | None,
 ) -> Analytic:
     twin = _as_dtype(model, np.dtype(np.float64))
-    data = twin._checked(x, y, mask)
+    data = batches.checked(twin, x, y, mask)
     states = twin._checked_states(initial_state, data.size)
     for layer in _recurrent(twin):
         zeros = tuple(np.zeros((data.size, layer.units)) for _ in layer.cell.states)
@@ -183,9 +183,8 @@ def _set_backend(layer: Layer, backend: str) -> None:
     """On a layer and on the layers that it wraps."""
     if isinstance(layer, Recurrent):
         layer.backend = backend
-    for value in vars(layer).values():
-        if isinstance(value, Layer):
-            _set_backend(value, backend)
+    for inner in getattr(layer, "sublayers", ()):
+        _set_backend(inner, backend)
 
 
 def _recurrent(model: Sequential) -> list[Recurrent]:
@@ -250,7 +249,8 @@ class _Network:
         return _recurrent(self.model)
 
     def _value(self, done: passes.Pass) -> float | complex:
-        return passes.raw_loss(self.layers, self.loss, self.y, done)[0]
+        logits = self.layers[-1].logits(done.tapes[-1])
+        return passes.loss_of(self.layers, self.loss, self.y, done.output, logits, done.mask)[0]
 
     def whole(self, start: int) -> float | complex:
         """The loss of the batch with the weights and inputs of layer `start` and above as they are now."""
@@ -266,24 +266,22 @@ class _Network:
         x, mask, states : inputs of layer `start` and the layers above it, one row each.
         """
         done = passes.forward(self.layers[start:], x, mask, keep="nothing", states=states)
-        output = self.done.output.copy()
-        tapes, z = list(self.done.tapes), None
-        last = self.layers[-1]
-        if isinstance(last, Dense):
-            z = self.done.tapes[-1].z.copy()
-            row_z = done.tapes[-1].z if len(self.layers) > start else None
-            tapes[-1] = tapes[-1]._replace(z=z)
+        output, logits, row_z = self.done.output.copy(), None, None
+        if start < len(self.layers):
+            row_logits = self.layers[-1].logits(done.tapes[-1])
+            row_z = None if row_logits is None else row_logits[1]
+        base = self.layers[-1].logits(self.done.tapes[-1])
+        if base is not None:
+            logits = base[0], base[1].copy()
         values = np.empty(len(samples), self.method.dtype)
-        base = passes.Pass(output, self.done.mask, tapes)
         for r, b in enumerate(samples):
-            kept = output[b].copy(), None if z is None else z[b].copy()
             output[b] = done.output[r]
-            if z is not None and row_z is not None:
-                z[b] = row_z[r]
-            values[r] = self._value(base)
-            output[b] = kept[0]
-            if z is not None:
-                z[b] = kept[1]
+            if logits is not None and row_z is not None:
+                logits[1][b] = row_z[r]
+            values[r] = passes.loss_of(self.layers, self.loss, self.y, output, logits, self.done.mask)[0]
+            output[b] = self.done.output[b]
+            if base is not None and logits is not None:
+                logits[1][b] = base[1][b]
         return values
 
     def row_states(self, samples: Array) -> dict[str, State]:
@@ -314,7 +312,7 @@ def _weights(network: _Network, rng: np.random.Generator, limit: int | None) -> 
     found = []
     offsets = network.method.offsets
     steps = network.x.shape[1] if network.x.ndim > 1 else 1
-    gates = {layer.label: layer.cell.gates for layer in network.recurrent}
+    gates = _gates(network.layers)
     for name, weight in network.model.named_weights.items():
         work = weight.size * steps * len(offsets)
         count = limit or (
@@ -336,6 +334,16 @@ def _weights(network: _Network, rng: np.random.Generator, limit: int | None) -> 
         found.append(
             network.compare(name, weight.shape, chosen, values, axes, blocks if len(blocks) > 1 else ())
         )
+    return found
+
+
+def _gates(layers: Sequence[Layer], path: str = "") -> dict[str, tuple[str, ...]]:
+    """The gates of every recurrent layer, those in wrappers too, by its path."""
+    found: dict[str, tuple[str, ...]] = {}
+    for layer in layers:
+        if isinstance(layer, Recurrent):
+            found[path + layer.label] = layer.cell.gates
+        found |= _gates(getattr(layer, "sublayers", ()), f"{path}{layer.label}/")
     return found
 
 
