@@ -59,7 +59,19 @@ _HOMES = {
         "SparseCategoricalCrossentropy",
     ],
     "minilstm.model": ["Sequential", "load_model"],
-    "minilstm.optimizers": ["SGD", "Adam", "RMSprop"],
+    "minilstm.optimizers": [
+        "SGD",
+        "Adam",
+        "AdamW",
+        "CosineDecay",
+        "CosineDecayRestarts",
+        "ExponentialDecay",
+        "InverseTimeDecay",
+        "LearningRateSchedule",
+        "PiecewiseConstantDecay",
+        "PolynomialDecay",
+        "RMSprop",
+    ],
     "minilstm.sequences": ["lengths_to_mask", "pad_sequences", "padding_audit", "truncate"],
     "minilstm.study": ["length_study"],
     "minilstm.threads": ["get_num_threads", "set_num_threads"],
@@ -110,6 +122,14 @@ if TYPE_CHECKING:
     from minilstm.model import load_model as load_model
     from minilstm.optimizers import SGD as SGD
     from minilstm.optimizers import Adam as Adam
+    from minilstm.optimizers import AdamW as AdamW
+    from minilstm.optimizers import CosineDecay as CosineDecay
+    from minilstm.optimizers import CosineDecayRestarts as CosineDecayRestarts
+    from minilstm.optimizers import ExponentialDecay as ExponentialDecay
+    from minilstm.optimizers import InverseTimeDecay as InverseTimeDecay
+    from minilstm.optimizers import LearningRateSchedule as LearningRateSchedule
+    from minilstm.optimizers import PiecewiseConstantDecay as PiecewiseConstantDecay
+    from minilstm.optimizers import PolynomialDecay as PolynomialDecay
     from minilstm.optimizers import RMSprop as RMSprop
     from minilstm.sequences import lengths_to_mask as lengths_to_mask
     from minilstm.sequences import pad_sequences as pad_sequences

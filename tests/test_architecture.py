@@ -35,7 +35,7 @@ ALLOWED = {
     "passes": {"layers", "losses", "trace", "cells"},
     "gradient_check": {"passes", "batches", "losses", "tape", "layers", "bptt", "cells", "activations"},
     "history": set(),
-    "callbacks": {"metrics", "layers"},  # the model only for the type checker
+    "callbacks": {"metrics", "layers"},  # the model and the optimizers only for the type checker
     "layers": {"bptt", "initializers", "regularizers", "activations", "cells", "tape"},
     "trace": {"cells", "tape", "horizon", "ledger", "nonfinite", "norms"},
     "dynamics": {"cells", "norms", "trace"},

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from minilstm import optimizers
 from minilstm.errors import NonFiniteError
-from minilstm.optimizers import SGD, Adam, RMSprop
+from minilstm.optimizers import SGD, Adam, AdamW, ExponentialDecay, RMSprop
 
 VARIANTS = [
     (SGD, {}),
@@ -27,6 +27,11 @@ VARIANTS = [
     (Adam, {}),
     (Adam, {"learning_rate": 0.01, "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-2}),
     (Adam, {"amsgrad": True, "beta_2": 0.5}),
+    (SGD, {"momentum": 0.9, "weight_decay": 0.1}),
+    (RMSprop, {"weight_decay": 0.5}),
+    (Adam, {"learning_rate": 0.1, "weight_decay": 0.1}),
+    (AdamW, {}),
+    (AdamW, {"learning_rate": 0.1, "weight_decay": 0.05, "beta_1": 0.5}),
 ]
 CLIPS = [{}, {"clipnorm": 0.5}, {"clipvalue": 0.1}, {"global_clipnorm": 0.5}]
 SHAPES = {"lstm/kernel": (3, 8), "lstm/recurrent_kernel": (2, 8), "lstm/bias": (8,), "dense/bias": (1,)}
@@ -69,6 +74,7 @@ def plain(kind, options, clip, params, grads):
                 g = np.clip(g, -clip["clipvalue"], clip["clipvalue"])
             if "global_clipnorm" in clip:
                 g = g * clip["global_clipnorm"] / max(total, clip["global_clipnorm"])
+            w[name] -= lr * o.get("weight_decay", 0.004 if kind is AdamW else 0.0) * w[name]
             if kind is SGD:
                 m[name] = o["momentum"] * m[name] - lr * g
                 w[name] += o["momentum"] * m[name] - lr * g if o.get("nesterov") else m[name]
@@ -292,6 +298,19 @@ def test_learning_rate_can_be_set():
     assert optimizer.learning_rate == 0.25
 
 
+def test_a_schedule_has_the_learning_rate():
+    optimizer = SGD(ExponentialDecay(1.0, 1, 0.5))
+    w, rates = {"a": np.zeros(1)}, []
+    for _ in range(3):
+        rates.append(optimizer.learning_rate)
+        optimizer.apply(w, {"a": np.ones(1)})
+    assert rates == [1.0, 0.5, 0.25]
+    assert w["a"].tolist() == [-1.75]
+    with pytest.raises(TypeError, match=r"learning_rate must be left to its schedule, ExponentialDecay\("):
+        optimizer.learning_rate = 0.1
+    assert optimizer.config()["learning_rate"] == ExponentialDecay(1.0, 1, 0.5)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
@@ -312,6 +331,12 @@ def test_learning_rate_can_be_set():
         (lambda: Adam(clipnorm=0), ValueError, "clipnorm must be a finite number > 0, got 0.0"),
         (lambda: Adam(clipvalue=-1), ValueError, "clipvalue must be a finite number > 0, got -1.0"),
         (lambda: Adam(global_clipnorm=math.inf), ValueError, "global_clipnorm must be .* got inf"),
+        (lambda: AdamW(weight_decay=-0.1), ValueError, "weight_decay must be a finite number >= 0, got -0.1"),
+        (
+            lambda: SGD(weight_decay="much"),
+            TypeError,
+            "weight_decay must be a finite number >= 0, got 'much'",
+        ),
         (lambda: Adam(clipnorm=True), TypeError, "clipnorm must be a finite number > 0, got True"),
         (
             lambda: Adam(clipnorm=1, clipvalue=2),
@@ -351,15 +376,17 @@ def test_arrays_that_do_not_fit():
 
 
 def test_get():
-    for name, kind in (("sgd", SGD), ("rmsprop", RMSprop), ("adam", Adam), ("RMSprop", RMSprop)):
+    for name, kind in (("sgd", SGD), ("adam", Adam), ("adamw", AdamW), ("RMSprop", RMSprop)):
         optimizer = optimizers.get(name)
         assert type(optimizer) is kind
         assert optimizers.get(optimizer) is optimizer
         assert optimizers.get(name) is not optimizer
-    with pytest.raises(ValueError, match="optimizer must be 'sgd' or 'rmsprop' or 'adam', got 'lion'"):
+    with pytest.raises(
+        ValueError, match="optimizer must be 'sgd' or 'rmsprop' or 'adam' or 'adamw', got 'lion'"
+    ):
         optimizers.get("lion")
     for unknown in (None, Adam):
         with pytest.raises(
-            ValueError, match="optimizer must be one of sgd, rmsprop, adam or an Optimizer, got"
+            ValueError, match="optimizer must be one of sgd, rmsprop, adam, adamw or an Optimizer, got"
         ):
             optimizers.get(unknown)

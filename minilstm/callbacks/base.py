@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from minilstm.errors import wording
+
 if TYPE_CHECKING:
     from minilstm.model import Sequential
+    from minilstm.optimizers import Optimizer
 
 Logs = dict[str, float]
 
@@ -66,3 +69,12 @@ class Callback:
 
     def on_test_batch_end(self, batch: int, logs: Logs) -> None:
         """After a batch of an evaluation."""
+
+
+def settable_rate(callback: Callback, model: Sequential) -> Optimizer:
+    """The model's optimizer; ValueError where a schedule has the learning rate."""
+    optimizer = model._compiled()[0]
+    if optimizer.schedule is not None:
+        expected = f"a number for {type(callback).__name__}, which sets it"
+        raise ValueError(wording("learning_rate", expected, repr(optimizer.schedule)))
+    return optimizer

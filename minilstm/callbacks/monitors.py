@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from minilstm import metrics
-from minilstm.callbacks.base import Callback, Logs
+from minilstm.callbacks.base import Callback, Logs, settable_rate
 from minilstm.errors import one_of, real_number, whole_number, wording
 from minilstm.layers.base import Array
 
@@ -175,11 +175,12 @@ class ReduceLROnPlateau(Monitor):
 
     def on_train_begin(self, logs: Logs) -> None:
         super().on_train_begin(logs)
+        settable_rate(self, self.model)
         self.best, self.wait, self.cooling = None, 0, 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        value, optimizer = self.value(logs), self.model.optimizer
-        if value is None or optimizer is None:
+        value, optimizer = self.value(logs), settable_rate(self, self.model)
+        if value is None:
             return
         if self.cooling:
             self.cooling, self.wait = self.cooling - 1, 0

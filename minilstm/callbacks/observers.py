@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minilstm.callbacks.base import Callback, Logs
+from minilstm.callbacks.base import Callback, Logs, settable_rate
 from minilstm.errors import wording
 
 
@@ -31,9 +31,11 @@ class LearningRateScheduler(Callback):
             raise TypeError(wording("schedule", "a function of (epoch, learning_rate)", repr(schedule)))
         self.schedule, self.verbose = schedule, verbose
 
+    def on_train_begin(self, logs: Logs) -> None:
+        settable_rate(self, self.model)
+
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        optimizer = self.model.optimizer
-        assert optimizer is not None  # fit has looked
+        optimizer = settable_rate(self, self.model)
         rate = self.schedule(epoch, optimizer.learning_rate)
         if not isinstance(rate, (float, np.floating)):
             raise TypeError(wording("what schedule returns", "a float", repr(rate)))

@@ -30,7 +30,7 @@ def known_classes() -> dict[str, type]:
     """The classes that a file may name: what the modules above offer, by its name.
 
     >>> sorted(known_classes())[:3]
-    ['Adam', 'BinaryCrossentropy', 'CategoricalCrossentropy']
+    ['Adam', 'AdamW', 'BinaryCrossentropy']
     """
     return {
         name: value
@@ -59,7 +59,7 @@ def encode(what: str, value: Any) -> Any:
     if known_classes().get(cls.__name__) is not cls:
         expected = "a number, a text or an object of minilstm's own classes, to be saved"
         raise ValueError(wording(what, expected, repr(value)))
-    if isinstance(value, Layer):
+    if isinstance(value, (Layer, optimizers.Optimizer)):
         arguments = value.config()
     else:
         arguments = {name: getattr(value, name) for name in inspect.signature(cls).parameters}

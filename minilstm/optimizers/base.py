@@ -1,18 +1,11 @@
-"""Clip the gradients, then step: SGD, RMSprop and Adam with Keras's formulas, in Keras's order.
+"""What every optimizer does: lay the parameters end to end, clip, decay the weights, step.
 
-    prepare   gradients -> their norm, and the clipped gradients      (looks only: nothing changes)
-    step      parameters += change, in place                          (the formulas are in the classes)
-
-All parameters are laid end to end in one vector, so that a formula costs about ten NumPy calls whatever the
-number of arrays; g below is that vector of gradients. Its means are kept in the parameters' dtype.
-
-What this file is not: it does not look for NaN. `prepare` reports the norm, and the caller decides.
-
-Source: Keras 3, `keras/src/optimizers/{base_optimizer,sgd,rmsprop,adam}.py`.
+What this file is not: the formulas of the steps stand in `rules`.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -21,9 +14,8 @@ from typing import Any, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.errors import NonFiniteError, one_of, real_number, wording
-
-__all__ = ["SGD", "Adam", "Optimizer", "RMSprop", "Update"]
+from minilstm.errors import NonFiniteError, real_number, wording
+from minilstm.optimizers.schedules import LearningRateSchedule
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -34,6 +26,7 @@ DOT = 8_192  # longest dot product: longer ones lose digits in float32, and BLAS
 class Update(NamedTuple):
     """What clipping saw and did.
 
+    >>> from minilstm.optimizers import SGD
     >>> SGD(global_clipnorm=1.0).prepare({"w": np.array([3.0, 4.0])})[1]
     Update(norm=5.0, clipped=True, norm_after=1.0)
     """
@@ -47,9 +40,11 @@ class Update(NamedTuple):
 
 
 class Optimizer(ABC):
-    """An optimizer: a learning rate, at most one way of clipping, and a formula for the step.
+    """An optimizer: a learning rate, at most one way of clipping, weight decay, a formula for the step.
 
-    Final classes: `SGD`, `RMSprop`, `Adam`. Keyword arguments of all three, > 0, at most one of them:
+    Classes: `SGD`, `RMSprop`, `Adam`, `AdamW`. `learning_rate` is a number or a `LearningRateSchedule`.
+    Keyword arguments of all, > 0; `weight_decay` wd takes wd a w from each parameter w before the step, a the
+    learning rate; of the others at most one:
 
     - `clipnorm` c: each gradient g becomes g c / max(|g|, c)
     - `clipvalue` c: each entry is clipped to [-c, c]
@@ -58,6 +53,7 @@ class Optimizer(ABC):
     Raises TypeError for arguments that are not numbers, ValueError for numbers out of range.
     Source: `keras.optimizers.Optimizer`.
 
+    >>> from minilstm.optimizers import get
     >>> optimizer = get("adam")
     >>> optimizer.learning_rate, optimizer.iterations
     (0.001, 0)
@@ -65,8 +61,9 @@ class Optimizer(ABC):
 
     def __init__(
         self,
-        learning_rate: float,
+        learning_rate: float | LearningRateSchedule,
         slot_names: tuple[str, ...],
+        weight_decay: float | None,
         clipnorm: float | None,
         clipvalue: float | None,
         global_clipnorm: float | None,
@@ -81,8 +78,13 @@ class Optimizer(ABC):
         self.clipnorm = given.get("clipnorm")
         self.clipvalue = given.get("clipvalue")
         self.global_clipnorm = given.get("global_clipnorm")
-        self.learning_rate = learning_rate
+        self.weight_decay = None if weight_decay is None else real_number("weight_decay", weight_decay)
         self.iterations = 0
+        self.schedule: LearningRateSchedule | None = None
+        if isinstance(learning_rate, LearningRateSchedule):
+            self.schedule = learning_rate
+        else:
+            self.learning_rate = learning_rate
         self._slot_names = slot_names
         self._layout: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}  # in the order of the vector
         self._g = self._change = np.empty(0)
@@ -90,18 +92,32 @@ class Optimizer(ABC):
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate, a finite number >= 0; it may be set between steps.
+        """The learning rate of the next step, a finite number >= 0; it may be set where there is no schedule.
 
+        >>> from minilstm.optimizers import SGD
         >>> optimizer = SGD()
         >>> optimizer.learning_rate = 0.5
         >>> optimizer.learning_rate
         0.5
         """
-        return self._learning_rate
+        return self._learning_rate if self.schedule is None else float(self.schedule(self.iterations))
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
+        if self.schedule is not None:
+            raise TypeError(wording("learning_rate", f"left to its schedule, {self.schedule!r}", value))
         self._learning_rate = real_number("learning_rate", value)
+
+    def config(self) -> dict[str, Any]:
+        """The arguments of the constructor.
+
+        >>> from minilstm.optimizers import SGD
+        >>> SGD(0.5).config()["learning_rate"]
+        0.5
+        """
+        names = inspect.signature(type(self)).parameters
+        schedule = {} if self.schedule is None else {"learning_rate": self.schedule}
+        return {name: getattr(self, name) for name in names} | schedule
 
     @final
     def apply(self, params: Arrays, grads: Arrays) -> Update:
@@ -111,6 +127,7 @@ class Optimizer(ABC):
         fixed by the first step. Raises ValueError where they do not fit, before anything changes.
         Source: `keras.optimizers.Optimizer.apply`.
 
+        >>> from minilstm.optimizers import SGD
         >>> params = {"w": np.array([1.0, 2.0])}
         >>> update = SGD(learning_rate=0.5).apply(params, {"w": np.array([2.0, 0.0])})
         >>> params["w"].tolist(), update.norm
@@ -128,6 +145,7 @@ class Optimizer(ABC):
         1e30 in float32 is clipped right. Gradients with NaN or Inf are returned as they are.
         Source: `keras/src/optimizers/base_optimizer.py`, `_clip_gradients`.
 
+        >>> from minilstm.optimizers import Adam
         >>> clipped, update = Adam(clipvalue=1.0).prepare({"w": np.array([3.0, -0.5])})
         >>> clipped["w"].tolist(), update.clipped
         ([1.0, -0.5], True)
@@ -143,6 +161,7 @@ class Optimizer(ABC):
         become infinite or NaN, before any of them changes.
         Source: `keras/src/optimizers/base_optimizer.py`, `_backend_update_step`.
 
+        >>> from minilstm.optimizers import SGD
         >>> params = {"w": np.array([1.0])}
         >>> SGD(learning_rate=0.5).step(params, {"w": np.array([2.0])})
         >>> params["w"].tolist()
@@ -159,7 +178,7 @@ class Optimizer(ABC):
             moved, start = {}, 0
             for name in self._layout:
                 w = params[name]
-                moved[name] = w + change[start : start + w.size].reshape(w.shape)
+                moved[name] = self._decayed(w) + change[start : start + w.size].reshape(w.shape)
                 start += w.size
         for name, w in moved.items():
             if not np.isfinite(w).all():
@@ -179,6 +198,7 @@ class Optimizer(ABC):
     def slots(self) -> dict[str, Array]:
         """The arrays of `slot_names` themselves, all weights in one vector; none before the first step.
 
+        >>> from minilstm.optimizers import Adam
         >>> optimizer = Adam()
         >>> _ = optimizer.apply({"w": np.ones(2)}, {"w": np.ones(2)})
         >>> optimizer.slots["momentum"].round(4).tolist()
@@ -193,6 +213,12 @@ class Optimizer(ABC):
         for name, slot in self.slots.items():
             slot[...] = slots[name]
         self.iterations = iterations
+
+    def _decayed(self, w: Array) -> Array:
+        if self.weight_decay is None:
+            return w
+        number = w.dtype.type  # as Keras: in the parameters' dtype
+        return np.asarray(w - w * number(self.weight_decay) * number(self.learning_rate))
 
     def _clip(self, grads: Arrays, norms: dict[str, float]) -> tuple[dict[str, Array], Update]:
         norm = math.hypot(*norms.values())
@@ -246,202 +272,6 @@ class Optimizer(ABC):
         raise ValueError(wording(argument, expected, ", ".join(arrays)))
 
 
-@final
-class SGD(Optimizer):
-    """Gradient descent with learning rate a, momentum b in [0, 1): w += change,
-
-        change = -a g                          without momentum
-        m = b m - a g,  change = m             with momentum
-        change = b m - a g                     nesterov, with the new m
-
-    Raises TypeError or ValueError for arguments out of range. Source: `keras.optimizers.SGD`.
-
-    >>> params = {"w": np.array([1.0])}
-    >>> _ = SGD(learning_rate=0.25).apply(params, {"w": np.array([2.0])})
-    >>> params["w"].tolist()
-    [0.5]
-    """
-
-    def __init__(
-        self,
-        learning_rate: float = 0.01,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        *,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-    ) -> None:
-        self.momentum = real_number("momentum", momentum, below=1.0)
-        self.nesterov = _flag("nesterov", nesterov)
-        slot_names = ("momentum",) if self.momentum else ()
-        super().__init__(learning_rate, slot_names, clipnorm, clipvalue, global_clipnorm)
-
-    def _rule(self, g: Array, change: Array, slots: Sequence[Array]) -> None:
-        np.multiply(g, -self.learning_rate, out=change)  # -a g
-        if slots:
-            (m,) = slots
-            m *= self.momentum
-            m += change
-            if self.nesterov:
-                change += self.momentum * m
-            else:
-                change[:] = m
-
-
-@final
-class RMSprop(Optimizer):
-    """Gradient over the root of its mean square, learning rate a, decay r in [0, 1), momentum b in [0, 1):
-
-        v = r v + (1 - r) g^2
-        u = r u + (1 - r) g,  v - u^2 in the place of v below          centered
-        change = -a g / sqrt(v + epsilon)                              epsilon stands inside the root
-        m = b m + change,  change = m                                  with momentum
-
-    In the centered form v - u^2 is a variance; where rounding makes it negative it counts as 0 (Keras: NaN).
-    Raises TypeError or ValueError for arguments out of range. Source: `keras.optimizers.RMSprop`.
-
-    >>> params = {"w": np.array([1.0, 1.0])}
-    >>> _ = RMSprop(learning_rate=0.1, rho=0.75).apply(params, {"w": np.array([1.0, 100.0])})
-    >>> params["w"].round(4).tolist()
-    [0.8, 0.8]
-    """
-
-    def __init__(
-        self,
-        learning_rate: float = 0.001,
-        rho: float = 0.9,
-        momentum: float = 0.0,
-        epsilon: float = 1e-7,
-        centered: bool = False,
-        *,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-    ) -> None:
-        self.rho = real_number("rho", rho, below=1.0)
-        self.momentum = real_number("momentum", momentum, below=1.0)
-        self.epsilon = real_number("epsilon", epsilon, above=True)
-        self.centered = _flag("centered", centered)
-        optional = {"average_gradient": self.centered, "momentum": self.momentum > 0}
-        slot_names = ("velocity", *(name for name, wanted in optional.items() if wanted))
-        super().__init__(learning_rate, slot_names, clipnorm, clipvalue, global_clipnorm)
-
-    def _rule(self, g: Array, change: Array, slots: Sequence[Array]) -> None:
-        slot = dict(zip(self._slot_names, slots, strict=True))
-        v = slot["velocity"]
-        np.multiply(g, g, out=change)
-        change *= 1 - self.rho
-        v *= self.rho
-        v += change  # r v + (1 - r) g^2
-        if self.centered:
-            u = slot["average_gradient"]
-            np.multiply(g, 1 - self.rho, out=change)
-            u *= self.rho
-            u += change  # r u + (1 - r) g
-            np.multiply(u, u, out=change)
-            np.subtract(v, change, out=change)
-            np.maximum(change, 0, out=change)  # v - u^2
-            change += self.epsilon
-        else:
-            np.add(v, self.epsilon, out=change)
-        np.sqrt(change, out=change)
-        np.divide(g, change, out=change)
-        change *= -self.learning_rate
-        if self.momentum:
-            m = slot["momentum"]
-            m *= self.momentum
-            m += change
-            change[:] = m
-
-
-@final
-class Adam(Optimizer):
-    """Mean gradient over the root of the mean square, both corrected for their start at 0. Step t = 1, 2, ..
-
-        m = m + (1 - beta_1) (g - m)
-        v = v + (1 - beta_2) (g^2 - v)
-        a = learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t)
-        change = -a m / (sqrt(v) + epsilon)            epsilon stands outside the root and the correction
-        w = max(w, v), in the place of v above         amsgrad
-
-    a is computed in the parameters' dtype, as in Keras: in float32, 1 - 0.999^t begins with an error of 1e-5,
-    and an a without it would part from Keras's by as much. Squares of float32 gradients above 1e19 become
-    inf, and such an entry moves no more: clip.
-    Raises TypeError or ValueError for arguments out of range. Source: Kingma and Ba 2015, the form before
-    section 2.1; Reddi et al. 2018 for amsgrad; `keras.optimizers.Adam`.
-
-    >>> params = {"w": np.array([1.0, 1.0])}
-    >>> _ = Adam(learning_rate=0.1).apply(params, {"w": np.array([1.0, 100.0])})
-    >>> params["w"].round(4).tolist()
-    [0.9, 0.9]
-    """
-
-    def __init__(
-        self,
-        learning_rate: float = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        amsgrad: bool = False,
-        *,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-    ) -> None:
-        self.beta_1 = real_number("beta_1", beta_1, below=1.0)
-        self.beta_2 = real_number("beta_2", beta_2, below=1.0)
-        self.epsilon = real_number("epsilon", epsilon, above=True)
-        self.amsgrad = _flag("amsgrad", amsgrad)
-        slot_names = ("momentum", "velocity", "velocity_hat") if self.amsgrad else ("momentum", "velocity")
-        super().__init__(learning_rate, slot_names, clipnorm, clipvalue, global_clipnorm)
-
-    def _rule(self, g: Array, change: Array, slots: Sequence[Array]) -> None:
-        m, v = slots[:2]
-        np.subtract(g, m, out=change)
-        change *= 1 - self.beta_1
-        m += change
-        np.multiply(g, g, out=change)
-        change -= v
-        change *= 1 - self.beta_2
-        v += change
-        if self.amsgrad:
-            v = np.maximum(slots[2], v, out=slots[2])
-        np.sqrt(v, out=change)
-        change += self.epsilon
-        np.divide(m, change, out=change)
-        change *= -self._rate(g.dtype)
-
-    def _rate(self, dtype: np.dtype[Any]) -> float:
-        number, t = dtype.type, self.iterations + 1
-        a = number(self.learning_rate) * np.sqrt(1 - number(self.beta_2) ** number(t))
-        return float(a / (1 - number(self.beta_1) ** number(t)))
-
-
-_OPTIMIZERS: dict[str, type[SGD] | type[RMSprop] | type[Adam]] = {
-    "sgd": SGD,
-    "rmsprop": RMSprop,
-    "adam": Adam,
-}
-
-
-def get(identifier: object) -> Optimizer:
-    """A new optimizer of that name with its defaults, or the optimizer itself; upper and lower case are one.
-
-    Raises ValueError, with the known names, for anything else. Source: `keras.optimizers.get`.
-
-    >>> get("Adam").learning_rate
-    0.001
-    """
-    if isinstance(identifier, Optimizer):
-        return identifier
-    if not isinstance(identifier, str):
-        raise ValueError(
-            wording("optimizer", f"one of {', '.join(_OPTIMIZERS)} or an Optimizer", repr(identifier))
-        )
-    return _OPTIMIZERS[one_of("optimizer", identifier.lower(), _OPTIMIZERS)]()
-
-
 def _norm(g: Array) -> float:
     """The L2 norm of one array; squares do not overflow, and the number of threads changes no bit."""
     flat = g.ravel()
@@ -458,7 +288,7 @@ def _norm(g: Array) -> float:
     return largest * math.sqrt(float((scaled * scaled).sum()))
 
 
-def _flag(argument: str, value: object) -> bool:
+def flag(argument: str, value: object) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(wording(argument, "True or False", repr(value)))
     return bool(value)

@@ -1,0 +1,194 @@
+"""Learning rates that change with the number of steps taken, t = 0, 1, 2, ...
+
+Give one to an optimizer in the place of a number. a is `initial_learning_rate`, T is `decay_steps`.
+Source: `keras/src/optimizers/schedules/learning_rate_schedule.py`; computed here in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minilstm.errors import real_number, whole_number, wording
+
+
+class LearningRateSchedule(ABC):
+    """Base: a function of the number of steps taken. Write your own by `__call__`.
+
+    >>> class Halves(LearningRateSchedule):
+    ...     def __call__(self, step: int) -> float:
+    ...         return 0.5**step
+    >>> Halves()(3)
+    0.125
+    """
+
+    @abstractmethod
+    def __call__(self, step: int) -> float:
+        """The learning rate of step `step`."""
+
+
+def _check(schedule: LearningRateSchedule) -> None:
+    """Numbers of steps are whole and >= 1 (of a warm-up >= 0), all other numbers finite and >= 0."""
+    for name, value in vars(schedule).items():
+        if name.endswith("steps"):
+            whole_number(name, value, 0 if name == "warmup_steps" else 1)
+        elif not isinstance(value, bool) and value is not None:
+            real_number(name, value)
+
+
+@dataclass(frozen=True)
+class ExponentialDecay(LearningRateSchedule):
+    """a decay_rate^(t/T); with `staircase` t/T is rounded down.
+
+    >>> ExponentialDecay(1.0, decay_steps=10, decay_rate=0.5)(20)
+    0.25
+    """
+
+    initial_learning_rate: float
+    decay_steps: int
+    decay_rate: float
+    staircase: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def __call__(self, step: int) -> float:
+        p = step / self.decay_steps
+        return float(self.initial_learning_rate * self.decay_rate ** (math.floor(p) if self.staircase else p))
+
+
+@dataclass(frozen=True)
+class InverseTimeDecay(LearningRateSchedule):
+    """a / (1 + decay_rate t/T); with `staircase` t/T is rounded down.
+
+    >>> InverseTimeDecay(1.0, decay_steps=10, decay_rate=1.0)(10)
+    0.5
+    """
+
+    initial_learning_rate: float
+    decay_steps: int
+    decay_rate: float
+    staircase: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def __call__(self, step: int) -> float:
+        p = step / self.decay_steps
+        return self.initial_learning_rate / (1 + self.decay_rate * (math.floor(p) if self.staircase else p))
+
+
+@dataclass(frozen=True)
+class PiecewiseConstantDecay(LearningRateSchedule):
+    """values[k] for boundaries[k-1] < t <= boundaries[k].
+
+    >>> schedule = PiecewiseConstantDecay([100, 200], [1.0, 0.5, 0.1])
+    >>> schedule(100), schedule(101), schedule(300)
+    (1.0, 0.5, 0.1)
+    """
+
+    boundaries: Sequence[int]
+    values: Sequence[float]
+
+    def __post_init__(self) -> None:
+        found = [whole_number("boundaries", boundary, 0) for boundary in self.boundaries]
+        if not found or found != sorted(set(found)):
+            raise ValueError(wording("boundaries", "a list of rising whole numbers", list(self.boundaries)))
+        for value in self.values:
+            real_number("values", value)
+        if len(self.values) != len(found) + 1:
+            raise ValueError(
+                wording("values", f"{len(found) + 1}, one more than boundaries", len(self.values))
+            )
+
+    def __call__(self, step: int) -> float:
+        return float(self.values[bisect_left(self.boundaries, step)])
+
+
+@dataclass(frozen=True)
+class PolynomialDecay(LearningRateSchedule):
+    """(a - end) (1 - t/T)^power + end until T, then end; with `cycle` T doubles, triples .. as t passes it.
+
+    >>> PolynomialDecay(1.0, decay_steps=10, end_learning_rate=0.0)(4)
+    0.6
+    """
+
+    initial_learning_rate: float
+    decay_steps: int
+    end_learning_rate: float = 0.0001
+    power: float = 1.0
+    cycle: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def __call__(self, step: int) -> float:
+        if self.cycle:
+            p = step / (self.decay_steps * max(1, math.ceil(step / self.decay_steps)))
+        else:
+            p = min(step / self.decay_steps, 1.0)
+        start, end = self.initial_learning_rate, self.end_learning_rate
+        return float((start - end) * (1 - p) ** self.power + end)
+
+
+@dataclass(frozen=True)
+class CosineDecay(LearningRateSchedule):
+    """a ((1 - alpha) (1 + cos(pi t/T)) / 2 + alpha) until T, then a alpha.
+
+    With `warmup_target`, a line from a to it over the first `warmup_steps`, then the decay from there.
+
+    >>> CosineDecay(1.0, decay_steps=10)(5)
+    0.5
+    """
+
+    initial_learning_rate: float
+    decay_steps: int
+    alpha: float = 0.0
+    warmup_target: float | None = None
+    warmup_steps: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def __call__(self, step: int) -> float:
+        start = self.initial_learning_rate
+        if self.warmup_target is not None:
+            if step < self.warmup_steps:
+                return start + (self.warmup_target - start) * step / self.warmup_steps
+            start, step = self.warmup_target, step - self.warmup_steps
+        return start * _cosine(min(step / self.decay_steps, 1.0), self.alpha, 1.0)
+
+
+@dataclass(frozen=True)
+class CosineDecayRestarts(LearningRateSchedule):
+    """The cosine of `CosineDecay` again and again: each time t_mul times as long and m_mul times as high.
+
+    Source: Loshchilov and Hutter 2017.
+
+    >>> schedule = CosineDecayRestarts(1.0, first_decay_steps=10)
+    >>> schedule(0), schedule(10), schedule(20)
+    (1.0, 1.0, 0.5)
+    """
+
+    initial_learning_rate: float
+    first_decay_steps: int
+    t_mul: float = 2.0
+    m_mul: float = 1.0
+    alpha: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self)
+        real_number("t_mul", self.t_mul, 1.0)
+
+    def __call__(self, step: int) -> float:
+        start, length, height = 0.0, float(self.first_decay_steps), 1.0
+        while step >= start + length:
+            start, length, height = start + length, length * self.t_mul, height * self.m_mul
+        return self.initial_learning_rate * _cosine((step - start) / length, self.alpha, height)
+
+
+def _cosine(p: float, alpha: float, height: float) -> float:
+    return (1 - alpha) * height * (1 + math.cos(math.pi * p)) / 2 + alpha
