@@ -33,14 +33,13 @@ class Packed:
         self.cell, self.weights = cell, weights
         W, U, b, rb, _ = weights
         n, H = len(cell.gates), len(U)
-        together = np.concatenate([W, b[None], U])  # (K, nH)
+        together = np.concatenate([U, b[None], W])  # (K, nH)
         gates = together.reshape(len(together), n, H).transpose(1, 0, 2)  # (n, K, H)
         if rb is not None:  # the GRU: see `kernels.gru_forward`
-            D = len(W)
-            self.w_g = in_panels(gates[2:, : D + 1])[0]
-            self.u_g = in_panels(np.concatenate([rb.reshape(n, 1, H)[2:], gates[2:, D + 1 :]], axis=1))[0]
+            self.w_g = in_panels(gates[2:, H:])[0]
+            self.u_g = in_panels(np.concatenate([gates[2:, :H], rb.reshape(n, 1, H)[2:]], axis=1))[0]
             gates = gates[:2].copy()
-            gates[:, D] += rb.reshape(n, H)[:2]
+            gates[:, H] += rb.reshape(n, H)[:2]
         self.w = in_panels(gates)  # (n, P, K, .)
 
     @cached_property
@@ -148,7 +147,7 @@ class Segment:
 
     @property
     def states(self) -> tuple[Array, ...]:
-        h = self.xh[:, :, -self.z.shape[3] :]
+        h = self.xh[:, :, : self.z.shape[3]]
         return (h,) if self.c is None else (h, self.c)
 
     @property
@@ -179,10 +178,10 @@ def forward_segment(packed: Packed, x: Array, mask: Array | None, state: State, 
     """Run the steps of one segment. With `keep=False` only the h of each step and the last c remain."""
     S, b, D = x.shape
     cell, H, dtype = packed.cell, len(packed.weights.U), packed.w.dtype
-    xh = buffers.take((S + 1, b, D + 1 + H), dtype)
-    xh[:S, :, :D] = x
-    xh[:, :, D] = 1
-    xh[0, :, D + 1 :] = state[0]
+    xh = buffers.take((S + 1, b, H + 1 + D), dtype)
+    xh[0, :, :H] = state[0]
+    xh[:, :, H] = 1
+    xh[:S, :, H + 1 :] = x
     z = buffers.take((BLOCKS[cell.name], S if keep else 1, b, H), dtype)
     c = None
     mask = np.empty((0, b), bool) if mask is None else np.ascontiguousarray(mask)
@@ -228,11 +227,11 @@ def backward_segment(
         arrays = xh, dz, segment.c, mask, external, *dstate, *dtotal
         kernels.run_lstm_backward(blas, packed.ut, *arrays, dw, scratch, tile)
     elif cell.name == "gru":
-        du_g = np.empty((1 + H, H), dtype)
+        du_g = np.empty((H + 1, H), dtype)
         arrays = xh, dz, mask, external, *dstate, *dtotal
         kernels.run_gru_backward(blas, packed.ut, *arrays, dw, du_g, scratch, tile)
-        dw[2, D + 1 :] = du_g[1:]
-        drb = np.concatenate([dw[0, D], dw[1, D], du_g[0]])
+        dw[2, :H] = du_g[:H]
+        drb = np.concatenate([dw[0, H], dw[1, H], du_g[H]])
     else:
         arrays = xh, dz, mask, external, *dstate, *dtotal
         kernels.run_simple_rnn_backward(blas, packed.ut, *arrays, dw, scratch[0], tile)
@@ -243,7 +242,7 @@ def backward_segment(
         kernels.run_input_gradient(blas, packed.wt, *flat, dtype.type(0))
     joined = dw.transpose(1, 0, 2).reshape(K, n * H)
     return SegmentGradients(
-        dweights=Weights(W=joined[:D], U=joined[D + 1 :], b=joined[D], rb=drb),
+        dweights=Weights(W=joined[H + 1 :], U=joined[:H], b=joined[H], rb=drb),
         dstate=dstate,
         dx=dx,
         dz=dz[:n].transpose(1, 2, 0, 3).reshape(S, b, n * H) if record else None,
