@@ -115,8 +115,10 @@ def forward(
     H = len(weights.U)
     length = T if segment_steps is None else whole_number("segment_steps", segment_steps)
     engine = _engine(backend, B)
-    packed = engine.pack(cell, weights)
-    rows = engine.chunks(B)
+    work = T * B * (H + D + 1) * weights.U.shape[1]
+    parallel = engine.PARALLEL and work > PARALLEL_WORK
+    rows = engine.chunks(B, weights.W.nbytes + weights.U.nbytes, parallel)
+    packed = engine.pack(cell, weights, rows)
     spans = [slice(start, min(start + length, T)) for start in range(0, T, length)]
     if initial_state is None:
         initial_state = tuple(np.zeros((B, H), weights.U.dtype) for _ in cell.states)
@@ -135,8 +137,7 @@ def forward(
                 engine.release(segment)
         return states, kept
 
-    work = T * B * (H + D + 1) * weights.U.shape[1]
-    results = threads.run(run, rows, engine.PARALLEL and work > PARALLEL_WORK)
+    results = threads.run(run, rows, parallel)
     states, segments = [s for s, _ in results], [k for _, k in results]
     return Tape(cell, backend, packed, x, mask, rows, spans, states, segments, keep)  # type: ignore[arg-type]
 

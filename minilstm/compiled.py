@@ -22,31 +22,33 @@ from minilstm.kernels import BLAS, SMALL
 from minilstm.tape import SegmentGradients
 
 PARALLEL = True
-ROWS = 16  # samples in a chunk, at most
+ROWS = 16  # samples in a chunk, at most: one product stays small, the data of a chunk in the cache
+MANY_ROWS = 32  # where more rows are better, see `chunks`
+CACHE = 1_000_000  # bytes of weights above which they do not stay in a second-level cache
 BLOCKS = {"lstm": 4, "gru": 4, "simple_rnn": 1}  # of z
 
 
 class Packed:
     """Cell and weights in the kernels' layout; what backward needs, when it is first needed."""
 
-    def __init__(self, cell: Cell, weights: Weights) -> None:
-        self.cell, self.weights = cell, weights
+    def __init__(self, cell: Cell, weights: Weights, rows: int) -> None:
+        self.cell, self.weights, self.rows = cell, weights, rows
         W, U, b, rb, _ = weights
         n, H = len(cell.gates), len(U)
         together = np.concatenate([U, b[None], W])  # (K, nH)
         gates = together.reshape(len(together), n, H).transpose(1, 0, 2)  # (n, K, H)
         if rb is not None:  # the GRU: see `kernels.gru_forward`
-            self.w_g = in_panels(gates[2:, H:])[0]
-            self.u_g = in_panels(np.concatenate([gates[2:, :H], rb.reshape(n, 1, H)[2:]], axis=1))[0]
+            self.w_g = in_panels(gates[2:, H:], rows)[0]
+            self.u_g = in_panels(np.concatenate([gates[2:, :H], rb.reshape(n, 1, H)[2:]], axis=1), rows)[0]
             gates = gates[:2].copy()
             gates[:, H] += rb.reshape(n, H)[:2]
-        self.w = in_panels(gates)  # (n, P, K, .)
+        self.w = in_panels(gates, rows)  # (n, P, K, .)
 
     @cached_property
     def ut(self) -> Array:
         """(n, Q, H, .), U of each gate transposed."""
         U = self.weights.U
-        return in_panels(U.reshape(len(U), -1, len(U)).transpose(1, 2, 0))
+        return in_panels(U.reshape(len(U), -1, len(U)).transpose(1, 2, 0), self.rows)
 
     @cached_property
     def wt(self) -> Array:
@@ -55,10 +57,14 @@ class Packed:
         return np.ascontiguousarray(W.reshape(len(W), -1, len(U)).transpose(1, 2, 0))
 
 
-def in_panels(gates: Array) -> Array:
-    """(n, K, H) as (n, P, K, m): panels of m columns with ROWS * K * m <= SMALL; the last may be short."""
+def in_panels(gates: Array, rows: int) -> Array:
+    """(n, K, H) as (n, P, K, m): panels of m columns with rows * K * m <= SMALL; the last may be short.
+
+    Where H does not fit m is a power of two: other widths are up to three times slower.
+    """
     count, K, H = gates.shape
-    m = min(H, max(32, SMALL // (ROWS * K) // 32 * 32))
+    allowed = max(32, SMALL // (rows * K))
+    m = H if allowed >= H else 1 << (allowed.bit_length() - 1)
     P = -(-H // m)
     panels = np.empty((count, P, K, m), gates.dtype)
     for p in range(P):
@@ -67,18 +73,24 @@ def in_panels(gates: Array) -> Array:
     return panels
 
 
-def pack(cell: Cell, weights: Weights) -> Packed:
-    """Cell and weights as the functions below want them."""
-    return Packed(cell, weights)
+def pack(cell: Cell, weights: Weights, rows: list[slice]) -> Packed:
+    """Cell and weights as the functions below want them, for chunks of that many samples."""
+    return Packed(cell, weights, max(piece.stop - piece.start for piece in rows))
 
 
-def chunks(B: int) -> list[slice]:
+def chunks(B: int, weight_bytes: int, parallel: bool) -> list[slice]:
     """The batch in even chunks of at most 16 samples, whatever the number of threads.
 
-    >>> chunks(20)
+    At most 32 where that is quicker: where one thread does all the work anyway, and where the weights are
+    too large for the cache, so that every chunk reads them anew at every step. Then threads still get two.
+
+    >>> chunks(20, 1000, True)
     [slice(0, 10, None), slice(10, 20, None)]
+    >>> chunks(20, 1000, False)
+    [slice(0, 20, None)]
     """
-    count = max(1, -(-B // ROWS))
+    rows = ROWS if parallel and weight_bytes <= CACHE else MANY_ROWS
+    count = max(-(-B // rows), min(2, -(-B // ROWS)) if parallel else 1)
     edges = [k * B // count for k in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
@@ -221,7 +233,7 @@ def backward_segment(
     external = none if external is None else np.ascontiguousarray(external)
     dw = np.empty((n, K, H), dtype)
     scratch = np.empty((3, b, H), dtype)
-    tile = SMALL // (K * H * b) or S  # small products, or one large one
+    tile = SMALL // (K * H * b) or 1024 // b  # steps in a product: a small one, or one of about 1024 rows
     drb = None
     if segment.c is not None:
         arrays = xh, dz, segment.c, mask, external, *dstate, *dtotal

@@ -107,6 +107,35 @@ def _compiled_float_control(value: Any) -> Any:
     return compiled
 
 
+# ---------------------------------------------------------------- vectors of 512 bits
+
+
+def wide_vectors() -> None:
+    """Ask LLVM for vectors of 512 bits in the loops of the function that calls this.
+
+    On processors of the Skylake family LLVM prefers 256, which slows the activations down by a third. A
+    preference, no more: where the processor has no such vectors, nothing changes.
+    """
+
+
+@intrinsic
+def _prefer_512_bits(typing_context: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        # set.add: llvmlite lists the attributes without a value, and refuses others in its own `add`
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@overload(wide_vectors, inline="always")
+def _compiled_wide_vectors() -> Any:
+    def compiled() -> None:
+        _prefer_512_bits()  # type: ignore[call-arg]
+
+    return compiled
+
+
 # ---------------------------------------------------------------- exponential, sigmoid, tanh
 
 
@@ -163,6 +192,7 @@ def _choose_split_exp(x: Any) -> Any:
 @kernel
 def sigmoid(a: Array, limit: Any) -> None:
     """a = 1 / (1 + exp(-a)) in place; relative accuracy for closed gates down to -limit."""
+    wide_vectors()
     one = a.dtype.type(1)
     for k in range(a.size):
         x = -a[k]
@@ -175,6 +205,7 @@ def sigmoid(a: Array, limit: Any) -> None:
 @kernel
 def tanh(a: Array) -> None:
     """a = e / (e + 2) in place, e = exp(2 a) - 1: no cancellation for small a."""
+    wide_vectors()
     one, two, limit = a.dtype.type(1), a.dtype.type(2), a.dtype.type(40)
     for k in range(a.size):
         x = two * a[k]
