@@ -58,6 +58,7 @@ _HOMES = {
         "MeanSquaredError",
         "SparseCategoricalCrossentropy",
     ],
+    "minilstm.metrics": ["SparseTopKCategoricalAccuracy", "TopKCategoricalAccuracy"],
     "minilstm.model": ["Sequential", "load_model"],
     "minilstm.optimizers": [
         "SGD",
@@ -118,6 +119,8 @@ if TYPE_CHECKING:
     from minilstm.losses import CategoricalCrossentropy as CategoricalCrossentropy
     from minilstm.losses import MeanSquaredError as MeanSquaredError
     from minilstm.losses import SparseCategoricalCrossentropy as SparseCategoricalCrossentropy
+    from minilstm.metrics import SparseTopKCategoricalAccuracy as SparseTopKCategoricalAccuracy
+    from minilstm.metrics import TopKCategoricalAccuracy as TopKCategoricalAccuracy
     from minilstm.model import Sequential as Sequential
     from minilstm.model import load_model as load_model
     from minilstm.optimizers import SGD as SGD
