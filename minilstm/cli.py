@@ -1,4 +1,4 @@
-"""The command line: `minilstm study`, `report`, `compare`, `info`.
+"""The command line: `minilstm study`, `report`, `compare`, `gradcheck`, `info`.
 
 Errors are one line on stderr. Exit codes: 0 done, 1 the work failed, 2 the request or the data cannot be
 meant, 130 Ctrl-C, 143 SIGTERM.
@@ -41,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "info":
             return _info()
+        if options.command == "gradcheck":
+            from minilstm import check_command
+
+            return check_command.run(options)
         from minilstm.study import command
 
         if options.command == "report":
@@ -63,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"minilstm {minilstm.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_study(commands)
+    _add_gradcheck(commands)
     commands.add_parser("info", help="versions, backend, threads, BLAS, kernel cache: for bug reports")
     return parser
 
@@ -153,6 +158,34 @@ def _add_study(commands: Any) -> None:
     compare = commands.add_parser("compare", help="two studies side by side")
     compare.add_argument("folders", type=Path, nargs=2, metavar="DIR")
     compare.add_argument("--out", type=Path, metavar="FILE", help="also as a page, FILE.html")
+
+
+def _add_gradcheck(commands: Any) -> None:
+    parser = commands.add_parser(
+        "gradcheck",
+        help="check gradients: this package's, or those you wrote by hand",
+        description="Hold every gradient against the complex step, which is exact however small it is.\n"
+        "With --file, of the functions in a file of yours: step_forward and step_backward, or forward and\n"
+        "backward (see examples/07_check_your_own_backward.py); the verdict names the likely mistake.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    option = parser.add_argument
+    option(
+        "--cell",
+        choices=("lstm", "gru", "simple_rnn"),
+        help="the cell (lstm, or what the file says with CELL = ...)",
+    )
+    option("--length", type=int, default=50, metavar="T", help="time steps (50)")
+    option(
+        "--method",
+        choices=("complex", "central", "directional"),
+        default="complex",
+        help="complex step, central differences, or one direction of each tensor (complex)",
+    )
+    option("--file", type=Path, metavar="FILE", help="a Python file with your functions")
+    option("--timeout", type=float, default=60.0, metavar="S", help="seconds that the file may take (60)")
+    option("--seed", type=int, default=0, metavar="N", help="seed of the random case (0)")
+    option("--json", action="store_true", help="print the report as JSON")
 
 
 def _words(text: str) -> list[str]:

@@ -33,6 +33,7 @@ ALLOWED = {
     "batches": {"inputs", "layers", "metrics"},
     "progress_bar": set(),
     "passes": {"layers", "losses", "trace", "cells"},
+    "check_command": {"gradient_check", "layers", "model"},
     "gradient_check": {"passes", "batches", "losses", "tape", "layers", "bptt", "cells", "activations"},
     "history": set(),
     "callbacks": {"metrics", "layers"},  # the model and the optimizers only for the type checker

@@ -13,6 +13,10 @@ PROMISES = {
     "01_pad_and_mask": ["PaddingWarning: pad_sequences changed 40 of 40 values", "0.000"],
     "02_one_step_by_hand": ["constant-error carousel"],
     "03_vanishing": ["1.00        1.00", "2.21        2.21", "14.27       14.27", "103.22      103.22"],
+    "07_check_your_own_backward": [
+        "Likely cause: df uses c_t where c_{t-1} belongs: off by one step.",
+        "Likely cause: truncated after 30 steps: steps 0 to 9 get no gradient.",
+    ],
     "04_exploding": ["NonFiniteError: epoch", "weights finite: True", "with global_clipnorm=1"],
 }
 

@@ -137,7 +137,8 @@ class Functions:
 
 def described(error: BaseException) -> str:
     """An exception in one line, with the line of the student's code that raised it."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(HERE)]
+    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.StackSummary(f for f in frames if not f.filename.startswith((HERE, "<frozen")))
     text = " ".join(str(error).split())
     text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     own = [f for f in frames if "site-packages" not in f.filename] or frames
