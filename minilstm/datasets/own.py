@@ -133,9 +133,9 @@ def _numbers(x: Sequence[Any], at: Sequence[str]) -> list[Any]:
         array = array.astype(np.float32)
         if array.ndim not in (1, 2):
             raise ValueError(wording("x", "sequences of shape (L,) or (L, D)", f"{array.shape} in {at[k]}"))
-        array = array.reshape(len(array), -1)
         if array.size == 0:
             raise ValueError(wording("x", "sequences of at least one step", f"none in {at[k]}"))
+        array = array.reshape(len(array), -1)
         if not np.isfinite(array).all():
             step = int(np.argmin(np.isfinite(array).all(axis=1)))
             raise ValueError(wording("x", "finite float32 numbers", f"NaN or Inf in {at[k]}, step {step}"))

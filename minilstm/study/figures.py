@@ -192,7 +192,7 @@ def _horizons(rows: Sequence[Row], settings: Settings) -> StudyFigure:
         ax.plot(settings.lengths, settings.lengths, color=plots.GREY, linestyle=":", label="the whole length")
         plots.name_axes(ax, "length (time steps)", "horizon (time steps)", f"{when.capitalize()} training")
         plots.length_axis(ax, settings.lengths)
-        ax.set_yscale("log")
+        plots.log_axis(ax)
     _same_limits(axes)
     plots.legend(axes[0], fontsize=9)
     return StudyFigure(
@@ -329,5 +329,7 @@ def _median(lists: Sequence[Sequence[float | None]]) -> Any:
 
 def _same_limits(axes: Sequence[Any]) -> None:
     ends = [ax.get_ylim() for ax in axes]
+    low, high = (how(values) for how, values in zip((min, max), zip(*ends, strict=True), strict=True))
     for ax in axes:
-        ax.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
+        if ax.get_yscale() == "linear" or low > 0:  # a log axis with nothing on it has no limits to share
+            ax.set_ylim(low, high)
