@@ -73,7 +73,17 @@ _HOMES = {
         "PolynomialDecay",
         "RMSprop",
     ],
-    "minilstm.sequences": ["lengths_to_mask", "pad_sequences", "padding_audit", "truncate"],
+    "minilstm.sequences": [
+        "LengthBuckets",
+        "Vocabulary",
+        "lengths_to_mask",
+        "pack_padded_sequence",
+        "pad_packed_sequence",
+        "pad_sequences",
+        "padding_audit",
+        "sliding_windows",
+        "truncate",
+    ],
     "minilstm.study": ["length_study"],
     "minilstm.threads": ["get_num_threads", "set_num_threads"],
     "minilstm.trace": ["Trace"],
@@ -133,9 +143,14 @@ if TYPE_CHECKING:
     from minilstm.optimizers import PiecewiseConstantDecay as PiecewiseConstantDecay
     from minilstm.optimizers import PolynomialDecay as PolynomialDecay
     from minilstm.optimizers import RMSprop as RMSprop
+    from minilstm.sequences import LengthBuckets as LengthBuckets
+    from minilstm.sequences import Vocabulary as Vocabulary
     from minilstm.sequences import lengths_to_mask as lengths_to_mask
+    from minilstm.sequences import pack_padded_sequence as pack_padded_sequence
+    from minilstm.sequences import pad_packed_sequence as pad_packed_sequence
     from minilstm.sequences import pad_sequences as pad_sequences
     from minilstm.sequences import padding_audit as padding_audit
+    from minilstm.sequences import sliding_windows as sliding_windows
     from minilstm.sequences import truncate as truncate
     from minilstm.study import length_study as length_study
     from minilstm.threads import get_num_threads as get_num_threads

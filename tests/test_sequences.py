@@ -523,7 +523,7 @@ def test_truncate_keeps_types_and_does_not_copy_arrays():
         (([[1]], 0), ValueError, "maxlen must be a whole number >= 1, got 0"),
         (([[1]], None), TypeError, "maxlen must be a whole number >= 1, got None"),
         (([[1]], True), TypeError, "maxlen must be a whole number >= 1, got True"),
-        (([[1]], 2, "left"), ValueError, "truncating must be 'pre' or 'post', got 'left'"),
+        (([[1]], 2, "left"), ValueError, "truncating must be 'pre' or 'post' or 'window', got 'left'"),
         (
             ([[1], {1, 2}], 2),
             TypeError,
@@ -653,3 +653,30 @@ def test_audit_lengths_in_every_form():
 def test_audit_refuses(sequences, maxlen, error, message):
     with pytest.raises(error, match=message):
         padding_audit(sequences, maxlen)
+
+
+def test_truncate_keeps_a_window_that_stays_inside():
+    sequences = [list(range(10)), [1, 2], np.arange(12).reshape(6, 2)]
+    kept = truncate(sequences, 3, "window", start=[4, 1, 5])
+    assert kept[0] == [4, 5, 6]
+    assert kept[1] == [1, 2]
+    assert kept[2].tolist() == [[6, 7], [8, 9], [10, 11]]
+    assert truncate(["abcdef"], 2, "window", start=1) == ["bc"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"truncating": "window", "start": -1}, ValueError, "start must be a whole number >= 0, got -1"),
+        ({"truncating": "window", "start": 1.5}, TypeError, "start must be a whole number >= 0, got 1.5"),
+        (
+            {"truncating": "window", "start": [1]},
+            ValueError,
+            "one number, or one for each of 2 seq",
+        ),
+        ({"start": 1}, ValueError, "start must be 0 where truncating is not 'window', got 1"),
+    ],
+)
+def test_truncate_refuses_windows_that_cannot_be_meant(options, error, message):
+    with pytest.raises(error, match=message):
+        truncate([[1, 2], [3]], 1, **options)

@@ -1,0 +1,108 @@
+"""Padded sequences <-> packed ones, as torch.nn.utils.rnn does it: only the real steps, step by step.
+
+    sequences  a a a        packed  data         a b a b a
+               b b                  batch_sizes  2 2 1
+
+minilstm trains on padded sequences with a mask; packing is for exchange with PyTorch, and for the steps of
+ragged sequences as one array, which costs no padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minilstm.errors import whole_number, wording
+
+Array = NDArray[Any]
+
+
+class PackedSequence(NamedTuple):
+    """The real steps of B sequences, time step by time step, the longest sequence first."""
+
+    data: Array  # (steps, ...)
+    batch_sizes: Array  # (T,) sequences that have a step t
+    sorted_indices: (
+        Array | None
+    )  # (B,) place in the batch of the longest, the next, ..; None if it was sorted
+    unsorted_indices: Array | None  # (B,) the inverse
+
+
+def pack_padded_sequence(
+    input: ArrayLike, lengths: Sequence[int] | Array, batch_first: bool = False, enforce_sorted: bool = True
+) -> PackedSequence:
+    """Take the real steps out of sequences that are padded at the end.
+
+    Parameters
+    ----------
+    input : (T, B, ...), or (B, T, ...) with `batch_first`
+    lengths : B whole numbers, 1 <= length <= T
+    batch_first : whether the batch is the first axis
+    enforce_sorted : whether the sequences come with the longest first; if not, they are sorted here
+
+    Raises ValueError for lengths out of range (PyTorch lets lengths above T pass), not descending, or of
+    another number than B. Source: `torch.nn.utils.rnn.pack_padded_sequence`; the names are its own.
+
+    >>> packed = pack_padded_sequence([[1, 2, 3], [4, 5, 0]], [3, 2], batch_first=True)
+    >>> packed.data.tolist(), packed.batch_sizes.tolist()
+    ([1, 4, 2, 5, 3], [2, 2, 1])
+    """
+    array = np.asarray(input)
+    if array.ndim < 2:
+        raise ValueError(wording("input", "of at least 2 axes, time and batch", f"shape {array.shape}"))
+    array = array.swapaxes(0, 1) if batch_first else array  # (T, B, ...)
+    T, B = array.shape[:2]
+    counts = np.array([whole_number(f"lengths[{b}]", length) for b, length in enumerate(lengths)], np.int64)
+    if len(counts) != B or B == 0:
+        raise ValueError(wording("lengths", f"one number for each of {B} sequences, at least 1", len(counts)))
+    if counts.max() > T:
+        b = int(counts.argmax())
+        raise ValueError(wording(f"lengths[{b}]", f"at most {T}, the steps of input", counts[b]))
+    order = inverse = None
+    if not enforce_sorted:
+        order = np.argsort(-counts, kind="stable")
+        inverse = np.argsort(order)
+        array, counts = array[:, order], counts[order]
+    elif (np.diff(counts) > 0).any():
+        b = int(np.argmax(np.diff(counts) > 0)) + 1
+        expected = f"at most {counts[b - 1]}, the one before it, where enforce_sorted is True"
+        raise ValueError(wording(f"lengths[{b}]", expected, counts[b]))
+    real = np.arange(counts[0])[:, None] < counts  # (longest, B)
+    return PackedSequence(array[: counts[0]][real], real.sum(axis=1), order, inverse)
+
+
+def pad_packed_sequence(
+    sequence: PackedSequence,
+    batch_first: bool = False,
+    padding_value: float = 0.0,
+    total_length: int | None = None,
+) -> tuple[Array, Array]:
+    """The inverse: padded sequences (T, B, ...) or (B, T, ...) in the order they came in, and their lengths.
+
+    `total_length` is the T of the result, by default the longest sequence; ValueError if that is longer.
+    Source: `torch.nn.utils.rnn.pad_packed_sequence`.
+
+    >>> packed = pack_padded_sequence([[4, 5, 0], [1, 2, 3]], [2, 3], batch_first=True, enforce_sorted=False)
+    >>> padded, lengths = pad_packed_sequence(packed, batch_first=True, padding_value=-1)
+    >>> padded.tolist(), lengths.tolist()
+    ([[4, 5, -1], [1, 2, 3]], [2, 3])
+    """
+    data, sizes = np.asarray(sequence.data), np.asarray(sequence.batch_sizes)
+    if sizes.ndim != 1 or len(sizes) == 0 or (np.diff(sizes) > 0).any() or sizes.sum() != len(data):
+        expected = "a PackedSequence whose batch_sizes fall and add up to the steps of its data"
+        raise ValueError(
+            wording("sequence", expected, f"batch_sizes {sizes.tolist()!r:.60} of {len(data)} steps")
+        )
+    T = len(sizes) if total_length is None else whole_number("total_length", total_length)
+    if len(sizes) > T:
+        raise ValueError(wording("total_length", f"at least {len(sizes)}, the longest sequence", T))
+    real = np.arange(sizes[0]) < sizes[:, None]  # (longest, B)
+    padded = np.full((T, sizes[0], *data.shape[1:]), padding_value, data.dtype)
+    padded[: len(sizes)][real] = data
+    lengths = real.sum(axis=0)
+    if sequence.unsorted_indices is not None:
+        padded, lengths = padded[:, sequence.unsorted_indices], lengths[sequence.unsorted_indices]
+    return (padded.swapaxes(0, 1) if batch_first else padded), lengths

@@ -1,0 +1,112 @@
+"""Texts into ids of words, through a vocabulary: 0 is padding, 1 is every word that is not in it.
+
+What this is not: a tokenizer of subwords. Words are what a regular expression finds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from minilstm.errors import whole_number, wording
+
+PADDING, UNKNOWN = 0, 1
+
+
+def words(text: str) -> list[str]:
+    """The words of a text: runs of letters, digits and underscores, apostrophes inside, in lower case.
+
+    >>> words("It's 3 o'clock, Zoë!")
+    ["it's", '3', "o'clock", 'zoë']
+    """
+    return re.findall(r"\w+(?:['\u2019]\w+)*", text.lower())
+
+
+class Vocabulary:
+    """The words that have an id: 2, 3, .. from the most frequent on; 0 is padding, 1 an unknown word.
+
+    Parameters
+    ----------
+    vocabulary : the words, in the order of their ids from 2 on; each once
+    split : text -> words; by default `words`
+
+    `Vocabulary.of(texts, size)` counts the words of texts. `len` is the number of ids, the `input_dim` of an
+    Embedding; with `mask_zero=True` the padding is masked.
+
+    Examples
+    --------
+    >>> vocabulary = Vocabulary.of(["a rose is a rose", "is a"], size=4)
+    >>> vocabulary.words, len(vocabulary)
+    (['a', 'is'], 4)
+    >>> vocabulary.ids(["a tulip is", ""])
+    [[2, 1, 3], []]
+    >>> vocabulary.text([2, 1, 3, 0])
+    'a [UNK] is'
+    >>> vocabulary.unknown_share(["a tulip is"])
+    0.3333333333333333
+    """
+
+    def __init__(self, vocabulary: Sequence[str], split: Callable[[str], list[str]] = words) -> None:
+        if isinstance(vocabulary, str) or not all(isinstance(word, str) for word in vocabulary):
+            raise TypeError(wording("vocabulary", "a list of words", repr(vocabulary)[:60]))
+        self.words, self.split = list(vocabulary), split
+        self._ids = {word: number for number, word in enumerate(self.words, UNKNOWN + 1)}
+        if len(self._ids) != len(self.words):
+            twice = next(word for word, count in Counter(self.words).items() if count > 1)
+            raise ValueError(wording("vocabulary", "of different words", f"{twice!r} twice"))
+
+    @classmethod
+    def of(
+        cls,
+        texts: Iterable[str],
+        size: int | None = None,
+        *,
+        min_count: int = 1,
+        split: Callable[[str], list[str]] = words,
+    ) -> Vocabulary:
+        """The most frequent words of `texts`; equally frequent ones in the order of the alphabet.
+
+        size : number of ids, padding and unknown among them, at least 2; None takes all words
+        min_count : how often a word must stand in the texts
+
+        Take the training texts alone: a word that only test texts have is unknown.
+        """
+        most = None if size is None else whole_number("size", size, UNKNOWN + 1) - (UNKNOWN + 1)
+        whole_number("min_count", min_count)
+        counts: Counter[str] = Counter()
+        for text in _texts(texts):
+            counts.update(split(text))
+        frequent = [(-count, word) for word, count in counts.items() if count >= min_count]
+        return cls([word for _, word in sorted(frequent)][:most], split)
+
+    def __len__(self) -> int:
+        return len(self.words) + UNKNOWN + 1
+
+    def ids(self, texts: Iterable[str]) -> list[list[int]]:
+        """The ids of each text's words, ready for `pad_sequences`."""
+        return [[self._ids.get(word, UNKNOWN) for word in self.split(text)] for text in _texts(texts)]
+
+    def text(self, ids: Iterable[int]) -> str:
+        """The words of these ids: "[UNK]" for an unknown one, nothing for padding; ValueError for others."""
+        found = []
+        for position, number in enumerate(ids):
+            k = whole_number(f"ids[{position}]", number, 0)
+            if k >= len(self):
+                raise ValueError(wording(f"ids[{position}]", f"below {len(self)}", k))
+            found += [] if k == PADDING else ["[UNK]" if k == UNKNOWN else self.words[k - UNKNOWN - 1]]
+        return " ".join(found)
+
+    def unknown_share(self, texts: Iterable[str]) -> float:
+        """Share of the texts' words that the vocabulary does not have; 0 where there are no words."""
+        numbers = [number for ids in self.ids(texts) for number in ids]
+        return numbers.count(UNKNOWN) / len(numbers) if numbers else 0.0
+
+
+def _texts(texts: Iterable[str]) -> Iterable[str]:
+    if isinstance(texts, (str, bytes)):
+        raise TypeError(wording("texts", "a list of texts", "one text"))
+    for position, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(wording(f"texts[{position}]", "a text", repr(text)[:60]))
+        yield text
