@@ -32,7 +32,6 @@ _HOMES = {
         "CSVLogger",
         "Callback",
         "EarlyStopping",
-        "GradientTracer",
         "LearningRateScheduler",
         "ModelCheckpoint",
         "ReduceLROnPlateau",
@@ -59,6 +58,7 @@ _HOMES = {
         "MeanSquaredError",
         "SparseCategoricalCrossentropy",
     ],
+    "minilstm.metrics": ["SparseTopKCategoricalAccuracy", "TopKCategoricalAccuracy"],
     "minilstm.model": ["Sequential", "load_model"],
     "minilstm.optimizers": [
         "SGD",
@@ -102,7 +102,6 @@ if TYPE_CHECKING:
     from minilstm.callbacks import Callback as Callback
     from minilstm.callbacks import CSVLogger as CSVLogger
     from minilstm.callbacks import EarlyStopping as EarlyStopping
-    from minilstm.callbacks import GradientTracer as GradientTracer
     from minilstm.callbacks import LearningRateScheduler as LearningRateScheduler
     from minilstm.callbacks import ModelCheckpoint as ModelCheckpoint
     from minilstm.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
@@ -130,6 +129,8 @@ if TYPE_CHECKING:
     from minilstm.losses import CategoricalCrossentropy as CategoricalCrossentropy
     from minilstm.losses import MeanSquaredError as MeanSquaredError
     from minilstm.losses import SparseCategoricalCrossentropy as SparseCategoricalCrossentropy
+    from minilstm.metrics import SparseTopKCategoricalAccuracy as SparseTopKCategoricalAccuracy
+    from minilstm.metrics import TopKCategoricalAccuracy as TopKCategoricalAccuracy
     from minilstm.model import Sequential as Sequential
     from minilstm.model import load_model as load_model
     from minilstm.optimizers import SGD as SGD

@@ -12,43 +12,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from minilstm import kernels
 from minilstm.cells import Array, Cell, State, Weights
 from minilstm.kernels import BLAS, SMALL
-from minilstm.norms import StepNorms, norm_of_squares
 from minilstm.tape import SegmentGradients
 
 PARALLEL = True
-ROWS = 16  # samples in a chunk, at most
+ROWS = 16  # samples in a chunk, at most: one product stays small, the data of a chunk in the cache
+MANY_ROWS = 32  # where more rows are better, see `chunks`
+CACHE = 1_000_000  # bytes of weights above which they do not stay in a second-level cache
 BLOCKS = {"lstm": 4, "gru": 4, "simple_rnn": 1}  # of z
 
 
 class Packed:
     """Cell and weights in the kernels' layout; what backward needs, when it is first needed."""
 
-    def __init__(self, cell: Cell, weights: Weights) -> None:
-        self.cell, self.weights = cell, weights
+    def __init__(self, cell: Cell, weights: Weights, rows: int) -> None:
+        self.cell, self.weights, self.rows = cell, weights, rows
         W, U, b, rb, _ = weights
         n, H = len(cell.gates), len(U)
-        together = np.concatenate([W, b[None], U])  # (K, nH)
+        together = np.concatenate([U, b[None], W])  # (K, nH)
         gates = together.reshape(len(together), n, H).transpose(1, 0, 2)  # (n, K, H)
         if rb is not None:  # the GRU: see `kernels.gru_forward`
-            D = len(W)
-            self.w_g = in_panels(gates[2:, : D + 1])[0]
-            self.u_g = in_panels(np.concatenate([rb.reshape(n, 1, H)[2:], gates[2:, D + 1 :]], axis=1))[0]
+            self.w_g = in_panels(gates[2:, H:], rows)[0]
+            self.u_g = in_panels(np.concatenate([gates[2:, :H], rb.reshape(n, 1, H)[2:]], axis=1), rows)[0]
             gates = gates[:2].copy()
-            gates[:, D] += rb.reshape(n, H)[:2]
-        self.w = in_panels(gates)  # (n, P, K, .)
+            gates[:, H] += rb.reshape(n, H)[:2]
+        self.w = in_panels(gates, rows)  # (n, P, K, .)
 
     @cached_property
     def ut(self) -> Array:
         """(n, Q, H, .), U of each gate transposed."""
         U = self.weights.U
-        return in_panels(U.reshape(len(U), -1, len(U)).transpose(1, 2, 0))
+        return in_panels(U.reshape(len(U), -1, len(U)).transpose(1, 2, 0), self.rows)
 
     @cached_property
     def wt(self) -> Array:
@@ -57,10 +57,14 @@ class Packed:
         return np.ascontiguousarray(W.reshape(len(W), -1, len(U)).transpose(1, 2, 0))
 
 
-def in_panels(gates: Array) -> Array:
-    """(n, K, H) as (n, P, K, m): panels of m columns with ROWS * K * m <= SMALL; the last may be short."""
+def in_panels(gates: Array, rows: int) -> Array:
+    """(n, K, H) as (n, P, K, m): panels of m columns with rows * K * m <= SMALL; the last may be short.
+
+    Where H does not fit m is a power of two: other widths are up to three times slower.
+    """
     count, K, H = gates.shape
-    m = min(H, max(32, SMALL // (ROWS * K) // 32 * 32))
+    allowed = max(32, SMALL // (rows * K))
+    m = H if allowed >= H else 1 << (allowed.bit_length() - 1)
     P = -(-H // m)
     panels = np.empty((count, P, K, m), gates.dtype)
     for p in range(P):
@@ -69,18 +73,24 @@ def in_panels(gates: Array) -> Array:
     return panels
 
 
-def pack(cell: Cell, weights: Weights) -> Packed:
-    """Cell and weights as the functions below want them."""
-    return Packed(cell, weights)
+def pack(cell: Cell, weights: Weights, rows: list[slice]) -> Packed:
+    """Cell and weights as the functions below want them, for chunks of that many samples."""
+    return Packed(cell, weights, max(piece.stop - piece.start for piece in rows))
 
 
-def chunks(B: int) -> list[slice]:
+def chunks(B: int, weight_bytes: int, parallel: bool) -> list[slice]:
     """The batch in even chunks of at most 16 samples, whatever the number of threads.
 
-    >>> chunks(20)
+    At most 32 where that is quicker: where one thread does all the work anyway, and where the weights are
+    too large for the cache, so that every chunk reads them anew at every step. Then threads still get two.
+
+    >>> chunks(20, 1000, True)
     [slice(0, 10, None), slice(10, 20, None)]
+    >>> chunks(20, 1000, False)
+    [slice(0, 20, None)]
     """
-    count = max(1, -(-B // ROWS))
+    rows = ROWS if parallel and weight_bytes <= CACHE else MANY_ROWS
+    count = max(-(-B // rows), min(2, -(-B // ROWS)) if parallel else 1)
     edges = [k * B // count for k in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
@@ -149,7 +159,7 @@ class Segment:
 
     @property
     def states(self) -> tuple[Array, ...]:
-        h = self.xh[:, :, -self.z.shape[3] :]
+        h = self.xh[:, :, : self.z.shape[3]]
         return (h,) if self.c is None else (h, self.c)
 
     @property
@@ -180,10 +190,10 @@ def forward_segment(packed: Packed, x: Array, mask: Array | None, state: State, 
     """Run the steps of one segment. With `keep=False` only the h of each step and the last c remain."""
     S, b, D = x.shape
     cell, H, dtype = packed.cell, len(packed.weights.U), packed.w.dtype
-    xh = buffers.take((S + 1, b, D + 1 + H), dtype)
-    xh[:S, :, :D] = x
-    xh[:, :, D] = 1
-    xh[0, :, D + 1 :] = state[0]
+    xh = buffers.take((S + 1, b, H + 1 + D), dtype)
+    xh[0, :, :H] = state[0]
+    xh[:, :, H] = 1
+    xh[:S, :, H + 1 :] = x
     z = buffers.take((BLOCKS[cell.name], S if keep else 1, b, H), dtype)
     c = None
     mask = np.empty((0, b), bool) if mask is None else np.ascontiguousarray(mask)
@@ -208,7 +218,7 @@ def backward_segment(
     dstate: State,
     *,
     need_dx: bool,
-    record: bool | Literal["norms"],
+    record: bool,
     overwrite: bool,
 ) -> SegmentGradients:
     """Run the steps of one segment backwards; with `overwrite` the gates on the tape become dz."""
@@ -219,22 +229,21 @@ def backward_segment(
     none = np.empty((0, b, H), dtype)
     dz = segment.z if overwrite else segment.z.copy()
     dstate = tuple(np.array(part, dtype, order="C") for part in dstate)
-    make = buffers.take if record == "norms" else np.empty
-    dtotal = tuple(make((S, b, H), dtype) if record else none for _ in cell.states)
+    dtotal = tuple(np.empty((S, b, H), dtype) if record else none for _ in cell.states)
     external = none if external is None else np.ascontiguousarray(external)
     dw = np.empty((n, K, H), dtype)
     scratch = np.empty((3, b, H), dtype)
-    tile = SMALL // (K * H * b) or S  # small products, or one large one
+    tile = SMALL // (K * H * b) or 1024 // b  # steps in a product: a small one, or one of about 1024 rows
     drb = None
     if segment.c is not None:
         arrays = xh, dz, segment.c, mask, external, *dstate, *dtotal
         kernels.run_lstm_backward(blas, packed.ut, *arrays, dw, scratch, tile)
     elif cell.name == "gru":
-        du_g = np.empty((1 + H, H), dtype)
+        du_g = np.empty((H + 1, H), dtype)
         arrays = xh, dz, mask, external, *dstate, *dtotal
         kernels.run_gru_backward(blas, packed.ut, *arrays, dw, du_g, scratch, tile)
-        dw[2, D + 1 :] = du_g[1:]
-        drb = np.concatenate([dw[0, D], dw[1, D], du_g[0]])
+        dw[2, :H] = du_g[:H]
+        drb = np.concatenate([dw[0, H], dw[1, H], du_g[H]])
     else:
         arrays = xh, dz, mask, external, *dstate, *dtotal
         kernels.run_simple_rnn_backward(blas, packed.ut, *arrays, dw, scratch[0], tile)
@@ -244,21 +253,10 @@ def backward_segment(
         flat = dz[:n].reshape(n, S * b, H), dx.reshape(S * b, D)
         kernels.run_input_gradient(blas, packed.wt, *flat, dtype.type(0))
     joined = dw.transpose(1, 0, 2).reshape(K, n * H)
-    gates = dz[:n].transpose(1, 2, 0, 3)  # (S, b, n, H), a view
-    found = SegmentGradients(Weights(W=joined[:D], U=joined[D + 1 :], b=joined[D], rb=drb), dstate, dx)
-    if record == "norms":
-        states = tuple(_norms(part) for part in dtotal)
-        db = dz[:n].sum(axis=1).transpose(1, 0, 2).reshape(b, n * H)
-        found.norms = StepNorms(states, _norms(dz[:n]).transpose(1, 2, 0), db)
-        for array in dtotal:
-            buffers.give(array)
-    elif record:
-        found.dz, found.dtotal = gates.reshape(S, b, n * H), dtotal
-    return found
-
-
-def _norms(values: Array) -> Array:
-    """Norm over the last axis, in float64."""
-    squares = np.empty(values.shape[:-1])
-    kernels.run_squared_norms(squares.reshape(-1), values.reshape(-1, values.shape[-1]))
-    return norm_of_squares(squares, values)
+    return SegmentGradients(
+        dweights=Weights(W=joined[H + 1 :], U=joined[:H], b=joined[H], rb=drb),
+        dstate=dstate,
+        dx=dx,
+        dz=dz[:n].transpose(1, 2, 0, 3).reshape(S, b, n * H) if record else None,
+        dtotal=dtotal if record else None,
+    )

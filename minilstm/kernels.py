@@ -4,17 +4,17 @@ The equations and tags are those of `cells` and `steps`. Kernels take plain arra
 and never validate; `compiled` prepares the arrays. This is the only file that imports numba, and all
 kernels stand in it: Numba's cache does not notice an edit in another file.
 
-Layout, and the reason for each choice (b samples of a chunk, S steps, K = D + 1 + H; the LSTM's blocks):
+Layout, and the reason for each choice (b samples of a chunk, S steps, K = H + 1 + D; the LSTM's blocks):
 
-    xh  (S+1, b, K)      rows [x_t | 1 | h_{t-1}]. One operand: a single product gives x W + b + h U, and
-                         in the backward pass a single product gives dW, db and dU. With the 1 in the
-                         middle [x | 1] and [1 | h] are in one piece too, for the GRU's candidate.
+    xh  (S+1, b, K)      rows [h_{t-1} | 1 | x_t]. One operand: a single product gives h U + b + x W, and in
+                         the backward pass a single product gives dU, db and dW. With the 1 in the
+                         middle [h | 1] and [1 | x] are in one piece too, for the GRU's candidate.
     z   (4, S, b, H)     pre-activations, then the gates i, f, g, o in place, and in the backward pass dz
                          in place. One gate of one step is one block, so the passes over it are flat loops.
                          GRU: z, r, g, q, which become dz_z, dz_r, dz_g, dq. Simple network: h, then dz.
     c   (S+1, b, H)      cell states. tanh(c) is computed again in the backward pass: cheaper than storing
                          and reading it.
-    w   (4, P, K, n)     [W; b; U] of each gate cut into panels of n columns, so that one product with a
+    w   (4, P, K, n)     [U; b; W] of each gate cut into panels of n columns, so that one product with a
                          chunk has at most SMALL multiply-adds: up to there OpenBLAS multiplies in place,
                          above it copies the weights anew in every step (2 to 3 times slower at H = 256).
     ut  (4, Q, H, n)     U transposed, in panels for the same reason.
@@ -107,6 +107,35 @@ def _compiled_float_control(value: Any) -> Any:
     return compiled
 
 
+# ---------------------------------------------------------------- vectors of 512 bits
+
+
+def wide_vectors() -> None:
+    """Ask LLVM for vectors of 512 bits in the loops of the function that calls this.
+
+    On processors of the Skylake family LLVM prefers 256, which slows the activations down by a third. A
+    preference, no more: where the processor has no such vectors, nothing changes.
+    """
+
+
+@intrinsic
+def _prefer_512_bits(typing_context: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        # set.add: llvmlite lists the attributes without a value, and refuses others in its own `add`
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@overload(wide_vectors, inline="always")
+def _compiled_wide_vectors() -> Any:
+    def compiled() -> None:
+        _prefer_512_bits()  # type: ignore[call-arg]
+
+    return compiled
+
+
 # ---------------------------------------------------------------- exponential, sigmoid, tanh
 
 
@@ -163,6 +192,7 @@ def _choose_split_exp(x: Any) -> Any:
 @kernel
 def sigmoid(a: Array, limit: Any) -> None:
     """a = 1 / (1 + exp(-a)) in place; relative accuracy for closed gates down to -limit."""
+    wide_vectors()
     one = a.dtype.type(1)
     for k in range(a.size):
         x = -a[k]
@@ -175,6 +205,7 @@ def sigmoid(a: Array, limit: Any) -> None:
 @kernel
 def tanh(a: Array) -> None:
     """a = e / (e + 2) in place, e = exp(2 a) - 1: no cancellation for small a."""
+    wide_vectors()
     one, two, limit = a.dtype.type(1), a.dtype.type(2), a.dtype.type(40)
     for k in range(a.size):
         x = two * a[k]
@@ -276,10 +307,9 @@ def update_cell(c: Array, c_prev: Array, i: Array, f: Array, g: Array) -> None:
 
 @kernel
 def show_cell(xh: Array, o: Array, tanh_c: Array) -> None:
-    first = xh.shape[1] - o.shape[1]
     for r in range(o.shape[0]):
         for k in range(o.shape[1]):
-            xh[r, first + k] = o[r, k] * tanh_c[r, k]  # F7
+            xh[r, k] = o[r, k] * tanh_c[r, k]  # F7
 
 
 @kernel
@@ -348,10 +378,10 @@ def set_masked(block: Array, real: Array, value: Any) -> None:
 
 
 @kernel
-def hold_masked(block: Array, real: Array, held: Array, first: int) -> None:
+def hold_masked(block: Array, real: Array, held: Array, H: int) -> None:
     for r in range(block.shape[0]):
         if not real[r]:
-            for k in range(first, block.shape[1]):
+            for k in range(H):
                 block[r, k] = held[r, k]
 
 
@@ -360,18 +390,16 @@ def hold_masked(block: Array, real: Array, held: Array, first: int) -> None:
 
 @kernel
 def put_hidden(xh: Array, h: Array) -> None:
-    first = xh.shape[1] - h.shape[1]
     for r in range(h.shape[0]):
         for k in range(h.shape[1]):
-            xh[r, first + k] = h[r, k]
+            xh[r, k] = h[r, k]
 
 
 @kernel
 def get_hidden(h: Array, xh: Array) -> None:
-    first = xh.shape[1] - h.shape[1]
     for r in range(h.shape[0]):
         for k in range(h.shape[1]):
-            h[r, k] = xh[r, first + k]
+            h[r, k] = xh[r, k]
 
 
 @kernel
@@ -433,7 +461,6 @@ def lstm_forward(
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
     S, b, H = xh.shape[0] - 1, xh.shape[1], c.shape[2]
-    first = xh.shape[2] - H
     zero, one = w.dtype.type(0), w.dtype.type(1)
     kept = 1 if c.shape[0] == S + 1 else 0
     for t in range(S):
@@ -456,7 +483,7 @@ def lstm_forward(
         tanh(tanh_c.ravel())
         show_cell(xh[t + 1], o, tanh_c)  # F7
         if real < b:  # S3: h = h_prev, and the gates count as 0
-            hold_masked(xh[t + 1], mask[t], xh[t], first)
+            hold_masked(xh[t + 1], mask[t], xh[t], H)
             set_masked(f, mask[t], zero)
             set_masked(o, mask[t], zero)
     float_control(control)
@@ -466,7 +493,7 @@ def lstm_backward(
     blas: Any, ut: Array, xh: Array, z: Array, c: Array, mask: Array, external: Array, dh: Array, dc: Array,
     dh_all: Array, dc_all: Array, dw: Array, scratch: Array, tile: int,
 ) -> None:  # fmt: skip
-    """Turn z from gates into dz; dh, dc from dL/d(last state) into dL/d(first state); fill dw = [dW; db; dU].
+    """Turn z from gates into dz; dh, dc from dL/d(last state) into dL/d(first state); fill dw = [dU; db; dW].
 
     external, dh_all, dc_all are (S, b, H), or (0, b, H) for none; dw is (4, K, H). The product for dw takes
     `tile` steps at a time. scratch is (3, b, H).
@@ -498,12 +525,12 @@ def lstm_backward(
                 copy(held.ravel(), dc_flat)
             forget_gate(f, dc_flat, c[t].ravel())  # B4, B6, B7
             if real < b:
-                hold_masked(dc, mask[t], held, 0)  # S6
+                hold_masked(dc, mask[t], held, H)  # S6
                 copy(held.ravel(), dh_flat)
             for gate in range(4):
                 multiply(blas, z[gate, t], ut[gate], dh, zero if gate == 0 else one)  # S5
             if real < b:
-                hold_masked(dh, mask[t], held, 0)  # S6
+                hold_masked(dh, mask[t], held, H)  # S6
         if stop - t == tile or t == 0:
             rows = xh[t:stop].reshape((stop - t) * b, xh.shape[2])
             for gate in range(4):
@@ -518,13 +545,12 @@ def gru_forward(
 ) -> None:
     """Fill h in xh[1:] and z = [z, r, g, q] from h in xh[0] and the inputs in xh.
 
-    w (2, P, K, n) for z and r; w_g (P, D+1, n) = [W_g; b_g]; u_g (P, 1+H, n) = [rb_g; U_g]. mask and a
+    w (2, P, K, n) for z and r; w_g (P, 1+D, n) = [b_g; W_g]; u_g (P, H+1, n) = [U_g; rb_g]. mask and a
     single step in z as in `lstm_forward`. h (b, H) is scratch.
     """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
-    S, b, K, H = xh.shape[0] - 1, xh.shape[1], xh.shape[2], h.shape[1]
-    D = K - 1 - H
+    S, b, H = xh.shape[0] - 1, xh.shape[1], h.shape[1]
     zero = w.dtype.type(0)
     kept = 1 if z.shape[1] == S else 0
     get_hidden(h, xh[0])
@@ -534,8 +560,8 @@ def gru_forward(
         if real > 0:
             multiply(blas, xh[t], w[0], z[0, row], zero)  # S1, S2
             multiply(blas, xh[t], w[1], z[1, row], zero)
-            multiply(blas, xh[t][:, : D + 1], w_g, z[2, row], zero)
-            multiply(blas, xh[t][:, D:], u_g, z[3, row], zero)  # F3
+            multiply(blas, xh[t][:, H:], w_g, z[2, row], zero)
+            multiply(blas, xh[t][:, : H + 1], u_g, z[3, row], zero)  # F3
             sigmoid(z[0, row].ravel(), limit)  # F1
             sigmoid(z[1, row].ravel(), limit)  # F2
             add_reset(z[2, row].ravel(), z[1, row].ravel(), z[3, row].ravel())  # F4
@@ -543,7 +569,7 @@ def gru_forward(
             update_hidden(h.ravel(), z[0, row].ravel(), z[2, row].ravel())  # F5
         put_hidden(xh[t + 1], h)
         if real < b:  # S3
-            hold_masked(xh[t + 1], mask[t], xh[t], K - H)
+            hold_masked(xh[t + 1], mask[t], xh[t], H)
             get_hidden(h, xh[t + 1])
             for block in range(4):
                 set_masked(z[block, row], mask[t], zero)
@@ -556,13 +582,12 @@ def gru_backward(
 ) -> None:  # fmt: skip
     """Turn z from [z, r, g, q] into [dz_z, dz_r, dz_g, dq], dh into dL/dh_0; fill the weight gradients.
 
-    dw (3, K, H) = [dW; db; dU] for z and r, [dW; db] in its first rows for g; du_g (1+H, H) = [drb_g; dU_g].
+    dw (3, K, H) = [dU; db; dW] for z and r, [db; dW] in its last rows for g; du_g (H+1, H) = [dU_g; drb_g].
     The rest as in `lstm_backward`. scratch is (3, b, H).
     """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
     S, b, K, H = xh.shape[0] - 1, xh.shape[1], xh.shape[2], dh.shape[1]
-    D = K - 1 - H
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
     h_prev, dz_g, held = scratch[0], scratch[1], scratch[2]
     dh_flat = dh.ravel()
@@ -586,14 +611,14 @@ def gru_backward(
             multiply(blas, z[1, t], ut[1], dh, one)
             multiply(blas, z[3, t], ut[2], dh, one)
             if real < b:
-                hold_masked(dh, mask[t], held, 0)  # S6
+                hold_masked(dh, mask[t], held, H)  # S6
         if stop - t == tile or t == 0:
             n, beta = (stop - t) * b, zero if stop == S else one
             rows = xh[t:stop].reshape(n, K)
             gemm(blas, rows, True, z[0, t:stop].reshape(n, H), dw[0], beta)  # S7
             gemm(blas, rows, True, z[1, t:stop].reshape(n, H), dw[1], beta)
-            gemm(blas, rows[:, : D + 1], True, z[2, t:stop].reshape(n, H), dw[2], beta)
-            gemm(blas, rows[:, D:], True, z[3, t:stop].reshape(n, H), du_g, beta)
+            gemm(blas, rows[:, H:], True, z[2, t:stop].reshape(n, H), dw[2, H:], beta)
+            gemm(blas, rows[:, : H + 1], True, z[3, t:stop].reshape(n, H), du_g, beta)
             stop = t
     float_control(control)
 
@@ -602,7 +627,7 @@ def simple_rnn_forward(blas: Any, w: Array, xh: Array, z: Array, mask: Array) ->
     """Fill h in xh[1:] and z (1, S, b, H) from h in xh[0] and the inputs in xh; w (1, P, K, n)."""
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
-    S, b, first = xh.shape[0] - 1, xh.shape[1], xh.shape[2] - z.shape[3]
+    S, b, H = xh.shape[0] - 1, xh.shape[1], z.shape[3]
     kept = 1 if z.shape[1] == S else 0
     for t in range(S):
         h = z[0, t * kept]
@@ -610,7 +635,7 @@ def simple_rnn_forward(blas: Any, w: Array, xh: Array, z: Array, mask: Array) ->
         tanh(h.ravel())  # F1
         put_hidden(xh[t + 1], h)
         if count_real(mask, t, b) < b:
-            hold_masked(xh[t + 1], mask[t], xh[t], first)  # S3
+            hold_masked(xh[t + 1], mask[t], xh[t], H)  # S3
     float_control(control)
 
 
@@ -618,7 +643,7 @@ def simple_rnn_backward(
     blas: Any, ut: Array, xh: Array, z: Array, mask: Array, external: Array, dh: Array, dh_all: Array,
     dw: Array, held: Array, tile: int,
 ) -> None:  # fmt: skip
-    """Turn z from h into dz, dh into dL/dh_0; fill dw (1, K, H) = [dW; db; dU]. As in `lstm_backward`."""
+    """Turn z from h into dz, dh into dL/dh_0; fill dw (1, K, H) = [dU; db; dW]. As in `lstm_backward`."""
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
     S, b, K, H = xh.shape[0] - 1, xh.shape[1], xh.shape[2], dh.shape[1]
@@ -636,7 +661,7 @@ def simple_rnn_backward(
             set_masked(z[0, t], mask[t], zero)  # S6
         multiply(blas, z[0, t], ut[0], dh, zero)  # S5
         if real < b:
-            hold_masked(dh, mask[t], held, 0)  # S6
+            hold_masked(dh, mask[t], held, H)  # S6
         if stop - t == tile or t == 0:
             n = (stop - t) * b
             beta = zero if stop == S else one
@@ -652,24 +677,6 @@ def input_gradient(blas: Any, wt: Array, dz: Array, dx: Array, zero: Any) -> Non
     for gate in range(wt.shape[0]):
         gemm(blas, dz[gate], False, wt[gate], dx, zero if gate == 0 else zero + dx.dtype.type(1))  # S7
     float_control(control)
-
-
-def squared_norms(out: Array, values: Array) -> None:
-    """out (R,) float64 = sum of squares of each row of values (R, H), in float64; four sums side by side."""
-    R, H = values.shape
-    for r in range(R):
-        row = values[r]
-        s0 = s1 = s2 = s3 = np.float64(0)
-        for k in range(0, H - 3, 4):
-            v0, v1 = np.float64(row[k]), np.float64(row[k + 1])
-            v2, v3 = np.float64(row[k + 2]), np.float64(row[k + 3])
-            s0 += v0 * v0
-            s1 += v1 * v1
-            s2 += v2 * v2
-            s3 += v3 * v3
-        for k in range(H - H % 4, H):
-            s0 += np.float64(row[k]) * np.float64(row[k])
-        out[r] = s0 + s1 + s2 + s3
 
 
 # ---------------------------------------------------------------- compiled entry points
@@ -757,7 +764,6 @@ run_gru_backward = _compile(gru_backward)
 run_simple_rnn_forward = _compile(simple_rnn_forward)
 run_simple_rnn_backward = _compile(simple_rnn_backward)
 run_input_gradient = _compile(input_gradient)
-run_squared_norms = _compile(squared_norms)
 
 BLAS = {  # addresses of SciPy's products, by a public function of Numba; passed to kernels as a number
     np.dtype(dtype): np.uint64(get_cython_function_address("scipy.linalg.cython_blas", name))

@@ -6,6 +6,7 @@ sample or a real time step: with a mask, masked steps do not count.
     binary accuracy        mean_j [ (p_j > 0.5) = y_j ]              0.5 itself is class 0
     categorical accuracy   [ argmax_k p_k = argmax_k y_k ]           the first of equals wins
     sparse accuracy        [ argmax_k p_k = y ]
+    top-k accuracy         [ p of the true class is among the k largest ]   equals of the k-th are
     mean squared error     mean_j (p_j - y_j)^2
     mean absolute error    mean_j |p_j - y_j|
 
@@ -23,9 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.errors import wording
+from minilstm.errors import whole_number, wording
 
-__all__ = ["Metric"]
+__all__ = ["Metric", "SparseTopKCategoricalAccuracy", "TopKCategoricalAccuracy"]
 
 Array = NDArray[Any]
 
@@ -66,6 +67,68 @@ class Metric:
         return float(per_row.sum()), len(rows)
 
 
+@dataclass(frozen=True)
+class TopKCategoricalAccuracy:
+    """The share of rows whose class is among the k most likely; targets are rows of classes.
+
+    Source: `keras.metrics.TopKCategoricalAccuracy`; the name "top_k_categorical_accuracy" stands for k = 5.
+
+    >>> metric = resolve(TopKCategoricalAccuracy(k=2), (1, 3), (1, 3))
+    >>> metric.count(np.array([[0, 0, 1]]), np.array([[0.5, 0.2, 0.3]]))
+    (1.0, 1)
+    """
+
+    k: int = 5
+    name: str = "top_k_categorical_accuracy"
+
+    def __post_init__(self) -> None:
+        whole_number("k", self.k)
+        _check_name(self.name)
+
+    def rule(self, y: Array, p: Array) -> Array:
+        """1 for each row (N,) of p (N, C) whose class is among the k largest, 0 for the others."""
+        return _in_top(self.k, y.argmax(axis=-1), p)
+
+
+@dataclass(frozen=True)
+class SparseTopKCategoricalAccuracy:
+    """The same for targets that are class labels.
+
+    Source: `keras.metrics.SparseTopKCategoricalAccuracy`; the name "sparse_top_k_categorical_accuracy"
+    stands for k = 5.
+
+    >>> SparseTopKCategoricalAccuracy(k=0)
+    Traceback (most recent call last):
+    ValueError: k must be a whole number >= 1, got 0
+    """
+
+    k: int = 5
+    name: str = "sparse_top_k_categorical_accuracy"
+
+    def __post_init__(self) -> None:
+        whole_number("k", self.k)
+        _check_name(self.name)
+
+    def rule(self, y: Array, p: Array) -> Array:
+        """1 for each row (N,) of p (N, C) whose label is among the k largest, 0 for the others."""
+        return _in_top(self.k, y, p)
+
+
+TopK = TopKCategoricalAccuracy | SparseTopKCategoricalAccuracy
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise ValueError(wording("name", "a non-empty string", repr(name)))
+
+
+def _in_top(k: int, labels: Array, p: Array) -> Array:
+    k = min(k, p.shape[-1])
+    least = np.partition(p, -k, axis=-1)[:, -k]  # (N,)
+    own = np.take_along_axis(p, labels[:, None].astype(np.intp), axis=-1)[:, 0]
+    return np.asarray(own >= least)
+
+
 def _binary_accuracy(y: Array, p: Array) -> Array:
     per_row: Array = ((p > 0.5) == y).mean(axis=-1, dtype=np.float64)
     return per_row
@@ -99,22 +162,27 @@ _RULES: dict[str, Callable[[Array, Array], Array]] = {
     "mse": _mean_squared_error,
     "mean_absolute_error": _mean_absolute_error,
     "mae": _mean_absolute_error,
+    "top_k_categorical_accuracy": TopKCategoricalAccuracy().rule,
+    "sparse_top_k_categorical_accuracy": SparseTopKCategoricalAccuracy().rule,
 }
 _KNOWN = ("accuracy", "acc", *_RULES)
 
 
-def direction(name: str) -> str | None:
-    """Whether a smaller ("min") or a larger ("max") value of that loss or metric is better; None: unknown.
+def direction(name: str, identifiers: tuple[str | TopK, ...] = ()) -> str | None:
+    """Whether a smaller ("min") or a larger ("max") value of the loss or a metric is better; None: unknown.
+
+    `identifiers` are the metrics of the model, which may have names of their own.
 
     >>> direction("loss"), direction("accuracy"), direction("f1")
     ('min', 'max', None)
     """
     if name == "loss" or name in ("mean_squared_error", "mse", "mean_absolute_error", "mae"):
         return "min"
-    return "max" if name in _KNOWN else None
+    own = [identifier.name for identifier in identifiers if not isinstance(identifier, str)]
+    return "max" if name in (*_KNOWN, *own) else None
 
 
-def resolve(identifier: str, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> Metric:
+def resolve(identifier: str | TopK, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> Metric:
     """The metric of that name for the user's targets of `y_shape` and outputs of `output_shape`.
 
     "accuracy" and "acc" stand for binary accuracy where the outputs' last axis is 1; else for sparse
@@ -127,6 +195,9 @@ def resolve(identifier: str, y_shape: tuple[int, ...], output_shape: tuple[int, 
     (True, False)
     """
     (identifier,) = check([identifier])
+    if not isinstance(identifier, str):
+        sparse = isinstance(identifier, SparseTopKCategoricalAccuracy)
+        return _made(identifier.name, identifier.rule, sparse, y_shape, output_shape)
     known = identifier
     if identifier in ("accuracy", "acc"):
         if output_shape[-1] == 1:
@@ -135,16 +206,25 @@ def resolve(identifier: str, y_shape: tuple[int, ...], output_shape: tuple[int, 
             known = "sparse_categorical_accuracy"
         else:
             known = "categorical_accuracy"
-    sparse = known == "sparse_categorical_accuracy"
+    return _made(identifier, _RULES[known], known.startswith("sparse_"), y_shape, output_shape)
+
+
+def _made(
+    name: str,
+    rule: Callable[[Array, Array], Array],
+    sparse: bool,
+    y_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+) -> Metric:
     expected = output_shape[:-1] if sparse else output_shape
     if not (y_shape == expected or y_shape == (*expected, 1) or (*y_shape, 1) == expected):
-        text = f"of shape {expected} for the metric {identifier!r} and outputs of shape {output_shape}"
+        text = f"of shape {expected} for the metric {name!r} and outputs of shape {output_shape}"
         raise ValueError(wording("y", text, f"shape {y_shape}"))
-    return Metric(identifier, _RULES[known], sparse)
+    return Metric(name, rule, sparse)
 
 
-def check(identifiers: object) -> tuple[str, ...]:
-    """The names in `metrics=`, each known and none twice; None gives no names.
+def check(identifiers: object) -> tuple[str | TopK, ...]:
+    """The names and objects in `metrics=`, each known and no name twice; None gives none.
 
     Raises ValueError for a bare string or anything else that is not a list or tuple, for an unknown name and
     for a name that comes twice (Keras numbers those). Source: `keras/src/trainers/compile_utils.py`.
@@ -160,9 +240,11 @@ def check(identifiers: object) -> tuple[str, ...]:
         return ()
     if not isinstance(identifiers, (list, tuple)):
         raise ValueError(wording("metrics", "a list or tuple of names", repr(identifiers)))
-    for position, name in enumerate(identifiers):
-        if not isinstance(name, str) or name not in _KNOWN:
-            raise ValueError(wording("metrics", f"of the names {', '.join(_KNOWN)}", repr(name)))
-        if name in identifiers[:position]:
-            raise ValueError(wording("metrics", "different names", f"{name!r} twice"))
+    names: list[str] = []
+    for identifier in identifiers:
+        if not (isinstance(identifier, TopK) or (isinstance(identifier, str) and identifier in _KNOWN)):
+            raise ValueError(wording("metrics", f"of the names {', '.join(_KNOWN)}", repr(identifier)))
+        names.append(identifier if isinstance(identifier, str) else identifier.name)
+        if names[-1] in names[:-1]:
+            raise ValueError(wording("metrics", "different names", f"{names[-1]!r} twice"))
     return tuple(identifiers)

@@ -24,6 +24,7 @@ from minilstm.history import History
 from minilstm.layers import Layer, Recurrent
 from minilstm.layers.base import Array, Shape, checked_list
 from minilstm.losses import Loss
+from minilstm.metrics import TopK
 from minilstm.metrics import check as _check_metrics
 from minilstm.nonfinite import find_origin
 from minilstm.optimizers import Optimizer
@@ -78,7 +79,7 @@ class Sequential:
         self.layers: list[Layer] = []
         self.optimizer: Optimizer | None = None
         self.loss: Loss | None = None
-        self.metrics: tuple[str, ...] = ()
+        self.metrics: tuple[str | TopK, ...] = ()
         self.history: History | None = None  # of the last fit
         self.stop_training = False
         for layer in layers or []:
@@ -245,7 +246,7 @@ class Sequential:
         self,
         optimizer: str | Optimizer = "rmsprop",
         loss: str | Loss | None = None,
-        metrics: Sequence[str] | None = None,
+        metrics: Sequence[str | TopK] | None = None,
     ) -> None:
         """Choose the optimizer, the loss and the metrics, by name or as objects."""
         checked = _check_metrics(metrics)

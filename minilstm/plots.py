@@ -251,7 +251,7 @@ def save(figure: Figure, kind: str) -> bytes:
         "svg": {"Date": None, "Creator": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
-    with matplotlib.rc_context({"svg.hashsalt": "minilstm", "pdf.fonttype": 42}):
+    with matplotlib.rc_context({"svg.hashsalt": "minilstm"}):
         figure.savefig(found, format=kind, dpi=160, metadata=undated.get(kind))
     return found.getvalue()
 

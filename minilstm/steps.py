@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,12 +38,12 @@ class Packed(NamedTuple):
     weights: Weights
 
 
-def pack(cell: Cell, weights: Weights) -> Packed:
-    """Cell and weights as the functions below want them."""
+def pack(cell: Cell, weights: Weights, rows: list[slice]) -> Packed:
+    """Cell and weights as the functions below want them, for the chunks `rows`."""
     return Packed(cell, weights)
 
 
-def chunks(B: int) -> list[slice]:
+def chunks(B: int, weight_bytes: int, parallel: bool) -> list[slice]:
     """The batch in one piece."""
     return [slice(0, B)]
 
@@ -110,7 +110,7 @@ def backward_segment(
     dstate: State,
     *,
     need_dx: bool,
-    record: bool | Literal["norms"],
+    record: bool,
     overwrite: bool,
 ) -> SegmentGradients:
     """Run the steps of one segment backwards.

@@ -44,7 +44,8 @@ def as_dtype(case: oracle.Case, dtype: str) -> oracle.Case:
 
 def forward(engine: ModuleType, case: oracle.Case, keep: bool = True) -> SimpleNamespace:
     """The case as one segment: its states and gates by name."""
-    packed = engine.pack(LSTM, Weights(case.W, case.U, case.b))
+    rows = engine.chunks(len(case.h0), 0, True)
+    packed = engine.pack(LSTM, Weights(case.W, case.U, case.b), rows)
     segment = engine.forward_segment(packed, case.x, case.mask, (case.h0, case.c0), keep)
     h, c = segment.states
     gates = np.concatenate(segment.kept, axis=-1)

@@ -126,12 +126,39 @@ def test_gates_saturate_without_warning_or_nan():
 
 
 @pytest.mark.parametrize("B", [1, 15, 16, 17, 32, 33, 40, 100])
-def test_chunks_are_even_and_at_most_sixteen(B):
-    pieces = compiled.chunks(B)
+@pytest.mark.parametrize(
+    ("weight_bytes", "parallel", "most"), [(1, True, 16), (9e6, True, 32), (1, False, 32)]
+)
+def test_chunks_are_even_and_small(B, weight_bytes, parallel, most):
+    pieces = compiled.chunks(B, weight_bytes, parallel)
     sizes = [piece.stop - piece.start for piece in pieces]
     assert [row for piece in pieces for row in range(piece.start, piece.stop)] == list(range(B))
-    assert max(sizes) <= 16
+    assert max(sizes) <= most
     assert max(sizes) - min(sizes) <= 1
+    assert len(pieces) >= 2 or not parallel or B <= 16  # two threads have work
+
+
+@pytest.mark.parametrize(
+    ("rows", "K", "H"), [(16, 75, 64), (16, 257, 128), (32, 513, 256), (16, 1025, 512), (32, 9, 40)]
+)
+def test_panels_hold_the_weights_and_keep_products_small(rows, K, H):
+    gates = np.random.default_rng(0).normal(size=(4, K, H))
+    panels = compiled.in_panels(gates, rows)
+    width = panels.shape[3]
+    assert rows * K * width <= kernels.SMALL or width == 32
+    assert width == H or width & (width - 1) == 0
+    joined = panels.transpose(0, 2, 1, 3).reshape(4, K, -1)[:, :, :H]
+    np.testing.assert_array_equal(joined, gates)
+
+
+@pytest.mark.skipif(INTERPRETED, reason="there are no vectors without the compiler")
+def test_activations_use_the_widest_vectors():
+    """`wide_vectors` asks LLVM through an attribute that llvmlite does not list; here is what it is for."""
+    from llvmlite.binding import get_host_cpu_features
+
+    kernels.sigmoid(np.zeros(64, np.float32), np.float32(87))
+    found = "zmm" in "".join(kernels.sigmoid.inspect_asm().values())  # registers of 512 bits
+    assert found == get_host_cpu_features().get("avx512f", False)
 
 
 # ------------------------------------------------------------------------------ activations

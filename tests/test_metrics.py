@@ -153,7 +153,7 @@ def test_check():
     with pytest.raises(ValueError, match=r"metrics must be a list or tuple of names, got \{'accuracy'\}"):
         metrics.check({"accuracy"})
     for unknown in (["auc"], [None], [3]):
-        with pytest.raises(ValueError, match=r"metrics must be of the names accuracy, acc, .*mae, got"):
+        with pytest.raises(ValueError, match=r"metrics must be of the names accuracy, acc, .*mae, .*, got"):
             metrics.check(unknown)
     with pytest.raises(ValueError, match="metrics must be different names, got 'acc' twice"):
         metrics.check(["acc", "mse", "acc"])
@@ -166,3 +166,40 @@ def test_check():
 def test_targets_that_cannot_be_compared(name, y_shape, p_shape):
     with pytest.raises(ValueError, match=rf"y must be of shape .* for the metric '{name}' .*got shape"):
         metrics.resolve(name, y_shape, p_shape)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("k", [1, 2, 5, 6])
+@pytest.mark.parametrize("shape", [(40, 6), (9, 4, 6)], ids=str)
+def test_top_k_like_keras(keras, k, shape):
+    """Random outputs with ties, labels and rows, with a mask where there are steps; by name for k = 5."""
+    rng = np.random.default_rng(k)
+    p = rng.integers(0, 5, shape) / 5.0
+    labels = rng.integers(0, 6, shape[:-1])
+    rows = np.eye(6)[labels]
+    mask = rng.random(shape[:-1]) < 0.6 if len(shape) == 3 else None
+    cases = (
+        (metrics.TopKCategoricalAccuracy, rows, "top_k_categorical_accuracy"),
+        (metrics.SparseTopKCategoricalAccuracy, labels, "sparse_top_k_categorical_accuracy"),
+    )
+    for kind, y, name in cases:
+        theirs = getattr(keras.metrics, kind.__name__)(k=k)
+        theirs.update_state(y, p, sample_weight=mask)
+        ours = metrics.resolve(kind(k=k), y.shape, p.shape)
+        total, count = ours.count(y, p, mask)
+        assert total / count == pytest.approx(float(theirs.result()), rel=1e-6)
+        assert ours.name == name
+        if k == 5:
+            assert metrics.resolve(name, y.shape, p.shape).count(y, p, mask) == (total, count)
+
+
+def test_top_k_of_ones_own_name():
+    metric = metrics.TopKCategoricalAccuracy(k=2, name="top2")
+    assert metrics.check(["accuracy", metric]) == ("accuracy", metric)
+    assert metrics.direction("top2", (metric,)) == "max"
+    with pytest.raises(ValueError, match="metrics must be different names, got 'top2' twice"):
+        metrics.check([metric, metrics.SparseTopKCategoricalAccuracy(name="top2")])
+    with pytest.raises(TypeError, match=r"k must be a whole number >= 1, got 2\.5"):
+        metrics.TopKCategoricalAccuracy(k=2.5)
+    with pytest.raises(ValueError, match="name must be a non-empty string, got ''"):
+        metrics.TopKCategoricalAccuracy(name="")

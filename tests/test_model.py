@@ -108,10 +108,25 @@ MODELS = {
         "sparse_categorical_crossentropy",
     ),
 }
+for cell in ("GRU", "SimpleRNN"):
+    MODELS[f"{cell}"] = (
+        [(cell, (H,), {}), ("Dense", (1,), {"activation": "sigmoid"})],
+        "binary_crossentropy",
+    )
+    MODELS[f"{cell} masking"] = (
+        [("Masking", (), {}), (cell, (H,), {}), ("Dense", (1,), {"activation": "sigmoid"})],
+        "binary_crossentropy",
+    )
+    MODELS[f"many to many {cell} masking"] = (
+        [("Masking", (), {}), (cell, (H,), {"return_sequences": True}), ("Dense", (2,), {})],
+        "mse",
+    )
 METRICS = {"mse": ["mae"]}
 CASES = [
     *[("binary", optimizer) for optimizer in OPTIMIZERS],
     *[("masking", optimizer) for optimizer in ("adam", "rmsprop", "sgd nesterov", "adam clipnorm")],
+    *[(f"{cell} masking", name) for cell in ("GRU", "SimpleRNN") for name in ("rmsprop", "sgd nesterov")],
+    *[(cell, name) for cell in ("GRU", "SimpleRNN") for name in ("adam clipnorm", "adam global_clipnorm")],
     *[(model, "adam") for model in MODELS if model not in ("binary", "masking")],
 ]
 
@@ -125,6 +140,7 @@ def data_for(name: str) -> tuple[np.ndarray, np.ndarray]:
         x = x_of()
         if layers[0][0] == "Masking":
             x = np.where(mask_of()[..., None], x, 0).astype("float32")
+            x[3] = 0  # a sample of padding only
     rows = (N, T) if name.startswith(("many", "labelled")) else (N,)
     units = layers[-1][1][0]
     if loss == "sparse_categorical_crossentropy":

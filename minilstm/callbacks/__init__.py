@@ -5,7 +5,6 @@ that is never reported is told once per fit; CSVLogger writes only columns that 
 """
 
 from minilstm.callbacks.base import Callback, Logs
-from minilstm.callbacks.gradient_tracer import GradientTracer
 from minilstm.callbacks.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from minilstm.callbacks.observers import CSVLogger, LearningRateScheduler, TerminateOnNaN
 
@@ -13,7 +12,6 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "EarlyStopping",
-    "GradientTracer",
     "LearningRateScheduler",
     "Logs",
     "ModelCheckpoint",

@@ -38,7 +38,7 @@ class Monitor(Callback):
     def _direction(self) -> float:
         mode = self.mode
         if mode == "auto":
-            known = metrics.direction(self.monitor.removeprefix("val_"))
+            known = metrics.direction(self.monitor.removeprefix("val_"), self.model.metrics)
             if known is None:
                 got = f"'auto' and monitor={self.monitor!r}"
                 raise ValueError(wording("mode", "'min' or 'max' for what is not a known metric", got))

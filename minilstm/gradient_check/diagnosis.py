@@ -1,6 +1,6 @@
 """From wrong gradients to a likely cause.
 
-First the known mistakes are tried: each is run on a short sequence, alone and then in pairs, and named
+First the known mistakes are tried: each is run on a short sequence, alone and then together, and named
 if it gives the student's wrong gradients to 8 digits, all of them. What no known mistake explains is
 looked at for a pattern: a constant ratio, a block of another gate, gradients that end after k steps.
 """
@@ -8,7 +8,7 @@ looked at for a pattern: a constant ratio, a block of another gate, gradients th
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import combinations, permutations
+from itertools import permutations
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,8 +22,7 @@ from minilstm.gradient_check.report import Array, Comparison, Report
 
 SHORT = 5  # steps of the sequence that known mistakes are tried on
 CLOSE = 1e-8
-ROUNDED = 1e-5  # errors below this everywhere are a matter of precision
-PAIRS = 60  # mistakes that are tried in pairs, the likeliest
+ROUNDED = 1e-6  # errors below this everywhere are a matter of precision
 Found = dict[str, Array]
 
 
@@ -103,17 +102,18 @@ def _backward_causes(
     forward = formulas.forward(formulas.FORWARD_TABLES[spec.cell], short.x, short.states, weights, short.mask)
     table = formulas.TABLES[spec.cell]
 
-    def explains(changes: formulas.Table) -> bool:
+    def explains(changes: formulas.Table, names: set[str] | None = None) -> bool:
         for loss, gradients in zip(short.losses, student, strict=True):
             found = _tried(table | changes, forward, loss.dh, loss.dlast)
-            if not all(_near(gradients[name], found[name], steps=name == "x") for name in gradients):
-                return False
+            for name in gradients if names is None else names:
+                if not _near(gradients[name], found[name], steps=name == "x"):
+                    return False
         return True
 
-    if all(one.max_error < ROUNDED for one in wrong):
-        return [
-            f"errors of {max(one.max_error for one in wrong):.0e} look like float32: is an array float32?"
-        ]
+    strong = [one for one in wrong if "loss on" not in one.name]  # a loss that every step enters
+    if strong and all(one.max_error < ROUNDED for one in strong):
+        size = max(one.max_error for one in strong)
+        return [f"errors of {size:.0e} look like float32: is an array float32?"]
     lost = _lost(report, case) if case.mask is None else None
     if lost:
         return [lost]
@@ -126,9 +126,28 @@ def _backward_causes(
     pattern = _ratio_cause(wrong, case)
     if pattern:
         return [pattern]
-    for a, b in combinations(_plausible(known, table, forward, short, student), 2):
-        if not a.formulas.keys() & b.formulas.keys() and explains(a.formulas | b.formulas):
-            return [a.cause, b.cause]
+    return _several(known, explains, set(student[0]))
+
+
+def _several(
+    known: list[Mistake], explains: Callable[[formulas.Table, set[str]], bool], names: set[str]
+) -> list[str]:
+    """Mistakes that together explain everything: in the path backwards first, then in each weight's sum."""
+    path = {name for name in names if name == "x" or name.endswith("0")}
+    for through in [Mistake("", {}), *known]:
+        if not explains(through.formulas, path):
+            continue
+        found = [through] if through.cause else []
+        for name in sorted(names - path):
+            changes = {key: formula for mistake in found for key, formula in mistake.formulas.items()}
+            if explains(changes, {name}):
+                continue
+            fits = (m for m in known if explains(changes | m.formulas, path | {name}))
+            mistake = next(fits, None)
+            if mistake is None:
+                return []
+            found.append(mistake)
+        return [mistake.cause for mistake in found]
     return []
 
 
@@ -163,21 +182,6 @@ def _tried(
 ) -> dict[str, Array]:
     with np.errstate(all="ignore"):
         return formulas.backward(table, forward, dh.transpose(1, 0, 2), dlast[0] if dlast else None)
-
-
-def _plausible(
-    known: list[Mistake], table: formulas.Table, forward: SimpleNamespace, case: Case, student: list[Found]
-) -> list[Mistake]:
-    """The mistakes worth trying in pairs: those that leave right what the student has right."""
-    loss = case.losses[0]
-    truth = _tried(table, forward, loss.dh, loss.dlast)
-    right = {name for name, array in student[0].items() if _near(array, truth[name], steps=name == "x")}
-    chosen = []
-    for mistake in known:
-        found = _tried(table | mistake.formulas, forward, loss.dh, loss.dlast)
-        if all(_near(found[name], truth[name], steps=name == "x") for name in right):
-            chosen.append(mistake)
-    return chosen[:PAIRS]
 
 
 def _truncations(cell: str, T: int) -> list[Mistake]:

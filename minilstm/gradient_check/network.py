@@ -437,7 +437,7 @@ def _some_steps(shape: tuple[int, ...], count: int, rng: np.random.Generator) ->
     B, T, F = shape
     if count >= B * T * F:
         return sample(shape, count, rng)
-    steps = min(T, max(4, count // (B * F)))
+    steps = min(T, max(2, count // (B * F)) if count >= 2 * B * F else 4)
     drawn = rng.choice(T, steps, replace=False)
     drawn[:2] = (0, T - 1) if steps > 1 else 0
     within = sample((B, F), max(1, count // steps), rng)

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from minilstm import initializers, layers, losses, optimizers, regularizers
+from minilstm import initializers, layers, losses, metrics, optimizers, regularizers
 from minilstm.errors import wording
 from minilstm.layers import Layer
 from minilstm.saving.container import DamagedError
 
 __all__ = ["decode", "encode", "known_classes"]
 
-MODULES: tuple[ModuleType, ...] = (initializers, layers, losses, optimizers, regularizers)
+MODULES: tuple[ModuleType, ...] = (initializers, layers, losses, metrics, optimizers, regularizers)
 NESTING = 16  # a layer in a layer in a layer: deeper than anybody builds
 
 

@@ -113,7 +113,7 @@ class Saved:
     def _read_compiled(self, said: Document | None) -> None:
         self.optimizer: Optimizer | None = None
         self.loss: Loss | None = None
-        self.metrics: tuple[str, ...] = ()
+        self.metrics: tuple[str | metrics.TopK, ...] = ()
         self.iterations, self.slots = 0, dict[str, Array]()
         if said is None:
             return

@@ -221,7 +221,7 @@ def _stopped(journal: Journal, code: int, options: argparse.Namespace) -> int:
         if not options.json:
             print_table(result, journal.settings)
         try:
-            report.write(result, journal)
+            report.write(result, journal, kinds=())  # what takes longest can wait for the end
         except OSError as error:
             fail(in_words(error), code)
     return code

@@ -41,7 +41,7 @@ def study_figures(
     if "post" in settings.padding and settings.varied == ["mask"]:
         yield _contrast(rows, records, settings)
     yield metric_figure(rows, records, settings)
-    yield _cost(rows, summary["cost"], settings)
+    yield from _cost(rows, summary["cost"], settings)
     yield _back(records, settings)
     yield _horizons(rows, settings)
     if settings.padding:
@@ -125,11 +125,21 @@ def _draw_metric(ax: Any, rows: Sequence[Row], records: Sequence[Record], settin
     plots.legend(ax, fontsize=11 if len(settings.variants) < 4 else 9)
 
 
-def _cost(rows: Sequence[Row], cost: dict[str, Any], settings: Settings) -> StudyFigure:
-    figure, axes = plots.new_figure(1, 2, width=11, height=4.4)
-    panels = (("ms_per_step", 1.0, "ms"), ("tape_bytes", 1e-6, "MB"))
+def _cost(rows: Sequence[Row], cost: dict[str, Any], settings: Settings) -> Iterator[StudyFigure]:
+    panels = (
+        (
+            "cost",
+            "ms_per_step",
+            1.0,
+            "ms",
+            "milliseconds per training step",
+            "Time of a training step against length",
+        ),
+        ("memory", "tape_bytes", 1e-6, "MB", "megabytes", "Tape kept for the backward pass against length"),
+    )
     few = len(settings.variants) <= 2
-    for ax, (name, scale, unit) in zip(axes, panels, strict=True):
+    for file, name, scale, unit, axis, title in panels:
+        figure, (ax,) = plots.new_figure()
         for variant in settings.variants:
             style = style_of(settings, variant)
             plots.against_length(ax, _own(rows, variant), name, scale=scale, connect=False, **style)
@@ -141,14 +151,9 @@ def _cost(rows: Sequence[Row], cost: dict[str, Any], settings: Settings) -> Stud
         ax.set_ylim(bottom=0)
         ax.set_xlim(left=0)
         plots.legend(ax, fontsize=11 if few else 9)
-    plots.name_axes(axes[0], "length T (time steps)", "milliseconds per step", "Time of one training step")
-    plots.name_axes(axes[1], "length T (time steps)", "megabytes", "Tape kept for the backward pass")
-    return StudyFigure(
-        "cost",
-        "Cost against length",
-        "What each further time step adds: the dashed lines are least-squares fits a + b T.",
-        figure,
-    )
+        plots.name_axes(ax, "length T (time steps)", axis)
+        caption = "What each further time step adds: the dashed lines are least-squares fits a + b T."
+        yield StudyFigure(file, title, caption, figure, wide=False)
 
 
 def _back(records: Sequence[Record], settings: Settings) -> StudyFigure:

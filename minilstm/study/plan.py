@@ -256,8 +256,11 @@ class Settings:
     @property
     def varied(self) -> list[str]:
         """The dimensions in which the variants differ."""
-        columns = zip(*self.variants, strict=True)
-        return [name for name, values in zip(DIMENSIONS, columns, strict=True) if len(set(values)) > 1]
+        found = []
+        for name, values in zip(DIMENSIONS, zip(*self.variants, strict=True), strict=True):
+            real = set(values) - {None} if name == "forget_bias" else set(values)  # only an LSTM has one
+            found += [name] if len(real) > 1 else []
+        return found
 
     def label(self, variant: Variant) -> str:
         """The name of a variant: what tells it from the others; "" where there is only one."""

@@ -9,13 +9,16 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import re
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from minilstm import files, plots
 from minilstm.study.cell import Record
+from minilstm.study.charts import charts
 from minilstm.study.figures import StudyFigure, study_figures
 from minilstm.study.journal import Journal, to_json
 from minilstm.study.plan import CELL_FIELDS, Cell, Settings
@@ -37,8 +40,11 @@ COLUMNS = (
 )
 
 
-def write(result: StudyResult, journal: Journal) -> StudyResult:
-    """Write everything into the journal's folder; the result, with the report's path."""
+def write(result: StudyResult, journal: Journal, kinds: Sequence[str] = ("png", "pdf")) -> StudyResult:
+    """Write everything into the journal's folder; the result, with the report's path.
+
+    `kinds` are the formats of the figures beside SVG.
+    """
     folder = journal.folder
     assert folder is not None
     files.write_text(folder / "results.csv", to_csv(result.cells))
@@ -50,7 +56,7 @@ def write(result: StudyResult, journal: Journal) -> StudyResult:
         plots.settle(figure.figure)
         svg = plots.save(figure.figure, "svg")
         files.write_bytes(drawings / f"{figure.name}.svg", svg)
-        for kind in ("png", "pdf"):
+        for kind in kinds:
             files.write_bytes(drawings / f"{figure.name}.{kind}", plots.save(figure.figure, kind))
         shown.append((replace(figure, figure=None), svg))
     files.write_text(folder / "report.html", to_html(result, journal.settings, shown))
@@ -76,29 +82,49 @@ def to_csv(records: Sequence[Record]) -> str:
 
 def to_html(result: StudyResult, settings: Settings, figures: Sequence[tuple[StudyFigure, bytes]]) -> str:
     """The report as one page."""
-    page = (
+    from plotly.offline import get_plotlyjs
+
+    summary, chosen = result.summary, result.recommend()
+    live = charts(result.rows, result.cells, summary["cost"], settings)
+    return (
         environment()
         .get_template("report.html.j2")
         .render(
-            summary=result.summary,
+            summary=summary,
             settings=settings,
-            command=settings.command(result.summary["data"]["options"]),
+            command=settings.command(summary["data"]["options"]),
             columns=[name for name, _ in columns(settings)],
             table=entries(result.rows, settings),
+            chosen=None if chosen is None else result.rows.index(chosen),
             diverged=[(str(Cell.of(r)), r["diverged"]) for r in result.cells if r["diverged"] is not None],
             figures=[
                 {
+                    "name": f.name,
                     "title": f.title,
                     "caption": f.caption,
                     "wide": f.wide,
                     "data": base64.b64encode(svg).decode(),
+                    "views": [view["name"] for view in live.get(f.name, {}).get("views", [])],
+                    "epochs": live.get(f.name, {}).get("epochs", []),
                 }
                 for f, svg in figures
             ],
-            fits=fit_sentences(result.summary["cost"]),
+            fits=fit_sentences(summary["cost"]),
+            labels=[
+                label if len(label) <= 60 else label[:57] + "..." for label in summary["data"]["labels"][:30]
+            ],
+            charts=in_script({f.name: live[f.name] for f, _ in figures if f.name in live}),
+            plotly=Markup(get_plotlyjs()),
         )
     )
-    return re.sub(r"\n{3,}", "\n\n", page)
+
+
+def in_script(value: Any) -> Markup:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
 
 
 def environment() -> Environment:

@@ -1,0 +1,311 @@
+"""check_step and check_sequence: every planted bug caught, its cause named, and no false alarm."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import bug_zoo as zoo
+import numpy as np
+import pytest
+
+from minilstm.gradient_check import check_sequence, check_step, student
+
+CORRECT = {cell: zoo.functions(source) for cell, source in zoo.REFERENCES.items()}
+BATCH = 4
+
+
+def changed(old, new, cell="lstm"):
+    return zoo.functions(zoo.Bug("", old, new, cell=cell).source)
+
+
+def check(functions, cell="lstm", **options):
+    return check_sequence(functions["forward"], functions["backward"], cell, **options)
+
+
+def step(functions, **options):
+    return check_step(functions["step_forward"], functions["step_backward"], **options)
+
+
+NUMBERS = {}
+
+
+def caught(bug, length, monkeypatch):
+    """The report on a bug; numbers are made once for each forward pass, which they depend on alone."""
+    original = student.derivatives
+    forward = bug.source.split("def backward")[0].split("def step_backward")
+    text = forward[0] + (forward[1].split("def forward")[1] if len(forward) > 1 else "")
+
+    def derivatives(functions, case, agrees, report):
+        key = text, case.x.shape, case.mask is None
+        if key not in NUMBERS:
+            NUMBERS[key] = original(functions, case, agrees, report)
+        return NUMBERS[key]
+
+    monkeypatch.setattr(student, "derivatives", derivatives)
+    mask = zoo.mask_for(bug, BATCH, length)
+    return check(zoo.functions(bug.source), bug.cell, length=length, batch=BATCH, mask=mask)
+
+
+# ------------------------------------------------------------------------------ the zoo
+
+
+def test_the_zoo_is_large():
+    assert len(zoo.BUGS) >= 55
+    assert len({bug.name for bug in zoo.BUGS}) == len(zoo.BUGS)
+
+
+@pytest.mark.parametrize("length", [40, 200])
+@pytest.mark.parametrize("bug", zoo.BUGS, ids=[bug.name for bug in zoo.BUGS])
+def test_every_bug_is_caught_and_named(bug, length, monkeypatch):
+    report = caught(bug, length, monkeypatch)
+    assert not report.ok
+    assert any(bug.names_cause in cause for cause in report.causes), str(report)
+    assert report.fault is None
+    assert report.worst.error > report.tolerance or "not linear" in report.verdict
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("cell", CORRECT)
+@pytest.mark.parametrize("length", [1, 2, 40])
+def test_correct_code_passes(cell, length):
+    report = check(CORRECT[cell], cell, length=length)
+    assert report.ok, str(report)
+    assert report.max_error < 1e-12
+    mask = np.random.default_rng(0).random((BATCH, length)) < 0.6
+    assert check(CORRECT[cell], cell, length=length, mask=mask).ok
+
+
+def test_500_random_correct_configurations_raise_no_alarm():
+    rng = np.random.default_rng(0)
+    for seed in range(500):
+        cell = rng.choice(list(CORRECT))
+        T, B, D, H = (int(rng.integers(1, top)) for top in (5, 4, 4, 4))
+        mask = rng.random((B, T)) < 0.7 if rng.random() < 0.4 else None
+        options = {"length": T, "batch": B, "features": D, "units": H, "mask": mask, "seed": seed}
+        report = check(CORRECT[cell], cell, **options)
+        assert report.ok, f"{cell} {options}\n{report}"
+
+
+def test_two_mistakes_at_once_are_both_named():
+    source = zoo.LSTM.replace("di = dc * g", "di = dc * i").replace("dU = h_prev.T @ dz", "dU = h.T @ dz")
+    report = check(zoo.functions(source), length=10)
+    assert sorted(cause[:10] for cause in report.causes) == ["di uses i ", "h_t used w"]
+
+
+# ------------------------------------------------------------------------------ one step
+
+
+def test_a_step():
+    assert step(CORRECT["lstm"]).ok
+    report = step(changed("dc_prev = dc * f", "dc_prev = dc"))
+    assert [one.name for one in report.wrong] == ["dc_prev"]
+    assert report.causes == ["missing forget-gate path: dc is passed on without the factor f"]
+    assert "dc_prev. First wrong entry: sample 0, unit 0: backward gives" in report.verdict
+
+
+def test_where_it_is_wrong_is_said_by_gate_and_step():
+    report = step(changed("di = dc * g", "di = dc * i"))
+    assert "dW, gate i. First wrong entry: row 0, column 0" in report.verdict
+    report = check(
+        changed("for t in reversed(range(T)):", "for t in reversed(range(max(0, T - 7), T)):"), length=10
+    )
+    assert report.causes == ["truncated after 7 steps: steps 0 to 2 get no gradient"]
+    assert "dx: right from step 9 back to 3, wrong at step 2 (3 of 10 steps are wrong)" in report.verdict
+
+
+def test_gates_in_another_order():
+    """CS231n's order is i, f, o, g: told as such, and right when it is asked for."""
+    source = zoo.LSTM.replace("z_i, z_f, z_g, z_o = np", "z_i, z_f, z_o, z_g = np")
+    source = source.replace("[dz_i, dz_f, dz_g, dz_o]", "[dz_i, dz_f, dz_o, dz_g]")
+    functions = zoo.functions(source)
+    assert step(functions, gates="ifog").ok
+    report = step(functions)
+    assert report.causes == [
+        "the forward pass is not this cell's: its gates stand in the order i, f, o, g (say gates='ifog'); "
+        "the backward pass is right for the forward pass it belongs to"
+    ]
+    wrong = zoo.functions(source.replace("df = dc * c_prev", "df = dc * c"))
+    assert step(wrong).causes[1:] == ["df uses c_t where c_{t-1} belongs: off by one step"]
+    assert step(wrong, gates="ifog").causes == ["df uses c_t where c_{t-1} belongs: off by one step"]
+
+
+# ------------------------------------------------------------------------------ a wrong forward pass
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("h = o * np.tanh(c)", "h = o * c", "tanh of the cell state is missing"),
+        ("c = f * c_prev + i * g", "c = i * g", "c_prev is missing"),
+        ("np.tanh(z_g), sigmoid(z_o)", "sigmoid(z_g), sigmoid(z_o)", "sigmoid instead of tanh"),
+        ("z = x @ W + h_prev @ U + b", "z = x @ W + h_prev @ U", "the bias is missing"),
+        ("z = x @ W + h_prev @ U + b", "z = x @ W + h_prev @ U + 2 * b", "its outputs differ"),
+    ],
+)
+def test_a_wrong_forward_pass_is_told_apart(old, new, words):
+    report = step(changed(old, new))
+    assert not report.ok
+    assert report.causes[0].startswith("the forward pass is not this cell's: ")
+    assert words in report.causes[0]
+    assert {"forward h"} <= {one.name for one in report.wrong}
+
+
+def test_a_right_backward_of_a_wrong_forward_is_right():
+    """A cell without its output tanh, and the backward pass that belongs to it."""
+    source = zoo.LSTM.replace("h = o * np.tanh(c)", "h = o * c").replace("tanh_c = np.tanh(c)", "tanh_c = c")
+    report = step(zoo.functions(source.replace("(1 - tanh_c ** 2)", "1.0")))
+    assert [one.name for one in report.wrong] == ["forward h"]
+    assert report.causes[0].endswith("the backward pass is right for the forward pass it belongs to")
+
+
+# ------------------------------------------------------------------------------ code that cannot be complex
+
+
+def test_a_forward_pass_that_is_not_complex_safe():
+    """Buffers of float64 raise, abs drops the imaginary part; both are found, and ours stands in."""
+    buffered = changed(
+        "    c = f * c_prev + i * g\n", "    c = np.empty(f.shape); c[:] = f * c_prev + i * g\n"
+    )
+    report = step(buffered)
+    assert report.ok, str(report)
+    assert "forward cannot be used on complex numbers (forward raised ComplexWarning" in report.notes[0]
+    silent = changed("i, f, g, o = sigmoid(z_i)", "i, f, g, o = abs(sigmoid(z_i))")
+    report = step(silent)
+    assert report.ok, str(report)
+    assert "the imaginary part of h is lost" in report.notes[0]
+    wrong = zoo.functions(
+        zoo.Bug("", "i, f, g, o = sigmoid(z_i)", "i, f, g, o = abs(sigmoid(z_i))").source.replace(
+            "di = dc * g", "di = dc * i"
+        )
+    )
+    assert step(wrong).causes == ["di uses i where g belongs"]
+
+
+def test_neither_complex_safe_nor_ours_falls_back_to_central_differences():
+    functions = changed("h = o * np.tanh(c)", "h = o.real * np.tanh(c.real) * 0.5")
+    report = step(functions)
+    assert report.method == "central differences"
+    assert "see only large gradients" in report.notes[0]
+    assert not report.ok
+    right = zoo.functions(
+        zoo.LSTM.replace("h = o * np.tanh(c)", "h = 0.5 * o.real * np.tanh(c.real)").replace(
+            "do = dh * tanh_c", "dh = 0.5 * dh; do = dh * tanh_c"
+        )
+    )
+    assert [one.name for one in step(right, tolerance=1e-7).wrong] == ["forward h"]
+
+
+# ------------------------------------------------------------------------------ what students' code does
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault", "cause"),
+    [
+        (
+            "do = dh * tanh_c",
+            "do = dh / missing",
+            "backward raised NameError: name 'missing' is not defined",
+            None,
+        ),
+        (
+            "    h = o * np.tanh(c)\n    return",
+            "    raise SystemExit\n    return",
+            "forward raised SystemExit",
+            None,
+        ),
+        (
+            "db = dz.sum(axis=0)",
+            "db = dz",
+            "backward must return db of shape (12,), got (4, 12)",
+            "db is not accumulated over the batch",
+        ),
+        (
+            "dW = x.T @ dz",
+            "dW = (x.T @ dz).T",
+            "backward must return dW of shape (2, 12), got (12, 2)",
+            "dW is transposed",
+        ),
+        (
+            "return dx, dh_prev, dc_prev, dW, dU, db\n",
+            "return dx, dh_prev, dc_prev, dW, dU\n",
+            "backward must return 6 values (dx, dh_prev, dc_prev, dW, dU, db), got 5",
+            None,
+        ),
+        ("return dx, dh_prev, dc_prev, dW, dU, db\n", "return dx\n", "got ndarray", None),
+        (
+            "return dx, dh_prev, dc_prev, dW, dU, db\n",
+            "return 'dx', dh_prev, dc_prev, dW, dU, db\n",
+            "dx as an array of numbers, got str",
+            None,
+        ),
+        (
+            "return h, c, (x,",
+            "return h[:1], c, (x,",
+            "forward must return h of shape (4, 3), got (1, 3)",
+            None,
+        ),
+    ],
+)
+def test_faults(old, new, fault, cause):
+    report = step(changed(old, new))
+    assert not report.ok
+    assert fault in report.verdict, report.verdict
+    assert report.causes == [] or cause in report.causes[0]
+    assert (cause is None) == (report.causes == [])
+    assert np.isinf(report.max_error)
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_an_exception_is_told_with_its_line(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(zoo.LSTM.replace("do = dh * tanh_c", "do = dh / missing"))
+    namespace = {}
+    exec(compile(path.read_text(), str(path), "exec"), namespace)
+    report = step(namespace)
+    assert "(mine.py, line 19: do = dh / missing)" in report.verdict
+    assert isinstance(report.exception, NameError)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "    c = f * c_prev + i * g\n",
+            "    W *= 2; c = f * c_prev + i * g\n",
+            "forward modifies its input W",
+        ),
+        ("    do = dh * tanh_c\n", "    do = dh * tanh_c; dh *= 0\n", "backward modifies its input dh"),
+        ("    dx = dz @ W.T\n", "    dx = dz @ W.T; i *= 2\n", "it changes its cache"),
+        ("dx = dz @ W.T", "dx = np.full(x.shape, np.nan)", None),
+    ],
+)
+def test_what_must_not_be_touched(old, new, words):
+    report = step(changed(old, new))
+    assert not report.ok
+    assert words is None or any(words in cause for cause in report.causes), str(report)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"cell": "rnn"}, ValueError, "cell must be 'lstm' or 'gru' or 'simple_rnn', got 'rnn'"),
+        ({"gates": "ifgg"}, ValueError, "gates must be the letters ifgo in some order, got 'ifgg'"),
+        ({"batch": 0}, ValueError, "batch must be a whole number >= 1, got 0"),
+        ({"tolerance": -1}, ValueError, "tolerance must be a finite number > 0, got -1"),
+        ({"forward": 3}, TypeError, "forward must be a function, got int"),
+        ({"length": 2.5}, TypeError, "length must be a whole number >= 1, got 2.5"),
+        ({"mask": [[1, 0]]}, ValueError, "mask must be of shape"),
+    ],
+)
+def test_bad_arguments(options, error, text):
+    given = {"forward": CORRECT["lstm"]["forward"], "backward": CORRECT["lstm"]["backward"]} | options
+    with pytest.raises(error, match=text):
+        check_sequence(**given)
+
+
+def test_warnings_of_a_student_s_code_do_not_stop_the_check():
+    noisy = changed("do = dh * tanh_c", "np.log(np.zeros(1)); do = dh * tanh_c")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert step(noisy).ok
