@@ -32,6 +32,7 @@ _HOMES = {
         "CSVLogger",
         "Callback",
         "EarlyStopping",
+        "GradientTracer",
         "LearningRateScheduler",
         "ModelCheckpoint",
         "ReduceLROnPlateau",
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
     from minilstm.callbacks import Callback as Callback
     from minilstm.callbacks import CSVLogger as CSVLogger
     from minilstm.callbacks import EarlyStopping as EarlyStopping
+    from minilstm.callbacks import GradientTracer as GradientTracer
     from minilstm.callbacks import LearningRateScheduler as LearningRateScheduler
     from minilstm.callbacks import ModelCheckpoint as ModelCheckpoint
     from minilstm.callbacks import ReduceLROnPlateau as ReduceLROnPlateau

@@ -16,14 +16,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from types import ModuleType
+from typing import Literal
 
 import numpy as np
 
 from minilstm import steps, threads
 from minilstm.cells import Array, Cell, State, Weights
 from minilstm.errors import one_of, whole_number
+from minilstm.norms import join_norms, step_norms
 from minilstm.tape import Gradients, SegmentGradients, Tape, add_weights, join_chunks, join_states
 
 BACKENDS = ("numba", "numpy")
@@ -149,7 +152,7 @@ def backward(
     dstate: State | None = None,
     *,
     need_dx: bool = True,
-    record: bool = False,
+    record: bool | Literal["norms"] = False,
     truncate: bool = False,
     overwrite: bool = False,
 ) -> Gradients:
@@ -162,7 +165,8 @@ def backward(
     external : (T, B, H) dL/dh_t from the layer above, or None
     dstate : dL/d(last state), (B, H) each, beside what `external` says of the last step; None for zeros
     need_dx : also return dL/dx, (T, B, D)
-    record : also return dz (T, B, nH), and the total gradient (T, B, H) of each state at every step
+    record : also return dz (T, B, nH), and the total gradient (T, B, H) of each state at every step; or, with
+        "norms", only their norms, which costs little time and next to no memory
     truncate : cut the gradient at the boundaries of the segments
     overwrite : allow the tape to be written over (the compiled backend then needs no copy of it)
 
@@ -198,6 +202,9 @@ def backward(
                 record=record,
                 overwrite=overwrite or again,
             )
+            if record == "norms" and gradients.dz is not None and gradients.dtotal is not None:
+                summary = step_norms(gradients.dz, gradients.dtotal)
+                gradients = replace(gradients, dz=None, dtotal=None, norms=summary)
             found.append(gradients)
             if overwrite or again:
                 tape.segments[k][n] = None
@@ -222,6 +229,7 @@ def backward(
         dweights=add_weights([segment.dweights for segment in every]),
         dstate=join_states([chunk[0].dstate for chunk in parts]),
         dx=joined(lambda segment: segment.dx) if need_dx else None,  # type: ignore[arg-type,return-value]
-        dz=joined(lambda segment: segment.dz) if record else None,  # type: ignore[arg-type,return-value]
-        dtotal=tuple(picked(k) for k in range(len(tape.cell.states))) if record else None,
+        dz=joined(lambda segment: segment.dz) if record is True else None,  # type: ignore[arg-type,return-value]
+        dtotal=tuple(picked(k) for k in range(len(tape.cell.states))) if record is True else None,
+        norms=join_norms([[part.norms for part in chunk] for chunk in parts]) if record == "norms" else None,  # type: ignore[misc]
     )

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from minilstm import kernels
 from minilstm.cells import Array, Cell, State, Weights
 from minilstm.kernels import BLAS, SMALL
+from minilstm.norms import StepNorms, norm_of_squares
 from minilstm.tape import SegmentGradients
 
 PARALLEL = True
@@ -218,7 +219,7 @@ def backward_segment(
     dstate: State,
     *,
     need_dx: bool,
-    record: bool,
+    record: bool | Literal["norms"],
     overwrite: bool,
 ) -> SegmentGradients:
     """Run the steps of one segment backwards; with `overwrite` the gates on the tape become dz."""
@@ -229,7 +230,8 @@ def backward_segment(
     none = np.empty((0, b, H), dtype)
     dz = segment.z if overwrite else segment.z.copy()
     dstate = tuple(np.array(part, dtype, order="C") for part in dstate)
-    dtotal = tuple(np.empty((S, b, H), dtype) if record else none for _ in cell.states)
+    make = buffers.take if record == "norms" else np.empty
+    dtotal = tuple(make((S, b, H), dtype) if record else none for _ in cell.states)
     external = none if external is None else np.ascontiguousarray(external)
     dw = np.empty((n, K, H), dtype)
     scratch = np.empty((3, b, H), dtype)
@@ -253,10 +255,21 @@ def backward_segment(
         flat = dz[:n].reshape(n, S * b, H), dx.reshape(S * b, D)
         kernels.run_input_gradient(blas, packed.wt, *flat, dtype.type(0))
     joined = dw.transpose(1, 0, 2).reshape(K, n * H)
-    return SegmentGradients(
-        dweights=Weights(W=joined[H + 1 :], U=joined[:H], b=joined[H], rb=drb),
-        dstate=dstate,
-        dx=dx,
-        dz=dz[:n].transpose(1, 2, 0, 3).reshape(S, b, n * H) if record else None,
-        dtotal=dtotal if record else None,
-    )
+    gates = dz[:n].transpose(1, 2, 0, 3)  # (S, b, n, H), a view
+    found = SegmentGradients(Weights(W=joined[H + 1 :], U=joined[:H], b=joined[H], rb=drb), dstate, dx)
+    if record == "norms":
+        states = tuple(_norms(part) for part in dtotal)
+        db = dz[:n].sum(axis=1).transpose(1, 0, 2).reshape(b, n * H)
+        found.norms = StepNorms(states, _norms(dz[:n]).transpose(1, 2, 0), db)
+        for array in dtotal:
+            buffers.give(array)
+    elif record:
+        found.dz, found.dtotal = gates.reshape(S, b, n * H), dtotal
+    return found
+
+
+def _norms(values: Array) -> Array:
+    """Norm over the last axis, in float64."""
+    squares = np.empty(values.shape[:-1])
+    kernels.run_squared_norms(squares.reshape(-1), values.reshape(-1, values.shape[-1]))
+    return norm_of_squares(squares, values)

@@ -679,6 +679,24 @@ def input_gradient(blas: Any, wt: Array, dz: Array, dx: Array, zero: Any) -> Non
     float_control(control)
 
 
+def squared_norms(out: Array, values: Array) -> None:
+    """out (R,) float64 = sum of squares of each row of values (R, H), in float64; four sums side by side."""
+    R, H = values.shape
+    for r in range(R):
+        row = values[r]
+        s0 = s1 = s2 = s3 = np.float64(0)
+        for k in range(0, H - 3, 4):
+            v0, v1 = np.float64(row[k]), np.float64(row[k + 1])
+            v2, v3 = np.float64(row[k + 2]), np.float64(row[k + 3])
+            s0 += v0 * v0
+            s1 += v1 * v1
+            s2 += v2 * v2
+            s3 += v3 * v3
+        for k in range(H - H % 4, H):
+            s0 += np.float64(row[k]) * np.float64(row[k])
+        out[r] = s0 + s1 + s2 + s3
+
+
 # ---------------------------------------------------------------- compiled entry points
 
 
@@ -764,6 +782,7 @@ run_gru_backward = _compile(gru_backward)
 run_simple_rnn_forward = _compile(simple_rnn_forward)
 run_simple_rnn_backward = _compile(simple_rnn_backward)
 run_input_gradient = _compile(input_gradient)
+run_squared_norms = _compile(squared_norms)
 
 BLAS = {  # addresses of SciPy's products, by a public function of Numba; passed to kernels as a number
     np.dtype(dtype): np.uint64(get_cython_function_address("scipy.linalg.cython_blas", name))

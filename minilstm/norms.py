@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,3 +61,55 @@ def by_lag(per_sample: Array, real: Array) -> Array:
     """
     lag = lags(real)
     return np.array([norm(per_sample[lag == k]) for k in range(int(lag.max(initial=-1)) + 1)])
+
+
+class StepNorms(NamedTuple):
+    """What is kept of a backward pass where only norms are wanted, time-major, float64."""
+
+    dstates: tuple[Array, ...]  # (T, B) each: norm over the units of dL/dh_t (and of dL/dc_t)
+    dz: Array  # (T, B, n): norm over the units of dL/dz, gate by gate
+    db: Array  # (B, nH): each sample's own gradient of the bias, the sum of its dz over time
+
+
+def step_norms(dz: Array, dstates: tuple[Array, ...]) -> StepNorms:
+    """The norms of one segment: dz (S, b, nH) or (S, b, n, H), dstates (S, b, H) each."""
+    gates = dz.reshape(*dstates[0].shape[:2], -1, dstates[0].shape[2])
+    db = gates.sum(axis=0).reshape(gates.shape[1], -1)
+    return StepNorms(tuple(over_units(part) for part in dstates), over_units(gates), db)
+
+
+def join_norms(parts: Sequence[Sequence[StepNorms]]) -> StepNorms:
+    """Norms of [chunk of the batch][segment of time] as those of the whole."""
+
+    def joined(pieces: Sequence[Sequence[Array]]) -> Array:
+        return np.concatenate([np.concatenate(chunk) for chunk in pieces], axis=1)
+
+    states = range(len(parts[0][0].dstates))
+    return StepNorms(
+        tuple(joined([[part.dstates[k] for part in chunk] for chunk in parts]) for k in states),
+        joined([[part.dz for part in chunk] for chunk in parts]),
+        np.concatenate([np.sum([part.db for part in chunk], axis=0, dtype=np.float64) for chunk in parts]),
+    )
+
+
+def over_units(values: Array) -> Array:
+    """Norm over the last axis, in float64; without a product that a BLAS would spread over its own threads.
+
+    >>> over_units(np.array([[3e-30, 4e-30], [3, 4]], "float32")).round(36).tolist()
+    [5e-30, 5.0]
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return norm_of_squares(np.einsum("...k,...k->...", values, values, dtype=np.float64), values)
+
+
+def norm_of_squares(squares: Array, values: Array) -> Array:
+    """Square roots of sums of squares over the last axis of `values`, formed in float64.
+
+    Every square of a float32 fits. Where those of float64 leave the range, the norm is formed with care.
+    """
+    found: Array = np.array(np.sqrt(squares))
+    if values.dtype == np.float64:
+        unsafe = ~((squares > 1e-270) & (squares < np.inf))
+        if unsafe.any():
+            found[unsafe] = norm(values[unsafe], (1,))
+    return found

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -110,7 +110,7 @@ def backward_segment(
     dstate: State,
     *,
     need_dx: bool,
-    record: bool,
+    record: bool | Literal["norms"],
     overwrite: bool,
 ) -> SegmentGradients:
     """Run the steps of one segment backwards.

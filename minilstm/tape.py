@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from minilstm.cells import Array, Cell, State, Weights
+from minilstm.norms import StepNorms
 
 
 class SegmentTape(Protocol):
@@ -38,6 +39,7 @@ class SegmentGradients:
     dx: Array | None = None  # (S, b, D)
     dz: Array | None = None  # (S, b, nH) dL/dxw
     dtotal: tuple[Array, ...] | None = None  # (S, b, H) each: dL/dh_t, and dL/dc_t of an LSTM
+    norms: StepNorms | None = None  # in place of dz and dtotal, where only their norms were asked for
 
 
 @dataclass
@@ -104,6 +106,7 @@ class Gradients:
     dx: Array | None  # (T, B, D)
     dz: Array | None  # (T, B, nH) dL/dxw
     dtotal: tuple[Array, ...] | None  # (T, B, H) each: the total dL/dh_t, and dL/dc_t of an LSTM
+    norms: StepNorms | None = None  # of dz and dtotal, where only norms were asked for
 
 
 def join_states(chunks: Sequence[State]) -> State:

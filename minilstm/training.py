@@ -166,7 +166,9 @@ class Fit:
             progress.batch += 1
             logs = progress.means.result()
             bar.update(progress.batch, logs)
-            logs |= {"norm": step.update.norm, "clipped": float(step.update.clipped), "batch_loss": step.loss}
+            update = step.update
+            logs |= {"norm": update.norm, "norm_after": update.norm_after, "clipped": float(update.clipped)}
+            logs["batch_loss"] = step.loss
             self.hooks("on_train_batch_end", number, logs)
             if self.model.stop_training:
                 return

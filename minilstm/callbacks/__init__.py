@@ -5,6 +5,7 @@ that is never reported is told once per fit; CSVLogger writes only columns that 
 """
 
 from minilstm.callbacks.base import Callback, Logs
+from minilstm.callbacks.gradient_tracer import GradientTracer
 from minilstm.callbacks.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from minilstm.callbacks.observers import CSVLogger, LearningRateScheduler, TerminateOnNaN
 
@@ -12,6 +13,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "EarlyStopping",
+    "GradientTracer",
     "LearningRateScheduler",
     "Logs",
     "ModelCheckpoint",

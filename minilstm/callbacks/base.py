@@ -20,7 +20,8 @@ class Callback:
     `self.model.stop_training = True` to stop after the current batch, or after the epoch at its end.
 
     Logs: those of a batch hold the means over the epoch so far, "loss" and the metrics; and of this batch
-    alone "batch_loss", the gradient's "norm" before clipping and whether it was "clipped" (0.0 or 1.0).
+    alone "batch_loss", the gradient's "norm" before clipping, "norm_after" it, and whether it was "clipped"
+    (0.0 or 1.0).
     Those of an epoch are what History records; what is added to them there is recorded too.
 
     >>> class Print(Callback):

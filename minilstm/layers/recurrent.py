@@ -6,7 +6,7 @@ This is the only place that transposes and renames. The work is done in `bptt`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
@@ -60,6 +60,8 @@ class Recurrent(Layer):
     """
 
     cell: Cell
+    observer: Callable[[Gradients, Array | None], None] | None = None
+    """Called after each backward pass in training with its gradients, their norms included, and the mask."""
 
     def __init__(
         self,
@@ -192,11 +194,22 @@ class Recurrent(Layer):
         return (tape.last_state[0], None, tape) if outputs is None else (outputs, mask, tape)
 
     def backward(self, dy: Array, tape: Tape, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:
-        gradients = self.bptt(dy, tape, need_dx=need_dx, record=False, overwrite=True)
+        record: Literal["norms", False] = "norms" if self.observer else False
+        gradients = self.bptt(dy, tape, need_dx=need_dx, record=record, overwrite=True)
+        if self.observer:
+            self.observer(gradients, tape.mask)
         dx = None if gradients.dx is None else gradients.dx.transpose(1, 0, 2)
         return dx, self.named(gradients)
 
-    def bptt(self, dy: Array, tape: Tape, *, need_dx: bool, record: bool, overwrite: bool) -> Gradients:
+    def bptt(
+        self,
+        dy: Array,
+        tape: Tape,
+        *,
+        need_dx: bool,
+        record: bool | Literal["norms"],
+        overwrite: bool,
+    ) -> Gradients:
         """Backpropagate dL/d(output) through time; time-major gradients, per step too if `record`."""
         external = dy.transpose(1, 0, 2) if self.return_sequences else None
         dstate = None if self.return_sequences else (dy, *(np.zeros_like(dy) for _ in self.cell.states[1:]))

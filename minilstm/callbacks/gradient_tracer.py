@@ -1,0 +1,224 @@
+"""GradientTracer: the gradient's norm at every time step, watched while fit runs.
+
+Of each chosen batch it keeps norms and no arrays, taken from the very backward pass that trains; so it costs
+little time, and memory that does not grow with batch or units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from minilstm.callbacks.base import Callback, Logs
+from minilstm.cells import Array, Weights
+from minilstm.errors import one_of, whole_number, wording
+from minilstm.layers import Layer, Recurrent
+from minilstm.norms import StepNorms, lags, norm, over_units
+from minilstm.tape import Gradients
+
+
+@dataclass
+class LayerNorms:
+    """What is kept of one recurrent layer at one batch; L time steps, counted back from the last real one.
+
+    states : "dh" (and "dc"): norm over units and samples at each lag, (L,);  dz : the same for each gate;
+    weights : norm of the gradient of each gate's weights;  signal_to_noise : for each gate, the size of the
+    mean over its spread, over the batch, of the samples' own gradients of the bias
+    """
+
+    states: dict[str, Array]
+    dz: dict[str, Array]
+    weights: dict[str, float]
+    signal_to_noise: dict[str, float]
+
+
+class Culprit(NamedTuple):
+    """What made the norm: the layer and the gate with the largest gradient, and the lag of the largest dz."""
+
+    layer: str
+    gate: str
+    lag: int
+    share: float  # of the squared norm of all gradients that this gate's weights hold
+
+
+@dataclass
+class Record:
+    """One chosen batch. norm : of all gradients, before and after clipping; nan until the batch is done."""
+
+    epoch: int
+    batch: int
+    layers: dict[str, LayerNorms] = field(default_factory=dict)
+    loss: float = math.nan
+    norm: float = math.nan
+    norm_after: float = math.nan
+    update_to_weight: dict[str, float] = field(default_factory=dict)
+
+    def culprit(self) -> Culprit | None:
+        """Where the norm came from; None where no recurrent layer was seen."""
+        sizes = {
+            (path, gate): size for path, layer in self.layers.items() for gate, size in layer.weights.items()
+        }
+        if not sizes:
+            return None
+        path, gate = max(sizes, key=lambda place: (math.isnan(sizes[place]), sizes[place]))
+        dz = norm(np.stack(list(self.layers[path].dz.values())), (0,))
+        lag = int(np.argmax(np.where(np.isnan(dz), np.inf, dz)))
+        ratio = sizes[path, gate] / self.norm if self.norm > 0 else math.nan
+        return Culprit(path, gate, lag, ratio * ratio)
+
+
+class GradientTracer(Callback):
+    """Record per-step gradient norms of chosen batches while fit runs.
+
+    Parameters
+    ----------
+    every : k for every k-th batch; "epoch" for the first batch of each epoch
+    data : (x, y) or (x, y, mask) to trace in place of the training batch, always the same ones: one more
+        forward and backward pass, in inference mode, before each chosen batch
+    limit : most records kept; beyond it every second one is dropped and `every` doubles
+
+    records : list of `Record`;  steps, clipped_steps : batches seen, and how many of them were clipped.
+    `plots.training_heatmap`, `plots.clipping` and `plots.updates` draw them.
+
+    >>> import minilstm as ml
+    >>> model = ml.Sequential([ml.LSTM(4, input_shape=(6, 2)), ml.Dense(1)], seed=0)
+    >>> model.compile(loss="mse", optimizer=ml.SGD(clipnorm=1e-3))
+    >>> tracer = GradientTracer()
+    >>> history = model.fit(np.ones((8, 6, 2)), np.ones(8), batch_size=4, callbacks=[tracer], verbose=0)
+    >>> tracer.norms("lstm", "dh").shape, tracer.share_clipped
+    ((2, 6), 1.0)
+    """
+
+    def __init__(
+        self,
+        every: int | Literal["epoch"] = 1,
+        data: tuple[Any, ...] | None = None,
+        limit: int = 1000,
+    ) -> None:
+        if every != "epoch":
+            whole_number("every", every)
+        if data is not None and (not isinstance(data, (tuple, list)) or len(data) not in (2, 3)):
+            raise ValueError(wording("data", "(x, y) or (x, y, mask)", type(data).__name__))
+        self.every, self.data, self.limit = every, data, whole_number("limit", limit, 2)
+        self.records: list[Record] = []
+        self.steps = self.clipped_steps = 0
+        self._epoch = 0
+        self._open: Record | None = None
+        self._before: dict[str, Array] = {}
+
+    # ------------------------------------------------------------ called by fit
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: Logs) -> None:
+        if batch != 0 if self.every == "epoch" else self.steps % int(self.every) != 0:
+            return
+        self._open = Record(self._epoch, batch)
+        self.records.append(self._open)
+        if self.data is not None:
+            self._open.layers = _traced(self.model.trace(*self.data))
+        else:
+            for path, layer in _recurrent(self.model.layers):
+                layer.observer = partial(self._observe, path, layer)
+        self._before = {name: weight.copy() for name, weight in self.model.named_weights.items()}
+
+    def _observe(self, path: str, layer: Recurrent, gradients: Gradients, mask: Array | None) -> None:
+        layer.observer = None  # once: nothing stays behind where fit ends with an error
+        if self._open is not None and gradients.norms is not None:
+            cell, real = layer.cell, None if mask is None else mask.T
+            kept = _layer_norms(cell.states, cell.gates, gradients.norms, gradients.dweights, real)
+            self._open.layers[path] = kept
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        self.steps += 1
+        self.clipped_steps += logs["clipped"] > 0
+        record, self._open = self._open, None
+        if record is None:
+            return
+        record.loss, record.norm, record.norm_after = (
+            logs[key] for key in ("batch_loss", "norm", "norm_after")
+        )
+        for name, weight in self.model.named_weights.items():
+            before = self._before[name].ravel()
+            moved, size = (float(over_units(array)) for array in (weight.ravel() - before, before))
+            record.update_to_weight[name] = moved / size if size > 0 else math.nan
+        if len(self.records) > self.limit:
+            self.records = self.records[::2]
+            if self.every != "epoch":
+                self.every = 2 * int(self.every)
+
+    # ------------------------------------------------------------ for the reader
+
+    @property
+    def share_clipped(self) -> float:
+        """Share of all batches whose gradient was clipped; nan before the first."""
+        return self.clipped_steps / self.steps if self.steps else math.nan
+
+    def norms(self, layer: str, name: str = "dh") -> Array:
+        """Norm at each lag of each record, (records, L): "dh", "dc", "dz_i" for gate i; nan where shorter."""
+        if not self.records:
+            raise ValueError(wording("tracer", "one that has seen a batch", "no records"))
+        one_of("layer", layer, self.records[0].layers)
+        found = []
+        for record in self.records:
+            kept = record.layers.get(layer)
+            choices = {} if kept is None else kept.states | {f"dz_{gate}": dz for gate, dz in kept.dz.items()}
+            found.append(choices[one_of("name", name, choices)] if choices else np.zeros(0))
+        table = np.full((len(found), max(map(len, found))), np.nan)
+        for row, values in zip(table, found, strict=True):
+            row[: len(values)] = values
+        return table
+
+
+def _recurrent(layers: Sequence[Layer], path: str = "") -> Iterator[tuple[str, Recurrent]]:
+    """Every recurrent layer under the name that a trace gives it, those in wrappers too."""
+    for layer in layers:
+        if isinstance(layer, Recurrent):
+            yield f"{path}{layer.label}", layer
+        yield from _recurrent(getattr(layer, "sublayers", ()), f"{path}{layer.label}/")
+
+
+def _traced(trace: Any) -> dict[str, LayerNorms]:
+    """The norms of a trace, as the training pass would give them."""
+    found = {}
+    for path, layer in trace.layers.items():
+        per_sample = (layer.norm(f"d{state}", per_sample=True).T for state in layer.states)
+        dz = np.stack([norm(block, (2,)) for block in layer.blocks(layer.dz).values()], axis=-1)
+        norms = StepNorms(tuple(per_sample), dz.transpose(1, 0, 2), layer.dz.sum(axis=1, dtype=np.float64))
+        names = (f"{path}/{key}" for key in ("kernel", "recurrent_kernel"))
+        W, U = (trace.grads[name] for name in names)
+        weights = Weights(W, U, layer.dz.sum(axis=(0, 1)))
+        found[path] = _layer_norms(layer.states, layer.gates, norms, weights, layer.real)
+    return found
+
+
+def _layer_norms(
+    states: tuple[str, ...], gates: tuple[str, ...], norms: StepNorms, dweights: Weights, real: Array | None
+) -> LayerNorms:
+    steps = np.concatenate([np.stack(norms.dstates, axis=-1), norms.dz], axis=-1)  # (T, B, states + gates)
+    if real is None:
+        ordered = steps[::-1]
+    else:
+        lag = lags(real)
+        ordered = np.zeros((int(lag.max(initial=-1)) + 1, *steps.shape[1:]))
+        ordered[lag[real], np.nonzero(real)[0]] = steps.transpose(1, 0, 2)[real]
+    pooled = over_units(ordered.transpose(0, 2, 1))  # (L, states + gates)
+    n, B = len(gates), len(norms.db)
+    per_gate = norms.db.reshape(B, n, -1)
+    mean = per_gate.mean(axis=0)
+    noise = over_units((per_gate - mean).transpose(1, 0, 2).reshape(n, -1)) / math.sqrt(B)
+    ratio = np.divide(over_units(mean), noise, out=np.full(n, np.nan), where=noise > 0)
+    arrays = [array.reshape(-1, n, array.shape[-1] // n) for array in dweights[:3] if array is not None]
+    sizes = over_units(np.concatenate(arrays).transpose(1, 0, 2).reshape(n, -1))
+    return LayerNorms(
+        states={f"d{state}": pooled[:, k] for k, state in enumerate(states)},
+        dz={gate: pooled[:, k + len(states)] for k, gate in enumerate(gates)},
+        weights={gate: float(sizes[k]) for k, gate in enumerate(gates)},
+        signal_to_noise={gate: float(ratio[k]) for k, gate in enumerate(gates)},
+    )
