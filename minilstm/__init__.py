@@ -45,6 +45,7 @@ _HOMES = {
     "minilstm.layers": [
         "GRU",
         "LSTM",
+        "Bidirectional",
         "Dense",
         "Dropout",
         "Embedding",
@@ -120,6 +121,7 @@ if TYPE_CHECKING:
     from minilstm.history import History as History
     from minilstm.layers import GRU as GRU
     from minilstm.layers import LSTM as LSTM
+    from minilstm.layers import Bidirectional as Bidirectional
     from minilstm.layers import Dense as Dense
     from minilstm.layers import Dropout as Dropout
     from minilstm.layers import Embedding as Embedding

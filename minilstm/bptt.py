@@ -91,6 +91,7 @@ def forward(
     segment_steps: int | None = None,
     keep: str = "everything",
     outputs: Array | None = None,
+    drop: Array | None = None,
 ) -> Tape:
     """Run a recurrent layer over x.
 
@@ -106,6 +107,8 @@ def forward(
     keep : "everything" for a later `backward`; "boundaries" to keep the state at each segment's start
         only, from which backward computes the segment again; "outputs" where no backward will follow
     outputs : (T, B, H) to be filled with h of every step, or None
+    drop : (B, H) factor of h where it enters the product with U, the same at every step, or None:
+        recurrent dropout; with "numpy" only
 
     >>> from minilstm.cells.lstm import LSTMCell
     >>> weights = Weights(np.zeros((2, 12)), np.zeros((3, 12)), np.zeros(12))
@@ -122,6 +125,8 @@ def forward(
     parallel = engine.PARALLEL and work > PARALLEL_WORK
     rows = engine.chunks(B, weights.W.nbytes + weights.U.nbytes, parallel)
     packed = engine.pack(cell, weights, rows)
+    if drop is not None:
+        packed = packed._replace(drop=drop)
     spans = [slice(start, min(start + length, T)) for start in range(0, T, length)]
     if initial_state is None:
         initial_state = tuple(np.zeros((B, H), weights.U.dtype) for _ in cell.states)

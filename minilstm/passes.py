@@ -132,8 +132,9 @@ def _recorded(
     returned, beside dL/d(input) and dL/d(each weight). None where it is not known.
     """
     if isinstance(layer, Recurrent):
-        traces[path], found = _recorded_steps(layer, path, dy, tape, reached)
-        return traces[path].dx, found, traces[path]._reached["dx"]
+        trace, found = _recorded_steps(layer, path, dy, tape, reached)
+        traces[path] = trace
+        return layer.input_order(trace.dx), found, layer.input_order(trace._reached["dx"])
     if not isinstance(layer, Wrapper):
         dx, found = layer.backward(dy, tape, need_dx=True)
         return dx, found, reached
@@ -154,11 +155,8 @@ def _recorded_steps(
 ) -> tuple[LayerTrace, dict[str, Array]]:
     """Backward through a recurrent layer, recorded."""
     gradients = layer.bptt(dy, tape, need_dx=True, record=True, overwrite=False)
-    external = dy
-    if not layer.return_sequences:
-        external = np.zeros((len(dy), len(tape.x), layer.units), dy.dtype)
-        external[:, -1] = dy
+    external = layer.external(dy, tape)
     entered = (external != 0).any(axis=-1) | (False if reached is None else reached)
     cut = layer.truncate_steps is not None
-    trace = layer_trace(path, layer.weights, tape, gradients, external, entered, cut)
+    trace = layer_trace(path, layer.weights, tape.steps, gradients, external, entered, cut)
     return trace, layer.named(gradients)

@@ -4,17 +4,17 @@ This is the reference: short, readable, and working on complex arrays too. `kern
 functions compiled. What the loop adds to the cell's equations, forward:
 
     S1  xw = x @ W + b                   for all steps of the segment at once
-    S2  hu = h_prev @ U + rb             rb: the GRU's recurrent bias
+    S2  hu = (h_prev * drop) @ U + rb    rb: the GRU's recurrent bias; drop: recurrent dropout, or 1
     S3  a masked step holds the state, and what it keeps counts as 0
 
 and backward, from the last step to the first:
 
     S4  dh = dh_next + external          what later steps say of h_t, and what the layer above says
-    S5  dh_prev = dhu @ U.T + dprev      dhu and dprev from the cell; dc_prev from the cell alone
+    S5  dh_prev = dhu @ U.T * drop + dprev   dhu and dprev from the cell; dc_prev from the cell alone
     S6  a masked step passes the gradient of the state on; the cell sees a gradient of 0 there, and its
         dxw, dhu, dp are 0
     S7  dW = sum_t x_t.T @ dxw_t,  db = sum_t dxw_t,  dx_t = dxw_t @ W.T,
-        dU = sum_t h_{t-1}.T @ dhu_t,  drb = sum_t dhu_t
+        dU = sum_t (h_{t-1} * drop).T @ dhu_t,  drb = sum_t dhu_t
 """
 
 from __future__ import annotations
@@ -36,11 +36,17 @@ class Packed(NamedTuple):
 
     cell: Cell
     weights: Weights
+    drop: Array | None = None  # (B, H) factor of h_prev on its way into the product with U
 
 
 def pack(cell: Cell, weights: Weights, rows: list[slice]) -> Packed:
     """Cell and weights as the functions below want them, for the chunks `rows`."""
     return Packed(cell, weights)
+
+
+def dropped(array: Array, drop: Array | None) -> Array:
+    """`array` with recurrent dropout."""
+    return array if drop is None else array * drop
 
 
 def chunks(B: int, weight_bytes: int, parallel: bool) -> list[slice]:
@@ -77,7 +83,7 @@ def release(segment: Segment) -> None:
 
 def forward_segment(packed: Packed, x: Array, mask: Array | None, state: State, keep: bool = True) -> Segment:
     """Run the steps of one segment. `keep=False`, for callers that want only states, saves nothing here."""
-    cell, weights = packed
+    cell, weights, drop = packed
     S, b, _ = x.shape
     H = len(weights.U)
     dtype = np.result_type(x, *(part for part in weights if part is not None), *state)
@@ -88,7 +94,7 @@ def forward_segment(packed: Packed, x: Array, mask: Array | None, state: State, 
     xw = x @ weights.W + weights.b  # S1  (S, b, nH)
     for t in range(S):
         prev = tuple(array[t] for array in states)
-        hu = prev[0] @ weights.U  # S2
+        hu = dropped(prev[0], drop) @ weights.U  # S2
         if weights.rb is not None:
             hu = hu + weights.rb
         new, saved = cell.forward(xw[t], hu, prev, weights.p)  # F1..
@@ -118,7 +124,7 @@ def backward_segment(
     external : (S, b, H) dL/dh_t from the layer above, or None; dstate : dL/d(state after the segment).
     `overwrite` allows the tape to be written over; the reference has no use for it.
     """
-    cell, weights = packed
+    cell, weights, drop = packed
     S, b, D = segment.x.shape
     H = len(weights.U)
     dxw = np.empty((S, b, weights.W.shape[1]), segment.states[0].dtype)
@@ -140,7 +146,7 @@ def backward_segment(
         dxw[t], dhu[t] = step.dxw, step.dhu
         if dp is not None:
             dp += step.dp
-        before = (step.dhu @ weights.U.T + step.dprev[0], *step.dprev[1:])  # S5
+        before = (dropped(step.dhu @ weights.U.T, drop) + step.dprev[0], *step.dprev[1:])  # S5
         total = step.total
         if segment.mask is not None:  # S6
             before = tuple(np.where(real, ours, held) for ours, held in zip(before, dstate, strict=True))
@@ -153,7 +159,7 @@ def backward_segment(
     return SegmentGradients(
         dweights=Weights(
             W=segment.x.reshape(S * b, D).T @ flat_x,
-            U=segment.states[0][:-1].reshape(S * b, H).T @ flat_h,
+            U=dropped(segment.states[0][:-1], drop).reshape(S * b, H).T @ flat_h,
             b=flat_x.sum(axis=0),
             rb=None if weights.rb is None else flat_h.sum(axis=0),
             p=dp,

@@ -28,6 +28,15 @@ def keras() -> ModuleType:
     return keras
 
 
+@pytest.fixture
+def keras64(keras: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Keras on PyTorch that computes in float64 where it is told to: by itself it multiplies in float32."""
+    from keras.src.backend.common import dtypes
+
+    monkeypatch.setitem(dtypes.BIT64_TO_BIT32_DTYPE, "float64", "float64")
+    return keras
+
+
 @pytest.fixture(scope="session")
 def torch() -> ModuleType:
     require("torch")

@@ -1,17 +1,22 @@
 """Layers in Keras's words (units, kernel, recurrent_kernel, bias), with explicit forward and backward."""
 
 from minilstm.layers.base import Layer
+from minilstm.layers.bidirectional import Bidirectional
 from minilstm.layers.dense import Dense
 from minilstm.layers.dropout import Dropout
 from minilstm.layers.embedding import Embedding
+from minilstm.layers.gru import GRU
+from minilstm.layers.lstm import LSTM
 from minilstm.layers.masking import Masking
 from minilstm.layers.pooling import GlobalAveragePooling1D
-from minilstm.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
+from minilstm.layers.recurrent import Recurrent
+from minilstm.layers.simple_rnn import SimpleRNN
 from minilstm.layers.wrappers import TimeDistributed
 
 __all__ = [
     "GRU",
     "LSTM",
+    "Bidirectional",
     "Dense",
     "Dropout",
     "Embedding",

@@ -1,25 +1,29 @@
-"""The recurrent layers: Keras's words and (B, T, .) outside, the symbols and (T, B, .) of bptt inside.
+"""What the recurrent layers share: Keras's words and (B, T, .) outside, symbols and (T, B, .) inside.
 
-This is the only place that transposes and renames. The work is done in `bptt`.
+This is the only place that transposes, flips and renames. The work is done in `bptt`.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypedDict, Unpack
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm import bptt, initializers
+from minilstm import bptt
 from minilstm.cells import Cell, State, Weights
-from minilstm.cells.gru import GRUCell
-from minilstm.cells.lstm import FORGET_GATES, LSTMCell
-from minilstm.cells.simple_rnn import SimpleRNNCell
-from minilstm.errors import numeric_array, one_of, whole_number, wording
+from minilstm.errors import numeric_array, one_of, real_number, whole_number, wording
+from minilstm.initializers import Chrono, Initializer
 from minilstm.layers.base import Array, Keep, Layer, Shape
+from minilstm.layers.dropout import drop
+from minilstm.regularizers import Regularizer
 from minilstm.tape import Gradients, Tape
+
+ACTIVATIONS = ("tanh", "sigmoid", "hard_sigmoid", "relu", "linear")
 
 
 class Common(TypedDict, total=False):
@@ -27,7 +31,18 @@ class Common(TypedDict, total=False):
 
     return_sequences: bool
     return_state: bool
+    go_backwards: bool
+    stateful: bool
+    zero_output_for_mask: bool
+    dropout: float
+    recurrent_dropout: float
     use_bias: bool
+    kernel_initializer: str | Initializer
+    recurrent_initializer: str | Initializer
+    bias_initializer: str | Initializer
+    kernel_regularizer: str | Regularizer | None
+    recurrent_regularizer: str | Regularizer | None
+    bias_regularizer: str | Regularizer | None
     checkpoint_steps: int | Literal["auto"] | None
     truncate_steps: int | None
     backend: str
@@ -35,24 +50,51 @@ class Common(TypedDict, total=False):
     name: str | None
 
 
-ACTIVATIONS = ("tanh", "sigmoid", "hard_sigmoid", "relu", "linear")
+class RecurrentTape(NamedTuple):
+    """What a recurrent layer leaves for backward."""
+
+    steps: Tape  # in the order in which the layer reads
+    drop: Array | None  # (B, D) the dropout of its input
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that wait for the backward pass, the input apart."""
+        return self.steps.nbytes
+
+    @property
+    def last_state(self) -> State:
+        """The state after the last step, (B, H) each."""
+        return self.steps.last_state
 
 
 class Recurrent(Layer):
     """What the recurrent layers have in common; use `LSTM`, `GRU` or `SimpleRNN`.
 
-    A subclass gives its `cell` and its bias.
+    A subclass gives its `cell`, and the shape of its bias.
 
     Parameters
     ----------
     units : H, the size of the hidden state
     return_sequences : whether the output is h of every step, (B, T, H), instead of the last, (B, H)
     return_state : whether a call returns (output, *states) instead of output
+    go_backwards : whether to read from the last step to the first; the output stays in the order of
+        reading, and so does the mask it carries on (Keras leaves the mask unturned)
+    stateful : whether each batch starts from the state in which the last one ended, sample by sample,
+        until `reset_state()`; the gradient ends at the batch. A trace reads that state and leaves it
+    zero_output_for_mask : whether the output of a masked step is 0 instead of the held state; the state
+        itself is held in either case. As in Keras also the last output, where the last step is masked
+    dropout, recurrent_dropout : rates of input and of h_prev set to 0 in training, where they enter the
+        products with W and U. One draw per call for each sample and feature, shared by all time steps and
+        all gates (Gal and Ghahramani 2016). Keras does the same with recurrent_dropout=0, and otherwise
+        draws for each gate (four for x and four for h in an LSTM)
     use_bias : whether there is a bias
+    kernel_, recurrent_, bias_initializer : how the weights begin: see `minilstm.initializers`
+    kernel_, recurrent_, bias_regularizer : penalties on the weights: see `minilstm.regularizers`
     checkpoint_steps : k to keep only every k-th state of the forward pass and compute the steps between
         them again in the backward pass: the same gradient, far less memory; "auto" for about sqrt(T)
     truncate_steps : k to cut the gradient at every k-th step: truncated backpropagation through time
-    backend : "numba" (compiled kernels) or "numpy" (the readable reference)
+    backend : "numba" (compiled kernels) or "numpy" (the readable reference). Where there is no kernel
+        (other activations, variants, training with recurrent_dropout) NumPy works, after one warning
 
     A mask (B, T), True = real step, may have any pattern. A masked step holds the state; the output of
     a masked step is the held state. Keras's back ends disagree where a sequence starts with masked
@@ -60,6 +102,7 @@ class Recurrent(Layer):
     """
 
     cell: Cell
+    bias_initializer: str | Initializer
     observer: Callable[[Gradients, Array | None], None] | None = None
     """Called after each backward pass in training with its gradients, their norms included, and the mask."""
 
@@ -69,7 +112,18 @@ class Recurrent(Layer):
         *,
         return_sequences: bool = False,
         return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        zero_output_for_mask: bool = False,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         use_bias: bool = True,
+        kernel_initializer: str | Initializer = "glorot_uniform",
+        recurrent_initializer: str | Initializer = "orthogonal",
+        bias_initializer: str | Initializer = "zeros",
+        kernel_regularizer: str | Regularizer | None = None,
+        recurrent_regularizer: str | Regularizer | None = None,
+        bias_regularizer: str | Regularizer | None = None,
         checkpoint_steps: int | Literal["auto"] | None = None,
         truncate_steps: int | None = None,
         backend: str = "numba",
@@ -80,7 +134,15 @@ class Recurrent(Layer):
         self.units = whole_number("units", units)
         self.return_sequences = bool(return_sequences)
         self.return_state = bool(return_state)
+        self.go_backwards = bool(go_backwards)
+        self.stateful = bool(stateful)
+        self.zero_output_for_mask = bool(zero_output_for_mask)
+        self.dropout = real_number("dropout", dropout, below=1.0)
+        self.recurrent_dropout = real_number("recurrent_dropout", recurrent_dropout, below=1.0)
         self.use_bias = bool(use_bias)
+        self._weight("kernel", "kernel", kernel_initializer, kernel_regularizer)
+        self._weight("recurrent_kernel", "recurrent", recurrent_initializer, recurrent_regularizer)
+        self._weight("bias", "bias", bias_initializer, bias_regularizer)
         if checkpoint_steps is not None and truncate_steps is not None:
             expected, got = "given alone, without truncate_steps", "both"
             raise ValueError(wording("checkpoint_steps", expected, got))
@@ -91,6 +153,8 @@ class Recurrent(Layer):
         self.checkpoint_steps = checkpoint_steps
         self.truncate_steps = truncate_steps
         self.backend = one_of("backend", backend, bptt.BACKENDS)
+        self.training_backend = self.backend
+        self.state: State | None = None  # of a stateful layer, after its last batch
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 2 or input_shape[1] is None:
@@ -113,22 +177,17 @@ class Recurrent(Layer):
     def _make_params(
         self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
     ) -> dict[str, Array]:
-        D, H, n = int(input_shape[-1] or 0), self.units, len(self.cell.gates)
-        params = {
-            "kernel": initializers.glorot_uniform((D, n * H), rng, dtype),
-            "recurrent_kernel": initializers.orthogonal((H, n * H), rng, dtype),
-        }
-        if self.use_bias:
-            params["bias"] = self._make_bias(rng, dtype)
-        self.backend = bptt.resolve_backend(self.backend, self.cell)
-        return params
+        if isinstance(self.bias_initializer, Chrono):
+            self.initializers["bias"] = partial(self.bias_initializer.bias, self.cell.gates)
+        return super()._make_params(input_shape, rng, dtype)
 
-    def restore(self, input_shape: Shape, dtype: np.dtype[Any], params: dict[str, Array]) -> None:
-        super().restore(input_shape, dtype, params)
+    def build(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
+        super().build(input_shape, rng, dtype)
         self.backend = bptt.resolve_backend(self.backend, self.cell)
-
-    def _make_bias(self, rng: np.random.Generator, dtype: np.dtype[Any]) -> Array:
-        return initializers.zeros(self._bias_shape, rng, dtype)
+        if self.recurrent_dropout and self.training_backend == self.backend == "numba":
+            message = "no compiled kernel for recurrent_dropout; the NumPy backend does the work of training"
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
+        self.training_backend = "numpy" if self.recurrent_dropout else self.backend
 
     @property
     def weights(self) -> Weights:
@@ -153,7 +212,7 @@ class Recurrent(Layer):
             D,
             H,
             self.dtype.itemsize,
-            self.backend,
+            self.training_backend,
             self.segment_steps(length),
             self._keep("gradient"),
         )
@@ -175,47 +234,99 @@ class Recurrent(Layer):
         keep: Keep,
         rng: np.random.Generator | None = None,
         initial_state: State | None = None,
-    ) -> tuple[Array, Array | None, Tape]:
+    ) -> tuple[Array, Array | None, RecurrentTape]:
+        if self.go_backwards:
+            x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
         if mask is not None:
             x = np.where(mask[..., None], x, 0)  # a masked step may contain anything, NaN too
-        B, T, _ = x.shape
+        B, T, D = x.shape
+        drop_x = drop_h = None
+        if rng is not None:
+            drop_x = drop((B, D), self.dropout, rng, x.dtype)
+            drop_h = drop((B, self.units), self.recurrent_dropout, rng, x.dtype)
         outputs = np.empty((B, T, self.units), x.dtype) if self.return_sequences else None
-        tape = bptt.forward(
+        steps = bptt.forward(
             self.cell,
             self.weights,
-            x.transpose(1, 0, 2),
+            (x if drop_x is None else x * drop_x[:, None]).transpose(1, 0, 2),
             None if mask is None else mask.T,
-            initial_state,
-            backend=self.backend,
+            self._first_state(B) if initial_state is None else initial_state,
+            backend=self.backend if rng is None else self.training_backend,
             segment_steps=self.segment_steps(T),
             keep=self._keep(keep),
             outputs=None if outputs is None else outputs.transpose(1, 0, 2),
+            drop=drop_h,
         )
-        return (tape.last_state[0], None, tape) if outputs is None else (outputs, mask, tape)
+        if self.stateful and keep != "trace":
+            self.state = steps.last_state
+        output = steps.last_state[0] if outputs is None else outputs
+        return (
+            self._unmasked(output, mask),
+            mask if self.return_sequences else None,
+            RecurrentTape(steps, drop_x),
+        )
 
-    def backward(self, dy: Array, tape: Tape, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:
+    def _first_state(self, B: int) -> State | None:
+        """The state that a stateful layer kept."""
+        if self.state is not None and len(self.state[0]) != B:
+            expected = f"a batch of {len(self.state[0])} samples like the one before (or call reset_state())"
+            raise ValueError(wording(f"input of the stateful layer {self.label!r}", expected, B))
+        return self.state
+
+    def reset_state(self) -> None:
+        """Forget the state that a stateful layer kept: the next batch starts from zeros."""
+        self.state = None
+
+    def _unmasked(self, array: Array, mask: Array | None) -> Array:
+        """An output, or its gradient, with zeros at masked steps if they are asked for."""
+        if mask is None or not self.zero_output_for_mask:
+            return array
+        return np.where(mask[..., None] if self.return_sequences else mask[:, -1:], array, 0)
+
+    def backward(
+        self, dy: Array, tape: RecurrentTape, *, need_dx: bool
+    ) -> tuple[Array | None, dict[str, Array]]:
         record: Literal["norms", False] = "norms" if self.observer else False
         gradients = self.bptt(dy, tape, need_dx=need_dx, record=record, overwrite=True)
         if self.observer:
-            self.observer(gradients, tape.mask)
-        dx = None if gradients.dx is None else gradients.dx.transpose(1, 0, 2)
+            self.observer(gradients, tape.steps.mask)
+        dx = None if gradients.dx is None else self.input_order(gradients.dx.transpose(1, 0, 2))
         return dx, self.named(gradients)
+
+    def input_order(self, array: Array) -> Array:
+        """(B, T, ...) in the order of the input, from the order in which the layer reads."""
+        return array[:, ::-1] if self.go_backwards else array
+
+    def external(self, dy: Array, tape: RecurrentTape) -> Array:
+        """What dL/d(output) says of each h_t directly, (B, T, H): of the last one, or of all."""
+        mask = tape.steps.mask
+        dy = self._unmasked(dy, None if mask is None else mask.T)
+        if self.return_sequences:
+            return dy
+        found = np.zeros((len(dy), len(tape.steps.x), self.units), dy.dtype)
+        found[:, -1] = dy
+        return found
 
     def bptt(
         self,
         dy: Array,
-        tape: Tape,
+        tape: RecurrentTape,
         *,
         need_dx: bool,
         record: bool | Literal["norms"],
         overwrite: bool,
     ) -> Gradients:
         """Backpropagate dL/d(output) through time; time-major gradients, per step too if `record`."""
-        external = dy.transpose(1, 0, 2) if self.return_sequences else None
-        dstate = None if self.return_sequences else (dy, *(np.zeros_like(dy) for _ in self.cell.states[1:]))
-        return bptt.backward(
+        external = dstate = None
+        if self.return_sequences:
+            external = self.external(dy, tape).transpose(1, 0, 2)
+        else:
+            mask = tape.steps.mask
+            dh = self._unmasked(dy, None if mask is None else mask.T)
+            dstate = (dh, *(np.zeros_like(dh) for _ in self.cell.states[1:]))
+        gradients = bptt.backward(
             self.weights,
-            tape,
+            tape.steps,
             external,
             dstate,
             need_dx=need_dx,
@@ -223,6 +334,9 @@ class Recurrent(Layer):
             truncate=self.truncate_steps is not None,
             overwrite=overwrite,
         )
+        if gradients.dx is not None and tape.drop is not None:
+            gradients.dx *= tape.drop
+        return gradients
 
     def named(self, gradients: Gradients) -> dict[str, Array]:
         """The weight gradients under the names of the weights."""
@@ -240,15 +354,7 @@ class Recurrent(Layer):
 
         Returns the output, or (output, *states) with `return_state`. Builds the layer at its first use.
         """
-        x = numeric_array("x", x).astype(self.dtype, copy=False)
-        if x.ndim != 3 or 0 in x.shape:
-            raise ValueError(wording("x", "(batch, time, features), none of them 0", x.shape))
-        if not self.built:
-            self.build((None, x.shape[2]), np.random.default_rng(), self.dtype)
-        self.output_shape(x.shape[1:])
-        real = None if mask is None else checked_mask(mask, x.shape[:2])
-        if not np.isfinite(x if real is None else x[real]).all():
-            raise ValueError(wording("x", "finite at every real step", "NaN or Inf"))
+        x, real = checked_call(self, x, mask)
         state = None if initial_state is None else self.checked_state(initial_state, len(x))
         output, _, tape = self.forward(x, real, keep="nothing", initial_state=state)
         if not self.return_state:
@@ -274,151 +380,18 @@ class Recurrent(Layer):
         return found
 
 
-class LSTM(Recurrent):
-    """Long short-term memory over (B, T, D).
-
-    Parameters
-    ----------
-    units : H, the size of the hidden and the cell state
-    activation, recurrent_activation : of candidate and output, and of the gates
-    unit_forget_bias : whether the forget gate's bias starts at 1 (Jozefowicz et al. 2015)
-    forget_gate : "learned"; "coupled" for f = 1 - i; "none" for f = 1, the cell of 1997
-    peepholes : whether the gates see the cell state too (Greff et al. 2017); their weights start at 0
-    others : as in `Recurrent`
-
-    Weights, in Keras's order, shapes and initialisation; gates in the blocks i, f, g, o:
-    kernel (D, 4H) glorot-uniform, recurrent_kernel (H, 4H) orthogonal, bias (4H,) zeros with ones in
-    the forget block; then peepholes (3, H), rows i, f, o. Without a learned forget gate its block and row
-    are absent. Equations in `minilstm.cells.lstm`.
-
-    Examples
-    --------
-    >>> layer = LSTM(4, return_state=True)
-    >>> output, h, c = layer(np.ones((2, 5, 3), "float32"))
-    >>> output.shape, bool((output == h).all())
-    ((2, 4), True)
-    """
-
-    cell: LSTMCell
-
-    def __init__(
-        self,
-        units: int,
-        *,
-        activation: str = "tanh",
-        recurrent_activation: str = "sigmoid",
-        unit_forget_bias: bool = True,
-        forget_gate: str = "learned",
-        peepholes: bool = False,
-        **common: Unpack[Common],
-    ) -> None:
-        super().__init__(units, **common)
-        self.activation = one_of("activation", activation, ACTIVATIONS)
-        self.recurrent_activation = one_of("recurrent_activation", recurrent_activation, ACTIVATIONS)
-        self.unit_forget_bias = bool(unit_forget_bias)
-        self.forget_gate = one_of("forget_gate", forget_gate, FORGET_GATES)
-        self.peepholes = bool(peepholes)
-        self.cell = LSTMCell(self.activation, self.recurrent_activation, self.forget_gate, self.peepholes)
-
-    def _make_bias(self, rng: np.random.Generator, dtype: np.dtype[Any]) -> Array:
-        bias = super()._make_bias(rng, dtype)
-        if self.unit_forget_bias and "f" in self.cell.gates:
-            bias[self.units : 2 * self.units] = 1
-        return bias
-
-    def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
-        peepholes = {"peepholes": (len(self.cell.peephole_gates), self.units)} if self.peepholes else {}
-        return super().weight_shapes(input_shape) | peepholes
-
-    def _make_params(
-        self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
-    ) -> dict[str, Array]:
-        params = super()._make_params(input_shape, rng, dtype)
-        shape = self.weight_shapes(input_shape).get("peepholes")
-        return params if shape is None else params | {"peepholes": initializers.zeros(shape, rng, dtype)}
-
-    @property
-    def weights(self) -> Weights:
-        return super().weights._replace(p=self.params.get("peepholes"))
-
-    def named(self, gradients: Gradients) -> dict[str, Array]:
-        p = gradients.dweights.p
-        return super().named(gradients) | ({} if p is None else {"peepholes": p})
-
-
-class GRU(Recurrent):
-    """Gated recurrent unit over (B, T, D), with the reset gate after the recurrent product.
-
-    Parameters
-    ----------
-    units : H, the size of the hidden state
-    activation, recurrent_activation : of the candidate, and of the gates
-    reset_after : True; the form with the reset gate before the product is not offered
-    others : as in `Recurrent`
-
-    Weights, in Keras's order, shapes and initialisation; gates in the blocks z, r, g: kernel (D, 3H)
-    glorot-uniform, recurrent_kernel (H, 3H) orthogonal, bias (2, 3H) zeros: of x @ W and of h @ U.
-    Equations in `minilstm.cells.gru`.
-
-    >>> GRU(4)(np.ones((2, 5, 3), "float32")).shape
-    (2, 4)
-    """
-
-    cell: GRUCell
-
-    def __init__(
-        self,
-        units: int,
-        *,
-        activation: str = "tanh",
-        recurrent_activation: str = "sigmoid",
-        reset_after: bool = True,
-        **common: Unpack[Common],
-    ) -> None:
-        super().__init__(units, **common)
-        if reset_after is not True:
-            expected = "True (Keras's default; PyTorch and cuDNN know no other form)"
-            raise ValueError(wording("reset_after", expected, repr(reset_after)))
-        self.activation = one_of("activation", activation, ACTIVATIONS)
-        self.recurrent_activation = one_of("recurrent_activation", recurrent_activation, ACTIVATIONS)
-        self.reset_after = True
-        self.cell = GRUCell(self.activation, self.recurrent_activation)
-
-    @property
-    def _bias_shape(self) -> tuple[int, ...]:
-        return (2, 3 * self.units)
-
-    @property
-    def weights(self) -> Weights:
-        kernel = self.params["kernel"]
-        b, rb = self.params["bias"] if self.use_bias else np.zeros((2, kernel.shape[1]), kernel.dtype)
-        return Weights(kernel, self.params["recurrent_kernel"], b, rb)
-
-    def named(self, gradients: Gradients) -> dict[str, Array]:
-        b, rb = gradients.dweights.b, gradients.dweights.rb
-        return super().named(gradients) | ({"bias": np.stack([b, rb])} if self.use_bias else {})  # type: ignore[list-item]
-
-
-class SimpleRNN(Recurrent):
-    """The simple (Elman) recurrent network over (B, T, D): h_t = activation(x_t W + h_{t-1} U + b).
-
-    Parameters
-    ----------
-    units : H, the size of the hidden state
-    activation : "tanh" or another
-    others : as in `Recurrent`
-
-    Weights, in Keras's order, shapes and initialisation: kernel (D, H) glorot-uniform, recurrent_kernel
-    (H, H) orthogonal, bias (H,) zeros. Equations in `minilstm.cells.simple_rnn`.
-
-    >>> SimpleRNN(4)(np.ones((2, 5, 3), "float32")).shape
-    (2, 4)
-    """
-
-    def __init__(self, units: int, *, activation: str = "tanh", **common: Unpack[Common]) -> None:
-        super().__init__(units, **common)
-        self.activation = one_of("activation", activation, ACTIVATIONS)
-        self.cell = SimpleRNNCell(self.activation)
+def checked_call(layer: Layer, x: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array | None]:
+    """x and mask of a call, checked; builds the layer at its first use."""
+    x = numeric_array("x", x).astype(layer.dtype, copy=False)
+    if x.ndim != 3 or 0 in x.shape:
+        raise ValueError(wording("x", "(batch, time, features), none of them 0", x.shape))
+    if not layer.built:
+        layer.build((None, x.shape[2]), np.random.default_rng(), layer.dtype)
+    layer.output_shape(x.shape[1:])
+    real = None if mask is None else checked_mask(mask, x.shape[:2])
+    if not np.isfinite(x if real is None else x[real]).all():
+        raise ValueError(wording("x", "finite at every real step", "NaN or Inf"))
+    return x, real
 
 
 def checked_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
