@@ -404,7 +404,7 @@ def _states(
 ) -> list[Comparison]:
     """dh_t, dc_t and dz_t of every step of one recurrent layer."""
     k = network.layers.index(layer)
-    tape = network.done.tapes[k]
+    tape = network.done.tapes[k].steps
     T = len(tape.x)
     carried = tape.mask if layer.return_sequences else None
     found = []
@@ -425,6 +425,7 @@ def _states(
             samples = part[:, 0]
             outputs = nudged_states(layer, tape, Nudged(kind, samples, part[:, 1], part[:, 2], offsets))
             mask = None if carried is None else carried.T[samples]
+            outputs = layer.visible(outputs, None if tape.mask is None else tape.mask.T[samples])
             rows = network.rows(samples, outputs, mask, network.row_states(samples), k + 1)
             values[start : start + per_run] = rows.reshape(-1, len(network.method.offsets))
         gates = layer.cell.gates if kind == "z" and len(layer.cell.gates) > 1 else ()

@@ -261,7 +261,7 @@ class Recurrent(Layer):
             self.state = steps.last_state
         output = steps.last_state[0] if outputs is None else outputs
         return (
-            self._unmasked(output, mask),
+            self.visible(output, mask),
             mask if self.return_sequences else None,
             RecurrentTape(steps, drop_x),
         )
@@ -277,7 +277,7 @@ class Recurrent(Layer):
         """Forget the state that a stateful layer kept: the next batch starts from zeros."""
         self.state = None
 
-    def _unmasked(self, array: Array, mask: Array | None) -> Array:
+    def visible(self, array: Array, mask: Array | None) -> Array:
         """An output, or its gradient, with zeros at masked steps if they are asked for."""
         if mask is None or not self.zero_output_for_mask:
             return array
@@ -300,7 +300,7 @@ class Recurrent(Layer):
     def external(self, dy: Array, tape: RecurrentTape) -> Array:
         """What dL/d(output) says of each h_t directly, (B, T, H): of the last one, or of all."""
         mask = tape.steps.mask
-        dy = self._unmasked(dy, None if mask is None else mask.T)
+        dy = self.visible(dy, None if mask is None else mask.T)
         if self.return_sequences:
             return dy
         found = np.zeros((len(dy), len(tape.steps.x), self.units), dy.dtype)
@@ -322,7 +322,7 @@ class Recurrent(Layer):
             external = self.external(dy, tape).transpose(1, 0, 2)
         else:
             mask = tape.steps.mask
-            dh = self._unmasked(dy, None if mask is None else mask.T)
+            dh = self.visible(dy, None if mask is None else mask.T)
             dstate = (dh, *(np.zeros_like(dh) for _ in self.cell.states[1:]))
         gradients = bptt.backward(
             self.weights,
