@@ -227,27 +227,28 @@ def backward_segment(
     n, blas = len(cell.gates), BLAS[dtype]
     S, b, K, H = len(xh) - 1, xh.shape[1], xh.shape[2], segment.z.shape[3]
     D = K - 1 - H
-    none = np.empty((0, b, H), dtype)
+    none = np.empty((0, b * H), dtype)
     dz = segment.z if overwrite else segment.z.copy()
     dstate = tuple(np.array(part, dtype, order="C") for part in dstate)
     make = buffers.take if record == "norms" else np.empty
-    dtotal = tuple(make((S, b, H), dtype) if record else none for _ in cell.states)
-    external = none if external is None else np.ascontiguousarray(external)
+    dtotal = tuple(make((S, b, H), dtype) for _ in cell.states) if record else ()
+    external = none if external is None else np.ascontiguousarray(external).reshape(S, b * H)
+    recorded = [part.reshape(S, b * H) for part in dtotal] or [none for _ in cell.states]
     dw = np.empty((n, K, H), dtype)
     scratch = np.empty((3, b, H), dtype)
     tile = SMALL // (K * H * b) or 1024 // b  # steps in a product: a small one, or one of about 1024 rows
     drb = None
     if segment.c is not None:
-        arrays = xh, dz, segment.c, mask, external, *dstate, *dtotal
+        arrays = xh, dz, segment.c, mask, external, *dstate, *recorded
         kernels.run_lstm_backward(blas, packed.ut, *arrays, dw, scratch, tile)
     elif cell.name == "gru":
         du_g = np.empty((H + 1, H), dtype)
-        arrays = xh, dz, mask, external, *dstate, *dtotal
+        arrays = xh, dz, mask, external, *dstate, *recorded
         kernels.run_gru_backward(blas, packed.ut, *arrays, dw, du_g, scratch, tile)
         dw[2, :H] = du_g[:H]
         drb = np.concatenate([dw[0, H], dw[1, H], du_g[H]])
     else:
-        arrays = xh, dz, mask, external, *dstate, *dtotal
+        arrays = xh, dz, mask, external, *dstate, *recorded
         kernels.run_simple_rnn_backward(blas, packed.ut, *arrays, dw, scratch[0], tile)
     dx = None
     if need_dx:

@@ -463,29 +463,29 @@ def lstm_forward(
     S, b, H = xh.shape[0] - 1, xh.shape[1], c.shape[2]
     zero, one = w.dtype.type(0), w.dtype.type(1)
     kept = 1 if c.shape[0] == S + 1 else 0
+    gates, cells = z.reshape(4, z.shape[1], b * H), c.reshape(c.shape[0], b * H)
+    tanh_flat = tanh_c.ravel()
     for t in range(S):
-        i, f, g, o = z[0, t * kept], z[1, t * kept], z[2, t * kept], z[3, t * kept]
-        c_prev, c_new = c[t * kept].ravel(), c[(t + 1) * kept].ravel()
+        row = t * kept
+        i, f, g, o = gates[0, row], gates[1, row], gates[2, row], gates[3, row]
         real = count_real(mask, t, b)
         if real > 0:
             for gate in range(4):
-                multiply(blas, xh[t], w[gate], z[gate, t * kept], zero)  # S1, S2, F1
-            sigmoid(i.ravel(), limit)  # F2
-            sigmoid(f.ravel(), limit)  # F3
-            tanh(g.ravel())  # F4
-            sigmoid(o.ravel(), limit)  # F5
+                multiply(blas, xh[t], w[gate], z[gate, row], zero)  # S1, S2, F1
+            sigmoid(i, limit)  # F2
+            sigmoid(f, limit)  # F3
+            tanh(g)  # F4
+            sigmoid(o, limit)  # F5
         if real < b:  # S3: c = 1 c_prev + 0 g
-            set_masked(i, mask[t], zero)
-            set_masked(f, mask[t], one)
-            set_masked(g, mask[t], zero)
-        update_cell(c_new, c_prev, i.ravel(), f.ravel(), g.ravel())  # F6
-        copy(tanh_c.ravel(), c_new)
-        tanh(tanh_c.ravel())
-        show_cell(xh[t + 1], o, tanh_c)  # F7
-        if real < b:  # S3: h = h_prev, and the gates count as 0
+            for gate in range(4):
+                set_masked(z[gate, row], mask[t], one if gate == 1 else zero)
+        update_cell(cells[row + kept], cells[row], i, f, g)  # F6
+        copy(tanh_flat, cells[row + kept])
+        tanh(tanh_flat)
+        show_cell(xh[t + 1], z[3, row], tanh_c)  # F7
+        if real < b:  # S3: h = h_prev, and all gates count as 0
             hold_masked(xh[t + 1], mask[t], xh[t], H)
-            set_masked(f, mask[t], zero)
-            set_masked(o, mask[t], zero)
+            set_masked(z[1, row], mask[t], zero)
     float_control(control)
 
 
@@ -495,38 +495,39 @@ def lstm_backward(
 ) -> None:  # fmt: skip
     """Turn z from gates into dz; dh, dc from dL/d(last state) into dL/d(first state); fill dw = [dU; db; dW].
 
-    external, dh_all, dc_all are (S, b, H), or (0, b, H) for none; dw is (4, K, H). The product for dw takes
+    external, dh_all, dc_all are (S, b H), or (0, b H) for none; dw is (4, K, H). The product for dw takes
     `tile` steps at a time. scratch is (3, b, H).
     """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
     S, b, H = xh.shape[0] - 1, xh.shape[1], c.shape[2]
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
-    tanh_c, dz_i, held = scratch[0].ravel(), scratch[1].ravel(), scratch[2]
-    dh_flat, dc_flat = dh.ravel(), dc.ravel()
+    gates, cells = z.reshape(4, S, b * H), c.reshape(S + 1, b * H)
+    scratch_flat, dh_flat, dc_flat = scratch.reshape(3, b * H), dh.ravel(), dc.ravel()
+    tanh_c, dz_i, held = scratch_flat[0], scratch_flat[1], scratch[2]
     for t in range(S - 1, -1, -1):
-        i, f, g, o = z[0, t].ravel(), z[1, t].ravel(), z[2, t].ravel(), z[3, t].ravel()
+        i, f, g, o = gates[0, t], gates[1, t], gates[2, t], gates[3, t]
         if external.shape[0] > 0:
-            add(dh_flat, external[t].ravel())  # S4
+            add(dh_flat, external[t])  # S4
         real = count_real(mask, t, b)
         if real > 0:
-            copy(tanh_c, c[t + 1].ravel())
+            copy(tanh_c, cells[t + 1])
             tanh(tanh_c)
             add_output_path(dc_flat, dh_flat, o, tanh_c)  # B2
         if dh_all.shape[0] > 0:
-            copy(dh_all[t].ravel(), dh_flat)
-            copy(dc_all[t].ravel(), dc_flat)
+            copy(dh_all[t], dh_flat)
+            copy(dc_all[t], dc_flat)
         if real > 0:  # in a step that is masked everywhere dz is 0 already, dh and dc pass
             output_gate(o, dh_flat, tanh_c)  # B1, B6
             input_gate(dz_i, dc_flat, i, g)  # B3, B6
             candidate(g, dc_flat, i)  # B5, B6
             copy(i, dz_i)
             if real < b:
-                copy(held.ravel(), dc_flat)
-            forget_gate(f, dc_flat, c[t].ravel())  # B4, B6, B7
+                copy(scratch_flat[2], dc_flat)
+            forget_gate(f, dc_flat, cells[t])  # B4, B6, B7
             if real < b:
                 hold_masked(dc, mask[t], held, H)  # S6
-                copy(held.ravel(), dh_flat)
+                copy(scratch_flat[2], dh_flat)
             for gate in range(4):
                 multiply(blas, z[gate, t], ut[gate], dh, zero if gate == 0 else one)  # S5
             if real < b:
@@ -553,6 +554,7 @@ def gru_forward(
     S, b, H = xh.shape[0] - 1, xh.shape[1], h.shape[1]
     zero = w.dtype.type(0)
     kept = 1 if z.shape[1] == S else 0
+    blocks, h_flat = z.reshape(4, z.shape[1], b * H), h.ravel()
     get_hidden(h, xh[0])
     for t in range(S):
         row = t * kept
@@ -562,11 +564,12 @@ def gru_forward(
             multiply(blas, xh[t], w[1], z[1, row], zero)
             multiply(blas, xh[t][:, H:], w_g, z[2, row], zero)
             multiply(blas, xh[t][:, : H + 1], u_g, z[3, row], zero)  # F3
-            sigmoid(z[0, row].ravel(), limit)  # F1
-            sigmoid(z[1, row].ravel(), limit)  # F2
-            add_reset(z[2, row].ravel(), z[1, row].ravel(), z[3, row].ravel())  # F4
-            tanh(z[2, row].ravel())
-            update_hidden(h.ravel(), z[0, row].ravel(), z[2, row].ravel())  # F5
+            update, reset, g, q = blocks[0, row], blocks[1, row], blocks[2, row], blocks[3, row]
+            sigmoid(update, limit)  # F1
+            sigmoid(reset, limit)  # F2
+            add_reset(g, reset, q)  # F4
+            tanh(g)
+            update_hidden(h_flat, update, g)  # F5
         put_hidden(xh[t + 1], h)
         if real < b:  # S3
             hold_masked(xh[t + 1], mask[t], xh[t], H)
@@ -590,23 +593,24 @@ def gru_backward(
     S, b, K, H = xh.shape[0] - 1, xh.shape[1], xh.shape[2], dh.shape[1]
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
     h_prev, dz_g, held = scratch[0], scratch[1], scratch[2]
-    dh_flat = dh.ravel()
+    blocks, scratch_flat, dh_flat = z.reshape(4, S, b * H), scratch.reshape(3, b * H), dh.ravel()
     for t in range(S - 1, -1, -1):
         if external.shape[0] > 0:
-            add(dh_flat, external[t].ravel())  # S4
+            add(dh_flat, external[t])  # S4
         if dh_all.shape[0] > 0:
-            copy(dh_all[t].ravel(), dh_flat)
+            copy(dh_all[t], dh_flat)
         real = count_real(mask, t, b)
         if real > 0:
+            update, reset, g, q = blocks[0, t], blocks[1, t], blocks[2, t], blocks[3, t]
             if real < b:
-                copy(held.ravel(), dh_flat)
+                copy(scratch_flat[2], dh_flat)
             get_hidden(h_prev, xh[t])
-            gru_candidate(dz_g.ravel(), dh_flat, z[0, t].ravel(), z[2, t].ravel())  # B2
+            gru_candidate(scratch_flat[1], dh_flat, update, g)  # B2
             if real < b:
                 set_masked(dz_g, mask[t], zero)  # S6
-            update_gate(z[0, t].ravel(), dh_flat, h_prev.ravel(), z[2, t].ravel())  # B1, B5
-            reset_gate(z[1, t].ravel(), z[3, t].ravel(), dz_g.ravel())  # B3, B4
-            copy(z[2, t].ravel(), dz_g.ravel())
+            update_gate(update, dh_flat, scratch_flat[0], g)  # B1, B5
+            reset_gate(reset, q, scratch_flat[1])  # B3, B4
+            copy(g, scratch_flat[1])
             multiply(blas, z[0, t], ut[0], dh, one)  # S5
             multiply(blas, z[1, t], ut[1], dh, one)
             multiply(blas, z[3, t], ut[2], dh, one)
@@ -648,16 +652,16 @@ def simple_rnn_backward(
     float_control(control | FLUSH)
     S, b, K, H = xh.shape[0] - 1, xh.shape[1], xh.shape[2], dh.shape[1]
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
-    dh_flat = dh.ravel()
+    steps, held_flat, dh_flat = z.reshape(S, b * H), held.ravel(), dh.ravel()
     for t in range(S - 1, -1, -1):
         if external.shape[0] > 0:
-            add(dh_flat, external[t].ravel())  # S4
+            add(dh_flat, external[t])  # S4
         if dh_all.shape[0] > 0:
-            copy(dh_all[t].ravel(), dh_flat)
-        hidden_gradient(z[0, t].ravel(), dh_flat)  # B1
+            copy(dh_all[t], dh_flat)
+        hidden_gradient(steps[t], dh_flat)  # B1
         real = count_real(mask, t, b)
         if real < b:
-            copy(held.ravel(), dh_flat)
+            copy(held_flat, dh_flat)
             set_masked(z[0, t], mask[t], zero)  # S6
         multiply(blas, z[0, t], ut[0], dh, zero)  # S5
         if real < b:
