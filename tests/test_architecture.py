@@ -19,7 +19,7 @@ ALLOWED = {
     },
     "keras": {"model", "layers", "sequences"},
     "interop": {"model", "layers", "regularizers", "files"},
-    "plots": {"trace", "history"},
+    "plots": {"callbacks", "cells", "dynamics", "files", "history", "trace"},
     "model": {
         "training", "progress_bar", "batches", "passes", "layers", "losses", "metrics", "optimizers",
         "callbacks", "history", "nonfinite", "trace", "cells", "saving",

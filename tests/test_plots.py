@@ -27,7 +27,7 @@ def layer_trace():
 
 
 def test_doctests():
-    assert doctest.testmod(plots).failed == 0
+    assert doctest.testmod(plots.traces).failed == 0
 
 
 def test_no_pyplot_and_no_display():
@@ -47,7 +47,7 @@ def test_gradient_flow_draws_the_norms_behind_the_trace(layer_trace):
     np.testing.assert_array_equal(line.get_ydata(), layer_trace.lag_norm("dc"))
     np.testing.assert_array_equal(line.get_xdata(), np.arange(T))
     assert ax.get_yscale() == "log"
-    assert ax.get_xlabel() == "steps before the end"
+    assert ax.get_xlabel() == "steps before the loss"
 
 
 def test_gradient_flow_draws_into_given_axes(layer_trace):
@@ -116,3 +116,107 @@ def test_saved_figures_are_valid_and_the_same_again():
     svg = plots.save(draw(), "svg")
     assert ET.fromstring(svg).tag.endswith("svg")
     assert plots.save(draw(), "svg") == svg
+
+
+# ------------------------------------------------------------ traces, training, the one page
+
+
+@pytest.fixture(scope="module", params=["LSTM", "GRU", "SimpleRNN"])
+def any_trace(request):
+    layer = getattr(ml, request.param)(4, input_shape=(T, 3), name="rec", backend="numpy")
+    model = ml.Sequential([layer, ml.Dense(1)], seed=1, dtype="float64")
+    model.compile(loss="mse")
+    rng = np.random.default_rng(0)
+    mask = ml.lengths_to_mask([0, 7, 5, 3], T, padding="post")
+    return model.trace(rng.normal(size=(4, T, 3)), rng.normal(size=4), mask)
+
+
+def test_ledger_stacks_the_shares_to_one(any_trace):
+    ax = plots.ledger(any_trace["rec"])
+    heights = np.array([[bar.get_height() for bar in container] for container in ax.containers])
+    np.testing.assert_allclose(heights, list(any_trace["rec"].ledger().shares().values()))
+    np.testing.assert_allclose(heights.sum(axis=0), 1)
+    assert ax.get_xlabel() == "steps before the loss"
+
+
+def test_credit_map_and_singular_values_draw_the_dynamics(any_trace):
+    from minilstm import dynamics
+
+    rec = any_trace["rec"]
+    image = plots.credit_map(rec, sample=1).get_images()[0].get_array()
+    np.testing.assert_array_equal(np.ma.filled(image, np.nan), dynamics.credit_map(rec, sample=1))
+    lines = plots.singular_values(rec, sample=2, lengths=(1, 5, 50)).get_lines()
+    drawn = {line.get_label(): line.get_ydata() for line in lines}
+    steps = dynamics.jacobians(rec, 2)[:5]  # five real steps
+    expected = np.linalg.svd(dynamics.product(steps), compute_uv=False)
+    np.testing.assert_allclose(drawn["5 steps"], np.where(expected > 0, expected, np.nan))
+    assert "50 steps" not in drawn
+
+
+def test_contributions_and_gates_of_every_cell(any_trace):
+    rec = any_trace["rec"]
+    lines = {line.get_label(): line for line in plots.contributions(rec).get_lines()}
+    for name, norms in rec.ledger().weight_norms().items():
+        np.testing.assert_array_equal(lines[name].get_ydata(), np.where(norms > 0, norms, np.nan))
+    assert len(plots.gates(rec, 1).axes) % 2 == 0  # each with its scale
+
+
+def test_underflow_is_named():
+    model = ml.Sequential([ml.LSTM(4, input_shape=(200, 3), name="rec"), ml.Dense(1)], seed=1)
+    model.compile(loss="mse")
+    model.named_weights["rec/bias"][4:8] = -5
+    rec = model.trace(np.zeros((2, 200, 3)), np.ones(2))["rec"]
+    assert "underflow" in rec.status("dc")
+    assert [text.get_text() for text in plots.gradient_flow(rec, "dc").texts] == ["underflow"]
+
+
+def test_training_figures_draw_the_records():
+    model = ml.Sequential([ml.LSTM(4, input_shape=(T, 3), name="rec"), ml.Dense(1)], seed=1)
+    model.compile(loss="mse", optimizer=ml.SGD(clipnorm=1e-3))
+    tracer, rng = ml.GradientTracer(), np.random.default_rng(0)
+    x, y = rng.normal(size=(8, T, 3)), rng.normal(size=8)
+    model.fit(x, y, batch_size=2, callbacks=[tracer], verbose=0)
+    shown = plots.training_heatmap(tracer, "rec", "dc").get_images()[1].get_array()
+    np.testing.assert_array_equal(np.ma.filled(shown, np.nan), tracer.norms("rec", "dc").T)
+    ax = plots.clipping(tracer)
+    norms = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
+    assert norms["before clipping"].tolist() == [record.norm for record in tracer.records]
+    assert ax.get_title(loc="left") == "100% of 4 batches clipped"
+    drawn = {line.get_label() for line in plots.updates(tracer).get_lines()}
+    assert {"rec/kernel", "rec/recurrent_kernel", "dense/kernel"} <= drawn
+
+
+@pytest.mark.parametrize("kind", ["html", "pdf", "png"])
+def test_trace_report_writes_one_page(any_trace, kind, tmp_path):
+    path = plots.trace_report(any_trace, tmp_path / f"page.{kind}", title="<b>&")
+    data = path.read_bytes()
+    assert data.startswith({"html": b"<!doctype", "pdf": b"%PDF", "png": b"\x89PNG"}[kind])
+    if kind == "html":
+        text = data.decode()
+        assert "&lt;b&gt;&amp;" in text
+        assert str(any_trace["rec"].verdict()).replace("<", "&lt;") in text
+        assert "data:image/png;base64," in text
+
+
+def test_trace_report_of_a_gradient_that_is_not_finite(tmp_path):
+    model = ml.Sequential([ml.LSTM(4, input_shape=(T, 3), name="rec"), ml.Dense(1)], seed=1)
+    model.compile(loss="mse")
+    model.named_weights["rec/kernel"][...] = np.nan
+    trace = model.trace(np.ones((2, T, 3)), np.ones(2))
+    text = plots.trace_report(trace, tmp_path / "page.html").read_text()
+    assert "NaN in rec/kernel (entry 0, 0)" in text
+    assert "dh: not finite" in text
+
+
+def test_trace_report_of_an_all_masked_batch(tmp_path):
+    model = ml.Sequential([ml.LSTM(4, input_shape=(T, 3), name="rec"), ml.Dense(1)], seed=1)
+    model.compile(loss="mse")
+    trace = model.trace(np.ones((2, T, 3)), np.ones(2), np.zeros((2, T), bool))
+    assert "no gradient arrives" in plots.trace_report(trace, tmp_path / "page.html").read_text()
+
+
+def test_trace_report_refuses_other_endings(any_trace, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"path must be one that ends in .html, .pdf or .png, got '.*page.svg'"
+    ):
+        plots.trace_report(any_trace, tmp_path / "page.svg")

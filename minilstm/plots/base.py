@@ -1,11 +1,4 @@
-"""Figures of traces, histories and study results; the only file that imports matplotlib.
-
-Each function takes plain results and returns the Axes (or the Figure) that it drew; nothing is shown,
-and no display or global state is touched (no pyplot). Save with `save`, or `ax.figure.savefig(...)`.
-
-Colours are Okabe and Ito's, and viridis for an order; each also has its own marker or label, so that a
-figure reads without colour. What is not a number is a gap with a cross, never a zero.
-"""
+"""What all figures share: colours, axes, marks for what is no number, saving; and the curves of a study."""
 
 from __future__ import annotations
 
@@ -22,9 +15,6 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLoca
 from numpy.typing import NDArray
 
 from minilstm.history import History
-from minilstm.trace import LayerTrace
-
-__all__ = ["gates", "gradient_flow", "history", "save"]
 
 Array = NDArray[Any]
 
@@ -37,67 +27,7 @@ MARKERS = "osD^vP*X"
 COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", GREY)
 
 
-# ------------------------------------------------------------ one trace, one history
-
-
-def gradient_flow(
-    layer_trace: LayerTrace, name: str = "dh", ax: Axes | None = None, label: str | None = None
-) -> Axes:
-    """The norm of a gradient against the steps before the end of each sample, on a log axis.
-
-    With `ax`, a further line in the same axes, in the next colour; `label` is its name in the legend.
-    Steps whose norm is zero (or underflowed to it) cannot stand on a log axis: they are marked at the
-    lower edge. NaN and Inf are gaps with a cross at the upper edge.
-
-    >>> import minilstm as ml
-    >>> model = ml.Sequential([ml.LSTM(4, input_shape=(6, 2)), ml.Dense(1)], seed=0)
-    >>> model.compile(loss="mse")
-    >>> ax = gradient_flow(model.trace(np.ones((3, 6, 2)), np.zeros(3))["lstm"])
-    >>> ax.get_xlabel()
-    'steps before the end'
-    """
-    ax = ax or new_figure()[1][0]
-    norms = layer_trace.lag_norm(name)
-    number = sum(not str(line.get_label()).startswith("_") for line in ax.lines)
-    style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
-    log_line(ax, np.arange(len(norms)), norms, label=label or f"{layer_trace.name}: {name}", **style)
-    name_axes(ax, "steps before the end", f"norm of {name}")
-    whole_ticks([ax])
-    return ax
-
-
-def gates(layer_trace: LayerTrace, sample: int = 0) -> Figure:
-    """The four gates and the cell state of one sample over time: units up, steps to the right.
-
-    Masked steps are grey.
-    """
-    figure, axes = new_figure(5, 1, width=8, height=9)
-    real = layer_trace.real[sample]
-    titles = {
-        "i": "i, input gate",
-        "f": "f, forget gate",
-        "g": "g, candidate",
-        "o": "o, output gate",
-        "c": "c, cell state",
-    }
-    for ax, (name, title) in zip(axes, titles.items(), strict=True):
-        values = np.where(real[:, None], getattr(layer_trace, name)[sample], np.nan).T  # (H, T)
-        largest = 1.0 if name != "c" else float(np.nanmax(np.abs(values), initial=1e-30))
-        signed = name in "gc"
-        image = ax.imshow(
-            values,
-            aspect="auto",
-            interpolation="nearest",
-            origin="lower",
-            cmap="PuOr" if signed else "viridis",
-            vmin=-largest if signed else 0,
-            vmax=largest,
-        )
-        ax.set_facecolor("0.75")
-        figure.colorbar(image, ax=ax)
-        name_axes(ax, "time step" if name == "c" else "", "unit", title)
-        ax.grid(False)
-    return figure
+# ------------------------------------------------------------ one history
 
 
 def history(history: History | Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:

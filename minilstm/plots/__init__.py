@@ -1,0 +1,78 @@
+"""Figures of traces, of training and of study results; the only package that imports matplotlib.
+
+Each function takes plain results and returns the Axes (or the Figure) that it drew; nothing is shown,
+and no display or global state is touched (no pyplot). Save with `save`, or `ax.figure.savefig(...)`.
+
+Colours are Okabe and Ito's, and viridis for an order; each also has its own marker or label, so that a
+figure reads without colour. What is not a number is a gap with a cross, never a zero.
+"""
+
+from minilstm.plots.base import (
+    BLUE,
+    COLOURS,
+    GREEN,
+    GREY,
+    MARKERS,
+    MASK_STYLE,
+    ORANGE,
+    against_length,
+    fit_line,
+    history,
+    legend,
+    length_axis,
+    log_axis,
+    log_line,
+    name_axes,
+    new_figure,
+    ordered_colours,
+    save,
+    series_style,
+    settle,
+    whole_ticks,
+)
+from minilstm.plots.report import trace_report
+from minilstm.plots.traces import (
+    contributions,
+    credit_map,
+    gates,
+    gradient_flow,
+    heatmap,
+    ledger,
+    singular_values,
+)
+from minilstm.plots.training import clipping, training_heatmap, updates
+
+__all__ = [
+    "BLUE",
+    "COLOURS",
+    "GREEN",
+    "GREY",
+    "MARKERS",
+    "MASK_STYLE",
+    "ORANGE",
+    "against_length",
+    "clipping",
+    "contributions",
+    "credit_map",
+    "fit_line",
+    "gates",
+    "gradient_flow",
+    "heatmap",
+    "history",
+    "ledger",
+    "legend",
+    "length_axis",
+    "log_axis",
+    "log_line",
+    "name_axes",
+    "new_figure",
+    "ordered_colours",
+    "save",
+    "series_style",
+    "settle",
+    "singular_values",
+    "trace_report",
+    "training_heatmap",
+    "updates",
+    "whole_ticks",
+]

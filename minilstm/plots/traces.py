@@ -1,0 +1,220 @@
+"""Figures of one trace: gradient flow, ledger, gates, credit, singular values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from minilstm import dynamics
+from minilstm.cells import Array
+from minilstm.plots.base import (
+    BLUE,
+    COLOURS,
+    GREY,
+    MARKERS,
+    legend,
+    log_axis,
+    log_line,
+    name_axes,
+    new_figure,
+    whole_ticks,
+)
+from minilstm.trace import LayerTrace
+
+LAG = "steps before the loss"
+TITLES = {
+    ("lstm", "i"): "i, input gate",
+    ("lstm", "f"): "f, forget gate",
+    ("lstm", "o"): "o, output gate",
+    ("gru", "z"): "z, update gate",
+    ("gru", "r"): "r, reset gate",
+}
+ROUTES = {
+    "loss": GREY,
+    "recurrent weights": COLOURS[1],
+    "carousel": BLUE,
+    "update gate": BLUE,
+    "peepholes": COLOURS[3],
+}
+
+
+def gradient_flow(
+    layer_trace: LayerTrace, name: str = "dh", ax: Axes | None = None, label: str | None = None
+) -> Axes:
+    """The norm of a gradient against the steps before the end of each sample, on a log axis.
+
+    With `ax`, a further line in the same axes, in the next colour; `label` is its name in the legend.
+    Steps whose norm is zero (or underflowed to it) cannot stand on a log axis: they are marked at the
+    lower edge, and named there. NaN and Inf are gaps with a cross at the upper edge.
+
+    >>> import minilstm as ml
+    >>> model = ml.Sequential([ml.LSTM(4, input_shape=(6, 2)), ml.Dense(1)], seed=0)
+    >>> model.compile(loss="mse")
+    >>> ax = gradient_flow(model.trace(np.ones((3, 6, 2)), np.zeros(3))["lstm"])
+    >>> ax.get_xlabel()
+    'steps before the loss'
+    """
+    ax = ax or new_figure()[1][0]
+    norms = layer_trace.lag_norm(name)
+    number = sum(not str(line.get_label()).startswith("_") for line in ax.lines)
+    style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+    log_line(ax, np.arange(len(norms)), norms, label=label or f"{layer_trace.name}: {name}", **style)
+    if "underflow" in layer_trace.status(name):
+        ax.text(
+            0.99, 0.03, "underflow", transform=ax.transAxes, ha="right", fontsize=11, color=style["color"]
+        )
+    name_axes(ax, LAG, f"norm of {name}")
+    whole_ticks([ax])
+    return ax
+
+
+def ledger(layer_trace: LayerTrace, ax: Axes | None = None) -> Axes:
+    """By which route the gradient of the state arrives, as shares stacked to 1, against the lag.
+
+    See `Ledger.shares`. Lags where no gradient arrives are empty.
+
+    >>> import minilstm as ml
+    >>> model = ml.Sequential([ml.GRU(4, input_shape=(6, 2)), ml.Dense(1)], seed=0)
+    >>> model.compile(loss="mse")
+    >>> ax = ledger(model.trace(np.ones((3, 6, 2)), np.zeros(3))["gru"])
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['loss', 'recurrent weights', 'update gate']
+    """
+    ax = ax or new_figure()[1][0]
+    shares = layer_trace.ledger().shares()
+    lags = np.arange(len(next(iter(shares.values()))))
+    bottom = np.zeros(len(lags))
+    for (route, share), hatch in zip(shares.items(), ("", "//", "", ".."), strict=False):
+        ax.bar(
+            lags,
+            share,
+            1.0,
+            bottom,
+            color=ROUTES[route],
+            label=route,
+            hatch=hatch,
+            edgecolor="white",
+            linewidth=0,
+        )
+        bottom = bottom + np.nan_to_num(share)
+    state = layer_trace.states[-1]
+    name_axes(ax, LAG, f"share of d{state}", f"How the gradient of {state} arrives")
+    ax.set_ylim(0, 1)
+    ax.set_xlim(-0.5, max(len(lags) - 0.5, 0.5))
+    ax.grid(False)
+    whole_ticks([ax])
+    if len(lags):
+        legend(ax, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3)
+    return ax
+
+
+def gates(layer_trace: LayerTrace, sample: int = 0) -> Figure:
+    """The gates and states of one sample over time: units up, steps to the right.
+
+    Masked steps are grey.
+    """
+    names = [*dict.fromkeys(("z", "r", "g", "h") if layer_trace.cell.name == "gru" else ())]
+    names = names or [*layer_trace.cell.kept, "c" if "c" in layer_trace.states else "h"]
+    figure, axes = new_figure(len(names), 1, width=8, height=1 + 1.6 * len(names))
+    for ax, name in zip(axes, names, strict=True):
+        heatmap(layer_trace, name, sample, ax)
+        if name != names[-1]:
+            ax.set_xlabel("")
+    return figure
+
+
+def heatmap(layer_trace: LayerTrace, name: str, sample: int = 0, ax: Axes | None = None) -> Axes:
+    """One gate or state of one sample over time: units up, steps to the right; masked steps are grey."""
+    ax = ax or new_figure(height=2.6)[1][0]
+    real = layer_trace.real[sample]
+    values = np.where(real[:, None], layer_trace.arrays[name][sample], np.nan).T  # (H, T)
+    title = TITLES.get((layer_trace.cell.name, name))
+    signed = title is None
+    found = np.abs(values[np.isfinite(values)])
+    largest = max(1.0 if not signed or name == "g" else float(found.max(initial=0)), 1e-30)
+    image = ax.imshow(
+        values,
+        aspect="auto",
+        interpolation="nearest",
+        origin="lower",
+        cmap="PuOr" if signed else "viridis",
+        vmin=-largest if signed else 0,
+        vmax=largest,
+    )
+    ax.set_facecolor("0.75")
+    ax.figure.colorbar(image, ax=ax)
+    words = {"g": "g, candidate", "c": "c, cell state", "h": "h, hidden state"}
+    name_axes(ax, "time step", "unit", title or words.get(name, name))
+    ax.grid(False)
+    return ax
+
+
+def credit_map(layer_trace: LayerTrace, sample: int = 0, ax: Axes | None = None, most: int = 200) -> Axes:
+    """||dh_t / dh_s|| of one sample: s to the right, t up, on a log colour scale over twelve decades.
+
+    Of a longer sample, `most` steps t, evenly spaced. See `dynamics.credit_map`.
+    """
+    ax = ax or new_figure(width=5.6, height=4.6)[1][0]
+    T = layer_trace.real.shape[1]
+    steps = sorted({round(t) for t in np.linspace(0, T - 1, min(T, most))})
+    values = dynamics.credit_map(layer_trace, steps, sample)
+    finite = values[np.isfinite(values)]
+    top = max(float(finite.max(initial=0)), 1.0)
+    image = ax.imshow(
+        np.ma.masked_invalid(values),
+        aspect="auto",
+        interpolation="nearest",
+        origin="lower",
+        cmap="viridis",
+        norm=LogNorm(top * 1e-12, top, clip=True),
+        extent=(-0.5, T - 0.5, -0.5, T - 0.5),
+    )
+    bar = ax.figure.colorbar(image, ax=ax, extend="min")
+    bar.set_label("|dh_t / dh_s|", fontsize=11)
+    name_axes(ax, "time step s", "time step t", "How much of h_t goes back to h_s")
+    ax.grid(False)
+    whole_ticks([ax])
+    return ax
+
+
+def singular_values(
+    layer_trace: LayerTrace,
+    sample: int = 0,
+    lengths: Sequence[int] = (1, 10, 50, 100),
+    ax: Axes | None = None,
+) -> Axes:
+    """Singular values of the product of the last k Jacobians, for some k: what k steps do to lengths.
+
+    Values above 1 (dashed line) stretch a gradient on its way back, values below shrink it.
+    """
+    ax = ax or new_figure()[1][0]
+    jacobians = dynamics.jacobians(layer_trace, sample)[layer_trace.real[sample]]
+    for k, length in enumerate(length for length in lengths if length <= len(jacobians)):
+        values = np.linalg.svd(dynamics.product(jacobians[-length:]), compute_uv=False)
+        label = "1 step" if length == 1 else f"{length} steps"
+        order = np.arange(1, len(values) + 1)
+        log_line(ax, order, values, label=label, color=COLOURS[k], marker=MARKERS[k])
+    log_axis(ax)
+    low, high = ax.get_ylim()
+    ax.set_ylim(max(low, 1e-30), max(high, 3))
+    ax.axhline(1, color=GREY, linestyle="--", linewidth=1)
+    name_axes(ax, "singular value, by size", "stretching", "What the last k steps do to lengths")
+    whole_ticks([ax])
+    legend(ax)
+    return ax
+
+
+def contributions(layer_trace: LayerTrace, ax: Axes | None = None) -> Axes:
+    """The norm of what each time step adds to the gradient of each weight, on a log axis."""
+    ax = ax or new_figure()[1][0]
+    for k, (name, norms) in enumerate(layer_trace.ledger().weight_norms().items()):
+        steps: Array = np.arange(len(norms))
+        log_line(ax, steps, norms, label=name, color=COLOURS[k], marker=MARKERS[k])
+    name_axes(ax, "time step", "norm", "What each step adds to the weights' gradients")
+    whole_ticks([ax])
+    legend(ax)
+    return ax
