@@ -273,7 +273,10 @@ def _compiled_gemm(blas: Any, a: Any, transpose: Any, b: Any, out: Any, beta: An
     def compiled(blas: Any, a: Any, transpose: Any, b: Any, out: Any, beta: Any) -> Any:
         # Fortran reads a row-major array as its transpose: out.T = b.T @ a.T
         ta = ord("T") if transpose else ord("N")
-        lda, ldb, ldc = a.strides[0] // a.itemsize, b.strides[0] // b.itemsize, out.strides[0] // out.itemsize
+        # NumPy gives an axis of one row any stride; BLAS wants at least a row's length
+        lda = max(a.strides[0] // a.itemsize, a.shape[1])
+        ldb = max(b.strides[0] // b.itemsize, b.shape[1])
+        ldc = max(out.strides[0] // out.itemsize, out.shape[1])
         sizes = out.shape[1], out.shape[0], b.shape[0]
         pa, pb, pc = a.ctypes.data, b.ctypes.data, out.ctypes.data
         _call_blas(blas, ta, *sizes, pb, ldb, pa, lda, beta, pc, ldc)  # type: ignore[call-arg]
