@@ -21,8 +21,9 @@ from minilstm.callbacks import Callback, TerminateOnNaN
 from minilstm.cells import State
 from minilstm.errors import NonFiniteError, one_of, whole_number, wording
 from minilstm.history import History
-from minilstm.layers import Layer, Recurrent
+from minilstm.layers import Bidirectional, Layer, Recurrent
 from minilstm.layers.base import Array, Shape, checked_list
+from minilstm.layers.wrappers import inside
 from minilstm.losses import Loss
 from minilstm.metrics import TopK
 from minilstm.metrics import check as _check_metrics
@@ -94,6 +95,9 @@ class Sequential:
         if getattr(layer, "return_state", False):
             expected = "without return_state in a Sequential, which passes one array from layer to layer"
             raise ValueError(wording(f"layer {layer.label!r}", expected, "return_state=True"))
+        if isinstance(layer, Bidirectional) and layer.merge_mode is None:
+            expected = "merged in a Sequential, which passes one array from layer to layer"
+            raise ValueError(wording(f"layer {layer.label!r}", expected, "merge_mode=None"))
         taken = [other.name for other in self.layers]
         if layer.name is None:
             base = layer.default_name()
@@ -418,15 +422,15 @@ class Sequential:
         Parameters
         ----------
         x, y, mask : as in fit
-        initial_state : [h, c] of (N, H) for recurrent layers, by layer name; zeros where absent
+        initial_state : [h, c] of (N, H) for recurrent layers, by layer name; zeros where absent; for a
+            Bidirectional the list of both layers' states
 
         Returns
         -------
         Trace; nothing of the model changes. See `minilstm.trace`.
         """
         batch = batches.checked(self, x, y, mask)
-        recurrent = {layer.label: layer for layer in self.layers if isinstance(layer, Recurrent)}
-        if not recurrent:
+        if not any(isinstance(layer, Recurrent) for layer in inside(self.layers)):
             expected = "with at least one recurrent layer, to be traced"
             raise ValueError(wording("model", expected, [type(layer).__name__ for layer in self.layers]))
         return self._trace(batch, states=self._checked_states(initial_state, batch.size))
@@ -438,7 +442,9 @@ class Sequential:
         if initial_state is not None and not isinstance(initial_state, dict):
             expected = "a dict of [h, c] by layer name"
             raise TypeError(wording("initial_state", expected, type(initial_state).__name__))
-        recurrent = {layer.label: layer for layer in self.layers if isinstance(layer, Recurrent)}
+        recurrent = {
+            layer.label: layer for layer in self.layers if isinstance(layer, (Recurrent, Bidirectional))
+        }
         for name in initial_state or {}:
             one_of("initial_state", name, recurrent)
         return {name: recurrent[name].checked_state(s, B) for name, s in (initial_state or {}).items()}

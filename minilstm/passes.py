@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilstm.cells import State
-from minilstm.layers import Layer, Recurrent
+from minilstm.layers import Bidirectional, Layer, Recurrent
 from minilstm.layers.base import Array, Keep
 from minilstm.layers.wrappers import Wrapper
 from minilstm.losses import Loss
@@ -48,7 +48,7 @@ def forward(
     tapes = []
     with np.errstate(over="ignore", invalid="ignore"):  # huge inputs saturate the gates: no fault
         for layer in layers:
-            if states and isinstance(layer, Recurrent):
+            if states and isinstance(layer, (Recurrent, Bidirectional)):
                 x, mask, tape = layer.forward(
                     x, mask, keep=keep, rng=rng, initial_state=states.get(layer.label)
                 )

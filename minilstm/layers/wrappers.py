@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,6 +107,19 @@ class Wrapper(Layer):
             grads |= {f"{sub.label}/{key}": grad for key, grad in found.items()}
             dxs += [] if dx is None else [dx]
         return (self.join(dxs, tape) if dxs else None), grads
+
+
+def inside(layers: Sequence[Layer]) -> Iterator[Layer]:
+    """The layers, and those in wrappers too.
+
+    >>> import minilstm as ml
+    >>> [layer.label for layer in inside([ml.TimeDistributed(ml.Dense(2)), ml.LSTM(3)])]
+    ['time_distributed', 'dense', 'lstm']
+    """
+    for layer in layers:
+        yield layer
+        if isinstance(layer, Wrapper):
+            yield from inside(layer.sublayers)
 
 
 class TimeDistributedTape(NamedTuple):
