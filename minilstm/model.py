@@ -29,9 +29,10 @@ from minilstm.metrics import TopK
 from minilstm.metrics import check as _check_metrics
 from minilstm.nonfinite import find_origin
 from minilstm.optimizers import Optimizer
+from minilstm.progress import Means, Progress
 from minilstm.progress_bar import ProgressBar
 from minilstm.trace import Trace
-from minilstm.training import Fit, Hooks, Means, Step, score
+from minilstm.training import Fit, Hooks, Step, score
 
 DROPOUT = 2**32 - 1  # key of the layers' randomness, beside the keys that `spawn` counts from 0
 
@@ -81,7 +82,7 @@ class Sequential:
         self.optimizer: Optimizer | None = None
         self.loss: Loss | None = None
         self.metrics: tuple[str | TopK, ...] = ()
-        self.history: History | None = None  # of the last fit
+        self.progress: Progress | None = None  # of the last fit
         self.stop_training = False
         for layer in layers or []:
             self.add(layer)
@@ -174,6 +175,22 @@ class Sequential:
         classes; OSError that names the file where it cannot be written.
         """
         saving.save(self, path)
+
+    @property
+    def history(self) -> History | None:
+        """What the last fit found, also where it was interrupted; None before the first."""
+        return None if self.progress is None else self.progress.history
+
+    def save_weights(self, path: str | os.PathLike[str]) -> None:
+        """Write the weights alone to `path`, as `save` does; `load_weights` reads them."""
+        saving.save_weights(self, path)
+
+    def load_weights(self, path: str | os.PathLike[str]) -> None:
+        """Take over the weights in a file of `save_weights` or `save`; names of layers do not matter.
+
+        Raises WeightsFileError, and changes nothing, where the file is damaged or a shape does not fit.
+        """
+        saving.load_weights(self, path)
 
     def count_params(self) -> int:
         """Number of weights."""

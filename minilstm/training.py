@@ -6,17 +6,18 @@ What this file is not: it checks no arguments (`model` does) and computes no gra
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from minilstm import passes
-from minilstm.batches import Batch, Source, Stream
+from minilstm import passes, saving
+from minilstm.batches import Source, Stream
 from minilstm.callbacks import Callback, Logs
 from minilstm.errors import NonFiniteError
 from minilstm.history import History
-from minilstm.layers.base import Array
 from minilstm.optimizers import Update
+from minilstm.progress import Means, Progress
 from minilstm.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -29,42 +30,6 @@ class Step(NamedTuple):
     loss: float
     update: Update
     done: passes.Pass
-
-
-@dataclass
-class Means:
-    """Loss and metrics over the batches of an epoch: the loss weighted by batch size, as in Keras."""
-
-    loss: float = 0.0
-    samples: int = 0
-    totals: dict[str, tuple[float, int]] = field(default_factory=dict)
-
-    def add(self, loss: float, batch: Batch, done: passes.Pass) -> None:
-        """Count a batch."""
-        self.loss += loss * batch.size
-        self.samples += batch.size
-        for metric in batch.metrics:
-            value, count = metric.count(batch.y, done.output, done.mask)
-            before = self.totals.get(metric.name, (0.0, 0))
-            self.totals[metric.name] = before[0] + value, before[1] + count
-
-    def result(self) -> Logs:
-        """The means so far, the loss first."""
-        logs = {"loss": self.loss / self.samples}
-        for name, (value, count) in self.totals.items():
-            logs[name] = value / count if count else 0.0
-        return logs
-
-
-@dataclass
-class Progress:
-    """Where a fit stands: `batch` batches of epoch `epoch` are done, the samples are taken in `order`."""
-
-    epoch: int = 0
-    batch: int = 0
-    order: Array | None = None  # None before an epoch has begun, and where the data has its own order
-    means: Means = field(default_factory=Means)
-    history: History = field(default_factory=History)
 
 
 class Hooks:
@@ -97,19 +62,30 @@ class Fit:
 
     def __post_init__(self) -> None:
         params = {"verbose": self.verbose, "epochs": self.epochs, "steps": self.data.steps}
-        self.progress = Progress(epoch=self.initial_epoch, history=History(params=params))
+        # who saves the model comes last, and so saves what the others have done
+        self.callbacks = sorted(self.callbacks, key=lambda callback: callback.resume_from is not None)
+        self.progress = Progress(self.initial_epoch, history=History(params=params), callbacks=self.callbacks)
         self.hooks = Hooks(self.callbacks, self.model, params)
 
     def run(self) -> History:
         """Train until all epochs are done or a callback stops the model."""
         model, progress, logs = self.model, self.progress, Logs()
         model.stop_training = False
-        model.history = progress.history
+        model.progress = progress
         self.hooks("on_train_begin", {})
+        self._resume()
         while progress.epoch < self.epochs and not model.stop_training:
             logs = self._epoch()
         self.hooks("on_train_end", logs)
         return progress.history
+
+    def _resume(self) -> None:
+        """Go on where a callback's file stands, if it has one."""
+        for callback in self.callbacks:
+            if callback.resume_from is not None and os.path.exists(callback.resume_from):
+                size = None if isinstance(self.data, Stream) else self.data.data.size
+                saving.resume(self.model, callback.resume_from, size)
+                return
 
     def _epoch(self) -> Logs:
         progress = self.progress

@@ -23,12 +23,16 @@ ALLOWED = {
     "model": {
         "training", "progress_bar", "batches", "passes", "layers", "losses", "metrics", "optimizers",
         "callbacks", "history", "nonfinite", "trace", "cells", "saving",
+        "progress",
     },
     "saving": {
-        "files", "history", "layers", "losses", "metrics", "optimizers", "initializers", "regularizers",
+        "files", "history", "progress", "layers", "losses", "metrics", "optimizers", "initializers",
+        "regularizers",
     },
+    "progress": {"history"},
     "training": {
         "progress_bar", "batches", "passes", "layers", "optimizers", "callbacks", "history",
+        "progress", "saving",
     },
     "batches": {"inputs", "layers", "metrics"},
     "progress_bar": set(),

@@ -32,6 +32,8 @@ class Callback:
     model: Sequential
     params: dict[str, Any]
     logs_learning_rate = False  # whether the logs of an epoch are to hold "learning_rate"
+    resumable: tuple[str, ...] = ()  # attributes, numbers or None, that a fit which is taken up again needs
+    resume_from: str | None = None  # the file that fit goes on from, if it is there
 
     def set_model(self, model: Sequential) -> None:
         """Before everything else."""

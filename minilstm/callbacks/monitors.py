@@ -83,6 +83,8 @@ class EarlyStopping(Monitor):
     3
     """
 
+    resumable = ("best", "wait", "stopped_epoch", "best_epoch")
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -154,6 +156,8 @@ class ReduceLROnPlateau(Monitor):
 
     logs_learning_rate = True
 
+    resumable = ("best", "wait", "cooling")
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -208,11 +212,15 @@ class ModelCheckpoint(Monitor):
     save_weights_only : whether to save weights alone, with `model.save_weights`, instead of `model.save`
     save_freq : "epoch", or a number of batches
     initial_value_threshold : the monitored value must be better than this too
+    resume : whether fit goes on from the file at `filepath`, if it is there, instead of from the beginning:
+        with the same bits as a fit that was never interrupted, at any batch. Run the same script again
 
     >>> ModelCheckpoint("model.npz", save_freq="day")
     Traceback (most recent call last):
     ValueError: save_freq must be 'epoch' or a number of batches, got 'day'
     """
+
+    resumable = ("best", "_batches", "_epoch")
 
     def __init__(
         self,
@@ -224,6 +232,7 @@ class ModelCheckpoint(Monitor):
         mode: str = "auto",
         save_freq: int | Literal["epoch"] = "epoch",
         initial_value_threshold: float | None = None,
+        resume: bool = False,
     ) -> None:
         super().__init__(monitor, mode, 0.0)
         self.filepath = os.fspath(filepath)
@@ -235,7 +244,12 @@ class ModelCheckpoint(Monitor):
         self.save_freq = save_freq if save_freq == "epoch" else whole_number("save_freq", save_freq)
         if initial_value_threshold is not None:
             self.best = real_number("initial_value_threshold", initial_value_threshold, -math.inf)
-        self._batches = 0
+        self._batches = self._epoch = 0
+        if resume:
+            if save_best_only or save_weights_only or "{" in self.filepath:
+                expected = "False where the file is not always the last whole model"
+                raise ValueError(wording("resume", expected, "True"))
+            self.resume_from = self.filepath
 
     def on_train_begin(self, logs: Logs) -> None:
         self._told = False

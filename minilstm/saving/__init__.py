@@ -20,6 +20,7 @@ import numpy as np
 from minilstm import files
 from minilstm.errors import WeightsFileError, wording
 from minilstm.layers.base import Array
+from minilstm.progress import Progress
 from minilstm.saving.container import SUFFIXES, DamagedError, Document, pack, unpack
 from minilstm.saving.objects import encode
 from minilstm.saving.reading import Saved
@@ -27,7 +28,7 @@ from minilstm.saving.reading import Saved
 if TYPE_CHECKING:
     from minilstm.model import Sequential
 
-__all__ = ["restore", "save"]
+__all__ = ["load_weights", "restore", "resume", "save", "save_weights"]
 
 Path_ = str | os.PathLike[str]
 
@@ -38,6 +39,47 @@ def save(model: Sequential, path: Path_) -> None:
     if not model.layers:
         raise ValueError(wording("model", "with at least one layer, to be saved", "none"))
     files.write_bytes(path, pack(suffix, *describe(model)))
+
+
+def save_weights(model: Sequential, path: Path_) -> None:
+    """Write the weights of `model` alone; see `Sequential.save_weights`."""
+    suffix = _checked_suffix(path)
+    if not model.built:
+        raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
+    files.write_bytes(path, pack(suffix, {"weights_only": True}, _weights(model)))
+
+
+def load_weights(model: Sequential, path: Path_) -> None:
+    """Put the weights of a file into `model`; see `Sequential.load_weights`."""
+    if not model.built:
+        raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
+    try:
+        arrays = unpack(_read(path))[1]
+        found = {name: array for name, array in arrays.items() if name.startswith("layers/")}
+        expected = {name: value.shape for name, value in _weights(model).items()}
+        for name in sorted(found.keys() ^ expected.keys()):
+            raise DamagedError(f"only {'the file' if name in found else 'the model'} has {name!r}")
+        for name, shape in expected.items():
+            if found[name].shape != shape:
+                raise DamagedError(f"its {name!r} has shape {found[name].shape}, the model's {shape}")
+            if not np.isfinite(found[name]).all():
+                raise DamagedError(f"its {name!r} holds NaN or Inf")
+    except DamagedError as error:
+        raise WeightsFileError(os.fspath(path), str(error)) from None
+    for name, value in _weights(model).items():
+        value[...] = found[name]
+
+
+def resume(model: Sequential, path: Path_, samples: int | None) -> None:
+    """Bring `model`, its optimizer, and the fit in `model.progress` to where the file stands.
+
+    Raises WeightsFileError where the file is damaged, of another model, optimizer or set of callbacks, or of
+    a fit over another number of samples.
+    """
+    try:
+        Saved(*unpack(_read(path))).resume(model, describe(model)[0], samples)
+    except DamagedError as error:
+        raise WeightsFileError(os.fspath(path), str(error)) from None
 
 
 def restore(model: Sequential, path: Path_) -> None:
@@ -90,13 +132,9 @@ def describe(model: Sequential) -> tuple[Document, dict[str, Array]]:
             "steps_taken": model.steps_taken,
         },
         "compiled": None,
-        "history": None,
+        "progress": None,
     }
-    arrays = {
-        f"layers/{k}/{name}": value
-        for k, layer in enumerate(model.layers)
-        for name, value in layer.params.items()
-    }
+    arrays = _weights(model)
     if model.optimizer is not None:
         content["compiled"] = {
             "optimizer": encode("optimizer", model.optimizer),
@@ -105,10 +143,44 @@ def describe(model: Sequential) -> tuple[Document, dict[str, Array]]:
             "metrics": encode("metrics", model.metrics),
         }
         arrays |= {f"optimizer/{name}": slot for name, slot in model.optimizer.slots.items()}
-    if model.history is not None:
-        content["history"] = {"names": list(model.history.history), "params": model.history.params}
-        arrays |= {
-            f"history/{k}": np.array(values, np.float64)
-            for k, values in enumerate([model.history.epoch, *model.history.history.values()])
-        }
+    if model.progress is not None:
+        content["progress"], found = _describe_progress(model.progress)
+        arrays |= found
+    return content, arrays
+
+
+def _weights(model: Sequential) -> dict[str, Array]:
+    """The weights themselves, under their names in a file."""
+    return {
+        f"layers/{k}/{name}": value
+        for k, layer in enumerate(model.layers)
+        for name, value in layer.params.items()
+    }
+
+
+def _describe_progress(progress: Progress) -> tuple[Document, dict[str, Array]]:
+    history, means = progress.history, progress.means
+    arrays = {
+        f"history/{k}": np.array(values, np.float64)
+        for k, values in enumerate([history.epoch, *history.history.values()])
+    }
+    totals = [number for total in means.totals.values() for number in total]
+    arrays["progress/means"] = np.array([means.loss, means.samples, *totals], np.float64)
+    if progress.order is not None:
+        arrays["progress/order"] = progress.order.astype(np.float64)
+    listed = []
+    for k, callback in enumerate(progress.resumable()):
+        kept = {name: encode(name, getattr(callback, name)) for name in callback.resumable}
+        best = getattr(callback, "best_weights", None) or []
+        arrays |= {f"callbacks/{k}/{j}": weight for j, weight in enumerate(best)}
+        listed.append({"class": type(callback).__name__, "kept": kept, "weights": len(best)})
+    content = {
+        "epoch": progress.epoch,
+        "batch": progress.batch,
+        "metrics": list(means.totals),
+        "ordered": progress.order is not None,
+        "history": list(history.history),
+        "params": history.params,
+        "callbacks": listed,
+    }
     return content, arrays

@@ -13,6 +13,7 @@ from minilstm.layers import Layer
 from minilstm.layers.base import Array, Shape
 from minilstm.losses import Loss
 from minilstm.optimizers import Optimizer
+from minilstm.progress import Means, Progress
 from minilstm.saving.container import DamagedError, Document
 from minilstm.saving.objects import decode
 
@@ -29,6 +30,10 @@ class Saved:
     the size that a file merely claims is never made.
     """
 
+    optimizer: Optimizer | None
+    loss: Loss | None
+    progress: Progress | None
+
     def __init__(self, content: Document, arrays: dict[str, Array]) -> None:
         self._arrays, self._used = arrays, set[str]()
         self.name = _entry(content, "name", str)
@@ -44,7 +49,8 @@ class Saved:
         self.weights = [self._weights_of(k) for k in range(len(self.shapes))]
         self._read_random(_entry(content, "random", dict))
         self._read_compiled(_entry(content, "compiled", dict, type(None)))
-        self.history = self._history(_entry(content, "history", dict, type(None)))
+        self._content = content
+        self._read_progress(_entry(content, "progress", dict, type(None)))
         if foreign := sorted(set(arrays) - self._used):
             raise DamagedError(f"it holds {foreign[0]!r}, which the model does not have")
 
@@ -55,9 +61,40 @@ class Saved:
         model.name, model.dtype, model.layers = self.name, self.dtype, self.layers
         model._seeds, model._shuffle, model.steps_taken = self.seeds, self.shuffle, self.steps_taken
         model.optimizer, model.loss, model.metrics = self.optimizer, self.loss, self.metrics
-        model.history = self.history
+        model.progress = self.progress
         if model.optimizer is not None and self.iterations:
             model.optimizer.restore(model.named_weights, self.iterations, self.slots)
+
+    def resume(self, model: Sequential, now: Document, samples: int | None) -> None:
+        """Bring `model`, which is as `now` says, and its fit to where this stands; or change nothing."""
+        before, fit = self._content, model.progress
+        if self.progress is None or fit is None:
+            raise DamagedError("it holds no fit to go on with")
+        for key in ("layers", "dtype"):
+            if before[key] != now[key]:
+                raise DamagedError(f"its {key} are not those of the model")
+        if _without_rate(before["compiled"]) != _without_rate(now["compiled"]):
+            raise DamagedError("it was compiled in another way than the model")
+        classes = [type(callback).__name__ for callback in fit.resumable()]
+        if classes != [name for name, _, _ in self.callbacks]:
+            raise DamagedError(f"its callbacks are {', '.join(name for name, _, _ in self.callbacks)}")
+        order = self.progress.order
+        if order is not None and len(order) != samples:
+            raise DamagedError(f"its fit has {len(order)} samples, and x has {samples}")
+        self.layers = model.layers
+        optimizer, rate = model.optimizer, None if self.optimizer is None else self.optimizer.learning_rate
+        self.optimizer, self.loss = optimizer, model.loss
+        self.progress.callbacks, self.progress.history.params = fit.callbacks, fit.history.params
+        fit.__dict__.update(self.progress.__dict__)  # the very object that fit goes on with
+        self.progress = fit
+        self.into(model)
+        if optimizer is not None and optimizer.schedule is None and rate is not None:
+            optimizer.learning_rate = rate
+        for callback, (_, kept, weights) in zip(fit.resumable(), self.callbacks, strict=True):
+            for name in callback.resumable:
+                setattr(callback, name, kept.get(name))
+            if weights:
+                callback.best_weights = weights  # type: ignore[attr-defined]
 
     # ------------------------------------------------------------ architecture and weights
 
@@ -111,8 +148,8 @@ class Saved:
         self.steps_taken = _entry(said, "steps_taken", int)
 
     def _read_compiled(self, said: Document | None) -> None:
-        self.optimizer: Optimizer | None = None
-        self.loss: Loss | None = None
+        self.optimizer = None
+        self.loss = None
         self.metrics: tuple[str | metrics.TopK, ...] = ()
         self.iterations, self.slots = 0, dict[str, Array]()
         if said is None:
@@ -130,12 +167,44 @@ class Saved:
                 for name in self.optimizer.slot_names
             }
 
-    def _history(self, said: Document | None) -> History | None:
+    def _read_progress(self, said: Document | None) -> None:
+        self.progress = None
+        self.callbacks: list[tuple[str, Document, list[Array]]] = []
         if said is None:
-            return None
-        names, params = _entry(said, "names", list), _entry(said, "params", dict)
-        if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-            raise DamagedError("its history has no names")
+            return
+        history = self._history(_names(said, "history"), _entry(said, "params", dict))
+        names = _names(said, "metrics")
+        loss, samples, *totals = numbers = self._rows("progress/means") or [0.0, 0.0]
+        whole = all(0 <= number < 2**48 for number in [samples, *totals[1::2]])
+        if len(numbers) != 2 + 2 * len(names) or not whole:
+            raise DamagedError("its means are not those of its metrics")
+        pairs = zip(totals[::2], map(int, totals[1::2]), strict=True)
+        means = Means(loss, int(samples), dict(zip(names, pairs, strict=True)))
+        epoch, batch = _whole_numbers([_entry(said, "epoch", int), _entry(said, "batch", int)])
+        order = self._order() if _entry(said, "ordered", bool) else None
+        self.progress = Progress(epoch, batch, order, means, history)
+        for k, one in enumerate(_entry(said, "callbacks", list)):
+            self.callbacks.append(self._callback(k, one))
+
+    def _order(self) -> Array:
+        found = np.array(self._rows("progress/order"))
+        if not np.array_equal(np.sort(found), np.arange(len(found))):
+            raise DamagedError("its order of the samples is not one")
+        return found.astype(np.int64)
+
+    def _callback(self, k: int, said: Any) -> tuple[str, Document, list[Array]]:
+        if not isinstance(said, dict):
+            raise DamagedError("it does not describe its callbacks")
+        kept, count = _entry(said, "kept", dict), _entry(said, "weights", int)
+        if not all(value is None or type(value) in (int, float) for value in kept.values()):
+            raise DamagedError("it does not describe its callbacks")
+        shapes = [value.shape for found in self.weights for value in found.values()]
+        if count not in (0, len(shapes)):
+            raise DamagedError("it holds best weights that the model does not have")
+        weights = [self._take(f"callbacks/{k}/{j}", shapes[j], self.dtype) for j in range(count)]
+        return _entry(said, "class", str), kept, weights
+
+    def _history(self, names: list[str], params: Document) -> History:
         rows = [self._rows(f"history/{k}") for k in range(len(names) + 1)]
         if any(len(row) != len(rows[0]) for row in rows):
             raise DamagedError("its history has columns of different lengths")
@@ -155,6 +224,22 @@ def _entry(said: Document, key: str, *kinds: type[Kind]) -> Kind:
     if type(value) not in kinds:
         raise DamagedError(f"its {key!r} is {value!r:.40}")
     return value  # type: ignore[return-value]
+
+
+def _names(said: Document, key: str) -> list[str]:
+    names = _entry(said, key, list)
+    if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+        raise DamagedError(f"its {key} has no names")
+    return names
+
+
+def _without_rate(compiled: Any) -> Any:
+    """How a model was compiled; the learning rate may change while it is fitted, the steps do."""
+    if compiled is None:
+        return None
+    optimizer = compiled["optimizer"]
+    config = {key: value for key, value in optimizer["config"].items() if key != "learning_rate"}
+    return optimizer["class"], config, compiled["loss"], compiled["metrics"]
 
 
 def _whole_numbers(values: list[Any]) -> list[int]:

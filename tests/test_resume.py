@@ -1,0 +1,172 @@
+"""A fit that was interrupted, and taken up again from its last checkpoint, ends with the same bits."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import minilstm as ml
+from minilstm.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+
+EPOCHS, BATCHES = 6, 5
+
+
+class Interrupt(ml.Callback):
+    """Ctrl-C after so many batches of the whole fit."""
+
+    def __init__(self, batches):
+        self.left = batches
+
+    def on_train_batch_end(self, batch, logs):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+class Nothing(ml.Callback):
+    """Stands where Interrupt stood."""
+
+
+def data():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(36, 6, 2)).astype("float32")
+    return x, (x[:, :, 0].sum(axis=1) > 0).astype(float), x[:10] + 0.1
+
+
+def fit(path, interrupt, save_freq):
+    """The script that a user runs twice; the model it has at the end."""
+    layers = [ml.LSTM(4, input_shape=(6, 2)), ml.Dropout(0.3), ml.Dense(1, activation="sigmoid")]
+    model = ml.Sequential(layers, seed=5)
+    model.compile(ml.Adam(0.01), "binary_crossentropy", ["accuracy"])
+    x, y, held_out = data()
+    callbacks = [
+        ModelCheckpoint(path, save_freq=save_freq, resume=True),
+        EarlyStopping("val_loss", patience=4, restore_best_weights=True),
+        ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=0.02),
+        interrupt,
+    ]
+    options = {"validation_data": (held_out, y[:10]), "batch_size": 8, "epochs": EPOCHS, "verbose": 0}
+    try:
+        model.fit(x, y, callbacks=callbacks, **options)
+    except KeyboardInterrupt:
+        return None
+    return model
+
+
+def same(first, second):
+    assert first.history.history == second.history.history
+    assert first.history.epoch == second.history.epoch
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        assert a.tobytes() == b.tobytes()
+    for name, slot in first.optimizer.slots.items():
+        assert slot.tobytes() == second.optimizer.slots[name].tobytes()
+    assert first.optimizer.learning_rate == second.optimizer.learning_rate
+    assert first.optimizer.iterations == second.optimizer.iterations
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    return fit(tmp_path_factory.mktemp("whole") / "m.npz", Nothing(), "epoch")
+
+
+def test_20_random_cuts_end_with_the_same_bits(tmp_path, undisturbed):
+    assert undisturbed.optimizer.learning_rate < 0.01, "nothing to remember in the callbacks"
+    rng = random.Random(0)
+    for k in range(20):
+        path = tmp_path / f"{k}{rng.choice(('.npz', '.safetensors'))}"
+        save_freq = rng.choice(("epoch", 1, 2, 3))
+        done = 0
+        while True:  # again and again, each time a little further
+            cut = rng.randrange(1, 2 * BATCHES + 2)
+            model = fit(path, Interrupt(cut) if done < 3 else Nothing(), save_freq)
+            done += 1
+            if model is not None:
+                break
+        same(model, undisturbed)
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import test_resume
+test_resume.fit(sys.argv[1], test_resume.Nothing(), 1)
+"""
+
+
+def test_kill_9_during_fit(tmp_path, undisturbed, request):
+    path = tmp_path / "m.npz"
+    arguments = [sys.executable, "-c", KILLED, str(path), str(request.path.parent)]
+    process = subprocess.Popen(arguments)
+    deadline = time.monotonic() + 60
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    assert path.exists()
+    same(fit(path, Nothing(), 1), undisturbed)
+
+
+def test_a_saved_model_in_the_middle_of_a_fit_can_be_loaded(tmp_path):
+    path = tmp_path / "m.npz"
+    assert fit(path, Interrupt(2 * BATCHES + 2), 1) is None
+    model = ml.load_model(path)
+    assert model.history.epoch == [0, 1]
+    assert (model.progress.epoch, model.progress.batch) == (2, 1)  # the interruption came before the save
+
+
+def test_what_does_not_belong_together_is_refused(tmp_path):
+    path = tmp_path / "m.npz"
+    fit(path, Interrupt(7), 1)
+    x, y, _ = data()
+
+    def refused(reason, units=4, optimizer=None, rows=36, callbacks=()):
+        layers = [ml.LSTM(units, input_shape=(6, 2)), ml.Dropout(0.3), ml.Dense(1, activation="sigmoid")]
+        model = ml.Sequential(layers, seed=5)
+        model.compile(optimizer or ml.Adam(0.5), "binary_crossentropy", ["accuracy"])
+        before = model.get_weights()
+        others = callbacks or (EarlyStopping(), ReduceLROnPlateau("loss"), Interrupt(1))
+        with pytest.raises(ml.WeightsFileError, match=reason):
+            model.fit(
+                x[:rows],
+                y[:rows],
+                callbacks=[*others, ModelCheckpoint(path, resume=True)],
+                epochs=2,
+                verbose=0,
+            )
+        assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
+
+    refused("its layers are not those of the model", units=5)
+    refused("it was compiled in another way", optimizer=ml.SGD())
+    refused("its fit has 36 samples, and x has 20", rows=20)
+    refused(
+        "its callbacks are EarlyStopping, ReduceLROnPlateau, ModelCheckpoint",
+        callbacks=[Nothing()],
+    )
+    for options in ({"save_best_only": True}, {"save_weights_only": True}):
+        with pytest.raises(ValueError, match="resume must be False where the file is not always"):
+            ModelCheckpoint(path, resume=True, **options)
+
+
+def test_weights_alone(tmp_path):
+    model = ml.Sequential([ml.GRU(3, input_shape=(None, 2)), ml.Dense(1)], seed=0)
+    other = ml.Sequential([ml.GRU(3, input_shape=(None, 2)), ml.Dense(1)], seed=1)
+    for name in ("w.npz", "w.safetensors"):
+        model.save_weights(tmp_path / name)
+        other.set_weights([np.zeros_like(w) for w in other.get_weights()])
+        other.load_weights(tmp_path / name)
+        for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+            assert a.tobytes() == b.tobytes()
+    wrong = ml.Sequential([ml.GRU(4, input_shape=(None, 2)), ml.Dense(1)], seed=1)
+    with pytest.raises(
+        ml.WeightsFileError, match=r"'layers/0/kernel' has shape \(2, 9\), the model's \(2, 12\)"
+    ):
+        wrong.load_weights(tmp_path / "w.npz")
+    with pytest.raises(ml.WeightsFileError, match="only the file has 'layers/1/bias'"):
+        ml.Sequential([ml.GRU(3, input_shape=(None, 2))]).load_weights(tmp_path / "w.npz")
+    with pytest.raises(ml.WeightsFileError, match="its 'name' is None"):
+        ml.load_model(tmp_path / "w.npz")
