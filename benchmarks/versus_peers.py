@@ -2,11 +2,12 @@
 
     python benchmarks/versus_peers.py [--peers torch,ort] [--rows 0,2,5] [--quick] [--out FOLDER]
 
-A training step is a whole train_on_batch: LSTM + Dense(1, sigmoid), binary cross-entropy, Adam, no
-gradient of the input. A prediction is a whole predict_on_batch. float32. All sides have the same
-weights and the same data, and their outputs are compared before anything is timed; where they differ
-the row is refused. All sides run in one process, in turn, each turn after a pause and a warm-up;
-medians over all turns. `products` is the matrix products of the step alone, through NumPy on all cores.
+A training step is a whole train_on_batch: LSTM (or GRU, SimpleRNN) + Dense(1, sigmoid), binary
+cross-entropy, Adam, no gradient of the input. A prediction is a whole predict_on_batch. float32. All
+sides have the same weights and the same data, and their outputs are compared before anything is timed;
+where they differ the row is refused. All sides run in one process, in turn, each turn after a pause and
+a warm-up; medians over all turns. `products` is the matrix products of the step alone, through NumPy on
+all cores.
 
 Peers: torch, ort (prediction only), keras (its back end from KERAS_BACKEND: tensorflow, jax or torch).
 """
@@ -25,42 +26,55 @@ import numpy as np
 
 import minilstm as ml
 
-ROWS = [  # B, T, D, H
-    (32, 10, 10, 64),
-    (32, 50, 10, 64),
-    (32, 100, 10, 64),
-    (32, 1000, 10, 64),
-    (1, 100, 10, 64),
-    (64, 200, 32, 64),
-    (64, 100, 128, 128),
-    (64, 100, 256, 256),
-    (32, 50, 512, 512),
+ROWS = [  # layer, B, T, D, H
+    ("LSTM", 32, 10, 10, 64),
+    ("LSTM", 32, 50, 10, 64),
+    ("LSTM", 32, 100, 10, 64),
+    ("LSTM", 32, 1000, 10, 64),
+    ("LSTM", 1, 100, 10, 64),
+    ("LSTM", 64, 200, 32, 64),
+    ("LSTM", 64, 100, 128, 128),
+    ("LSTM", 64, 100, 256, 256),
+    ("LSTM", 32, 50, 512, 512),
+    ("GRU", 32, 100, 10, 64),
+    ("SimpleRNN", 32, 100, 10, 64),
 ]
 Functions = dict[str, Callable[[], object]]
+Weights = list[np.ndarray]  # kernel, recurrent_kernel, bias, and those of Dense, in Keras's shapes
 
 
-def ours(T: int, D: int, H: int) -> ml.Sequential:
+def ours(layer: str, T: int, D: int, H: int) -> ml.Sequential:
     """The model that all sides copy."""
-    model = ml.Sequential([ml.LSTM(H, input_shape=(T, D)), ml.Dense(1, activation="sigmoid")], seed=0)
+    recurrent = getattr(ml, layer)(H, input_shape=(T, D))
+    model = ml.Sequential([recurrent, ml.Dense(1, activation="sigmoid")], seed=0)
     model.compile(optimizer=ml.Adam(1e-3), loss="binary_crossentropy")
     return model
 
 
-def with_torch(weights: list[np.ndarray], x: np.ndarray, y: np.ndarray, threads: int) -> Functions:
-    """PyTorch: nn.LSTM and nn.Linear, logits, Adam."""
+def with_torch(layer: str, weights: Weights, x: np.ndarray, y: np.ndarray, threads: int) -> Functions:
+    """PyTorch: nn.LSTM, nn.GRU or nn.RNN, and nn.Linear, logits, Adam."""
     import torch
 
     torch.set_num_threads(threads)
-    kernel, recurrent, bias, dense, dense_bias = (torch.tensor(weight) for weight in weights)
-    lstm = torch.nn.LSTM(x.shape[2], len(recurrent), batch_first=True)
+    kernel, recurrent, bias, dense, dense_bias = weights
+    order = [1, 0, 2] if layer == "GRU" else None  # PyTorch has the reset gate first
+
+    def blocks(array: np.ndarray) -> torch.Tensor:
+        if order:
+            parts = np.split(array, 3, axis=-1)
+            array = np.concatenate([parts[k] for k in order], axis=-1)
+        return torch.tensor(array.T.copy())
+
+    kind = {"LSTM": torch.nn.LSTM, "GRU": torch.nn.GRU, "SimpleRNN": torch.nn.RNN}[layer]
+    lstm = kind(x.shape[2], len(recurrent), batch_first=True)
     linear = torch.nn.Linear(len(recurrent), 1)
     with torch.no_grad():
-        lstm.weight_ih_l0.copy_(kernel.T)
-        lstm.weight_hh_l0.copy_(recurrent.T)
-        lstm.bias_ih_l0.copy_(bias)
-        lstm.bias_hh_l0.zero_()
-        linear.weight.copy_(dense.T)
-        linear.bias.copy_(dense_bias)
+        lstm.weight_ih_l0.copy_(blocks(kernel))
+        lstm.weight_hh_l0.copy_(blocks(recurrent))
+        lstm.bias_ih_l0.copy_(blocks(np.atleast_2d(bias)[0]))
+        lstm.bias_hh_l0.copy_(blocks(bias[1])) if bias.ndim == 2 else lstm.bias_hh_l0.zero_()
+        linear.weight.copy_(torch.tensor(dense.T.copy()))
+        linear.bias.copy_(torch.tensor(dense_bias))
     inputs, targets = torch.tensor(x), torch.tensor(y[:, None], dtype=torch.float32)
     optimizer = torch.optim.Adam([*lstm.parameters(), *linear.parameters()], lr=1e-3, eps=1e-7)
     loss = torch.nn.BCEWithLogitsLoss()
@@ -82,7 +96,7 @@ def with_torch(weights: list[np.ndarray], x: np.ndarray, y: np.ndarray, threads:
     return {"step": step, "predict": predict}
 
 
-def with_ort(weights: list[np.ndarray], x: np.ndarray, y: np.ndarray, threads: int) -> Functions:
+def with_ort(layer: str, weights: Weights, x: np.ndarray, y: np.ndarray, threads: int) -> Functions:
     """ONNX Runtime: the LSTM operator on time-major input; its gates are i, o, f, c."""
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
@@ -124,12 +138,16 @@ def with_ort(weights: list[np.ndarray], x: np.ndarray, y: np.ndarray, threads: i
     return {"predict": lambda: session.run(None, {"x": x})[0]}
 
 
-def with_keras(weights: list[np.ndarray], x: np.ndarray, y: np.ndarray, threads: int) -> Functions:
+def with_keras(layer: str, weights: Weights, x: np.ndarray, y: np.ndarray, threads: int) -> Functions:
     """Keras on the back end of KERAS_BACKEND."""
     import keras
 
     model = keras.Sequential(
-        [keras.Input(x.shape[1:]), keras.layers.LSTM(len(weights[1])), keras.layers.Dense(1, "sigmoid")]
+        [
+            keras.Input(x.shape[1:]),
+            getattr(keras.layers, layer)(len(weights[1])),
+            keras.layers.Dense(1, "sigmoid"),
+        ]
     )
     model.set_weights(weights)
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss="binary_crossentropy")
@@ -140,13 +158,13 @@ def with_keras(weights: list[np.ndarray], x: np.ndarray, y: np.ndarray, threads:
     }
 
 
-def products(B: int, T: int, D: int, H: int) -> Functions:
+def products(gates: int, B: int, T: int, D: int, H: int) -> Functions:
     """The matrix products of a pass alone, as NumPy does them: the same sizes, nothing between them."""
     rng = np.random.default_rng(0)
     K = H + D + 1
-    xh, w = rng.normal(size=(T, B, K)).astype("float32"), rng.normal(size=(K, 4 * H)).astype("float32")
-    dz, ut = rng.normal(size=(T, B, 4 * H)).astype("float32"), np.ascontiguousarray(w[:H].T)
-    z, dh = np.empty((B, 4 * H), "float32"), np.empty((B, H), "float32")
+    xh, w = rng.normal(size=(T, B, K)).astype("float32"), rng.normal(size=(K, gates * H)).astype("float32")
+    dz, ut = rng.normal(size=(T, B, gates * H)).astype("float32"), np.ascontiguousarray(w[:H].T)
+    z, dh = np.empty((B, gates * H), "float32"), np.empty((B, H), "float32")
 
     def predict() -> None:
         for t in range(T):
@@ -156,7 +174,7 @@ def products(B: int, T: int, D: int, H: int) -> Functions:
         predict()
         for t in range(T):
             np.dot(dz[t], ut, out=dh)
-        xh.reshape(T * B, K).T @ dz.reshape(T * B, 4 * H)
+        xh.reshape(T * B, K).T @ dz.reshape(T * B, gates * H)
 
     return {"step": step, "predict": predict}
 
@@ -186,11 +204,13 @@ def compare(sides: dict[str, Functions], rounds: int, seconds: float) -> dict[st
     return times
 
 
-def row(B: int, T: int, D: int, H: int, peers: list[str], threads: int, rounds: int, seconds: float) -> dict:
+def row(
+    layer: str, B: int, T: int, D: int, H: int, peers: list[str], threads: int, rounds: int, seconds: float
+) -> dict:
     """Milliseconds of every side, and ratios peer / ours, of one configuration."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(B, T, D)).astype("float32"), np.arange(B) % 2
-    model = ours(T, D, H)
+    model = ours(layer, T, D, H)
     sides: dict[str, Functions] = {
         "minilstm": {
             "step": lambda: model.train_on_batch(x, y),
@@ -199,13 +219,15 @@ def row(B: int, T: int, D: int, H: int, peers: list[str], threads: int, rounds: 
     }
     expected = model.predict_on_batch(x)
     for peer in peers:
-        sides[peer] = PEERS[peer](model.get_weights(), x, y, threads)
+        if peer == "ort" and layer != "LSTM":
+            continue
+        sides[peer] = PEERS[peer](layer, model.get_weights(), x, y, threads)
         difference = float(np.abs(sides[peer]["predict"]() - expected).max())
         if not difference < 1e-5:
             raise SystemExit(f"{peer} differs from minilstm by {difference:.1e} at {(B, T, D, H)}: not timed")
-    sides["products"] = products(B, T, D, H)
+    sides["products"] = products(len(model.layers[0].cell.gates), B, T, D, H)
     times = compare(sides, rounds, seconds)
-    found: dict = {"B": B, "T": T, "D": D, "H": H}
+    found: dict = {"layer": layer, "B": B, "T": T, "D": D, "H": H}
     for task, by_side in times.items():
         mine = np.median(by_side["minilstm"])
         found[f"{task}_ms"] = {side: 1e3 * float(np.median(calls)) for side, calls in by_side.items()}
@@ -242,7 +264,7 @@ def main() -> None:
                 f"{side} {ms[side]:.2f} ({ratio[side]:.2f}x)" for side in ms if side != "minilstm"
             )
             sizes = ", ".join(map(str, ROWS[k]))
-            print(f"{sizes:18} {task:8} {ms['minilstm']:8.2f} [{low:.2f}, {high:.2f}]   {others}", flush=True)
+            print(f"{sizes:24} {task:8} {ms['minilstm']:8.2f} [{low:.2f}, {high:.2f}]   {others}", flush=True)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "versus_peers.json").write_text(json.dumps(results, indent=2))

@@ -593,7 +593,14 @@ def test_a_disk_that_is_full_leaves_the_old_file(tmp_path, suffix):
     trained().save(path)
     before = path.read_bytes()
     for limit in (0, 1000, len(before) - 1, len(before)):
-        arguments = [sys.executable, "-B", "-c", FULL, str(path), str(limit)]  # -B: no truncated .pyc left behind
+        arguments = [
+            sys.executable,
+            "-B",
+            "-c",
+            FULL,
+            str(path),
+            str(limit),
+        ]  # -B: no truncated .pyc left behind
         done = subprocess.run(arguments, capture_output=True, text=True, check=True)
         assert path.read_bytes() == before
         assert [found.name for found in tmp_path.iterdir()] == [path.name]
