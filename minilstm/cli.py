@@ -1,4 +1,4 @@
-"""The command line: `minilstm study`, `report`, `compare`, `gradcheck`, `info`.
+"""The command line: `minilstm study`, `report`, `compare`, `gradcheck`, `trace`, `info`.
 
 Errors are one line on stderr. Exit codes: 0 done, 1 the work failed, 2 the request or the data cannot be
 meant, 130 Ctrl-C, 143 SIGTERM.
@@ -45,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from minilstm import check_command
 
             return check_command.run(options)
+        if options.command == "trace":
+            from minilstm import trace_command
+
+            return trace_command.run(options)
         from minilstm.study import command
 
         if options.command == "report":
@@ -68,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_study(commands)
     _add_gradcheck(commands)
+    _add_trace(commands)
     commands.add_parser("info", help="versions, backend, threads, BLAS, kernel cache: for bug reports")
     return parser
 
@@ -158,6 +163,35 @@ def _add_study(commands: Any) -> None:
     compare = commands.add_parser("compare", help="two studies side by side")
     compare.add_argument("folders", type=Path, nargs=2, metavar="DIR")
     compare.add_argument("--out", type=Path, metavar="FILE", help="also as a page, FILE.html")
+
+
+def _add_trace(commands: Any) -> None:
+    parser = commands.add_parser(
+        "trace",
+        help="where the gradient goes: vanishing or exploding, and through which path",
+        description="Trace one forward and backward pass: print the verdict, write DIR/trace.html.",
+    )
+    add = parser.add_argument
+    add("--cell", choices=("lstm", "gru", "simple_rnn"), default="lstm", help="the recurrent layer (lstm)")
+    add("--length", type=_positive, default=200, metavar="T", help="time steps (200)")
+    add("--units", type=_positive, default=32, metavar="H", help="size of the layer (32)")
+    add("--forget-bias", type=float, metavar="B", help="bias of the LSTM's forget gate (1)")
+    add("--recurrent-scale", type=float, default=1.0, metavar="S", help="factor on the recurrent weights (1)")
+    add("--float64", action="store_true", help="in double precision, where nothing underflows so soon")
+    add("--seed", type=int, default=0, metavar="N", help="of weights and data (0)")
+    add("--data", type=Path, metavar="FILE", help="x (and y, mask) as .npz, or x as .npy; default: noise")
+    add("--weights", type=Path, metavar="FILE", help="a saved model, in place of a new one")
+    add("--out", type=Path, default=Path("minilstm-trace"), metavar="DIR", help="folder (./minilstm-trace)")
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
+    return number
 
 
 def _add_gradcheck(commands: Any) -> None:

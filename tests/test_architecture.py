@@ -37,6 +37,7 @@ ALLOWED = {
     "batches": {"inputs", "layers", "metrics"},
     "progress_bar": set(),
     "passes": {"layers", "losses", "trace", "cells"},
+    "trace_command": {"cells", "layers", "model", "plots", "trace"},
     "check_command": {"gradient_check", "layers", "model"},
     "gradient_check": {"passes", "batches", "losses", "tape", "layers", "bptt", "cells", "activations"},
     "history": set(),

@@ -17,6 +17,19 @@ PROMISES = {
         "Likely cause: df uses c_t where c_{t-1} belongs: off by one step.",
         "Likely cause: truncated after 30 steps: steps 0 to 9 get no gradient.",
     ],
+    "05_vanishing": [
+        "vanishing     1.2e-60          1  1.00            1     7 of 200",
+        "2.21  1.00         2.21    15 of 200",
+        "14.3  1.00         14.3",
+        "103  1.00          103",
+        "the gradient reaches 1 step of 200",
+        "arrives by: 100% recurrent weights",
+    ],
+    "06_exploding": [
+        "NonFiniteError: epoch 1, batch 1: the gradient of rec/kernel is not finite: Inf in dh of layer",
+        "the norm of dh passed 1e+06 at time step",
+        "with global_clipnorm=1: loss",
+    ],
     "04_exploding": ["NonFiniteError: epoch", "weights finite: True", "with global_clipnorm=1"],
 }
 
