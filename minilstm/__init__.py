@@ -39,6 +39,7 @@ _HOMES = {
         "TerminateOnNaN",
     ],
     "minilstm.datasets": ["adding", "load_digits", "recall"],
+    "minilstm.estimators": ["LSTMClassifier", "LSTMRegressor"],
     "minilstm.errors": ["NonFiniteError", "PaddingWarning", "WeightsFileError"],
     "minilstm.gradient_check": ["check_sequence", "check_step", "gradcheck"],
     "minilstm.history": ["History"],
@@ -115,6 +116,8 @@ if TYPE_CHECKING:
     from minilstm.errors import NonFiniteError as NonFiniteError
     from minilstm.errors import PaddingWarning as PaddingWarning
     from minilstm.errors import WeightsFileError as WeightsFileError
+    from minilstm.estimators import LSTMClassifier as LSTMClassifier
+    from minilstm.estimators import LSTMRegressor as LSTMRegressor
     from minilstm.gradient_check import check_sequence as check_sequence
     from minilstm.gradient_check import check_step as check_step
     from minilstm.gradient_check import gradcheck as gradcheck

@@ -11,7 +11,12 @@ import pytest
 
 import minilstm
 
-NEEDS = {"minilstm.plots": "matplotlib", "minilstm.study": "rich", "minilstm.cli": "rich"}
+NEEDS = {
+    "minilstm.plots": "matplotlib",
+    "minilstm.study": "rich",
+    "minilstm.cli": "rich",
+    "minilstm.estimators": "sklearn",
+}
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(minilstm.__path__, "minilstm.")
