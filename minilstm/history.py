@@ -13,6 +13,7 @@ class History:
     history: dict[str, list[float]] = field(default_factory=dict)
     epoch: list[int] = field(default_factory=list)
     params: dict[str, Any] = field(default_factory=dict)
+    nonfinite: list[str] = field(default_factory=list)  # the batches that fit stopped at or skipped, and why
 
     def add(self, epoch: int, logs: dict[str, float]) -> None:
         """Take in what an epoch found, or more of the last epoch."""

@@ -304,6 +304,7 @@ class Sequential:
         *,
         mask: ArrayLike | None = None,
         validation_mask: ArrayLike | None = None,
+        on_nonfinite: Literal["raise", "stop", "skip"] = "raise",
     ) -> History:
         """Train for `epochs` passes over x and y. Arguments in Keras's order, `mask` beside them.
 
@@ -327,6 +328,8 @@ class Sequential:
             is to last for more than one epoch
         validation_batch_size : `batch_size` if None
         mask : (N, T), True = real step, beside the masks that Masking and Embedding make
+        on_nonfinite : "raise" a NonFiniteError where loss or gradient is NaN or infinite, "stop" training
+            there as TerminateOnNaN does, or "skip" the batch without an update; History.nonfinite says where
 
         Returns
         -------
@@ -339,6 +342,7 @@ class Sequential:
         NonFiniteError : loss or gradient became NaN or infinite; the weights are those before that batch
         """
         self._compiled()
+        one_of("on_nonfinite", on_nonfinite, ("raise", "stop", "skip"))
         epochs, first = whole_number("epochs", epochs, 0), whole_number("initial_epoch", initial_epoch, 0)
         found, level = checked_callbacks(callbacks), checked_verbose(verbose)
         if validation_batch_size is None:
@@ -353,7 +357,8 @@ class Sequential:
             self, given, validation, validation_split, class_weight, epochs - first
         )
         stops = any(isinstance(callback, TerminateOnNaN) for callback in found)
-        on_nonfinite: Literal["raise", "stop"] = "stop" if stops else "raise"
+        if stops:
+            on_nonfinite = "stop"
         return Fit(self, data, held_out, epochs, first, shuffle, level, found, on_nonfinite).run()
 
     def train_on_batch(

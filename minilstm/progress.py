@@ -35,7 +35,7 @@ class Means:
 
     def result(self) -> dict[str, float]:
         """The means so far, the loss first."""
-        logs = {"loss": self.loss / self.samples}
+        logs = {"loss": self.loss / self.samples if self.samples else float("nan")}
         for name, (value, count) in self.totals.items():
             logs[name] = value / count if count else 0.0
         return logs

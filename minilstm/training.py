@@ -58,7 +58,7 @@ class Fit:
     shuffle: bool
     verbose: int
     callbacks: Sequence[Callback]
-    on_nonfinite: Literal["raise", "stop"] = "raise"
+    on_nonfinite: Literal["raise", "stop", "skip"] = "raise"
 
     def __post_init__(self) -> None:
         params = {"verbose": self.verbose, "epochs": self.epochs, "steps": self.data.steps}
@@ -133,6 +133,10 @@ class Fit:
                 text = f"{where}: {error}. The weights are those before this batch."
                 if self.on_nonfinite == "raise":
                     raise NonFiniteError(text, error.origin) from None
+                progress.history.nonfinite.append(text)
+                if self.on_nonfinite == "skip":
+                    progress.batch += 1
+                    continue
                 print(f"{text} Training stops.")
                 self.model.stop_training = True
                 progress.means.loss = float("nan")

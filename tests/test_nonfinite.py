@@ -183,3 +183,51 @@ def test_two_layers_the_upper_one_is_looked_at_first_on_the_way_back():
     trace = model.trace(x_of(400), np.ones(N))
     assert not np.isfinite(trace["low"].dh).all()
     assert trace.first_nonfinite().layer == "up"
+
+
+# ------------------------------------------------------------ what fit does then
+
+
+def poisoned(batches):
+    """A model whose gradient overflows for the samples of some batches of 2, and is finite elsewhere."""
+    model = model_of(dtype="float64")
+    y = np.ones(8)
+    for batch in batches:
+        y[2 * batch] = 1e200  # its square is not a number
+    return model, np.random.default_rng(0).normal(size=(8, T, D)), y
+
+
+def test_skip_leaves_out_the_batch_and_says_so():
+    model, x, y = poisoned([1])
+    history = model.fit(x, y, batch_size=2, shuffle=False, verbose=0, on_nonfinite="skip")
+    (text,) = history.nonfinite
+    assert text.startswith("epoch 1, batch 2: the loss (inf) is not finite")
+    assert model.optimizer.iterations == 3
+    kept = np.r_[0:2, 4:8]
+    alone = model_of(dtype="float64")
+    expected = alone.fit(x[kept], y[kept], batch_size=2, shuffle=False, verbose=0)
+    assert history.history["loss"] == expected.history["loss"]
+    for ours, theirs in zip(model.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_skip_of_every_batch_records_nan_and_changes_nothing():
+    model, x, y = poisoned(range(4))
+    before = model.get_weights()
+    history = model.fit(x, y, batch_size=2, epochs=2, shuffle=False, verbose=0, on_nonfinite="skip")
+    assert np.isnan(history.history["loss"]).all()
+    assert len(history.nonfinite) == 8
+    for new, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_stop_is_what_terminate_on_nan_does(capsys):
+    model, x, y = poisoned([2])
+    history = model.fit(x, y, batch_size=2, epochs=3, shuffle=False, verbose=0, on_nonfinite="stop")
+    assert len(history.epoch) == 1
+    assert np.isnan(history.history["loss"][0])
+    assert model.optimizer.iterations == 2
+    assert history.nonfinite[0].startswith("epoch 1, batch 3: ")
+    assert "Training stops." in capsys.readouterr().out
+    with pytest.raises(ValueError, match="on_nonfinite must be 'raise' or 'stop' or 'skip', got 'ignore'"):
+        model.fit(x, y, on_nonfinite="ignore")
