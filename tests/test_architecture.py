@@ -15,7 +15,7 @@ ALLOWED = {
     "__main__": {"*"},
     "study": {
         "plots", "model", "layers", "losses", "metrics", "optimizers", "callbacks", "datasets", "sequences",
-        "trace", "files", "threads", "kernels",
+        "trace", "files", "threads", "kernels", "initializers",
     },
     "keras": {"model", "layers", "sequences"},
     "estimators": {"model", "layers", "optimizers", "sequences"},

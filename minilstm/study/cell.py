@@ -19,6 +19,7 @@ from minilstm import layers, threads
 from minilstm.callbacks import Callback, Logs
 from minilstm.datasets import Dataset, Split
 from minilstm.errors import NonFiniteError
+from minilstm.initializers import RandomUniform
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam
 from minilstm.sequences import lengths_to_mask, pad_sequences, padding_audit
@@ -34,6 +35,9 @@ PROBE = 64  # validation sequences whose gradients are looked at
 SEEN = 5_000  # training sequences, at most, on which the trained model is measured
 SNAPSHOTS = 20  # epochs, at most, after which the gradient's profile is kept
 CONFIDENCE = 0.95
+# Word vectors start with variance 1, as in PyTorch. From Keras's start, within 0.05 of 0, the IMDb models of
+# length 400 learn the training part by heart within three epochs: test accuracy falls from 0.86 to 0.85.
+UNIT = RandomUniform(-math.sqrt(3), math.sqrt(3))
 RNNS: dict[str, Any] = {"lstm": layers.LSTM, "gru": layers.GRU, "simple_rnn": layers.SimpleRNN}
 
 
@@ -101,10 +105,14 @@ def build_model(settings: Settings, cell: Cell, data: Dataset) -> Sequential:
     if data.vocabulary is None:
         options["input_shape"] = (cell.length, data.features)
     else:
-        shape = (cell.length,)
-        stack.append(
-            layers.Embedding(data.vocabulary, settings.embedding or 1, input_shape=shape, name="words")
+        words = layers.Embedding(
+            data.vocabulary,
+            settings.embedding or 1,
+            embeddings_initializer=UNIT,
+            input_shape=(cell.length,),
+            name="words",
         )
+        stack.append(words)
     stack.append(RNNS[cell.rnn](**options))
     stack.append(layers.Dense(data.classes, activation="softmax") if data.classes else layers.Dense(1))
     model = Sequential(stack, dtype="float32", seed=settings.model_seed(cell))

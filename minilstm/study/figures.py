@@ -42,6 +42,8 @@ def study_figures(
         yield _contrast(rows, records, settings)
     yield metric_figure(rows, records, settings)
     yield from _cost(rows, summary["cost"], settings)
+    if "rnn" in settings.varied:
+        yield _kinds(records, settings)
     yield _back(records, settings)
     yield _horizons(rows, settings)
     if settings.padding:
@@ -185,6 +187,33 @@ def _back(records: Sequence[Record], settings: Settings) -> StudyFigure:
         "Read from the left: how fast the gradient of the hidden state shrinks on its way back from the loss "
         f"(L2 norm over the units of {PROBE} validation sequences; masked steps are not counted, padding "
         "without a mask is).",
+        figure,
+    )
+
+
+def _kinds(records: Sequence[Record], settings: Settings) -> StudyFigure:
+    """The kinds of layer in one picture: the first variant of each, at the longest length."""
+    figure, axes = plots.new_figure(1, 2, width=11, height=4.4)
+    length = settings.lengths[-1]
+    kinds = {variant[0]: variant for variant in reversed(settings.variants) if not variant[-1]}
+    for ax, when in zip(axes, ("before", "after"), strict=True):
+        for k, rnn in enumerate(settings.rnn):
+            norms = _median_over_seeds(records, length, kinds[rnn], lambda r, w=when: r[w]["norms"])
+            if norms is not None and np.isfinite(norms).any() and np.nanmax(norms) > 0:
+                relative = norms / np.nanmax(norms)
+                plots.log_line(ax, np.arange(len(norms)), relative, label=rnn, **plots.series_style(k))
+        plots.name_axes(
+            ax, "steps before the end", "norm of dh / its largest", f"{when.capitalize()} training"
+        )
+    _same_limits(axes)
+    plots.whole_ticks(axes)
+    plots.legend(axes[0])
+    return StudyFigure(
+        "kinds",
+        f"Which forgets first, at length {length}",
+        "Read from the left: what is left of the gradient on its way back. At each step a GRU's direct path "
+        "multiplies it by its gate z, which starts at 1/2, an LSTM's by its forget gate, which starts "
+        "at 0.73 (bias 1), and training can open both; a SimpleRNN has nothing to open.",
         figure,
     )
 

@@ -52,6 +52,8 @@ def _enough(rows: Sequence[Row], chosen: Row, best: Row, settings: Settings) -> 
     if len(own) == 1:
         return f"Length {chosen['length']} is the only one studied: {result}."
     if chosen is best:
+        if min(own) == best["length"]:
+            return f"Length {best['length']}, the shortest studied, is best: {result}."
         other = "no shorter length" if max(own) > best["length"] else "no shorter one"
         return f"Length {best['length']} is best: {result}; {other} comes within one standard error."
     return (
