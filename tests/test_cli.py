@@ -55,7 +55,7 @@ def test_a_study_writes_its_files(done):
     _, folder = done
     assert sorted(path.name for path in folder.iterdir()) == FILES
     names = sorted(path.name for path in (folder / "figures").iterdir())
-    wanted = ["accuracy", "cost", "first_step", "gradient_back", "horizon", "training"]
+    wanted = ["accuracy", "cost", "first_step", "gradient_back", "horizon", "memory", "training"]
     assert names == [f"{name}.{kind}" for name in wanted for kind in ("pdf", "png", "svg")]
     with open(folder / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -72,7 +72,12 @@ def test_a_study_writes_its_files(done):
 
 def test_the_report_stands_alone_and_begins_with_the_conclusion(done):
     _, folder = done
-    page = (folder / "report.html").read_text("utf-8")
+    page, _, scripts = (
+        (folder / "report.html").read_text("utf-8").partition('<script type="application/json"')
+    )
+    assert (
+        scripts.count("</script>") == 3
+    )  # the charts' data, plotly, and ours; test_report watches what they do
     conclusion = json.loads((folder / "summary.json").read_text())["conclusion"]
     assert page.index(conclusion) < page.index("<table")
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:)""", page)

