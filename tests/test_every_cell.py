@@ -9,6 +9,7 @@ from conftest import require
 from test_cells import CELLS, VARIANTS
 from tolerances import PARITY, check
 
+import minilstm as ml
 from minilstm import bptt
 from minilstm.cells import Weights
 
@@ -138,3 +139,20 @@ def test_the_layer_is_torch_s(cell, sizes, backend):
     check(found.dx, tx.grad.numpy(), bound, steps=0, what="dx")
     for ours, part in zip(found.dstate, start, strict=True):
         check(ours, part.grad.numpy()[0], bound, what="dstate")
+
+
+@pytest.mark.parametrize("cell", ["LSTM", "GRU", "SimpleRNN"])
+@pytest.mark.parametrize(("units", "features", "batch"), [(1, 5, 2), (1, 1, 1), (2, 1, 1), (1, 2, 5)])
+def test_one_unit_one_feature_one_sample(cell, units, features, batch):
+    """An array with an axis of length 1 may have any stride there: the kernels give what NumPy gives."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(batch, 4, features)), rng.normal(size=(batch, 4, units))
+    found = []
+    for backend in ("numba", "numpy"):
+        layer = getattr(ml, cell)(units, return_sequences=True, backend=backend)
+        model = ml.Sequential([layer], dtype="float64", seed=0)
+        model.compile(loss="mse")
+        trace = model.trace(x, y)
+        found.append([trace.output, trace[0].dx, *trace.grads.values()])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-14)
