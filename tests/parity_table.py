@@ -29,7 +29,7 @@ from keras_pair import Layers, keras_weights, pair
 from tolerances import distance
 
 import minilstm as ml
-from minilstm import losses, metrics
+from minilstm import batches, losses, metrics, passes
 
 README = Path(__file__).parent.parent / "README.md"
 START, END = "<!-- parity: written by tests/parity_table.py -->\n", "<!-- end of parity -->\n"
@@ -68,10 +68,13 @@ def network(rng: Generator, layers: Layers, x: np.ndarray, masked: bool) -> floa
     if mask is not None and error.ndim == 3:
         error = error[torch.tensor(mask)]
     error.mean().backward()
-    trace = ours.trace(x, y)
+    batch = batches.checked(ours, x, y)
+    done = passes.forward(ours.layers, batch.x, None, keep="gradient")
+    found = passes.loss_and_gradient(ours.layers, ours._compiled()[1], batch.y, done)
+    grads, _ = passes.backward(ours.layers, found, done)
     expected = [w.value.grad for w in theirs.trainable_weights]
-    pairs = [(trace.output, output.detach().numpy())]
-    pairs += [(g, e.numpy()) for g, e in zip(trace.grads.values(), expected, strict=True) if e is not None]
+    pairs = [(done.output, output.detach().numpy())]
+    pairs += [(g, e.numpy()) for g, e in zip(grads.values(), expected, strict=True) if e is not None]
     return max(distance(found, wanted) for found, wanted in pairs)
 
 
@@ -296,10 +299,9 @@ def rows() -> list[Row]:
     dense = ("Dense", (2,), {"activation": "tanh"})
     stacked = composed(("LSTM", (4,), steps), ("GRU", (3,), steps), dense)
     found.append(Row("stacked LSTM and GRU, mask, Dense at each step", "Keras, float32", 20, stacked))
-    if "Bidirectional" in ml.__all__:
-        both = [("Bidirectional", (("LSTM", (units,), steps),), {}) for units in (4, 3)]
-        case = composed(*both, dense)
-        found.append(Row("two bidirectional LSTMs, mask, Dense", "Keras, float32", 20, case))
+    both = [("Bidirectional", (("LSTM", (units,), steps),), {}) for units in (4, 3)]
+    case = composed(*both, dense)
+    found.append(Row("two bidirectional LSTMs, mask, Dense", "Keras, float32", 20, case))
     found.append(Row("Embedding with `mask_zero`, LSTM", "Keras, float32", 20, embedding))
     timed = composed(("LSTM", (4,), steps), ("TimeDistributed", (dense,), {}), masked=False)
     found.append(Row("TimeDistributed", "Keras, float32", 20, timed))
