@@ -39,6 +39,17 @@ def keras_models(keras):
         "gru": [L.Input((T, 3)), L.GRU(4, return_sequences=True), L.GRU(2), L.Dense(3, activation="softmax")],
         "simple": [L.Input((None, 3)), L.SimpleRNN(4, name="mine"), L.Dense(1, use_bias=False)],
         "mask": [L.Input((T, 3)), L.Masking(0.5), L.LSTM(4), L.Dense(2, kernel_regularizer="l2")],
+        "both": [
+            L.Input((T, 3)),
+            L.Masking(0.5),
+            L.Bidirectional(L.LSTM(4, return_sequences=True)),
+            L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode="mul"),
+            L.TimeDistributed(L.Dense(4, activation="tanh")),
+            L.LSTM(3, return_sequences=True),
+            L.Bidirectional(L.SimpleRNN(2), merge_mode="sum", name="last"),
+            L.Dense(2),
+        ],
+        "backwards": [L.Input((T, 3)), L.LSTM(3, return_sequences=True, go_backwards=True), L.GRU(2)],
         "ids": [
             L.Input((None,)),
             L.Embedding(9, 4, mask_zero=True),
@@ -50,7 +61,7 @@ def keras_models(keras):
     }
 
 
-MODELS = ["lstm", "gru", "simple", "mask", "ids"]
+MODELS = ["lstm", "gru", "simple", "mask", "both", "backwards", "ids"]
 on_models = pytest.mark.parametrize("name", MODELS)
 
 

@@ -78,6 +78,34 @@ def test_stacked_cells_with_ragged_lengths(cell):
     check(onnx_of(one, {"x": x}, lengths=False), one.predict(x), BOUND)  # another batch, another length
 
 
+@pytest.mark.parametrize("cls", [ml.LSTM, ml.GRU, ml.SimpleRNN])
+@pytest.mark.parametrize("merge_mode", ["concat", "sum", "ave", "mul"])
+def test_both_directions_with_ragged_lengths(cls, merge_mode):
+    layers = [
+        ml.Bidirectional(cls(4, return_sequences=True), merge_mode=merge_mode, input_shape=(None, D)),
+        ml.TimeDistributed(ml.Dense(4, activation="tanh")),
+        ml.Bidirectional(cls(3), merge_mode=merge_mode),
+        ml.Dense(2),
+    ]
+    model = random_weights(ml.Sequential(layers))
+    x = x_of()
+    check(onnx_of(model, {"x": x, "lengths": LENGTHS}), model.predict(x, mask=MASK), BOUND)
+    check(onnx_of(model, {"x": x}, lengths=False), model.predict(x), BOUND)
+
+
+@pytest.mark.parametrize("return_sequences", [True, False])
+def test_backwards_with_ragged_lengths(return_sequences):
+    first = ml.GRU(4, return_sequences=return_sequences, go_backwards=True, input_shape=(None, D))
+    model = random_weights(ml.Sequential([first]))
+    x = x_of()
+    expected, found = model.predict(x, mask=MASK), onnx_of(model, {"x": x, "lengths": LENGTHS})
+    if return_sequences:
+        real = MASK[:, ::-1, None]
+        expected, found = expected * real, found * real
+    check(found, expected, BOUND)
+    check(onnx_of(model, {"x": x}, lengths=False), model.predict(x), BOUND)
+
+
 def test_a_whole_model_of_ids():
     layers = [
         ml.Embedding(9, 4, mask_zero=True, input_shape=(None,)),

@@ -90,6 +90,31 @@ def test_our_weights_come_back_with_the_same_bits(torch, cell):
         assert old.tobytes() == new.tobytes()
 
 
+@on_cells
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_stacked_and_bidirectional_with_ragged_lengths(torch, cell, dtype):
+    """Packed sequences there, a mask here; and back unchanged."""
+    torch.manual_seed(0)
+    kind = getattr(torch, dtype)
+    module = getattr(torch.nn, cell)(D, H, 2, batch_first=True, bidirectional=True, dtype=kind)
+    layers = [
+        ml.Bidirectional(CELLS[cell](H, return_sequences=True), input_shape=(None, D)),
+        ml.Bidirectional(CELLS[cell](H, return_sequences=True)),
+    ]
+    model = ml.Sequential(layers, dtype=dtype)
+    state = module.state_dict()
+    from_torch_state_dict(state, model.layers)
+    x = np.random.default_rng(1).normal(size=(B, T, D)).astype(dtype)
+    lengths = [6, 4, 3, 1]
+    packed = torch.nn.utils.rnn.pack_padded_sequence(torch.from_numpy(x), lengths, batch_first=True)
+    output, _ = torch.nn.utils.rnn.pad_packed_sequence(module(packed)[0], batch_first=True)
+    mask = ml.lengths_to_mask(lengths, padding="post")
+    check(model.predict(x, mask=mask), output.detach().numpy(), PARITY[dtype])
+    back = to_torch_state_dict(model.layers, like=state)
+    assert list(back) == list(state)
+    assert all(array.tobytes() == state[name].numpy().tobytes() for name, array in back.items())
+
+
 def test_after_training_the_second_bias_stays_and_the_first_takes_the_change(torch):
     module, model = modules(torch, "LSTM")
     state = {name: value.clone() for name, value in module.state_dict().items()}

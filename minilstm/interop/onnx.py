@@ -108,7 +108,7 @@ class _Graph:
     def constant(self, what: str, value: Any, dtype: Any = np.float32) -> str:
         """Add a constant; its name."""
         name = f"{what}_{len(self.constants)}"
-        array = np.ascontiguousarray(value, dtype)
+        array = np.asarray(value, dtype, order="C")
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return name
 
@@ -230,8 +230,9 @@ class _Graph:
                 raise ValueError(
                     wording(f"layer {layer.label!r}", expected, f"forget_gate={layer.cell.variant}")
                 )
-            if getattr(layer, "stateful", False):
-                raise ValueError(wording(f"layer {layer.label!r}", "without stateful=True, for ONNX", "it"))
+            if layer.stateful or (layer.zero_output_for_mask and not layer.return_sequences):
+                expected = "without stateful=True, and without zero_output_for_mask=True for a last state"
+                raise ValueError(wording(f"layer {layer.label!r}", f"{expected}, for ONNX", repr(layer)))
         W = np.stack([_blocks(layer, layer.weights.W).T for layer in directions])
         R = np.stack([_blocks(layer, layer.weights.U).T for layer in directions])
         inputs = [

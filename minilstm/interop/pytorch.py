@@ -136,6 +136,9 @@ def _directions(layer: Layer) -> tuple[Recurrent, ...]:
         ):
             expected = "LSTM, GRU or SimpleRNN as PyTorch has them (no peepholes, a learned forget gate)"
             raise ValueError(wording(f"layer {layer.label!r}", expected, repr(layer)))
+    if [bool(one.go_backwards) for one in inner] != [False, True][: len(inner)]:
+        expected = "one that reads forwards, or first forwards, for PyTorch"
+        raise ValueError(wording(f"layer {layer.label!r}", expected, repr(layer)))
     return inner
 
 
