@@ -20,7 +20,7 @@ ALLOWED = {
     "keras": {"model", "layers", "sequences"},
     "estimators": {"model", "layers", "optimizers", "sequences"},
     "interop": {"model", "layers", "regularizers", "files"},
-    "plots": {"callbacks", "cells", "dynamics", "files", "history", "trace"},
+    "plots": {"gradient_check", "callbacks", "cells", "dynamics", "files", "history", "trace"},
     "model": {
         "training", "progress_bar", "batches", "passes", "layers", "losses", "metrics", "optimizers",
         "callbacks", "history", "nonfinite", "trace", "cells", "saving",

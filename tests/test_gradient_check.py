@@ -389,6 +389,19 @@ def test_bad_arguments(arguments, error, text):
         gradcheck(**given)
 
 
+def test_the_plot_shows_errors_by_gate_and_step():
+    model, x, y, state = network(T=6, truncate_steps=3)
+    report = gradcheck(model, x, y, initial_state=state)
+    ax = ml.plots.gradient_errors(report)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["i", "f", "g", "o", "tolerance"]
+    worst = ax.lines[0].get_ydata()
+    assert len(worst) == 6
+    assert (worst[:3] > 1e-3).all()  # cut before step 3
+    assert ml.plots.gradient_errors(report, "rec/dh").get_title(loc="left").startswith("rec/dh")
+    with pytest.raises(ValueError, match="tensor must have time steps, got 'rec/kernel'"):
+        ml.plots.gradient_errors(report, "rec/kernel")
+
+
 def test_an_unknown_tensor_is_named():
     model, x, y, _ = network()
     with pytest.raises(KeyError, match="tensor must be one of"):

@@ -30,6 +30,7 @@ from minilstm.plots.base import (
     settle,
     whole_ticks,
 )
+from minilstm.plots.checks import gradient_errors
 from minilstm.plots.report import trace_report
 from minilstm.plots.traces import (
     contributions,
@@ -56,6 +57,7 @@ __all__ = [
     "credit_map",
     "fit_line",
     "gates",
+    "gradient_errors",
     "gradient_flow",
     "heatmap",
     "history",
