@@ -189,12 +189,14 @@ def singular_values(
 ) -> Axes:
     """Singular values of the product of the last k Jacobians, for some k: what k steps do to lengths.
 
-    Values above 1 (dashed line) stretch a gradient on its way back, values below shrink it.
+    Values above 1 (dashed line) stretch a gradient on its way back, values below shrink it. Values below the
+    rounding error of the largest one are noise, and left out.
     """
     ax = ax or new_figure()[1][0]
     jacobians = dynamics.jacobians(layer_trace, sample)[layer_trace.real[sample]]
     for k, length in enumerate(length for length in lengths if length <= len(jacobians)):
         values = np.linalg.svd(dynamics.product(jacobians[-length:]), compute_uv=False)
+        values = values[values >= values[0] * len(values) * np.finfo(values.dtype).eps]
         label = "1 step" if length == 1 else f"{length} steps"
         order = np.arange(1, len(values) + 1)
         log_line(ax, order, values, label=label, color=COLOURS[k], marker=MARKERS[k])
@@ -204,7 +206,7 @@ def singular_values(
     ax.axhline(1, color=GREY, linestyle="--", linewidth=1)
     name_axes(ax, "singular value, by size", "stretching", "What the last k steps do to lengths")
     whole_ticks([ax])
-    legend(ax)
+    legend(ax, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=4)
     return ax
 
 

@@ -78,5 +78,5 @@ def updates(tracer: GradientTracer, ax: Axes | None = None) -> Axes:
             log_line(ax, steps, values, label=name, color=COLOURS[k % 7], marker=MARKERS[k % 8])
     name_axes(ax, "recorded batch", "size of the update / size of the weight")
     whole_ticks([ax])
-    legend(ax)
+    legend(ax, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)  # many names: beside the lines
     return ax
