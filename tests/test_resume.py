@@ -119,6 +119,26 @@ def test_a_saved_model_in_the_middle_of_a_fit_can_be_loaded(tmp_path):
     assert (model.progress.epoch, model.progress.batch) == (2, 1)  # the interruption came before the save
 
 
+def test_skipped_batches_are_told_after_a_resume(tmp_path):
+    """One batch is skipped before the interruption, one after it: the history names both."""
+    path, rng = tmp_path / "m.npz", np.random.default_rng(0)
+    x, y = rng.normal(size=(12, 5, 2)), np.ones(12)
+    y[[2, 8]] = 1e200  # its square is not finite
+    histories = []
+    for interrupt in (Interrupt(3), Nothing(), None):
+        model = ml.Sequential([ml.LSTM(3, input_shape=(5, 2)), ml.Dense(1)], dtype="float64", seed=0)
+        model.compile("sgd", "mse")
+        callbacks = [ModelCheckpoint(path, save_freq=1, resume=True), interrupt] if interrupt else []
+        options = {"batch_size": 2, "shuffle": False, "verbose": 0, "on_nonfinite": "skip"}
+        try:
+            histories.append(model.fit(x, y, callbacks=callbacks, **options))
+        except KeyboardInterrupt:
+            assert len(ml.load_model(path).history.nonfinite) == 1
+    resumed, undisturbed = histories
+    assert [text[:16] for text in resumed.nonfinite] == ["epoch 1, batch 2", "epoch 1, batch 5"]
+    assert resumed == undisturbed
+
+
 def test_what_does_not_belong_together_is_refused(tmp_path):
     path = tmp_path / "m.npz"
     fit(path, Interrupt(7), 1)

@@ -85,6 +85,20 @@ def test_training_goes_on_with_the_same_bits(tmp_path, suffix, dtype):
 
 
 @on_formats
+def test_the_batches_that_were_not_finite_come_back(tmp_path, suffix):
+    """However many: a thousand and more reasons are no longer a small document."""
+    path, reasons = (
+        tmp_path / f"m{suffix}",
+        [f"epoch {k}, batch 1: the loss (inf) of \u00b5" for k in range(9000)],
+    )
+    for expected in ([], reasons[:1], reasons):
+        model = trained()
+        model.progress.history.nonfinite = expected
+        model.save(path)
+        assert ml.load_model(path).progress.history.nonfinite == expected
+
+
+@on_formats
 def test_a_model_comes_back_in_every_stage(tmp_path, suffix):
     """Not built, built, compiled: what is not there yet is made with the same bits."""
     path = tmp_path / f"m{suffix}"
@@ -326,6 +340,14 @@ ARRAYS = {
     ),
     "shape": ({BIAS: np.ones(2, "float32")}, r"has shape \(2,\) of float32, the model's \(1,\) of float32"),
     "dtype": ({BIAS: np.ones(1)}, r"has shape \(1,\) of float64, the model's \(1,\) of float32"),
+    "no text": (
+        {BIAS: np.ones(1, "float32"), "history/nonfinite": np.array([255.0])},
+        "its history's text is none: .*can't decode",
+    ),
+    "no bytes": (
+        {BIAS: np.ones(1, "float32"), "history/nonfinite": np.array([np.inf])},
+        "its history's text is none: cannot convert float infinity",
+    ),
     "NaN": ({BIAS: np.full(1, np.nan, "float32")}, "the weights dense/bias hold NaN or Inf"),
 }
 

@@ -164,6 +164,8 @@ def _describe_progress(progress: Progress) -> tuple[Document, dict[str, Array]]:
         f"history/{k}": np.array(values, np.float64)
         for k, values in enumerate([history.epoch, *history.history.values()])
     }
+    text = "\0".join(history.nonfinite).encode()  # an array too: a long run may have skipped many batches
+    arrays["history/nonfinite"] = np.array(list(text), np.float64)
     totals = [number for total in means.totals.values() for number in total]
     arrays["progress/means"] = np.array([means.loss, means.samples, *totals], np.float64)
     if progress.order is not None:

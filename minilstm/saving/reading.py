@@ -211,7 +211,10 @@ class Saved:
         epochs = [int(epoch) for epoch in rows[0] if 0 <= epoch < 2**48]
         if epochs != rows[0]:
             raise DamagedError("its history has epochs that are not whole numbers")
-        return History(dict(zip(names, rows[1:], strict=True)), epochs, params)
+        codes = self._rows("history/nonfinite")
+        text = _accepted("its history's text is none", lambda: bytes(map(int, codes)).decode())
+        nonfinite = text.split("\0") if text else []
+        return History(dict(zip(names, rows[1:], strict=True)), epochs, params, nonfinite)
 
     def _rows(self, name: str) -> list[float]:
         array = self._arrays.get(name, np.zeros((0, 0)))
