@@ -1,59 +1,62 @@
-"""How does the gradient vanish along 200 steps, and what does the forget bias change?
+"""Why does the LSTM not forget, and when does it?
 
-    python examples/03_vanishing.py [figure.png]
+    python examples/03_vanishing.py [DIR]
 
-You should see: with zero weights the cell's gradient halving every ln(1/2) / ln(sigmoid(b)) steps, to
-the digits (1.00, 2.21, 14.3 and 103 steps for forget biases 0, 1, 3 and 5), and how far back one
-hundredth of it still reaches; then ordinary random weights, where the gradient also runs through
-the recurrent weights: with a large forget bias it does not vanish any more, it grows on its way back.
-With a file name, the gradient's norm is drawn.
+You should see: at zero weights, the LSTM's gradient halving every 1.00, 2.21, 14.3 and 103 steps for forget
+biases 0, 1, 3 and 5, as its forget gates alone say, and the simple network with no gradient at all
+beyond the last step; with ordinary weights, the route by which the gradient arrives. With a folder, a page
+is written for the simple network and one for each forget bias.
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 
 import minilstm as ml
+from minilstm.horizon import side_by_side
 
 T, D, H = 200, 3, 32
 x = np.random.default_rng(0).normal(size=(16, T, D))
 y = np.random.default_rng(1).normal(size=(16, 1))
 
 
-def traced(forget_bias, zero_weights):
-    """The recurrent layer's trace for a loss on the last step, in float64."""
-    model = ml.Sequential([ml.LSTM(H, input_shape=(T, D), name="rec"), ml.Dense(1)], dtype="float64", seed=0)
+def traced(cell, forget_bias=None, scale=1.0):
+    """One pass through a new layer whose kernels are `scale` times the usual ones, in float64."""
+    model = ml.Sequential([cell(H, input_shape=(T, D), name="rec"), ml.Dense(1)], dtype="float64", seed=0)
     model.compile(loss="mse")
-    kernel, recurrent_kernel, bias, *dense = model.get_weights()
-    bias[H : 2 * H] = forget_bias
-    if zero_weights:
-        kernel, recurrent_kernel = 0 * kernel, 0 * recurrent_kernel
-        bias[2 * H : 3 * H] = 1e-3  # a small candidate: tanh(c) stays close to c
-    model.set_weights([kernel, recurrent_kernel, bias, *dense])
-    return model.trace(x, y)["rec"]
+    weights = model.named_weights
+    for name in ("rec/kernel", "rec/recurrent_kernel"):
+        weights[name][...] *= scale
+    if forget_bias is not None:
+        weights["rec/bias"][H : 2 * H] = forget_bias
+        weights["rec/bias"][2 * H : 3 * H] = 1e-3 * (
+            scale == 0
+        )  # a small candidate: tanh(c) stays close to c
+    return model.trace(x, y)
 
 
-print("zero weights\nforget bias   halves every   predicted   |dc_1| / |dc_T|   reach of 1 %")
-for forget_bias in (0, 1, 3, 5):
-    layer = traced(forget_bias, zero_weights=True)
-    norms = layer.norm("dc")
-    halves = (T - 1) / np.log2(norms[-1] / norms[0])
-    predicted = np.log(0.5) / np.log(1 / (1 + np.exp(-forget_bias)))
-    ratio, reach = norms[0] / norms[-1], layer.horizon(0.01, "dc")
-    print(f"{forget_bias:11d}   {halves:12.2f}   {predicted:9.2f}   {ratio:15.1e}   {reach:12d}")
+print("zero weights")
+rows = {f"forget bias {bias}": traced(ml.LSTM, bias, 0.0)["rec"] for bias in (0, 1, 3, 5)}
+print(side_by_side(rows, "dc"))
+simple = traced(ml.SimpleRNN, scale=0.0)["rec"]
+print(f"simple network: the gradient reaches {simple.horizon()} step of {T}")
 
-print("\nrandom weights\nforget bias   |dc_1| / |dc_T|   reach of 1 %")
-drawn = {}
-for forget_bias in (0, 1, 3, 5):
-    layer = traced(forget_bias, zero_weights=False)
-    norms = layer.norm("dc")
-    print(f"{forget_bias:11d}   {norms[0] / norms[-1]:15.1e}   {layer.horizon(0.01, 'dc'):12d}")
-    drawn[f"forget bias {forget_bias}"] = layer
+print("\nordinary weights, the state's gradient")
+pages = {"simple": traced(ml.SimpleRNN)}
+pages |= {f"forget bias {bias}": traced(ml.LSTM, bias) for bias in (0, 1, 3, 5)}
+for label, trace in pages.items():
+    layer = trace["rec"]
+    shares = layer.ledger().shares()
+    routes = ", ".join(
+        f"{share[1:].mean():.0%} {route}" for route, share in shares.items() if route != "loss"
+    )
+    print(f"{label:14}  {layer.verdict(f'd{layer.states[-1]}').word:10}  arrives by: {routes}")
 
 if len(sys.argv) > 1:
-    ax = None
-    for label, layer in drawn.items():
-        ax = ml.plots.gradient_flow(layer, "dc", ax=ax, label=label)
-    ax.legend()
-    ax.figure.savefig(sys.argv[1], dpi=150)
-    print(f"drawn to {sys.argv[1]}")
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for label, trace in pages.items():
+        print(
+            "written:", ml.plots.trace_report(trace, folder / f"{label.replace(' ', '-')}.html", title=label)
+        )

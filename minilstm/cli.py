@@ -200,7 +200,7 @@ def _add_gradcheck(commands: Any) -> None:
         help="check gradients: this package's, or those you wrote by hand",
         description="Hold every gradient against the complex step, which is exact however small it is.\n"
         "With --file, of the functions in a file of yours: step_forward and step_backward, or forward and\n"
-        "backward (see examples/07_check_your_own_backward.py); the verdict names the likely mistake.",
+        "backward (see examples/05_check_your_own_backward.py); the verdict names the likely mistake.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     option = parser.add_argument

@@ -11,7 +11,7 @@ from pathlib import Path
 import bug_zoo as zoo
 import pytest
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "07_check_your_own_backward.py"
+EXAMPLE = Path(__file__).parent.parent / "examples" / "05_check_your_own_backward.py"
 
 
 def run(*arguments, cwd=None):

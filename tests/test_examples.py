@@ -12,12 +12,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 PROMISES = {
     "01_pad_and_mask": ["PaddingWarning: pad_sequences changed 40 of 40 values", "0.000"],
     "02_one_step_by_hand": ["constant-error carousel"],
-    "03_vanishing": ["1.00        1.00", "2.21        2.21", "14.27       14.27", "103.22      103.22"],
-    "07_check_your_own_backward": [
-        "Likely cause: df uses c_t where c_{t-1} belongs: off by one step.",
-        "Likely cause: truncated after 30 steps: steps 0 to 9 get no gradient.",
-    ],
-    "05_vanishing": [
+    "03_vanishing": [
         "vanishing     1.2e-60          1  1.00            1     7 of 200",
         "2.21  1.00         2.21    15 of 200",
         "14.3  1.00         14.3",
@@ -25,18 +20,22 @@ PROMISES = {
         "the gradient reaches 1 step of 200",
         "arrives by: 100% recurrent weights",
     ],
-    "06_exploding": [
+    "04_exploding": [
         "NonFiniteError: epoch 1, batch 1: the gradient of rec/kernel is not finite: Inf in dh of layer",
         "the norm of dh passed 1e+06 at time step",
         "with global_clipnorm=1: loss",
     ],
-    "08_short_sequences": ["of the gradient arises at padding", "change the answer by 0.000"],
-    "09_longer_and_longer": [
+    "05_check_your_own_backward": [
+        "Likely cause: df uses c_t where c_{t-1} belongs: off by one step.",
+        "Likely cause: truncated after 30 steps: steps 0 to 9 get no gradient.",
+    ],
+    "06_short_sequences": ["of the gradient arises at padding", "change the answer by 0.000"],
+    "07_longer_and_longer": [
         "             0                   1                             0.0",
         "held out",
     ],
-    "10_truncation": ["0.693", "different answers: 1", "last 100 of 500 steps: accuracy held out"],
-    "04_exploding": ["NonFiniteError: epoch", "weights finite: True", "with global_clipnorm=1"],
+    "08_truncation": ["0.693", "different answers: 1", "last 100 of 500 steps: accuracy held out"],
+    "09_which_forgets_first": ["8e-05  z      0.50  0.38 to 0.62"],
 }
 
 
@@ -46,14 +45,11 @@ def test_every_example_is_tested():
 
 @pytest.mark.parametrize("name", PROMISES)
 def test_example(name, tmp_path):
-    figure = [str(tmp_path / "figure.png")] if name == "03_vanishing" else []
-    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *figure]
+    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     for promise in PROMISES[name]:
         assert promise in done.stdout
-    for path in figure:
-        assert Path(path).stat().st_size > 10_000
 
 
 def test_benchmarks_say_what_they_do():

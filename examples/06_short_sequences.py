@@ -1,6 +1,6 @@
 """Three short sequences padded with zeros: what does the LSTM learn from them, and from the padding?
 
-    python examples/08_short_sequences.py
+    python examples/06_short_sequences.py
 
 The usual first example, twice. First as it is often written: whole numbers padded with zeros at the end, no
 mask, three labels, ten epochs, and the accuracy on the three samples it was trained on. Then as it should be:

@@ -1,6 +1,6 @@
 """Accuracy against the length of the sequences: what does such a table say?
 
-    python examples/09_longer_and_longer.py
+    python examples/07_longer_and_longer.py
 
 The usual second example, twice. First as it is often written: random numbers between 0 and 1, random labels,
 `pad_sequences` with its default dtype, no mask, accuracy on the training data. Then as it should be: float32,

@@ -1,6 +1,6 @@
 """Sequences that are too long: which part should be kept?
 
-    python examples/10_truncation.py
+    python examples/08_truncation.py
 
 The usual third example, twice. First as it is often written: long rising sequences, all the same, half of
 them with the other label, cut to their first 100 steps. Then as it should be: recordings whose label stands

@@ -1,7 +1,7 @@
 """I wrote an LSTM step by hand. Is its backward pass right?
 
-    python examples/07_check_your_own_backward.py
-    minilstm gradcheck --file examples/07_check_your_own_backward.py  # the right ones
+    python examples/05_check_your_own_backward.py
+    minilstm gradcheck --file examples/05_check_your_own_backward.py  # the right ones
 
 You should see: a backward pass with a typical mistake (the forget gate's gradient reads c_t where c_{t-1}
 belongs), the verdict that names it, and the corrected step passing; then a backward pass over 40 steps that
