@@ -8,29 +8,32 @@ gradient from the complex step, an independent way with no rounding to speak of,
 
 import numpy as np
 
-from minilstm.cells import State, lstm
+from minilstm.cells.lstm import LSTMCell
 
 rng = np.random.default_rng(1)
 B, H = 1, 2
 xw = rng.normal(size=(B, 4 * H))  # x @ W + b
 hu = rng.normal(size=(B, 4 * H))  # h_prev @ U
-prev = State(h=rng.normal(size=(B, H)), c=rng.normal(size=(B, H)))
+h_prev, c_prev = rng.normal(size=(2, B, H))
 
-state, saved = lstm.forward(xw, hu, prev)
-for name in "ifgo":
-    print(f"{name} = {getattr(saved, name)}")
-print(f"c = f * c_prev + i * g = {state.c}")
-print(f"h = o * tanh(c)        = {state.h}")
+cell = LSTMCell()
+(h, c), gates = cell.forward(xw, hu, (h_prev, c_prev))
+for name, gate in zip("ifgo", gates, strict=True):
+    print(f"{name} = {gate}")
+print(f"c = f * c_prev + i * g = {c}")
+print(f"h = o * tanh(c)        = {h}")
 
 # Let the loss be L = sum(h), so that dL/dh = 1 and nothing reaches c from later steps.
-dz, dc_prev, total = lstm.backward(State(h=np.ones((B, H)), c=np.zeros((B, H))), saved)
-print(f"\ntotal dL/dc      = {total.c}")
-print(f"dL/dc_prev = f * = {dc_prev}   the constant-error carousel")
+dh, dc = np.ones((B, H)), np.zeros((B, H))
+step = cell.backward((dh, dc), (h_prev, c_prev), (h, c), gates)
+print(f"\ntotal dL/dc      = {step.total[1]}")
+print(f"dL/dc_prev = f * = {step.dprev[1]}   the constant-error carousel")
 
 print("\npre-activation   backward by hand        complex step")
 for k in range(4 * H):
     nudged = xw.astype(complex)
     nudged[0, k] += 1e-30j
-    found = lstm.forward(nudged, hu, prev)[0].h.sum().imag / 1e-30
-    print(f"z_{'ifgo'[k // H]}[{k % H}]   {dz[0, k]:22.16f}  {found:22.16f}")
-    assert abs(found - dz[0, k]) < 1e-15
+    (h, _), _ = cell.forward(nudged, hu, (h_prev, c_prev))
+    found, by_hand = h.sum().imag / 1e-30, step.dxw[0, k]
+    print(f"z_{'ifgo'[k // H]}[{k % H}]   {by_hand:22.16f}  {found:22.16f}")
+    assert abs(found - by_hand) < 1e-15

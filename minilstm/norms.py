@@ -95,8 +95,8 @@ def join_norms(parts: Sequence[Sequence[StepNorms]]) -> StepNorms:
 def over_units(values: Array) -> Array:
     """Norm over the last axis, in float64; without a product that a BLAS would spread over its own threads.
 
-    >>> over_units(np.array([[3e-30, 4e-30], [3, 4]], "float32")).round(36).tolist()
-    [5e-30, 5.0]
+    >>> [f"{norm:.6g}" for norm in over_units(np.array([[3e-30, 4e-30], [3, 4]], "float32"))]
+    ['5e-30', '5']
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return norm_of_squares(np.einsum("...k,...k->...", values, values, dtype=np.float64), values)

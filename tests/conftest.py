@@ -43,3 +43,11 @@ def torch() -> ModuleType:
     import torch
 
     return torch
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the counts that tests have recorded with `record_property("count", ...)`."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "count":
+                terminalreporter.write_line(f"{report.nodeid}: {value}")

@@ -62,5 +62,5 @@ def test_softmax_rows_sum_to_one():
 
 def test_none_is_linear_and_unknown_names_are_refused():
     assert activations.get(None).name == "linear"
-    with pytest.raises(ValueError, match=r"activation must be 'linear' or .*'tanh', got 'swish'"):
+    with pytest.raises(ValueError, match=r"activation must be 'hard_sigmoid' or .*'tanh', got 'swish'"):
         activations.get("swish")

@@ -50,7 +50,9 @@ def watcher(base):
             if arguments and isinstance(arguments[-1], dict):
                 *arguments, logs = arguments
             logs = dict(logs or {})
-            self.calls.append((name, *arguments, sorted(set(logs) - {"batch_loss", "norm", "clipped"})))
+            self.calls.append(
+                (name, *arguments, sorted(set(logs) - {"batch_loss", "norm", "norm_after", "clipped"}))
+            )
             self.losses.append(float(logs.get("loss", 0.0)))
 
         return method

@@ -201,7 +201,7 @@ def test_mask_argument_is_a_masking_layer_s():
         model.predict(x)
         rng = np.random.default_rng(0)
         model.set_weights([rng.normal(size=w.shape) * 0.5 for w in model.get_weights()])
-        mask = mask_of() if masked else None
+        mask = (x != 0).any(axis=-1) if masked else None
         history = model.fit(x, y, mask=mask, batch_size=5, epochs=3, shuffle=False, verbose=0)
         scores = model.evaluate(x, y, mask=mask)
         results.append([*history.history.values(), *model.get_weights(), scores, model.predict(x, mask=mask)])
@@ -501,7 +501,7 @@ def test_callbacks_see_what_happens_and_may_stop():
 
     model = small(optimizer=ml.Adam(clipnorm=1e-6))
     history = model.fit(x_of(), labels(), batch_size=16, epochs=5, verbose=0, callbacks=[Watch()])
-    keys = ["batch_loss", "clipped", "loss", "norm"]
+    keys = ["batch_loss", "clipped", "loss", "norm", "norm_after"]
     one = [("batch", 0, keys), ("batch", 1, keys)]
     assert calls == [("begin", 0), *one, ("end", 0, ["loss"]), ("begin", 1), *one, ("end", 1, ["loss"])]
     assert history.epoch == [0, 1]
@@ -748,7 +748,11 @@ def test_arguments_of_fit(options, error, text):
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ({"optimizer": "adamax"}, ValueError, "optimizer must be 'sgd' or 'rmsprop' or 'adam', got 'adamax'"),
+        (
+            {"optimizer": "adamax"},
+            ValueError,
+            "optimizer must be 'sgd' or 'rmsprop' or 'adam' or 'adamw', got 'adamax'",
+        ),
         ({"loss": "hinge"}, ValueError, "loss must be"),
         ({"metrics": "accuracy"}, ValueError, "metrics must be a list or tuple of names, got 'accuracy'"),
         ({"metrics": ["f1"]}, ValueError, "metrics must be of the names"),

@@ -35,7 +35,7 @@ def test_python_blocks_run_and_print_what_the_comments_say(ran):
 
 
 def test_the_two_commands_are_the_ones_of_the_package():
-    assert SHELL == ["pip install '.[study]' && minilstm study", "pip install '.[test]' && pytest"]
+    assert SHELL == ["pip install '.[study]' && minilstm study", "pip install '.[test]' && pytest -n auto"]
 
 
 def test_linked_files_exist():

@@ -519,7 +519,7 @@ def mutated_document(rng: random.Random, value):
 
 
 @pytest.mark.slow
-def test_100_000_mutated_files(saved, capsys):
+def test_100_000_mutated_files(saved, record_property):
     """80,000 with damaged bytes, 20,000 whose maker knew the format: nothing but DamagedError."""
     rng = random.Random(0)
     content, arrays = container.unpack(saved[".npz"])
@@ -539,8 +539,8 @@ def test_100_000_mutated_files(saved, capsys):
         except container.DamagedError:
             refused += 1
         slowest = max(slowest, time.process_time() - start)
-    with capsys.disabled():
-        print(f"\n{refused} of 100000 mutated files refused, {loaded} loaded; slowest {slowest * 1e3:.0f} ms")
+    count = f"{refused} of 100000 mutated files refused, {loaded} loaded; slowest {slowest * 1e3:.0f} ms"
+    record_property("count", count)
     assert refused > 95_000
     assert slowest < 1
 
@@ -583,15 +583,15 @@ print(*found, in_the_middle, *os.listdir(os.path.dirname(path)))
 
 
 @on_formats
-def test_kill_9_in_the_middle_of_a_save_leaves_one_whole_file(tmp_path, suffix, capsys):
+def test_kill_9_in_the_middle_of_a_save_leaves_one_whole_file(tmp_path, suffix, record_property):
     path = tmp_path / f"m{suffix}"
     arguments = [sys.executable, "-c", KILLED, str(path), suffix, "100"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True, cwd=tmp_path.parent)
     *counts, name = done.stdout.split()
     first, second, in_the_middle = map(int, counts)
     assert name == path.name
-    with capsys.disabled():
-        print(f"\n{suffix}: 100 kills, {in_the_middle} inside a write, found {first} + {second} whole files")
+    count = f"{suffix}: 100 kills, {in_the_middle} inside a write, found {first} + {second} whole files"
+    record_property("count", count)
     assert first + second == 100
     assert min(first, second, in_the_middle) > 10, "the kills did not fall into saves"
 

@@ -120,9 +120,9 @@ def test_blas_of_the_kernels_has_one_thread():
     """SciPy's BLAS, which the kernels call, is limited; NumPy's is left alone."""
     from threadpoolctl import threadpool_info
 
-    from minilstm import kernels
+    from minilstm import compiled
 
-    assert kernels.PARALLEL
+    assert compiled.PARALLEL
     blas = [info for info in threadpool_info() if info["user_api"] == "blas"]
     found = {info["filepath"]: info["num_threads"] for info in blas}
     limited = [count for path, count in found.items() if "scipy.libs" in path] or list(found.values())

@@ -32,7 +32,7 @@ def text_ids(texts: Iterable[str], training: Iterable[int], size: int = 10_000) 
     common are in alphabetical order, so ids do not depend on the order of the texts.
 
     >>> text_ids(["It's GOOD, so good!", "so... 10/10"], training=[0], size=4)
-    ([array([1, 2, 3, 2], dtype=int32), array([3, 1, 1], dtype=int32)], 4)
+    ([array([3, 2, 1, 2], dtype=int32), array([1, 1, 1], dtype=int32)], 4)
     """
     whole_number("size", size, FIRST + 1)
     number: defaultdict[str, int] = defaultdict(count().__next__)  # in the order of first appearance

@@ -30,7 +30,7 @@ def known_classes() -> dict[str, type]:
     """The classes that a file may name: what the modules above offer, by its name.
 
     >>> sorted(known_classes())[:3]
-    ['Adam', 'AdamW', 'BinaryCrossentropy']
+    ['Adam', 'AdamW', 'Bidirectional']
     """
     return {
         name: value
