@@ -35,8 +35,8 @@ PROBE = 64  # validation sequences whose gradients are looked at
 SEEN = 5_000  # training sequences, at most, on which the trained model is measured
 SNAPSHOTS = 20  # epochs, at most, after which the gradient's profile is kept
 CONFIDENCE = 0.95
-# Word vectors start with variance 1, as in PyTorch. From Keras's start, within 0.05 of 0, the IMDb models of
-# length 400 learn the training part by heart within three epochs: test accuracy falls from 0.86 to 0.85.
+# Word vectors start with variance 1, as in PyTorch. From Keras's start, within 0.05 of 0, the IMDb model of
+# length 400 ended at a test accuracy of 0.846, where a PyTorch model with its own start reaches 0.887.
 UNIT = RandomUniform(-math.sqrt(3), math.sqrt(3))
 RNNS: dict[str, Any] = {"lstm": layers.LSTM, "gru": layers.GRU, "simple_rnn": layers.SimpleRNN}
 
