@@ -57,17 +57,30 @@ KILLER = textwrap.dedent("""
             run_missing(found, source, 1)
             return found.records
 
-    start = time.perf_counter()
+    def start(where):
+        child = os.fork()
+        if child == 0:
+            study(where)
+            os._exit(0)
+        return child
+
+    def first_cell(where):  # seconds from the start of a run to its first finished cell
+        begun, path = time.perf_counter(), os.path.join(where, "results.jsonl")
+        child = start(where)
+        while not (os.path.exists(path) and b"\\n" in open(path, "rb").read()):
+            time.sleep(1e-4)
+        seconds = time.perf_counter() - begun
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return seconds
+
     whole = study(None)  # undisturbed, in memory
-    pace = (time.perf_counter() - start) / len(whole)
+    needed = sorted(first_cell(f"{folder}-{k}") for k in range(3))[1]
     random.seed(0)
     kept, torn, path = b"", 0, os.path.join(folder, "results.jsonl")
     for _ in range(kills):
-        child = os.fork()
-        if child == 0:
-            study(folder)
-            os._exit(0)
-        time.sleep(random.uniform(0, 1.2 * pace))
+        child = start(folder)
+        time.sleep(random.uniform(0.3, 1.15) * needed)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         now = open(path, "rb").read() if os.path.exists(path) else b""
@@ -95,7 +108,7 @@ def test_a_study_that_is_killed_100_times_ends_like_one_that_is_not(tmp_path):
     found = json.loads(done.stdout)
     assert found["same"]
     assert found["lines"] == found["cells"] == 60
-    assert 5 < found["done"] < 60, "the kills came too early or too late to prove anything"
+    assert 5 < found["done"] < 60, f"the kills came too early or too late to prove anything: {found}"
 
 
 @pytest.mark.parametrize("cut", [1, 100, 5000])
