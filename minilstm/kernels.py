@@ -18,7 +18,8 @@ Layout, and the reason for each choice (b samples of a chunk, S steps, K = H + 1
                          chunk has at most SMALL multiply-adds: up to there OpenBLAS multiplies in place,
                          above it copies the weights anew in every step (2 to 3 times slower at H = 256).
     ut  (4, Q, H, n)     U transposed, in panels for the same reason.
-    chunks               at most 16 samples: one product stays small, the data of a chunk in the cache.
+    chunks               at most 16 samples, or 32: one product stays small, the data of a chunk in the cache
+                         (see `compiled.chunks`).
 
 Each flat pass touches few arrays: with more, LLVM gives up proving that they do not overlap and falls back
 to scalar code; where an array is both read and written, it is one argument, not two. The loops run over

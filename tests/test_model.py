@@ -979,8 +979,15 @@ def test_odd_arguments_of_fit(arguments, error, message):
 def test_one_callback_or_none_is_taken():
     model = ml.Sequential([ml.LSTM(2, input_shape=(3, 1)), ml.Dense(1)], seed=0)
     model.compile(loss="mse")
-    for callbacks in (None, ml.Callback()):
-        model.fit(np.ones((2, 3, 1)), [0, 1], verbose=0, callbacks=callbacks)
+    ended = []
+
+    class Seen(ml.Callback):
+        def on_epoch_end(self, epoch, logs):
+            ended.append(epoch)
+
+    for callbacks in (None, Seen()):
+        model.fit(np.ones((2, 3, 1)), [0, 1], epochs=2, verbose=0, callbacks=callbacks)
+    assert ended == [0, 1]
 
 
 def test_odd_models_and_states_are_named():
