@@ -238,7 +238,7 @@ def print_table(result: StudyResult, settings: Settings) -> None:
 
     from minilstm.study.table import columns, entries
 
-    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1 if console.width >= 100 else 0, 0, 0),

@@ -36,10 +36,11 @@ def _difference(row: Row, settings: Settings) -> str:
         return "best"
     if row["difference"] is None:
         return "-"
-    text = f"{row['difference']:+.3g}"
+    shown = "+.3f" if settings.metric == "accuracy" else "+.3g"  # as many digits as the test column
+    text = format(row["difference"], shown)
     if row["difference_low"] is None:
         return text
-    return f"{text} [{row['difference_low']:+.2g}, {row['difference_high']:+.2g}]"
+    return f"{text} [{row['difference_low']:{shown}}, {row['difference_high']:{shown}}]"
 
 
 def columns(settings: Settings) -> list[tuple[str, Entry]]:
