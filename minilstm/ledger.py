@@ -90,6 +90,10 @@ class Ledger:
         """The norm of dL/dz at each step, gate by gate: (T,) each; masked steps are 0."""
         return {gate: norm(block, (0, 2)) for gate, block in self.trace.blocks(self._dxw).items()}
 
+    def input_norms(self) -> Array:
+        """The norm of dL/dx at each step, dx = dxw @ W.T: (T,); masked steps are 0."""
+        return norm(self._dxw @ self.trace.weights.W.T.astype(np.float64), (0, 2))
+
     def contribution(self, step: int) -> dict[str, Array]:
         """What one time step adds to the weights' gradients, by the weight's name and in its shape.
 
@@ -119,6 +123,32 @@ class Ledger:
         """
         steps = [self.contribution(step) for step in range(self.trace.real.shape[1])]
         return {name: np.array([norm(found[name]) for found in steps]) for name in steps[0]}
+
+    def norm_shares(self) -> dict[str, Array]:
+        """Which gate and step made the norm of the weights' gradient, as shares of its square: (T,) per gate.
+
+        Step t adds G_t to the gradient G, and |G|^2 is the sum of the products <G_t, G>: so the shares
+        <G_t, G> / |G|^2 add up to 1 over all gates and steps. A step of which others take away as much as it
+        gives has no share, whatever its own norm; one that works against the sum has a negative share.
+        All are 0 where the gradient is, nan where it is not finite. Kernel, recurrent kernel and bias count,
+        peepholes do not.
+        """
+        trace = self.trace
+        sides = (trace.x, self._dxw), (trace.before("h"), self._dhu)
+        found = dict.fromkeys(trace.gates, np.zeros(trace.real.shape[1]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            parts = [
+                *(_products(inputs, d) for inputs, d in sides),
+                _products(np.ones((*trace.real.shape, 1)), self._dxw),
+            ]
+            if trace.weights.rb is not None:
+                parts.append(_products(np.ones((*trace.real.shape, 1)), self._dhu))
+            largest = max(size for _, size in parts)
+            if largest == 0:
+                return found
+            # each part is relative to its own largest entry: 1e-200 and 1e200 have squares too
+            summed = np.sum([products * (size / largest) ** 2 for products, size in parts], axis=0)
+            return {gate: block.sum(axis=-1) / summed.sum() for gate, block in trace.blocks(summed).items()}
 
 
 def ledger_of(trace: LayerTrace) -> Ledger:
@@ -169,6 +199,18 @@ def ledger_of(trace: LayerTrace) -> Ledger:
             if name in arrays
         )
     return Ledger(trace, terms, routes, arrays, dxw, dhu)
+
+
+def _products(inputs: Array, d: Array) -> tuple[Array, float]:
+    """<inputs_t' d_t, G> for each step t and column, G = sum of inputs_t' d_t: (T, nH), over the square of G's
+    largest entry; and that entry. inputs (B, T, m), d (B, T, nH).
+    """
+    inputs = inputs.astype(np.float64)
+    total = np.tensordot(inputs, d, ((0, 1), (0, 1)))  # (m, nH)
+    size = float(np.abs(total).max(initial=0))
+    if size == 0:
+        return np.zeros(d.shape[1:]), 0.0
+    return ((inputs @ (total / size)) * (d / size)).sum(axis=0), size
 
 
 def _show(trace: LayerTrace, cell: LSTMCell, weights: Weights) -> Callable[[Array], Array]:

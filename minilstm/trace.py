@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -182,6 +182,20 @@ class LayerTrace:
         return self.arrays[one_of("name", name, self.names)]
 
 
+class Culprit(NamedTuple):
+    """What made the norm of all gradients: a layer's gate, and the time step that gave it most.
+
+    share : of the squared norm of all gradients, what this gate's weights hold;
+    step_share : of the same, what this step gave to this gate, see `Ledger.norm_shares`
+    """
+
+    layer: str
+    gate: str
+    step: int
+    share: float
+    step_share: float
+
+
 @dataclass(frozen=True)
 class Trace:
     """One forward and backward pass of a model: `trace["rec"]` or `trace[0]` for its recurrent layers.
@@ -207,6 +221,24 @@ class Trace:
 
     def __iter__(self) -> Iterator[LayerTrace]:
         return iter(self.layers.values())
+
+    def culprit(self) -> Culprit | None:
+        """Which recurrent layer, gate and time step made the norm of all gradients.
+
+        None where no gradient reaches a recurrent layer, or one is not finite: see `first_nonfinite`.
+        """
+        total = norm(np.array([norm(grad) for grad in self.grads.values()]))
+        if not (0 < total < np.inf):
+            return None
+        found: list[Culprit] = []
+        for layer in self:
+            size = norm(np.array([norm(self.grads[f"{layer.name}/{key}"]) for key in layer.named_weights]))
+            for gate, shares in layer.ledger().norm_shares().items():
+                shares = shares * (size / total) ** 2
+                step = int(shares.argmax())
+                found.append(Culprit(layer.name, gate, step, float(shares.sum()), float(shares[step])))
+        largest = max(found, key=lambda one: one.share)
+        return largest if largest.share > 0 else None
 
     def first_nonfinite(self) -> Origin | None:
         """The first NaN or Inf, in the order of computation, and what went into it; None if all is finite.

@@ -170,6 +170,51 @@ def test_gate_norms_are_those_of_the_blocks(mask):
 
 
 @every_cell
+def test_input_norms_are_those_of_dx(cell):
+    for mask in masks().values():
+        rec = traced(mask, cell=cell)[2]
+        found, expected = rec.ledger().input_norms(), np.linalg.norm(rec.dx, axis=(0, 2))
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert found.any() == rec.real.any()
+
+
+@every_cell
+@pytest.mark.parametrize("mask", ["none", "post", "holes"])
+def test_norm_shares_are_the_products_of_contributions_with_the_gradient(mask, cell):
+    _, trace, rec = traced(masks()[mask], return_sequences=True, cell=cell)
+    ledger = rec.ledger()
+    counted = [name for name in rec.named_weights if name != "peepholes"]
+    n = len(rec.gates)
+
+    def gate_parts(arrays):
+        """All entries of each gate, side by side: (gates, .)."""
+        return np.stack(
+            [
+                np.concatenate([np.split(arrays[name], n, axis=-1)[k].ravel() for name in counted])
+                for k in range(n)
+            ]
+        )
+
+    whole = gate_parts({name: trace.grads[f"rec/{name}"] for name in counted})
+    expected = np.stack([(gate_parts(ledger.contribution(t)) * whole).sum(axis=1) for t in range(T)])
+    expected /= (whole**2).sum()
+    shares = ledger.norm_shares()
+    assert list(shares) == list(rec.gates)
+    np.testing.assert_allclose(np.stack(list(shares.values()), axis=1), expected, rtol=0, atol=1e-13)
+    assert sum(share.sum() for share in shares.values()) == pytest.approx(1, rel=1e-12)
+
+
+def test_norm_shares_of_gradients_whose_squares_leave_the_range():
+    model, _, rec = traced()
+    expected = rec.ledger().norm_shares()
+    for scale in (1e-200, 1e200):
+        arrays = rec.arrays | {name: rec.arrays[name] * scale for name in ("dz", "dh", "dc")}
+        scaled = type(rec)(**{**rec.__dict__, "arrays": arrays})
+        for gate, shares in scaled.ledger().norm_shares().items():
+            np.testing.assert_allclose(shares, expected[gate], rtol=1e-10, atol=1e-14)
+
+
+@every_cell
 def test_routes_add_up_to_the_state_s_gradient_and_shares_to_one(cell):
     for mask in masks().values():
         _, _, rec = traced(mask, cell=cell)
@@ -205,7 +250,8 @@ def test_no_gradient_gives_zeros_and_not_nan():
     model.set_weights(weights)
     rec = model.trace(np.ones((N, T, D)), np.ones((N, 2)))["rec"]
     ledger = rec.ledger()
-    for values in (*ledger.shares().values(), *ledger.weight_norms().values(), ledger.residual("dc")):
+    sums = (*ledger.shares().values(), *ledger.weight_norms().values(), *ledger.norm_shares().values())
+    for values in (*sums, ledger.residual("dc"), ledger.input_norms()):
         assert (values == 0).all()
 
 

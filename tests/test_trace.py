@@ -456,3 +456,33 @@ def test_no_path_leads_over_the_cut_of_truncated_bptt():
     rng = np.random.default_rng(0)
     status = model.trace(rng.normal(size=(3, 12, 2)), rng.normal(size=3))["lstm"].status("dh")
     assert status.tolist() == ["zero"] * 8 + ["ok"] * 4
+
+
+# ------------------------------------------------------------------------------ what made the norm
+
+
+def test_the_culprit_is_the_step_that_the_weights_gradient_came_from():
+    """A large input at step 2: there dz is no larger than elsewhere, but what it adds to the weights is."""
+    low = ml.SimpleRNN(3, return_sequences=True, input_shape=(T, D), name="low")
+    model = model_of(low, ml.LSTM(H, name="rec"), ml.Dense(1))
+    model.named_weights["low/kernel"][...] *= 1e-3  # so that the input does not saturate
+    x = x_of()
+    x[:, 2] *= 1e3
+    trace = model.trace(x, np.ones(N))
+    culprit = trace.culprit()
+    assert (culprit.layer, culprit.gate, culprit.step) == ("low", "h", 2)
+    assert trace["low"].norm("dz").argmax() != 2
+    total = sum((grad**2).sum() for grad in trace.grads.values())
+    low_part = sum((grad**2).sum() for name, grad in trace.grads.items() if name.startswith("low/"))
+    assert culprit.share == pytest.approx(low_part / total)
+    assert 0.9 < culprit.step_share / culprit.share < 1.1
+
+
+def test_no_culprit_without_a_finite_gradient():
+    model = model_of(ml.LSTM(H, input_shape=(T, D), name="rec"), ml.Dense(1))
+    assert model.trace(x_of(), model.predict(x_of())).culprit() is None
+    model.named_weights["rec/kernel"][0, 0] = np.nan
+    assert model.trace(x_of(), np.ones(N)).culprit() is None
+    model = model_of(ml.LSTM(H, input_shape=(T, D), name="rec"), ml.Dense(1))
+    model.named_weights["dense/kernel"][...] = 0
+    assert model.trace(x_of(), np.ones(N)).culprit() is None
