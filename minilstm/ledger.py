@@ -202,8 +202,9 @@ def ledger_of(trace: LayerTrace) -> Ledger:
 
 
 def _products(inputs: Array, d: Array) -> tuple[Array, float]:
-    """<inputs_t' d_t, G> for each step t and column, G = sum of inputs_t' d_t: (T, nH), over the square of G's
-    largest entry; and that entry. inputs (B, T, m), d (B, T, nH).
+    """(T, nH): <inputs_t' d_t, G> of each step t and column, G the sum of inputs_t' d_t over the steps.
+
+    Over the square of G's largest entry, which is given too. inputs (B, T, m), d (B, T, nH).
     """
     inputs = inputs.astype(np.float64)
     total = np.tensordot(inputs, d, ((0, 1), (0, 1)))  # (m, nH)

@@ -4,6 +4,11 @@ Looks through one traced pass in the order in which it was computed: the weights
 step by step; the output and the loss; the layers backward; the gradients of the weights. NaN spreads: one
 at the first step makes everything after it NaN, so only the first says anything.
 What this file is not: it repairs nothing, and replaces nothing by zero.
+
+Two things it cannot tell. An overflow that a gate saturates leaves no trace: sigmoid(inf) is 1. So where
+x @ W overflows to +inf and h_prev @ U to -inf, the backends may differ: NumPy forms both and their sum is
+NaN, while the compiled kernels add all products into one sum, which stays at its first infinity, saturates
+the gate and trains on. And the two products that are shown among the inputs are formed again, by NumPy.
 """
 
 from __future__ import annotations
@@ -47,7 +52,8 @@ class Origin:
     phase : "weights", "forward", "loss", "backward" or "sum" (over the time steps, for the weights);
     layer, quantity : where, such as "rec" and "dh";  step, sample, index : the time step, the row of the
     batch, the unit (or the place in a weight);  operation : the equation, such as "c = f * c_prev + i * g";
-    inputs : the values that went into it;  growth : how long before the overflow the norm was huge.
+    inputs : the values that went into it;  growth : how long before the overflow the norm was huge;
+    go_backwards : whether the layer reads backwards, so that its steps count from the end, as in its trace.
     """
 
     phase: str
@@ -60,6 +66,7 @@ class Origin:
     index: tuple[int, ...] = ()
     inputs: dict[str, float] = field(default_factory=dict)
     growth: Growth | None = None
+    go_backwards: bool = False
 
     def __str__(self) -> str:
         kind = "NaN" if math.isnan(self.value) else "Inf"
@@ -69,6 +76,7 @@ class Origin:
             text += f" of layer {self.layer!r}"
         if self.step is not None:
             text += f" at time step {self.step}"
+            text += " of its reading, from the end" if self.go_backwards else ""
         if self.phase not in ("weights", "loss"):
             text += f", {phase}"
         places = [] if self.sample is None else [f"sample {self.sample}"]
@@ -236,7 +244,8 @@ def _origin(
     name, step, sample, unit = where
     if value is None:
         value = float(layer.arrays[name][sample, step, unit])
-    return Origin(phase, layer.name, name, value, operation, step, sample, (unit,), inputs or {}, growth)
+    place = step, sample, (unit,)
+    return Origin(phase, layer.name, name, value, operation, *place, inputs or {}, growth, layer.go_backwards)
 
 
 def _growth(

@@ -158,5 +158,7 @@ def _recorded_steps(
     external = layer.external(dy, tape)
     entered = (external != 0).any(axis=-1) | (False if reached is None else reached)
     cut = layer.truncate_steps is not None
-    trace = layer_trace(path, layer.weights, tape.steps, gradients, external, entered, cut)
+    trace = layer_trace(
+        path, layer.weights, tape.steps, gradients, external, entered, cut, layer.go_backwards
+    )
     return trace, layer.named(gradients)

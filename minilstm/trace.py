@@ -36,9 +36,12 @@ class LayerTrace:
     loss reads the held state, and external stands at the masked last step;
     x dx : (B, T, D), the layer's input;  h0 c0 dh0 dc0 : (B, H), the initial state and its gradient;
     real : (B, T) bool, the steps that are not masked;
-    cut : (T,) bool, the steps before which truncated backpropagation cut the gradient.
+    cut : (T,) bool, the steps before which truncated backpropagation cut the gradient;
+    go_backwards : whether the layer reads from the last step to the first, as one of a Bidirectional does.
+    All arrays are then in the order of reading: row t is step T - 1 - t of the input.
 
-    At a masked step h and c are held, gates and dz are 0, and dh and dc pass through.
+    In a TimeDistributed the samples are those that the layer within it sees: row b T + t, for step t of
+    sample b. At a masked step h and c are held, gates and dz are 0, and dh and dc pass through.
     """
 
     name: str
@@ -48,6 +51,7 @@ class LayerTrace:
     real: Array = field(repr=False)
     cut: Array = field(repr=False)
     _reached: dict[str, Array] = field(repr=False)  # (B, T) bool: a path from the loss exists
+    go_backwards: bool = False
 
     def __getattr__(self, name: str) -> Array:
         try:
@@ -243,7 +247,8 @@ class Trace:
     def first_nonfinite(self) -> Origin | None:
         """The first NaN or Inf, in the order of computation, and what went into it; None if all is finite.
 
-        See `minilstm.nonfinite`; `str` of it is a sentence.
+        `str` of it is a sentence. An overflow that saturates a gate is no fault, and not found; whether two
+        that oppose each other give NaN is up to the backend: see `minilstm.nonfinite`.
         """
         return find_origin(self)
 
@@ -256,6 +261,7 @@ def layer_trace(
     external: Array,
     reached: Array,
     truncated: bool,
+    go_backwards: bool = False,
 ) -> LayerTrace:
     """Put a tape and its gradients, recorded per step, together for the reader.
 
@@ -287,6 +293,7 @@ def layer_trace(
         real=real,
         cut=cut,
         _reached=_paths(cell, weights, real, reached, cut),
+        go_backwards=go_backwards,
     )
 
 

@@ -140,6 +140,61 @@ def test_the_culprit_is_where_the_norm_comes_from():
     assert culprit.share == pytest.approx((max(sizes.values()) / tracer.records[0].norm) ** 2)
 
 
+def within(kind):
+    """A model with recurrent layers in wrappers, with its data and mask."""
+    x, y, mask = data()
+    if kind == "bidirectional":
+        layer = ml.Bidirectional(ml.LSTM(H, return_sequences=True, name="rec"), input_shape=(T, D))
+        layers = [layer, ml.Bidirectional(ml.GRU(3), merge_mode="sum")]
+    else:
+        inner = ml.Bidirectional(ml.LSTM(H)) if kind == "both" else ml.LSTM(H)
+        layers = [ml.TimeDistributed(inner, input_shape=(5, T, D)), ml.SimpleRNN(3)]
+        x, mask = np.random.default_rng(1).normal(size=(N, 5, T, D)), None
+    model = ml.Sequential([*layers, ml.Dense(1)], dtype="float64", seed=0)
+    model.compile(loss="mse", optimizer=ml.SGD(0.1, global_clipnorm=1e-3))
+    return model, x, y, mask
+
+
+PATHS = {
+    "bidirectional": [
+        "bidirectional/forward_rec",
+        "bidirectional/backward_rec",
+        "bidirectional_1/forward_gru",
+        "bidirectional_1/backward_gru",
+    ],
+    "time_distributed": ["time_distributed/lstm", "simple_rnn"],
+    "both": [
+        "time_distributed/bidirectional/forward_lstm",
+        "time_distributed/bidirectional/backward_lstm",
+        "simple_rnn",
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", PATHS)
+def test_layers_in_wrappers_stand_under_the_names_of_a_trace(kind):
+    """Names, norms, weights' norms and the culprit: those of a trace of the same batch, as given data too."""
+    model, x, y, mask = within(kind)
+    trace, tracer = model.trace(x, y, mask), ml.GradientTracer()
+    given = ml.GradientTracer(data=(x, y, mask))
+    model.fit(x, y, mask=mask, batch_size=N, shuffle=False, verbose=0, callbacks=[given, tracer])
+    (record,), (as_data,) = tracer.records, given.records
+    assert list(trace.layers) == PATHS[kind]
+    assert set(record.layers) == set(as_data.layers) == set(PATHS[kind])
+    for name, rec in trace.layers.items():
+        for kept in (record.layers[name], as_data.layers[name]):
+            for state in rec.states:
+                np.testing.assert_allclose(kept.states[f"d{state}"], rec.lag_norm(f"d{state}"), rtol=1e-9)
+            total = math.hypot(*(np.linalg.norm(trace.grads[f"{name}/{key}"]) for key in rec.named_weights))
+            if rec.cell.name != "gru":  # which has two biases, of which one counts
+                assert math.hypot(*kept.weights.values()) == pytest.approx(total, rel=1e-9)
+        assert f"{name}/kernel" in record.update_to_weight
+        np.testing.assert_allclose(tracer.norms(name)[0], rec.lag_norm("dh"), rtol=1e-9)
+    assert record.culprit()[:2] == as_data.culprit()[:2] == trace.culprit()[:2]
+    if "gru" not in record.culprit().layer:
+        assert record.culprit().share == pytest.approx(trace.culprit().share, rel=1e-9)
+
+
 def test_records_are_bounded():
     x, y, _ = data()
     tracer = ml.GradientTracer(limit=8)

@@ -205,7 +205,7 @@ def test_norm_shares_are_the_products_of_contributions_with_the_gradient(mask, c
 
 
 def test_norm_shares_of_gradients_whose_squares_leave_the_range():
-    model, _, rec = traced()
+    _, _, rec = traced()
     expected = rec.ledger().norm_shares()
     for scale in (1e-200, 1e200):
         arrays = rec.arrays | {name: rec.arrays[name] * scale for name in ("dz", "dh", "dc")}

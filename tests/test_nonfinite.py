@@ -88,6 +88,46 @@ def test_two_products_that_overflow_against_each_other(sample, step):
     assert origin.inputs == {"largest |x|": pytest.approx(3e38), "largest |W|": 4}
 
 
+@pytest.mark.parametrize("cell", [ml.LSTM, ml.GRU, ml.SimpleRNN])
+def test_products_that_overflow_against_each_other_may_saturate_in_compiled_code(cell):
+    """One sum of all products stays at its first infinity: NaN and its origin as in NumPy, or neither."""
+    layers = [cell(H, input_shape=(T, D), name="rec"), ml.Dense(1)]
+    model = ml.Sequential(layers, seed=0)
+    model.compile(loss="mse")
+    weights = model.get_weights()
+    weights[0][:], weights[1][:] = 4, -3e38
+    weights[2][...] = 5
+    model.set_weights(weights)
+    x = x_of()
+    x[2, 5:] = 3e38
+    state = [np.full((N, H), 0.9)] * len(layers[0].cell.states)
+    trace = model.trace(x, np.ones(N), initial_state={"rec": state})
+    origin = trace.first_nonfinite()
+    if np.isnan(trace["rec"].h).any():
+        assert origin.phase == "forward"
+        assert origin.operation in ("xw = x @ W + b", "hu = h_prev @ U")
+    else:
+        finite = all(np.isfinite(trace["rec"].arrays[name]).all() for name in ("h", "dh", "dz", "dx"))
+        assert (origin is None) == (finite and all(np.isfinite(grad).all() for grad in trace.grads.values()))
+
+
+def test_a_layer_that_reads_backwards_counts_its_steps_from_the_end():
+    """Row 9 of the layer that reads backwards is time step T - 1 - 9 of the input."""
+    layer = ml.Bidirectional(ml.LSTM(H, name="rec"), input_shape=(T, D))
+    model = ml.Sequential([layer, ml.Dense(1)], seed=0)
+    model.compile(loss="mse")
+    trace = model.trace(x_of(), np.ones(N))
+    forwards, backwards = trace
+    assert [one.go_backwards for one in trace] == [False, True]
+    np.testing.assert_array_equal(forwards.x, backwards.x[:, ::-1])
+    backwards.arrays["h"][1, 9, 3] = np.nan
+    text = str(trace.first_nonfinite())
+    assert text.startswith(
+        "NaN in h of layer 'bidirectional/backward_rec' at time step 9 of its reading, from the end, in the "
+        "forward pass (sample 1, unit 3): h = o * tanh(c) with o = "
+    )
+
+
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_a_gradient_that_overflows_on_its_way_back(backend):
     """The step is the last one (in time) with a bad value, and the norm passed 1e6 where it says."""

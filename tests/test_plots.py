@@ -215,6 +215,27 @@ def test_trace_report_of_an_all_masked_batch(tmp_path):
     assert "no gradient arrives" in plots.trace_report(trace, tmp_path / "page.html").read_text()
 
 
+def test_figures_of_layers_in_a_wrapper(tmp_path):
+    """Each under its name in the trace; of the one that reads backwards the steps say so."""
+    layer = ml.Bidirectional(ml.LSTM(4, name="rec"), input_shape=(T, 3))
+    model = ml.Sequential([layer, ml.Dense(1)], seed=1)
+    model.compile(loss="mse")
+    rng, tracer = np.random.default_rng(0), ml.GradientTracer()
+    x, y = rng.normal(size=(8, T, 3)), rng.normal(size=8)
+    model.fit(x, y, batch_size=2, callbacks=[tracer], verbose=0)
+    trace = model.trace(x, y)
+    page = plots.trace_report(trace, tmp_path / "page.html").read_text()
+    for direction, label in (("forward", "time step"), ("backward", "step of reading, from the end")):
+        name = f"bidirectional/{direction}_rec"
+        assert f"Layer {name} (lstm)" in page
+        assert plots.heatmap(trace[name], "f").get_xlabel() == label
+        assert plots.contributions(trace[name]).get_xlabel() == label
+        assert plots.credit_map(trace[name]).get_xlabel() == f"{label}, s"
+        assert plots.training_heatmap(tracer, name).get_title(loc="left") == f"{name}: dh over training"
+    drawn = {line.get_label() for line in plots.updates(tracer).get_lines()}
+    assert {"bidirectional/forward_rec/kernel", "bidirectional/backward_rec/kernel"} <= drawn
+
+
 def test_trace_report_refuses_other_endings(any_trace, tmp_path):
     with pytest.raises(
         ValueError, match=r"path must be one that ends in .html, .pdf or .png, got '.*page.svg'"

@@ -94,7 +94,8 @@ class Recurrent(Layer):
         them again in the backward pass: the same gradient, far less memory; "auto" for about sqrt(T)
     truncate_steps : k to cut the gradient at every k-th step: truncated backpropagation through time
     backend : "numba" (compiled kernels) or "numpy" (the readable reference). Where there is no kernel
-        (other activations, variants, training with recurrent_dropout) NumPy works, after one warning
+        (other activations, variants, training with recurrent_dropout) NumPy works, after one warning.
+        They agree to rounding, but where sums overflow: see `minilstm.nonfinite`
 
     A mask (B, T), True = real step, may have any pattern. A masked step holds the state; the output of
     a masked step is the held state. Keras's back ends disagree where a sequence starts with masked

@@ -148,7 +148,7 @@ def heatmap(layer_trace: LayerTrace, name: str, sample: int = 0, ax: Axes | None
     ax.set_facecolor("0.75")
     ax.figure.colorbar(image, ax=ax)
     words = {"g": "g, candidate", "c": "c, cell state", "h": "h, hidden state"}
-    name_axes(ax, "time step", "unit", title or words.get(name, name))
+    name_axes(ax, _step_words(layer_trace), "unit", title or words.get(name, name))
     ax.grid(False)
     return ax
 
@@ -175,7 +175,8 @@ def credit_map(layer_trace: LayerTrace, sample: int = 0, ax: Axes | None = None,
     )
     bar = ax.figure.colorbar(image, ax=ax, extend="min")
     bar.set_label("|dh_t / dh_s|", fontsize=11)
-    name_axes(ax, "time step s", "time step t", "How much of h_t goes back to h_s")
+    words = _step_words(layer_trace)
+    name_axes(ax, f"{words}, s", f"{words}, t", "How much of h_t goes back to h_s")
     ax.grid(False)
     whole_ticks([ax])
     return ax
@@ -216,7 +217,12 @@ def contributions(layer_trace: LayerTrace, ax: Axes | None = None) -> Axes:
     for k, (name, norms) in enumerate(layer_trace.ledger().weight_norms().items()):
         steps: Array = np.arange(len(norms))
         log_line(ax, steps, norms, label=name, color=COLOURS[k], marker=MARKERS[k])
-    name_axes(ax, "time step", "norm", "What each step adds to the weights' gradients")
+    name_axes(ax, _step_words(layer_trace), "norm", "What each step adds to the weights' gradients")
     whole_ticks([ax])
     legend(ax)
     return ax
+
+
+def _step_words(layer_trace: LayerTrace) -> str:
+    """What a row of the trace's arrays is."""
+    return "step of reading, from the end" if layer_trace.go_backwards else "time step"
