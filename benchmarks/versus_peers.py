@@ -1,273 +1,309 @@
 """How fast is a training step and a prediction, beside PyTorch, ONNX Runtime and Keras?
 
-    python benchmarks/versus_peers.py [--peers torch,ort] [--rows 0,2,5] [--quick] [--out FOLDER]
+    python benchmarks/versus_peers.py [--peers torch,ort] [--rows 0,2,5] [--runs 3] [--quick] [--out FOLDER]
+    python benchmarks/versus_peers.py --join A.json B.json [--out FOLDER]
 
 A training step is a whole train_on_batch: LSTM (or GRU, SimpleRNN) + Dense(1, sigmoid), binary
 cross-entropy, Adam, no gradient of the input. A prediction is a whole predict_on_batch. float32. All
-sides have the same weights and the same data, and their outputs are compared before anything is timed;
-where they differ the row is refused. All sides run in one process, in turn, each turn after a pause and
-a warm-up; medians over all turns. `products` is the matrix products of the step alone, through NumPy on
-all cores.
+sides have the same weights and the same data; what they predict is compared, before and after one
+training step, before anything is timed, and where it differs nothing is. All sides run in one process,
+in turn, each turn after a pause and a warm-up.
 
-Peers: torch, ort (prediction only), keras (its back end from KERAS_BACKEND: tensorflow, jax or torch).
+A ratio says how many times ours the other takes: above 1 we are faster. In each turn it is the quotient of
+the two medians of that turn; of a run, the median of its turns; of several runs, the median of the runs. The
+brackets hold the quartiles of all turns. `products` is the matrix products of the step alone, through NumPy
+on as many threads; the goals are those that the project set itself.
+
+Peers: torch, torch-flush (training with numbers below the normal range counted as 0), ort (LSTM, prediction
+only), keras-tf, keras-jax. A process can hold one back end of Keras, and TensorFlow likes an environment of
+its own: --join makes one table of the files of several runs on one machine.
+
+With --out, writes versus_peers.json, .md (the tables below), .png and .svg.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from measure import Others, Turns, in_turn, machine, markdown, quartiles, sentence, write_figure, write_json
+from peers import MODULES, NAMES, PEERS, Functions, ours, products
 
 import minilstm as ml
+from minilstm import plots
 
-ROWS = [  # layer, B, T, D, H
-    ("LSTM", 32, 10, 10, 64),
-    ("LSTM", 32, 50, 10, 64),
-    ("LSTM", 32, 100, 10, 64),
-    ("LSTM", 32, 1000, 10, 64),
-    ("LSTM", 1, 100, 10, 64),
-    ("LSTM", 64, 200, 32, 64),
-    ("LSTM", 64, 100, 128, 128),
-    ("LSTM", 64, 100, 256, 256),
-    ("LSTM", 32, 50, 512, 512),
-    ("GRU", 32, 100, 10, 64),
-    ("SimpleRNN", 32, 100, 10, 64),
+
+class Row(NamedTuple):
+    """A configuration, and the goals: least ratios of PyTorch and of the products, and a prediction's."""
+
+    layer: str
+    B: int
+    T: int
+    D: int
+    H: int
+    torch: float | None = None
+    products: float | None = None
+    predict: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.layer} {self.B}, {self.T}, {self.D}, {self.H}"
+
+
+ROWS = [
+    Row("LSTM", 32, 10, 10, 64, 1.7, None, 0.8),
+    Row("LSTM", 32, 50, 10, 64, 2.0, None, 1.0),
+    Row("LSTM", 32, 100, 10, 64, 2.2, 1 / 0.9, 1.15),
+    Row("LSTM", 32, 1000, 10, 64, 3.8, 1 / 0.9, 1.5),
+    Row("LSTM", 1, 100, 10, 64, 3.0, 1 / 0.9, 0.9),
+    Row("LSTM", 64, 200, 32, 64, 2.6, 1 / 0.9, 1.3),
+    Row("LSTM", 64, 100, 128, 128, 1.9, 1.0, 1.1),
+    Row("LSTM", 64, 100, 256, 256, 1.4, 1.0, 1.05),
+    Row("LSTM", 32, 50, 512, 512, 1.0, None, 0.9),
+    Row("GRU", 32, 100, 10, 64, 1.5),
+    Row("SimpleRNN", 32, 100, 10, 64, 1.5),
 ]
-Functions = dict[str, Callable[[], object]]
-Weights = list[np.ndarray]  # kernel, recurrent_kernel, bias, and those of Dense, in Keras's shapes
+TASKS = {"step": "Training step", "predict": "Prediction"}
+FASTER = ("torch", "ort")  # a prediction's goal is a ratio to the faster of these
+
+# ---------------------------------------------------------------- measuring
 
 
-def ours(layer: str, T: int, D: int, H: int) -> ml.Sequential:
-    """The model that all sides copy."""
-    recurrent = getattr(ml, layer)(H, input_shape=(T, D))
-    model = ml.Sequential([recurrent, ml.Dense(1, activation="sigmoid")], seed=0)
-    model.compile(optimizer=ml.Adam(1e-3), loss="binary_crossentropy")
-    return model
-
-
-def with_torch(layer: str, weights: Weights, x: np.ndarray, y: np.ndarray, threads: int) -> Functions:
-    """PyTorch: nn.LSTM, nn.GRU or nn.RNN, and nn.Linear, logits, Adam."""
-    import torch
-
-    torch.set_num_threads(threads)
-    kernel, recurrent, bias, dense, dense_bias = weights
-    order = [1, 0, 2] if layer == "GRU" else None  # PyTorch has the reset gate first
-
-    def blocks(array: np.ndarray) -> torch.Tensor:
-        if order:
-            parts = np.split(array, 3, axis=-1)
-            array = np.concatenate([parts[k] for k in order], axis=-1)
-        return torch.tensor(array.T.copy())
-
-    kind = {"LSTM": torch.nn.LSTM, "GRU": torch.nn.GRU, "SimpleRNN": torch.nn.RNN}[layer]
-    lstm = kind(x.shape[2], len(recurrent), batch_first=True)
-    linear = torch.nn.Linear(len(recurrent), 1)
-    with torch.no_grad():
-        lstm.weight_ih_l0.copy_(blocks(kernel))
-        lstm.weight_hh_l0.copy_(blocks(recurrent))
-        lstm.bias_ih_l0.copy_(blocks(np.atleast_2d(bias)[0]))
-        lstm.bias_hh_l0.copy_(blocks(bias[1])) if bias.ndim == 2 else lstm.bias_hh_l0.zero_()
-        linear.weight.copy_(torch.tensor(dense.T.copy()))
-        linear.bias.copy_(torch.tensor(dense_bias))
-    inputs, targets = torch.tensor(x), torch.tensor(y[:, None], dtype=torch.float32)
-    optimizer = torch.optim.Adam([*lstm.parameters(), *linear.parameters()], lr=1e-3, eps=1e-7)
-    loss = torch.nn.BCEWithLogitsLoss()
-
-    def logits() -> torch.Tensor:
-        return linear(lstm(inputs)[0][:, -1])
-
-    def step() -> float:
-        optimizer.zero_grad()
-        value = loss(logits(), targets)
-        value.backward()
-        optimizer.step()
-        return float(value.detach())
-
-    def predict() -> np.ndarray:
-        with torch.no_grad():
-            return torch.sigmoid(logits()).numpy()
-
-    return {"step": step, "predict": predict}
-
-
-def with_ort(layer: str, weights: Weights, x: np.ndarray, y: np.ndarray, threads: int) -> Functions:
-    """ONNX Runtime: the LSTM operator on time-major input; its gates are i, o, f, c."""
-    import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
-
-    kernel, recurrent, bias, dense, dense_bias = weights
-    D, H = x.shape[2], len(recurrent)
-
-    def blocks(array: np.ndarray) -> np.ndarray:
-        i, f, g, o = np.split(array, 4, axis=-1)
-        return np.ascontiguousarray(np.concatenate([i, o, f, g], axis=-1).T)[None]
-
-    constants = {
-        "W": blocks(kernel),
-        "R": blocks(recurrent),
-        "B": np.concatenate([blocks(bias), np.zeros((1, 4 * H), "float32")], axis=1),
-        "dense": dense,
-        "dense_bias": dense_bias,
-        "axis": np.array([0]),
-    }
-    nodes = [
-        helper.make_node("Transpose", ["x"], ["xt"], perm=[1, 0, 2]),
-        helper.make_node("LSTM", ["xt", "W", "R", "B"], ["", "h"], hidden_size=H),
-        helper.make_node("Squeeze", ["h", "axis"], ["last"]),
-        helper.make_node("MatMul", ["last", "dense"], ["product"]),
-        helper.make_node("Add", ["product", "dense_bias"], ["z"]),
-        helper.make_node("Sigmoid", ["z"], ["y"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "lstm",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, None, D])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    return {"predict": lambda: session.run(None, {"x": x})[0]}
-
-
-def with_keras(layer: str, weights: Weights, x: np.ndarray, y: np.ndarray, threads: int) -> Functions:
-    """Keras on the back end of KERAS_BACKEND."""
-    import keras
-
-    model = keras.Sequential(
-        [
-            keras.Input(x.shape[1:]),
-            getattr(keras.layers, layer)(len(weights[1])),
-            keras.layers.Dense(1, "sigmoid"),
-        ]
-    )
-    model.set_weights(weights)
-    model.compile(optimizer=keras.optimizers.Adam(1e-3), loss="binary_crossentropy")
-    targets = y.astype("float32")[:, None]
-    return {
-        "step": lambda: model.train_on_batch(x, targets),
-        "predict": lambda: np.asarray(model.predict_on_batch(x)),
-    }
-
-
-def products(gates: int, B: int, T: int, D: int, H: int) -> Functions:
-    """The matrix products of a pass alone, as NumPy does them: the same sizes, nothing between them."""
+def sides_of(row: Row, peers: Sequence[str], threads: int) -> dict[str, Functions]:
+    """What is timed, by side; SystemExit where a peer predicts something else than we do."""
     rng = np.random.default_rng(0)
-    K = H + D + 1
-    xh, w = rng.normal(size=(T, B, K)).astype("float32"), rng.normal(size=(K, gates * H)).astype("float32")
-    dz, ut = rng.normal(size=(T, B, gates * H)).astype("float32"), np.ascontiguousarray(w[:H].T)
-    z, dh = np.empty((B, gates * H), "float32"), np.empty((B, H), "float32")
-
-    def predict() -> None:
-        for t in range(T):
-            np.dot(xh[t], w, out=z)
-
-    def step() -> None:
-        predict()
-        for t in range(T):
-            np.dot(dz[t], ut, out=dh)
-        xh.reshape(T * B, K).T @ dz.reshape(T * B, gates * H)
-
-    return {"step": step, "predict": predict}
-
-
-PEERS = {"torch": with_torch, "ort": with_ort, "keras": with_keras}
-
-
-def compare(sides: dict[str, Functions], rounds: int, seconds: float) -> dict[str, dict[str, list[float]]]:
-    """Seconds of single calls, [task][side]: the sides in turn, each turn after a pause and a warm-up."""
-    times: dict[str, dict[str, list[float]]] = {"step": {}, "predict": {}}
-    for _ in range(rounds):
-        for task, found in times.items():
-            for side, functions in sides.items():
-                if task not in functions:
-                    continue
-                time.sleep(0.06)
-                calls = found.setdefault(side, [])
-                warm = time.perf_counter() + 0.1
-                while time.perf_counter() < warm:
-                    functions[task]()
-                end, count = time.perf_counter() + seconds, 0
-                while time.perf_counter() < end or count < 2:
-                    start = time.perf_counter()
-                    functions[task]()
-                    calls.append(time.perf_counter() - start)
-                    count += 1
-    return times
-
-
-def row(
-    layer: str, B: int, T: int, D: int, H: int, peers: list[str], threads: int, rounds: int, seconds: float
-) -> dict:
-    """Milliseconds of every side, and ratios peer / ours, of one configuration."""
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(B, T, D)).astype("float32"), np.arange(B) % 2
-    model = ours(layer, T, D, H)
+    x, y = rng.normal(size=(row.B, row.T, row.D)).astype("float32"), np.arange(row.B) % 2
+    model = ours(row.layer, row.T, row.D, row.H)
     sides: dict[str, Functions] = {
         "minilstm": {
             "step": lambda: model.train_on_batch(x, y),
             "predict": lambda: model.predict_on_batch(x),
         }
     }
-    expected = model.predict_on_batch(x)
     for peer in peers:
-        if peer == "ort" and layer != "LSTM":
-            continue
-        sides[peer] = PEERS[peer](layer, model.get_weights(), x, y, threads)
-        difference = float(np.abs(sides[peer]["predict"]() - expected).max())
-        if not difference < 1e-5:
-            raise SystemExit(f"{peer} differs from minilstm by {difference:.1e} at {(B, T, D, H)}: not timed")
-    sides["products"] = products(len(model.layers[0].cell.gates), B, T, D, H)
-    times = compare(sides, rounds, seconds)
-    found: dict = {"layer": layer, "B": B, "T": T, "D": D, "H": H}
-    for task, by_side in times.items():
-        mine = np.median(by_side["minilstm"])
-        found[f"{task}_ms"] = {side: 1e3 * float(np.median(calls)) for side, calls in by_side.items()}
-        found[f"{task}_ratio"] = {side: float(np.median(calls) / mine) for side, calls in by_side.items()}
-        low, high = np.percentile(by_side["minilstm"], [25, 75]) / mine
-        found[f"{task}_spread"] = [float(low), float(high)]
+        sides[peer] = PEERS[peer](row.layer, model.get_weights(), x, y, threads)
+    _refuse_unequal(row, sides)
+    for functions in sides.values():
+        if "step" in functions:
+            functions["step"]()
+    _refuse_unequal(row, {side: found for side, found in sides.items() if "step" in found})
+    sides["products"] = products(len(model.layers[0].cell.gates), *row[1:5], threads)
+    return sides
+
+
+def _refuse_unequal(row: Row, sides: dict[str, Functions]) -> None:
+    expected = sides["minilstm"]["predict"]()
+    for side, functions in sides.items():
+        if "predict" in functions:
+            difference = float(np.abs(functions["predict"]() - expected).max())
+            if not difference < 1e-5:
+                raise SystemExit(f"{side} differs from minilstm by {difference:.1e} at {row.name}: not timed")
+
+
+def measured(row: Row, peers: Sequence[str], rounds: int, seconds: float) -> dict[str, Turns]:
+    """Seconds of single calls: by task and side, turn by turn."""
+    sides = sides_of(row, peers, ml.get_num_threads())
+    return {
+        task: in_turn(
+            {side: functions[task] for side, functions in sides.items() if task in functions},
+            rounds,
+            seconds,
+            warm=0.1,
+            pause=0.06,
+        )
+        for task in TASKS
+    }
+
+
+def summary(runs: Sequence[Turns]) -> dict[str, dict[str, Any]]:
+    """By side: milliseconds; of all others also the ratio, its quartiles, and the ratio of each run."""
+    found: dict[str, dict[str, Any]] = {}
+    for side in runs[0]:
+        medians = [np.array([np.median(turn) for turn in run[side]]) for run in runs]
+        found[side] = {"ms": 1e3 * float(np.median([np.median(run) for run in medians]))}
+        if side != "minilstm":
+            ratios = [
+                turns / [np.median(turn) for turn in run["minilstm"]]
+                for turns, run in zip(medians, runs, strict=True)
+            ]
+            each = [float(np.median(run)) for run in ratios]
+            low, _, high = quartiles(np.concatenate(ratios))
+            found[side] |= {"ratio": float(np.median(each)), "low": low, "high": high, "runs": each}
     return found
 
 
+def measure_all(rows: Sequence[Row], peers: Sequence[str], runs: int, quick: bool) -> dict[str, Any]:
+    """The whole table, `runs` times."""
+    rounds, seconds = (3, 0.15) if quick else (8, 0.2)
+    others = Others()
+    raw: dict[Row, list[dict[str, Turns]]] = {row: [] for row in rows}
+    for run in range(runs):
+        for row in rows:
+            raw[row].append(measured(row, peers, rounds, seconds))
+            for task in TASKS:
+                cells = summary([raw[row][-1][task]])
+                ratios = (f"{side} {one['ratio']:.2f}x" for side, one in cells.items() if side != "minilstm")
+                print(
+                    f"{run + 1}/{runs}  {row.name:24} {task:8} {cells['minilstm']['ms']:8.2f} ms   "
+                    + "   ".join(ratios),
+                    flush=True,
+                )
+    modules = [module for peer in peers for module in MODULES[peer]]
+    return {
+        "machine": [machine(others, *modules)],
+        "runs": runs,
+        "rows": [
+            dict(zip(Row._fields[:5], row[:5], strict=True))
+            | {task: summary([run[task] for run in raw[row]]) for task in TASKS}
+            for row in rows
+        ],
+    }
+
+
+# ---------------------------------------------------------------- results
+
+
+def joined(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One result of several, on one machine; where two have the same side of a row, the first counts."""
+    processors = {machine["processor"] for result in results for machine in result["machine"]}
+    if len(processors) > 1:
+        raise SystemExit(f"not of one machine: {', '.join(sorted(processors))}")
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for result in results:
+        for row in result["rows"]:
+            key = tuple(row[name] for name in Row._fields[:5])
+            found = rows.setdefault(key, row)
+            for task in TASKS:
+                found[task] = row[task] | found[task]
+    return {
+        "machine": [machine for result in results for machine in result["machine"]],
+        "runs": min(result["runs"] for result in results),
+        "rows": list(rows.values()),
+    }
+
+
+def goals(row: dict[str, Any], task: str) -> dict[str, float]:
+    """The least ratio that is the goal, by side, where that side was measured."""
+    config = next((one for one in ROWS if one[:5] == tuple(row[k] for k in Row._fields[:5])), None)
+    if config is None:
+        return {}
+    if task == "step":
+        wanted = {"torch": config.torch, "products": config.products}
+    else:
+        sides = [side for side in FASTER if side in row[task]]
+        complete = len(sides) == len(FASTER)
+        faster = min(sides, key=lambda side: row[task][side]["ratio"]) if complete else ""
+        wanted = {faster: config.predict}
+    return {side: goal for side, goal in wanted.items() if goal is not None and side in row[task]}
+
+
+def table(result: dict[str, Any], task: str) -> str:
+    """One task in Markdown: our milliseconds, every ratio with its quartiles, and the goals."""
+    sides = [side for side in NAMES if any(side in row[task] for row in result["rows"])]
+    lines = []
+    for row in result["rows"]:
+        cells = [_name(row), f"{row[task]['minilstm']['ms']:.3g}"]
+        wanted = goals(row, task)
+        for side in sides:
+            found = row[task].get(side)
+            cells.append(f"{found['ratio']:.2f}x [{found['low']:.2f}, {found['high']:.2f}]" if found else "")
+        verdicts = []
+        for side, goal in wanted.items():
+            met = "met" if row[task][side]["ratio"] >= goal else "**missed**"
+            verdicts.append(f"{NAMES[side]} {goal:.2f}x: {met}")
+        lines.append([*cells, "; ".join(verdicts)])
+    head = [f"{TASKS[task]}: B, T, D, H", "minilstm ms", *(NAMES[side] for side in sides), "goal"]
+    return markdown(head, lines)
+
+
+def text(result: dict[str, Any]) -> str:
+    """Both tables, and where they were measured."""
+    where = "\n".join(f"Measured {sentence(machine)}." for machine in result["machine"])
+    runs = f"float32; median of {result['runs']} run{'s' * (result['runs'] > 1)}, [quartiles of all turns]."
+    return "\n".join([where, runs, "", *(table(result, task) for task in TASKS)])
+
+
+def draw(result: dict[str, Any]) -> Figure:
+    """Every ratio on a log axis, a line at 1, and a tick at each goal."""
+    rows = result["rows"]
+    figure, axes = plots.new_figure(1, 2, width=12, height=2 + 0.5 * len(rows))
+    for ax, task in zip(axes, TASKS, strict=True):
+        sides = [side for side in NAMES if any(side in row[task] for row in rows)]
+        for number, side in enumerate(sides):
+            k = list(NAMES).index(side)
+            style = {"color": plots.COLOURS[k % len(plots.COLOURS)], "marker": plots.MARKERS[k]}
+            y = np.array([k for k, row in enumerate(rows) if side in row[task]])
+            y = y + 0.15 * (number - (len(sides) - 1) / 2)
+            found = [row[task][side] for row in rows if side in row[task]]
+            ratio, low, high = (np.array([one[key] for one in found]) for key in ("ratio", "low", "high"))
+            spread = [np.maximum(0, ratio - low), np.maximum(0, high - ratio)]
+            ax.errorbar(ratio, y, xerr=spread, linestyle="none", markersize=7, label=NAMES[side], **style)
+            goal = [goals(row, task).get(side, np.nan) for row in rows if side in row[task]]
+            tick = {"marker": "|", "markersize": 13, "markeredgewidth": 2.5, "linestyle": "none"}
+            ax.plot(goal, y, color=style["color"], **tick)
+        ax.plot([], [], color="black", label="goal, in the colour of its peer", **tick)
+        ax.axvline(1, color="black", linewidth=1.2)
+        _ratio_axis(ax)
+        ax.set_yticks(range(len(rows)), [""] * len(rows))
+        ax.set_ylim(len(rows) - 0.5, -0.5)
+        plots.name_axes(ax, "times as long as minilstm (right of 1: we are faster)", "", TASKS[task])
+    axes[0].set_yticklabels([_name(row) for row in rows])
+    axes[0].set_ylabel("layer B, T, D, H", fontsize=12)
+    known = dict(zip(*(axes[1].get_legend_handles_labels()[::-1]), strict=True))
+    known = dict(zip(*(axes[0].get_legend_handles_labels()[::-1]), strict=True)) | known
+    figure.legend(known.values(), known, loc="outside lower center", ncols=4, fontsize=11, frameon=False)
+    return figure
+
+
+def _ratio_axis(ax: Axes) -> None:
+    """A log axis with plain numbers."""
+    ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if low <= tick <= high]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['layer']} {row['B']}, {row['T']}, {row['D']}, {row['H']}"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peers", default="torch,ort", help=f"any of {','.join(PEERS)}")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--peers", default="torch,ort", help=f"any of {','.join(PEERS)}; one keras at most")
     parser.add_argument("--rows", default=",".join(map(str, range(len(ROWS)))), help="indices into the table")
+    parser.add_argument("--runs", type=int, help="times to measure the whole table (3; with --quick 1)")
     parser.add_argument("--quick", action="store_true", help="fewer turns")
-    parser.add_argument("--out", type=Path, help="folder for versus_peers.json")
+    parser.add_argument("--join", nargs="+", type=Path, help="measure nothing: one table of these JSON files")
+    parser.add_argument("--out", type=Path, help="folder for versus_peers.json, .md, .png and .svg")
     options = parser.parse_args()
     peers = [peer for peer in options.peers.split(",") if peer]
     unknown = set(peers) - set(PEERS)
     if unknown:
         parser.error(f"--peers must be of {', '.join(PEERS)}, got {', '.join(sorted(unknown))}")
-    threads = ml.get_num_threads()
-    rounds, seconds = (3, 0.15) if options.quick else (8, 0.2)
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, {threads} threads, minilstm {ml.__version__}, float32"
-    )
-    print("milliseconds, and in brackets how many times ours; [spread] is ours, quartiles / median")
-    results = []
-    for k in map(int, options.rows.split(",")):
-        found = row(*ROWS[k], peers, threads, rounds, seconds)
-        results.append(found)
-        for task in ("step", "predict"):
-            ms, ratio, (low, high) = found[f"{task}_ms"], found[f"{task}_ratio"], found[f"{task}_spread"]
-            others = "   ".join(
-                f"{side} {ms[side]:.2f} ({ratio[side]:.2f}x)" for side in ms if side != "minilstm"
-            )
-            sizes = ", ".join(map(str, ROWS[k]))
-            print(f"{sizes:24} {task:8} {ms['minilstm']:8.2f} [{low:.2f}, {high:.2f}]   {others}", flush=True)
+    if sum(peer.startswith("keras") for peer in peers) > 1:
+        parser.error("--peers must name one back end of Keras: a process holds no more; see --join")
+    if options.runs is not None and options.runs < 1:
+        parser.error(f"--runs must be at least 1, got {options.runs}")
+    if options.join:
+        result = joined([json.loads(path.read_text()) for path in options.join])
+    else:
+        rows = [ROWS[int(k)] for k in options.rows.split(",")]
+        result = measure_all(rows, peers, options.runs or (1 if options.quick else 3), options.quick)
+    print(f"\n{text(result)}")
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "versus_peers.json").write_text(json.dumps(results, indent=2))
+        write_json(options.out / "versus_peers.json", result)
+        (options.out / "versus_peers.md").write_text(text(result))
+        write_figure(options.out / "versus_peers", draw(result))
 
 
 if __name__ == "__main__":
