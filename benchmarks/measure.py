@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 import minilstm as ml
 from minilstm import plots
@@ -81,13 +83,14 @@ class Others:
 
     @staticmethod
     def _busy_and_all() -> np.ndarray | None:
-        """Seconds of all processors so far: busy with others than this process, and in all."""
+        """Seconds of all processors so far: busy, but not with this process or its children; and in all."""
         stat = Path("/proc/stat")
         if not stat.exists():
             return None
         ticks = np.array(stat.read_text().split("\n", 1)[0].split()[1:9], float) / os.sysconf("SC_CLK_TCK")
         idle = ticks[3] + ticks[4]
-        return np.array([ticks.sum() - idle - time.process_time(), ticks.sum()])
+        own = sum(os.times()[:4])
+        return np.array([ticks.sum() - idle - own, ticks.sum()])
 
     @property
     def share(self) -> float | None:
@@ -194,6 +197,17 @@ def write_json(path: Path, result: dict[str, Any]) -> None:
     """`result` as a file, its folder made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def plain_log(axis: Axis) -> None:
+    """A log axis with plain numbers 1, 2, 5, 10, ... (every power of ten where there are many)."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    low, high = axis.get_view_interval()
+    steps = (1, 2, 5) if high < 200 * low else (1,)
+    ticks = [step * 10.0**power for power in range(-9, 10) for step in steps]
+    ticks = [tick for tick in ticks if low <= tick <= high]
+    axis.set_ticks(ticks, [f"{tick:g}" if tick < 1e5 else f"{tick:.0e}" for tick in ticks])
+    axis.set_minor_locator(NullLocator())
 
 
 def write_figure(path: Path, figure: Figure) -> None:

@@ -1,9 +1,11 @@
-"""What does GradientTracer cost, on every training step?
+"""What does it cost to record gradients: GradientTracer on every training step, dh and dc of every step?
 
-    python benchmarks/tracer_cost.py
+    python benchmarks/tracer_cost.py [--cell LSTM] [--backend numba] [--rounds 20]
 
 Times whole training steps of fit (forward, backward, update, callbacks) with and without the tracer, in
-turns, so that both see the same machine, and compares the medians. It should print at most 1.25.
+turns, so that both see the same machine, and compares the medians. It should print at most 1.25. Then,
+compiled backend only, the backward pass of one chunk with dh and dc of every step recorded, beside one
+without: the kernel (at most 1.05), and the whole of it with dz copied into the order (T, B, gates).
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ import argparse
 import time
 
 import numpy as np
+from measure import watched
 
 import minilstm as ml
+from minilstm import compiled, kernels
 
 
 class Clock(ml.Callback):
@@ -42,6 +46,38 @@ def step_times(model: ml.Sequential, x: np.ndarray, y: np.ndarray, batch: int, t
     return clock.seconds[2:]
 
 
+def recording(cell: str, B: int, T: int, D: int, H: int, rounds: int) -> str:
+    """The backward pass of the first chunk of a batch, recorded beside not: kernel, and all of it."""
+    rng = np.random.default_rng(0)
+    layer = getattr(ml, cell)(H, input_shape=(T, D))
+    ml.Sequential([layer], seed=0)
+    weights, width = layer.weights, len(layer.weights.U)
+    chunk = compiled.chunks(B, weights.W.nbytes + weights.U.nbytes, parallel=True)[0]
+    packed = compiled.pack(layer.cell, weights, [chunk])
+    b = chunk.stop - chunk.start
+    x = rng.normal(size=(T, b, D)).astype("float32")
+    zeros = tuple(np.zeros((b, width), "float32") for _ in layer.cell.states)
+    external = rng.normal(size=(T, b, H)).astype("float32")
+    name = f"run_{layer.cell.name}_backward"
+    seconds: dict[tuple[str, bool], list[float]] = {}
+    for turn in range(20 * rounds + 2):
+        for record in (turn % 2 == 0, turn % 2 == 1):  # each comes first as often as the other
+            segment = compiled.forward_segment(packed, x, None, zeros)
+            with watched((kernels, name), (compiled, "backward_segment")) as calls:
+                compiled.backward_segment(
+                    packed, segment, external, zeros, need_dx=False, record=record, overwrite=True
+                )
+            compiled.release(segment)
+            for call in calls if turn > 1 else ():
+                seconds.setdefault((call.name, record), []).append(call.stop - call.start)
+    kernel, whole = (
+        float(np.median(seconds[part, True]) / np.median(seconds[part, False]))
+        for part in (name, "backward_segment")
+    )
+    ms = 1000 * float(np.median(seconds[name, False]))
+    return f"recorded, B={B} T={T} D={D} H={H}: kernel {ms:.2f} ms, {kernel:.3f} times; all {whole:.2f} times"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -68,6 +104,9 @@ def main() -> None:
     print(f"plain step       {plain:7.2f} ms")
     print(f"with the tracer  {with_tracer:7.2f} ms")
     print(f"ratio            {with_tracer / plain:7.2f}")
+    if options.backend == "numba":
+        for sizes in ((B, T, D, H), (64, 100, 128, 128)):
+            print(recording(options.cell, *sizes, options.rounds))
 
 
 if __name__ == "__main__":

@@ -30,10 +30,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
-from measure import Others, Turns, in_turn, machine, markdown, quartiles, sentence, write_figure, write_json
+from measure import (
+    Others,
+    Turns,
+    in_turn,
+    machine,
+    markdown,
+    plain_log,
+    quartiles,
+    sentence,
+    write_figure,
+    write_json,
+)
 from peers import MODULES, NAMES, PEERS, Functions, ours, products
 
 import minilstm as ml
@@ -250,7 +259,7 @@ def draw(result: dict[str, Any]) -> Figure:
             ax.plot(goal, y, color=style["color"], **tick)
         ax.plot([], [], color="black", label="goal, in the colour of its peer", **tick)
         ax.axvline(1, color="black", linewidth=1.2)
-        _ratio_axis(ax)
+        plain_log(ax.xaxis)
         ax.set_yticks(range(len(rows)), [""] * len(rows))
         ax.set_ylim(len(rows) - 0.5, -0.5)
         plots.name_axes(ax, "times as long as minilstm (right of 1: we are faster)", "", TASKS[task])
@@ -260,15 +269,6 @@ def draw(result: dict[str, Any]) -> Figure:
     known = dict(zip(*(axes[0].get_legend_handles_labels()[::-1]), strict=True)) | known
     figure.legend(known.values(), known, loc="outside lower center", ncols=4, fontsize=11, frameon=False)
     return figure
-
-
-def _ratio_axis(ax: Axes) -> None:
-    """A log axis with plain numbers."""
-    ax.set_xscale("log")
-    low, high = ax.get_xlim()
-    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if low <= tick <= high]
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def _name(row: dict[str, Any]) -> str:

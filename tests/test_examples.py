@@ -50,12 +50,3 @@ def test_example(name, tmp_path):
     assert done.returncode == 0, done.stderr
     for promise in PROMISES[name]:
         assert promise in done.stdout
-
-
-def test_benchmarks_say_what_they_do():
-    for path in (EXAMPLES.parent / "benchmarks").glob("*.py"):
-        done = subprocess.run(
-            [sys.executable, str(path), "--help"], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert "usage" in done.stdout

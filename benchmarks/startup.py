@@ -1,0 +1,85 @@
+"""How long until the first trained batch: with an empty cache of kernels, and in later processes?
+
+    python benchmarks/startup.py [--repeats 5] [--out FOLDER]
+
+Each time in a fresh process, from the moment at which that is started: an LSTM(64) + Dense(1, sigmoid) in
+float32 trains one batch of 32 sequences of 100 steps. First with an empty cache (NUMBA_CACHE_DIR in a new
+folder), which compiles what the step needs; then with that cache. With --out, writes startup.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import Others, machine, sentence, write_json
+
+CHILD = """
+import time
+import minilstm as ml
+imported = time.monotonic()
+import numpy as np
+model = ml.Sequential([ml.LSTM(64, input_shape=(100, 10)), ml.Dense(1, activation="sigmoid")], seed=0)
+model.compile(optimizer="adam", loss="binary_crossentropy")
+x = np.random.default_rng(0).normal(size=(32, 100, 10)).astype("float32")
+model.train_on_batch(x, np.arange(32) % 2)
+end = time.monotonic()
+import json
+from minilstm import kernels
+found = {"imported": imported, "end": end, "kernels": kernels.compile_seconds, "cpu": time.process_time()}
+print(json.dumps(found))
+"""
+
+
+def first_batch(cache: str) -> dict[str, float]:
+    """Seconds from the start of a process to `import minilstm` done and to the first trained batch."""
+    start = time.monotonic()  # the same clock in all processes
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD],
+        env=os.environ | {"NUMBA_CACHE_DIR": cache},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # "compiling kernels ..."
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    return found | {"imported": found["imported"] - start, "end": found["end"] - start}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="later processes (5)")
+    parser.add_argument("--out", type=Path, help="folder for startup.json")
+    options = parser.parse_args()
+    others = Others()
+    with tempfile.TemporaryDirectory() as cache:
+        cold = first_batch(cache)
+        later = [first_batch(cache) for _ in range(options.repeats)]
+    warm = {name: float(np.median([one[name] for one in later])) for name in cold}
+    result: dict[str, Any] = {"machine": machine(others), "cold": cold, "warm": warm, "later": later}
+    ends = [one["end"] for one in later]
+    print(f"Measured {sentence(result['machine'])}.")
+    print(
+        f"empty cache:     kernels compiled in {cold['kernels']:.2f} s (goal 8); first batch trained after"
+        f" {cold['end']:.2f} s ({cold['cpu']:.2f} s of processor time)"
+    )
+    print(
+        f"later processes: first batch trained after {warm['end']:.2f} s (goal 0.8; median of {len(later)},"
+        f" {min(ends):.2f} to {max(ends):.2f}), of which import {warm['imported']:.2f} s,"
+        f" kernels from the cache {warm['kernels']:.2f} s"
+    )
+    if options.out:
+        write_json(options.out / "startup.json", result)
+
+
+if __name__ == "__main__":
+    main()

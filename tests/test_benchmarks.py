@@ -1,0 +1,311 @@
+"""The benchmarks run to their end, their arithmetic is right, and they refuse what would mislead."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from scipy.optimize import curve_fit
+from threadpoolctl import ThreadpoolController
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+import length_scaling  # noqa: E402
+import measure  # noqa: E402
+import startup  # noqa: E402
+import step_profile  # noqa: E402
+import tracer_cost  # noqa: E402
+import versus_peers  # noqa: E402
+from measure import Call  # noqa: E402
+from versus_peers import Row  # noqa: E402
+
+from minilstm import compiled  # noqa: E402
+from minilstm.cells import Weights  # noqa: E402
+from minilstm.cells.lstm import LSTMCell  # noqa: E402
+
+RNG = np.random.default_rng(0)
+COMMANDS = [path for path in BENCHMARKS.glob("*.py") if "argparse" in path.read_text()]
+Main = Callable[..., None]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Main:
+    """Run a script's `main` with arguments, each of its timings two calls."""
+
+    def brief(functions: Any, *_: Any, **__: Any) -> measure.Turns:
+        return measure.in_turn(functions, rounds=2, seconds=0)
+
+    def run(script: Any, *arguments: object) -> None:
+        if hasattr(script, "in_turn"):
+            monkeypatch.setattr(script, "in_turn", brief)
+        monkeypatch.setattr(sys, "argv", [script.__file__, *map(str, arguments)])
+        script.main()
+
+    return run
+
+
+@pytest.fixture
+def same_threads(torch: Any) -> Iterator[None]:
+    """The numbers of threads of PyTorch and BLAS, which versus_peers sets, as they were."""
+    controller, count = ThreadpoolController(), torch.get_num_threads()
+    before = {info["filepath"]: info["num_threads"] for info in controller.info()}
+    yield
+    torch.set_num_threads(count)
+    for path, threads in before.items():
+        controller.select(filepath=path).limit(limits=threads)
+
+
+def written(folder: Path, name: str) -> tuple[Any, str]:
+    """What a benchmark wrote: JSON and Markdown; its figure is there in both forms."""
+    assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    xml.etree.ElementTree.fromstring((folder / f"{name}.svg").read_bytes())
+    return json.loads((folder / f"{name}.json").read_text()), (folder / f"{name}.md").read_text()
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)
+def test_says_what_it_does(path):
+    command = [sys.executable, str(path), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout
+
+
+# ---------------------------------------------------------------- measure
+
+
+def test_time_covered_by_calls_of_two_threads_counts_once():
+    calls = [Call("", (), 1, 2.0, 5.0), Call("", (), 0, 1.0, 3.0), Call("", (), 0, 4.0, 4.5)]
+    assert measure.covered([*calls, Call("", (), 0, 7.0, 7.5)]) == 4.5
+    assert measure.covered([]) == 0
+
+
+def test_watched_functions_are_given_back():
+    before = compiled.pack
+    with measure.watched((compiled, "pack")) as calls:
+        compiled.pack(LSTMCell(), Weights(np.ones((2, 12)), np.ones((3, 12)), np.ones(12)), [slice(0, 1)])
+    assert compiled.pack is before
+    assert [(call.name, len(call.arguments)) for call in calls] == [("pack", 3)]
+    assert 0 < calls[0].stop - calls[0].start < 1
+
+
+def test_others_do_not_include_our_own_work():
+    others = measure.Others()
+    others.before = np.array([0.0, 0.0])
+    share = others.share
+    with mock.patch("os.times", return_value=(1e9,) * 5):
+        assert share is None or (0 < share < 1 and others.share == 0)
+
+
+def test_machine_names_what_was_asked_for():
+    found = measure.machine(measure.Others(), "matplotlib")
+    assert {"python", "minilstm", "numpy", "scipy", "numba", "matplotlib"} == set(found["versions"])
+    assert found["processor"]
+    assert found["date"] in measure.sentence(found)
+    busy = measure.sentence(found | {"taken_by_others": 0.25})
+    assert "other work took 25 % of the cores" in busy
+
+
+# ---------------------------------------------------------------- versus_peers
+
+
+@pytest.mark.peer
+def test_versus_peers(run, tmp_path, monkeypatch, capsys, same_threads):
+    pytest.importorskip("onnxruntime")
+    rows = [Row("LSTM", 3, 4, 2, 5, 1e-9, 1e9, 1e-9), Row("GRU", 2, 3, 4, 5), Row("SimpleRNN", 2, 3, 4, 5)]
+    monkeypatch.setattr(versus_peers, "ROWS", rows)
+    run(versus_peers, "--rows", "0,1,2", "--runs", 2, "--peers", "torch,ort,torch-flush", "--out", tmp_path)
+    result, text = written(tmp_path, "versus_peers")
+    assert text in capsys.readouterr().out
+    assert "PyTorch 0.00x: met; products alone 1000000000.00x: **missed**" in text
+    assert {"torch", "onnxruntime"} < set(result["machine"][0]["versions"])
+    lstm, gru, _ = result["rows"]
+    assert list(lstm["step"]) == ["minilstm", "torch", "torch-flush", "products"]
+    assert list(lstm["predict"]) == ["minilstm", "torch", "ort", "products"]
+    assert list(gru["predict"]) == ["minilstm", "torch", "products"]
+    assert len(lstm["step"]["torch"]["runs"]) == 2
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("after", [0, 1])
+def test_versus_peers_refuses_to_time_what_differs(run, monkeypatch, same_threads, after):
+    """Before the first training step, and after it."""
+    real = versus_peers.PEERS["torch"]
+
+    def other(*arguments: Any) -> dict[str, Any]:
+        functions, steps = real(*arguments), []
+        return {
+            "step": lambda: steps.append(functions["step"]()),
+            "predict": lambda: functions["predict"]() + (2e-5 if len(steps) == after else 0),
+        }
+
+    monkeypatch.setitem(versus_peers.PEERS, "torch", other)
+    monkeypatch.setattr(versus_peers, "ROWS", [Row("LSTM", 3, 4, 2, 5)])
+    with pytest.raises(SystemExit, match=r"torch differs from minilstm by 2\.0e-05 at LSTM 3, 4, 2, 5"):
+        run(versus_peers, "--rows", 0, "--peers", "torch")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--peers", "torch,theano"], "--peers must be of torch, .*, got theano"),
+        (["--peers", "keras-tf,keras-jax"], "must name one back end of Keras"),
+        (["--runs", "0"], "--runs must be at least 1, got 0"),
+    ],
+)
+def test_versus_peers_refuses_arguments(run, capsys, arguments, error):
+    with pytest.raises(SystemExit):
+        run(versus_peers, *arguments)
+    assert re.search(error, capsys.readouterr().err)
+
+
+def test_a_ratio_is_the_median_of_runs_of_the_median_of_turns():
+    first = {"minilstm": [[1.0, 3.0, 2.0], [4.0], [1.0]], "torch": [[4.0], [4.0], [5.0]]}  # 2, 1, 5
+    second = {"minilstm": [[1.0], [1.0], [1.0]], "torch": [[3.0], [6.0], [9.0]]}
+    found = versus_peers.summary([first, second])
+    assert found["minilstm"] == {"ms": 1500.0}
+    torch = found["torch"]
+    assert torch["runs"] == [2, 6]
+    assert (torch["ms"], torch["ratio"]) == (5000, 4)
+    assert (torch["low"], torch["high"]) == tuple(np.percentile([2, 1, 5, 3, 6, 9], [25, 75]))
+
+
+def result_of(processor: str, **sides: float) -> dict[str, Any]:
+    cells = {
+        side.replace("_", "-"): {"ms": 2.0, "ratio": r, "low": r, "high": r} for side, r in sides.items()
+    }
+    row = dict(zip(Row._fields[:5], versus_peers.ROWS[0][:5], strict=True))
+    one = {
+        "processor": processor,
+        "cores": 2,
+        "threads": 2,
+        "date": "d",
+        "versions": {},
+        "taken_by_others": 0,
+    }
+    tasks = {task: {"minilstm": {"ms": 2.0}} | cells for task in versus_peers.TASKS}
+    return {"machine": [one], "runs": 3, "rows": [row | tasks]}
+
+
+def test_versus_peers_joins_files(run, tmp_path, capsys):
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    measure.write_json(paths[0], result_of("x", torch=1.7, ort=0.7, products=0.5))
+    measure.write_json(paths[1], result_of("x", keras_tf=4.0, products=9.0))
+    run(versus_peers, "--join", *paths, "--out", tmp_path / "joined")
+    result, text = written(tmp_path / "joined", "versus_peers")
+    assert text in capsys.readouterr().out
+    step = result["rows"][0]["step"]
+    assert {side: one.get("ratio") for side, one in step.items() if side != "minilstm"} == {
+        "torch": 1.7,
+        "ort": 0.7,
+        "keras-tf": 4.0,
+        "products": 0.5,
+    }
+    assert "PyTorch 1.70x: met" in text
+    assert "ONNX Runtime 0.80x: **missed**" in text  # the faster of the two
+    measure.write_json(paths[1], result_of("y", keras_tf=4.0))
+    with pytest.raises(SystemExit, match="not of one machine: x, y"):
+        run(versus_peers, "--join", *paths)
+
+
+# ---------------------------------------------------------------- length_scaling
+
+
+def test_length_scaling(run, tmp_path, capsys):
+    run(length_scaling, "--quick", "--out", tmp_path)
+    result, text = written(tmp_path, "length_scaling")
+    assert text in capsys.readouterr().out
+    assert [row["T"] for row in result["rows"]] == [16, 32, 64, 128, 256, 512, 1024]
+    with (tmp_path / "length_scaling.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[3]["step_ms"]) == result["rows"][3]["step_ms"]
+    assert result["tape_bytes_per_step"] == 4 * 32 * ((10 + 1 + 64) + 4 * 64 + 64)
+
+
+def test_the_fit_is_that_of_scipy_with_its_intervals():
+    lengths = [16, 32, 64, 128, 256, 512, 1024]
+    values = [0.5 + 0.03 * length for length in lengths] * RNG.normal(1, 0.02, 7)
+    line = curve_fit(lambda x, a, b: a + b * x, lengths, values, sigma=values)
+    found = length_scaling.fit(lengths, values)
+    np.testing.assert_allclose([found["a"], found["b"]], line[0], rtol=1e-5)
+    np.testing.assert_allclose(
+        [found["a_margin"], found["b_margin"]], 2.5706 * np.sqrt(np.diag(line[1])), rtol=1e-4
+    )  # 2.5706: Student's t, 97.5 %, 5 degrees of freedom
+    power = length_scaling.fit(lengths, [2 * length**1.5 for length in lengths])
+    assert power["p"] == pytest.approx(1.5)
+    assert power["p_margin"] == pytest.approx(0, abs=1e-6)
+
+
+def test_where_a_time_leaves_the_line():
+    rows = [
+        {"T": 10, "step_ms": 11.0, "step_low": 10.9, "step_high": 11.1},
+        {"T": 20, "step_ms": 22.0, "step_low": 19.0, "step_high": 23.0},  # not beyond its spread
+        {"T": 40, "step_ms": 41.0, "step_low": 40.9, "step_high": 41.1},  # not by 5 %
+    ]
+    assert length_scaling.leaves(rows, {"step": {"a": 0.0, "b": 1e-3}}) == ["step at T=10: +10 %"]
+
+
+# ---------------------------------------------------------------- step_profile
+
+
+def test_step_profile(run, tmp_path, monkeypatch, capsys):
+    B, T, D, H = 40, 30, 3, 50
+    monkeypatch.setattr(step_profile, "ROWS", [(2, 3, 4, 5), (B, T, D, H)])
+    monkeypatch.setattr(step_profile, "profile", partial(step_profile.profile, rounds=1, seconds=0.01))
+    run(step_profile, "--rows", "1,0", "--out", tmp_path)
+    result, text = written(tmp_path, "step_profile")
+    assert text in capsys.readouterr().out
+    row = result["rows"][0]
+    assert row["multiply_adds"] == T * B * 4 * H * (2 * (H + 1 + D) + H)
+    ms = row["ms"]
+    assert ms["products"] + ms["gates"] + ms["python"] == pytest.approx(ms["step"])
+    assert result["peak"] > 0
+
+
+def test_the_products_that_are_timed_alone_are_those_of_the_kernels():
+    """On random numbers, in panels, against NumPy: z = xh w, dh = dz U.T, dw = xh.T dz."""
+    S, b, D, H = 5, 3, 2, 40
+    weights = Weights(RNG.normal(size=(D, 4 * H)), RNG.normal(size=(H, 4 * H)), RNG.normal(size=4 * H))
+    packed = compiled.Packed(LSTMCell(), weights, rows=10_000)  # two panels
+    xh, z = RNG.normal(size=(S + 1, b, H + 1 + D)), np.empty((4, S, b, H))
+    blas = step_profile.kernels.BLAS[z.dtype]
+    step_profile.forward_products(blas, packed.w, xh, z)
+    whole = np.concatenate([weights.U, weights.b[None], weights.W])
+    np.testing.assert_allclose(z.transpose(1, 2, 0, 3).reshape(S, b, 4 * H), xh[:S] @ whole, rtol=1e-10)
+    dh, dw = np.empty((b, H)), np.empty((4, H + 1 + D, H))
+    step_profile.backward_products(blas, packed.ut, xh, z, dh, dw, 2)
+    dz = z.transpose(1, 2, 0, 3).reshape(S, b, 4 * H)
+    np.testing.assert_allclose(dh, dz[0] @ weights.U.T, rtol=1e-10, atol=1e-10)
+    expected = np.einsum("tbk,gtbh->gkh", xh[:S], z)
+    np.testing.assert_allclose(dw, expected, rtol=1e-10, atol=1e-10)
+
+
+# ---------------------------------------------------------------- start-up, recording
+
+
+@pytest.mark.slow
+def test_startup(run, tmp_path, capsys):
+    run(startup, "--repeats", 1, "--out", tmp_path)
+    assert "empty cache:     kernels compiled in" in capsys.readouterr().out
+    found = json.loads((tmp_path / "startup.json").read_text())
+    assert found["warm"]["kernels"] < found["cold"]["kernels"] < found["cold"]["end"]
+    assert 0 < found["warm"]["imported"] < found["warm"]["end"]
+
+
+@pytest.mark.parametrize("cell", ["LSTM", "GRU", "SimpleRNN"])
+def test_what_recording_costs(cell):
+    said = tracer_cost.recording(cell, 4, 5, 2, 3, rounds=1)
+    assert re.fullmatch(
+        r"recorded, B=4 T=5 D=2 H=3: kernel \d+\.\d\d ms, \d+\.\d{3} times; all \d+\.\d\d times", said
+    )
