@@ -55,7 +55,7 @@ ALLOWED = {
     "kernels": {"cells", "threads"},
     "cells": {"activations"},
     "tape": {"cells", "norms"},
-    "datasets": set(),
+    "datasets": {"sequences"},
     "files": set(),
     "activations": set(),
     "inputs": set(),

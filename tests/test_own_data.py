@@ -11,7 +11,6 @@ from test_cli import run
 
 from minilstm.datasets import from_sequences, load_imdb, read_file
 from minilstm.datasets.splits import first_of_each, three_parts
-from minilstm.datasets.text import text_ids
 
 FILMS = ["good fun", "very good", "bad and sad", "so very bad"]
 
@@ -28,13 +27,6 @@ def write_csv(path, rows, header="text,label"):
 
 
 # ---- words, splits ----
-
-
-def test_ids_are_counted_on_the_training_part_alone():
-    ids, size = text_ids(["b a a", "c c c a"], training=[0], size=10)
-    assert [row.tolist() for row in ids] == [[3, 2, 2], [1, 1, 1, 2]]
-    assert size == 4
-    assert text_ids(["b a a", "c"], training=[0, 1], size=3)[1] == 3
 
 
 def test_every_part_has_each_classs_share():

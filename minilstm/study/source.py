@@ -1,7 +1,7 @@
 """Where a study's data come from: one data set for all lengths, or one made for each.
 
-A source goes to every worker with its first cell, so that a worker needs neither the file nor the
-package that the data were read from.
+A source goes to every worker once, so that a worker needs neither the file nor the package that the data
+were read from.
 """
 
 from __future__ import annotations
