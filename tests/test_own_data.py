@@ -146,6 +146,8 @@ def test_three_kinds_of_csv(tmp_path):
     x, y = texts(12)
     table = read_file(write_csv(tmp_path / "a.csv", [f'"{a}",{b}' for a, b in zip(x, y, strict=True)]))
     assert (table.x, table.y, table.places[0]) == (x, y, "line 2")
+    more = read_file(write_csv(tmp_path / "a.csv", ["1,a b,x,0", "2,c,y,1"], "id,text,note,label"))
+    assert more.reading == "text from column 'text', labels from 'label', not used: 'id', 'note'"
     wide = read_file(write_csv(tmp_path / "b.csv", ["1,2,,0", "3,4,5,1"], "s1,s2,s3,label"))
     assert [row.tolist() for row in wide.x] == [[1, 2], [3, 4, 5]]
     assert wide.y == [0, 1]
@@ -196,6 +198,12 @@ def test_jsonl_and_npz(tmp_path):
         ("a.csv", b"text,label\na,0\n", {"text": "film"}, "has no column 'film' for --text"),
         ("a.csv", b"id,u,label\n1,2,0\n1,3,1\n", {"group": "id"}, "sequence '1' has several labels"),
         ("a.csv", b'text,label\n"a,0\n', {}, "is not valid CSV"),
+        (
+            "a.csv",
+            b"id,u,label\na,2,0\na,3,0\nb,3,1\nb,4,1\n",
+            {},
+            "steps of one sequence, say --group id; if it is the text, say --text id",
+        ),
         ("a.jsonl", b"[1]\n", {}, "line 1: expected an object"),
         ("a.jsonl", b'{"x": [1], "y": 1}\n{"x"\n', {}, "line 2 is not valid JSON"),
         ("a.jsonl", b'{"x": [1], "y": 1}\n{"x": [1]}\n', {}, "line 2 has no 'y'"),
@@ -225,7 +233,7 @@ def test_a_dry_run_says_what_was_found_and_trains_nothing(tmp_path):
     )
     assert dry.returncode == 0, dry.stderr
     for words in (
-        "text from column 'text', labels from 'label'",
+        "text from column 'text', labels from 'label'\n",
         "40 texts of 3 to 9, median 6 words",
         "classification into 2 classes (disliked, liked)",
         "train 28, validation 4, test 8",
@@ -233,6 +241,7 @@ def test_a_dry_run_says_what_was_found_and_trains_nothing(tmp_path):
         "8 cells, about",
     ):
         assert words in dry.stdout
+    assert dry.stdout.endswith("without --dry-run trains, and writes minilstm-study-films/.\n")
     assert [path.name for path in tmp_path.iterdir()] == ["films.csv"]
 
 

@@ -116,6 +116,10 @@ def test_saved_figures_are_valid_and_the_same_again():
     svg = plots.save(draw(), "svg")
     assert ET.fromstring(svg).tag.endswith("svg")
     assert plots.save(draw(), "svg") == svg
+    pdf = plots.save(draw(), "pdf")
+    assert b"/Subtype /Type0" in pdf
+    assert b"Type3" not in pdf
+    assert plots.save(draw(), "pdf") == pdf
 
 
 # ------------------------------------------------------------ traces, training, the one page

@@ -133,6 +133,9 @@ def test_light_and_dark_and_print_and_phone(page):
     assert page.run(colour) == "rgb(255, 255, 255)"
     assert page.run("getComputedStyle(document.getElementById('theme')).display") == "none"
     page.call("Emulation.setEmulatedMedia", media="")
+    table = "document.querySelector('table.sortable').parentElement"
+    page.resize(1000, 800)
+    page.wait(f"innerWidth === 1000 && {table}.scrollWidth <= {table}.clientWidth")
     page.resize(390, 800)
     page.wait("document.scrollingElement.scrollWidth <= 390")
     assert page.errors == []

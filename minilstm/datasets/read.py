@@ -157,12 +157,21 @@ def _csv(data: bytes, names: Names) -> Found:
         return _long(cells, y, label, rest, places, names)
     column = _text_column(names, cells, rest)
     if column is not None:
-        return cells[column], y, places, f"text from column {column!r}, labels from {label!r}"
+        said = f"text from column {column!r}, labels from {label!r}{_unused(rest, [column])}"
+        return cells[column], y, places, said
     steps = names["features"] or rest
     for step in steps:
         _pick("features", step, (), rest)
     series = [_wide([cells[step][k] for step in steps], steps, place) for k, place in enumerate(places)]
-    return series, y, places, f"each row is a sequence of up to {len(steps)} numbers, labels from {label!r}"
+    said = (
+        f"each row is a sequence of up to {len(steps)} numbers, labels from {label!r}{_unused(rest, steps)}"
+    )
+    return series, y, places, said
+
+
+def _unused(columns: Sequence[str], used: Sequence[str]) -> str:
+    left = [column for column in columns if column not in used]
+    return f", not used: {_some(left)}" if left else ""
 
 
 def _text_column(names: Names, cells: dict[str, list[str]], rest: Sequence[str]) -> str | None:
@@ -174,6 +183,11 @@ def _text_column(names: Names, cells: dict[str, list[str]], rest: Sequence[str])
     texts = [column for column in rest if not _mostly_numbers(cells[column])]
     if len(texts) > 1:
         raise ValueError(f"{_some(texts)} could each be the text; say which with --text, or name --features")
+    if texts and len(rest) > 1 and 2 * len(set(cells[texts[0]])) <= len(cells[texts[0]]):
+        raise ValueError(
+            f"the rows repeat the values of column {texts[0]!r}: if rows with the same value are the steps "
+            f"of one sequence, say --group {texts[0]}; if it is the text, say --text {texts[0]}"
+        )
     return texts[0] if texts else None
 
 
@@ -233,6 +247,7 @@ def _long(
         found.append(y[own[0]])
         where.append(f"sequence {key[:40]!r} ({places[own[0]]})")
     said = f"steps of {_some(features)} grouped by {group!r}, labels from {label!r}"
+    said += _unused(rest, [group, *features])
     return x, found, where, said
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import signal
 import sys
@@ -35,6 +36,9 @@ EXTRA = "minilstm study needs its extra packages: pip install 'minilstm[study]'"
 EXPECTED = (ValueError, TypeError, OSError, ModuleNotFoundError)  # what a request or its data can be wrong in
 
 
+NEXT = "\n" + 10 * " "  # the next line of a value
+
+
 class Terminated(BaseException):
     """SIGTERM arrived."""
 
@@ -61,13 +65,16 @@ def run(options: argparse.Namespace) -> int:
         settings, source = _request(options)
         if options.data is not None or options.dry_run:
             _describe(source, settings, sys.stdout if options.dry_run else sys.stderr)
-        if options.dry_run:
-            prepare_kernels(settings.rnn)
-            print(as_text(estimate(settings, source), jobs))
-            return 0
         if options.out == "":
             raise ValueError(wording("out", "the name of a folder", "an empty name"))
         out = default_folder(options) if options.out is None else options.out
+        if options.dry_run:
+            prepare_kernels(settings.rnn)
+            print(as_text(estimate(settings, source), jobs))
+            print(
+                f"Nothing was trained. The same command without --dry-run trains, and writes {out}{os.sep}."
+            )
+            return 0
         with _warnings_as_lines():
             journal = Journal(settings, journals.config(settings, source), out)
     except EXPECTED as error:
@@ -180,7 +187,7 @@ def _describe(source: Source, settings: Settings, stream: Any) -> None:
         ("cells", f"{len(settings.cells())}, {settings.epochs} epochs each"),
     ]
     for name, value in lines:
-        print(f"{name:<9} {value}", file=stream)
+        print(f"{name:<9} {value.replace('; ', NEXT)}", file=stream)
 
 
 def printable(text: str) -> str:
@@ -238,7 +245,7 @@ def print_table(result: StudyResult, settings: Settings) -> None:
 
     from minilstm.study.table import columns, entries
 
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1 if console.width >= 100 else 0, 0, 0),
