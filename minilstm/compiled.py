@@ -6,6 +6,7 @@ The layout and its reasons stand at the top of `kernels`.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Sequence
@@ -29,49 +30,78 @@ CACHE = 1_000_000  # bytes of weights above which they do not stay in a second-l
 BLOCKS = {"lstm": 4, "gru": 4, "simple_rnn": 1}  # of z
 
 
+def empty(shape: tuple[int, ...], dtype: Any) -> Array:
+    """`np.empty` on a boundary of 64 bytes: vectors of 512 bits that cross one cost a tenth to a quarter."""
+    memory = np.empty(math.prod(shape) * np.dtype(dtype).itemsize + 64, np.uint8)
+    return np.ndarray(shape, dtype, memory, -memory.ctypes.data % 64)
+
+
+def aligned(values: Array) -> Array:
+    """A copy on such a boundary."""
+    copy = empty(values.shape, values.dtype)
+    copy[...] = values
+    return copy
+
+
 class Packed:
     """Cell and weights in the kernels' layout; what backward needs, when it is first needed."""
 
     def __init__(self, cell: Cell, weights: Weights, rows: int) -> None:
         self.cell, self.weights, self.rows = cell, weights, rows
-        W, U, b, rb, _ = weights
-        n, H = len(cell.gates), len(U)
-        together = np.concatenate([U, b[None], W])  # (K, nH)
-        gates = together.reshape(len(together), n, H).transpose(1, 0, 2)  # (n, K, H)
-        if rb is not None:  # the GRU: see `kernels.gru_forward`
-            self.w_g = in_panels(gates[2:, H:], rows)[0]
-            self.u_g = in_panels(np.concatenate([gates[2:, :H], rb.reshape(n, 1, H)[2:]], axis=1), rows)[0]
-            gates = gates[:2].copy()
-            gates[:, H] += rb.reshape(n, H)[:2]
-        self.w = in_panels(gates, rows)  # (n, P, K, .)
+        n, H = len(cell.gates), len(weights.U)
+        W, U, b = (part.reshape(-1, n, H).transpose(1, 0, 2) for part in weights[:3])  # (n, ., H) each
+        if weights.rb is None:
+            self.w = in_panels([U, b, W], rows)  # (n, P, K, .)
+        else:  # the GRU: see `kernels.gru_forward`
+            rb = weights.rb.reshape(n, 1, H)
+            self.w = in_panels([U[:2], (b + rb)[:2], W[:2]], rows)
+            self.w_g = in_panels([b[2:], W[2:]], rows)[0]
+            self.u_g = in_panels([U[2:], rb[2:]], rows)[0]
 
     @cached_property
     def ut(self) -> Array:
         """(n, Q, H, .), U of each gate transposed."""
         U = self.weights.U
-        return in_panels(U.reshape(len(U), -1, len(U)).transpose(1, 2, 0), self.rows)
+        return in_panels([U.reshape(len(U), -1, len(U)).transpose(1, 2, 0)], self.rows)
 
     @cached_property
     def wt(self) -> Array:
         """(n, H, D), W of each gate transposed."""
         W, U, *_ = self.weights
-        return np.ascontiguousarray(W.reshape(len(W), -1, len(U)).transpose(1, 2, 0))
+        return aligned(W.reshape(len(W), -1, len(U)).transpose(1, 2, 0))
 
 
-def in_panels(gates: Array, rows: int) -> Array:
-    """(n, K, H) as (n, P, K, m): panels of m columns with rows * K * m <= SMALL; the last may be short.
+def in_panels(parts: Sequence[Array], rows: int) -> Array:
+    """`parts`, (n, ., H) each, one below the other as (n, K, H), in panels (n, P, K, m) of m columns.
 
-    Where H does not fit m is a power of two: other widths are up to three times slower.
+    rows * K * m <= SMALL where that leaves 32 columns; the last panel may be short. Where H does not fit m
+    is a power of two: other widths are up to three times slower.
     """
-    count, K, H = gates.shape
+    (count, _, H), K = parts[0].shape, sum(part.shape[1] for part in parts)
     allowed = max(32, SMALL // (rows * K))
     m = H if allowed >= H else 1 << (allowed.bit_length() - 1)
-    P = -(-H // m)
-    panels = np.empty((count, P, K, m), gates.dtype)
-    for p in range(P):
-        part = gates[:, :, p * m : (p + 1) * m]
-        panels[:, p, :, : part.shape[2]] = part
+    panels = empty((count, -(-H // m), K, m), parts[0].dtype)
+    for p in range(panels.shape[1]):
+        row = 0
+        for part in parts:
+            columns, end = part[:, :, p * m : (p + 1) * m], row + part.shape[1]
+            panels[:, p, row:end, : columns.shape[2]] = columns
+            row = end
     return panels
+
+
+def weight_tiles(b: int, K: int, H: int) -> tuple[int, int]:
+    """Steps in one product for the weight gradient, and rows of the gradient that it gives.
+
+    Small products, from at least 64 rows of the tape, so that the gradient is not read and written too
+    often. Where only few rows of it would fit, products too large to be small are quicker.
+
+    >>> weight_tiles(16, 75, 64), weight_tiles(32, 257, 128), weight_tiles(16, 1025, 512)
+    ((13, 75), (2, 122), (64, 1025))
+    """
+    steps = max(SMALL // (K * H * b), -(-64 // b))
+    block = min(K, SMALL // (steps * b * H))
+    return (steps, block) if block >= 48 else (-(-1024 // b), K)
 
 
 def pack(cell: Cell, weights: Weights, rows: list[slice]) -> Packed:
@@ -118,7 +148,7 @@ class Buffers:
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """An array with anything in it."""
         with self.lock:
-            return self._pop((shape, dtype)) if (shape, dtype) in self.waiting else np.empty(shape, dtype)
+            return self._pop((shape, dtype)) if (shape, dtype) in self.waiting else empty(shape, dtype)
 
     def give(self, array: Array) -> None:
         """Take back an array that nobody else reads or writes any more."""
@@ -199,7 +229,7 @@ def forward_segment(packed: Packed, x: Array, mask: Array | None, state: State, 
     c = None
     mask = np.empty((0, b), bool) if mask is None else np.ascontiguousarray(mask)
     limit = dtype.type(87 if dtype == np.float32 else 708)
-    scratch = np.empty((b, H), dtype)
+    scratch = empty((b, H), dtype)
     if cell.name == "lstm":
         c = buffers.take((S + 1 if keep else 1, b, H), dtype)
         c[0] = state[1]
@@ -228,36 +258,38 @@ def backward_segment(
     S, b, K, H = len(xh) - 1, xh.shape[1], xh.shape[2], segment.z.shape[3]
     D = K - 1 - H
     none = np.empty((0, b * H), dtype)
-    dz = segment.z if overwrite else segment.z.copy()
-    dstate = tuple(np.array(part, dtype, order="C") for part in dstate)
-    make = buffers.take if record == "norms" else np.empty
+    dz = segment.z if overwrite else aligned(segment.z)
+    make = buffers.take if record == "norms" else empty
     dtotal = tuple(make((S, b, H), dtype) for _ in cell.states) if record else ()
     external = none if external is None else np.ascontiguousarray(external).reshape(S, b * H)
     recorded = [part.reshape(S, b * H) for part in dtotal] or [none for _ in cell.states]
-    dw = np.empty((n, K, H), dtype)
-    scratch = np.empty((3, b, H), dtype)
-    tile = SMALL // (K * H * b) or 1024 // b  # steps in a product: a small one, or one of about 1024 rows
+    dw = empty((K, n * H), dtype)
+    scratch = empty((3 + len(dstate), b, H), dtype)
+    for k, part in enumerate(dstate):
+        scratch[3 + k] = part
+    dstate = tuple(scratch[3:])
+    scratch = scratch[:3]
+    tiles = weight_tiles(b, K, H)
     drb = None
     if segment.c is not None:
         arrays = xh, dz, segment.c, mask, external, *dstate, *recorded
-        kernels.run_lstm_backward(blas, packed.ut, *arrays, dw, scratch, tile)
+        kernels.run_lstm_backward(blas, packed.ut, *arrays, dw, scratch, *tiles)
     elif cell.name == "gru":
-        du_g = np.empty((H + 1, H), dtype)
+        du_g = empty((H + 1, H), dtype)
         arrays = xh, dz, mask, external, *dstate, *recorded
-        kernels.run_gru_backward(blas, packed.ut, *arrays, dw, du_g, scratch, tile)
-        dw[2, :H] = du_g[:H]
-        drb = np.concatenate([dw[0, H], dw[1, H], du_g[H]])
+        kernels.run_gru_backward(blas, packed.ut, *arrays, dw, du_g, scratch, *tiles)
+        dw[:H, 2 * H :] = du_g[:H]
+        drb = np.concatenate([dw[H, : 2 * H], du_g[H]])
     else:
         arrays = xh, dz, mask, external, *dstate, *recorded
-        kernels.run_simple_rnn_backward(blas, packed.ut, *arrays, dw, scratch[0], tile)
+        kernels.run_simple_rnn_backward(blas, packed.ut, *arrays, dw, scratch[0], *tiles)
     dx = None
     if need_dx:
-        dx = np.empty((S, b, D), dtype)
+        dx = empty((S, b, D), dtype)
         flat = dz[:n].reshape(n, S * b, H), dx.reshape(S * b, D)
         kernels.run_input_gradient(blas, packed.wt, *flat, dtype.type(0))
-    joined = dw.transpose(1, 0, 2).reshape(K, n * H)
     gates = dz[:n].transpose(1, 2, 0, 3)  # (S, b, n, H), a view
-    found = SegmentGradients(Weights(W=joined[H + 1 :], U=joined[:H], b=joined[H], rb=drb), dstate, dx)
+    found = SegmentGradients(Weights(W=dw[H + 1 :], U=dw[:H], b=dw[H], rb=drb), dstate, dx)
     if record == "norms":
         states = tuple(_norms(part) for part in dtotal)
         db = dz[:n].sum(axis=1).transpose(1, 0, 2).reshape(b, n * H)

@@ -143,12 +143,30 @@ def test_chunks_are_even_and_small(B, weight_bytes, parallel, most):
 )
 def test_panels_hold_the_weights_and_keep_products_small(rows, K, H):
     gates = np.random.default_rng(0).normal(size=(4, K, H))
-    panels = compiled.in_panels(gates, rows)
+    panels = compiled.in_panels([gates[:, :1], gates[:, 1:]], rows)
     width = panels.shape[3]
     assert rows * K * width <= kernels.SMALL or width == 32
     assert width == H or width & (width - 1) == 0
     joined = panels.transpose(0, 2, 1, 3).reshape(4, K, -1)[:, :, :H]
     np.testing.assert_array_equal(joined, gates)
+
+
+@pytest.mark.parametrize("b", [1, 16, 32])
+@pytest.mark.parametrize(("K", "H"), [(75, 64), (257, 128), (513, 256), (267, 256), (1025, 512)])
+def test_products_of_the_weight_gradient_are_small_or_large(b, K, H):
+    steps, block = compiled.weight_tiles(b, K, H)
+    small = steps * b * block * H <= kernels.SMALL
+    assert small or (steps * b >= 1000 and block == K)
+    assert steps * b >= 64  # the gradient is not read and written too often
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (4, 2, 75, 64)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arrays_begin_on_the_boundary_of_a_vector(shape, dtype):
+    for array in (compiled.empty(shape, dtype), compiled.Buffers(1000).take(shape, np.dtype(dtype))):
+        assert array.shape == shape
+        assert array.dtype == dtype
+        assert array.ctypes.data % 64 == 0
 
 
 @pytest.mark.skipif(INTERPRETED, reason="there are no vectors without the compiler")
