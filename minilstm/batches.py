@@ -297,7 +297,7 @@ def checked(
 ) -> Batch:
     """Samples that training, evaluation and trace can use without another look at them."""
     loss = model._compiled()[1]
-    if model.built and not model.named_weights:
+    if model.built and not any(layer.params for layer in model.layers):
         expected = "with at least one layer that learns"
         raise ValueError(wording("model", expected, [type(layer).__name__ for layer in model.layers]))
     array = _as_array(model, x)

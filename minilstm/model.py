@@ -35,6 +35,7 @@ from minilstm.trace import Trace
 from minilstm.training import Fit, Hooks, Step, score
 
 DROPOUT = 2**32 - 1  # key of the layers' randomness, beside the keys that `spawn` counts from 0
+NOT_USED = np.random.default_rng(0)  # says "training" to layers that draw nothing
 
 
 class Sequential:
@@ -248,6 +249,8 @@ class Sequential:
 
     def _rng(self) -> np.random.Generator:
         """Randomness of the layers in the next training step; the same when asked again before the step."""
+        if not any(layer.draws for layer in self.layers):
+            return NOT_USED
         key = (*self._seeds.spawn_key, DROPOUT, self.steps_taken)
         return np.random.default_rng(np.random.SeedSequence(self._seeds.entropy, spawn_key=key))
 

@@ -111,11 +111,15 @@ class Gradients:
 
 def join_states(chunks: Sequence[State]) -> State:
     """The states of the chunks as one state of the whole batch."""
+    if len(chunks) == 1:
+        return chunks[0]
     return tuple(np.concatenate(parts) for parts in zip(*chunks, strict=True))
 
 
 def add_weights(parts: Sequence[Weights]) -> Weights:
     """The sum of the gradients of several segments, in their order."""
+    if len(parts) == 1:
+        return parts[0]
 
     def total(arrays: Sequence[Array]) -> Array:
         found = arrays[0].copy()

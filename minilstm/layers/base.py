@@ -51,6 +51,11 @@ class Layer(ABC):
         """The name, or the class's name where there is none yet; for messages."""
         return self.name or self.default_name()
 
+    @property
+    def draws(self) -> bool:
+        """Whether `forward` draws from its `rng` in training."""
+        return False
+
     @classmethod
     def default_name(cls) -> str:
         """The class's name as Keras writes it in names of layers.

@@ -34,6 +34,10 @@ class Dropout(Layer):
         super().__init__(input_shape=input_shape, name=name)
         self.rate = real_number("rate", rate, below=1.0)
 
+    @property
+    def draws(self) -> bool:
+        return self.rate > 0
+
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 

@@ -157,6 +157,10 @@ class Recurrent(Layer):
         self.training_backend = self.backend
         self.state: State | None = None  # of a stateful layer, after its last batch
 
+    @property
+    def draws(self) -> bool:
+        return self.dropout > 0 or self.recurrent_dropout > 0
+
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 2 or input_shape[1] is None:
             got = f"(batch, {', '.join('any' if size is None else str(size) for size in input_shape)})"

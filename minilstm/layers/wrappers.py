@@ -48,6 +48,10 @@ class Wrapper(Layer):
         for sub in self.sublayers:
             sub.params = {key: values.get(f"{sub.label}/{key}", w) for key, w in sub.params.items()}
 
+    @property
+    def draws(self) -> bool:
+        return any(sub.draws for sub in self.sublayers)
+
     @abstractmethod
     def inner_shape(self, input_shape: Shape) -> Shape:
         """Shape of one sample of the inner layers' input."""

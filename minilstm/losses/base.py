@@ -172,12 +172,12 @@ def _mean(
     else:
         gradient = np.zeros_like(p)
         gradient[mask] = drows
-    return (complex(value) if np.iscomplexobj(value) else float(value)), gradient
+    return (complex(value) if value.dtype.kind == "c" else float(value)), gradient
 
 
 def widen(p: Array) -> Array:
     """float64 or complex128: rows are few, and sums in float32 are not worth their speed."""
-    return p.astype(np.complex128 if np.iscomplexobj(p) else np.float64)
+    return p.astype(np.complex128 if p.dtype.kind == "c" else np.float64)
 
 
 def _numbers(y: ArrayLike) -> Array:

@@ -20,6 +20,7 @@ from minilstm.optimizers.schedules import LearningRateSchedule
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
 
+BLOCK = 16_384  # entries that go through a whole formula at once: its arrays stay in the cache
 DOT = 8_192  # longest dot product: longer ones lose digits in float32, and BLAS may split them over threads
 
 
@@ -87,7 +88,7 @@ class Optimizer(ABC):
             self.learning_rate = learning_rate
         self._slot_names = slot_names
         self._layout: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}  # in the order of the vector
-        self._g = self._change = np.empty(0)
+        self._g = self._w = np.empty(0)
         self._slots: list[Array] = []
 
     @property
@@ -171,22 +172,28 @@ class Optimizer(ABC):
             self._lay_out(params)
         self._check("params", params)
         self._check("grads", grads)
-        g, change = self._g, self._change
+        g, w, rate = self._g, self._w, self._rate(self._g.dtype)
         np.concatenate([grads[name].ravel() for name in self._layout], out=g)
+        np.concatenate([params[name].ravel() for name in self._layout], out=w)
+        finite = True
         with np.errstate(over="ignore", invalid="ignore"):  # the squares of huge gradients become inf
-            self._rule(g, change, self._slots)
-            moved, start = {}, 0
-            for name in self._layout:
-                w = params[name]
-                moved[name] = self._decayed(w) + change[start : start + w.size].reshape(w.shape)
-                start += w.size
-        for name, w in moved.items():
-            if not np.isfinite(w).all():
-                raise NonFiniteError(
-                    f"the step would make {name} infinite or NaN; is the learning rate too large?"
-                )
-        for name, w in moved.items():
-            params[name][...] = w
+            for start in range(0, w.size, BLOCK):
+                block = slice(start, start + BLOCK)
+                if self.weight_decay is not None:
+                    w[block] -= self._decay(w[block])
+                w[block] += self._change(rate, g[block], [slot[block] for slot in self._slots])
+                finite = finite and bool(np.isfinite(w[block]).all())
+        moved, start = {}, 0
+        for name, (shape, _) in self._layout.items():
+            moved[name] = w[start : start + math.prod(shape)].reshape(shape)
+            start += moved[name].size
+        if not finite:
+            name = next(name for name, value in moved.items() if not np.isfinite(value).all())
+            raise NonFiniteError(
+                f"the step would make {name} infinite or NaN; is the learning rate too large?"
+            )
+        for name, value in moved.items():
+            params[name][...] = value
         self.iterations += 1
 
     @property
@@ -214,11 +221,9 @@ class Optimizer(ABC):
             slot[...] = slots[name]
         self.iterations = iterations
 
-    def _decayed(self, w: Array) -> Array:
-        if self.weight_decay is None:
-            return w
+    def _decay(self, w: Array) -> Array:
         number = w.dtype.type  # as Keras: in the parameters' dtype
-        return np.asarray(w - w * number(self.weight_decay) * number(self.learning_rate))
+        return np.asarray(w * number(self.weight_decay or 0) * number(self.learning_rate))
 
     def _clip(self, grads: Arrays, norms: dict[str, float]) -> tuple[dict[str, Array], Update]:
         norm = math.hypot(*norms.values())
@@ -242,9 +247,13 @@ class Optimizer(ABC):
             return result, Update(norm, clipped, math.hypot(*(_norm(g) for g in result.values())))
         return unchanged
 
+    def _rate(self, dtype: np.dtype[Any]) -> float:
+        """a in the formula of step `iterations` + 1, for parameters of this dtype."""
+        return self.learning_rate
+
     @abstractmethod
-    def _rule(self, g: Array, change: Array, slots: Sequence[Array]) -> None:
-        """Bring `slots` up to date with `g` and fill `change`, all 1-D; this is step `iterations` + 1."""
+    def _change(self, a: float, g: Array, slots: Sequence[Array]) -> Array:
+        """Bring `slots` up to date with `g`, entry by entry, and return the change of w, all 1-D."""
 
     def _lay_out(self, params: Arrays) -> None:
         """Give each parameter its part of one vector, and make the state: zeros."""
@@ -255,9 +264,7 @@ class Optimizer(ABC):
         (dtype,) = dtypes
         size = sum(w.size for w in params.values())
         self._layout = {name: (w.shape, dtype) for name, w in params.items()}
-        self._g, self._change, *self._slots = (
-            np.zeros(size, dtype) for _ in range(2 + len(self._slot_names))
-        )
+        self._g, self._w, *self._slots = (np.zeros(size, dtype) for _ in range(2 + len(self._slot_names)))
 
     def _check(self, argument: str, arrays: Arrays) -> None:
         """ValueError where names, shapes and dtype are not those of the first step's parameters."""

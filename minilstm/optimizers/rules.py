@@ -44,16 +44,14 @@ class SGD(Optimizer):
         slot_names = ("momentum",) if self.momentum else ()
         super().__init__(learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm)
 
-    def _rule(self, g: Array, change: Array, slots: Sequence[Array]) -> None:
-        np.multiply(g, -self.learning_rate, out=change)  # -a g
-        if slots:
-            (m,) = slots
-            m *= self.momentum
-            m += change
-            if self.nesterov:
-                change += self.momentum * m
-            else:
-                change[:] = m
+    def _change(self, a: float, g: Array, slots: Sequence[Array]) -> Array:
+        change = g * -a
+        if not slots:
+            return change
+        (m,) = slots
+        m *= self.momentum
+        m += change
+        return change + self.momentum * m if self.nesterov else m
 
 
 @final
@@ -95,10 +93,10 @@ class RMSprop(Optimizer):
         slot_names = ("velocity", *(name for name, wanted in optional.items() if wanted))
         super().__init__(learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm)
 
-    def _rule(self, g: Array, change: Array, slots: Sequence[Array]) -> None:
+    def _change(self, a: float, g: Array, slots: Sequence[Array]) -> Array:
         slot = dict(zip(self._slot_names, slots, strict=True))
         v = slot["velocity"]
-        np.multiply(g, g, out=change)
+        change = g * g
         change *= 1 - self.rho
         v *= self.rho
         v += change  # r v + (1 - r) g^2
@@ -115,12 +113,13 @@ class RMSprop(Optimizer):
             np.add(v, self.epsilon, out=change)
         np.sqrt(change, out=change)
         np.divide(g, change, out=change)
-        change *= -self.learning_rate
-        if self.momentum:
-            m = slot["momentum"]
-            m *= self.momentum
-            m += change
-            change[:] = m
+        change *= -a
+        if not self.momentum:
+            return change
+        m = slot["momentum"]
+        m *= self.momentum
+        m += change
+        return m
 
 
 class Adam(Optimizer):
@@ -164,9 +163,9 @@ class Adam(Optimizer):
         slot_names = ("momentum", "velocity", "velocity_hat") if self.amsgrad else ("momentum", "velocity")
         super().__init__(learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm)
 
-    def _rule(self, g: Array, change: Array, slots: Sequence[Array]) -> None:
+    def _change(self, a: float, g: Array, slots: Sequence[Array]) -> Array:
         m, v = slots[:2]
-        np.subtract(g, m, out=change)
+        change = g - m
         change *= 1 - self.beta_1
         m += change
         np.multiply(g, g, out=change)
@@ -178,7 +177,8 @@ class Adam(Optimizer):
         np.sqrt(v, out=change)
         change += self.epsilon
         np.divide(m, change, out=change)
-        change *= -self._rate(g.dtype)
+        change *= -a
+        return change
 
     def _rate(self, dtype: np.dtype[Any]) -> float:
         number, t = dtype.type, self.iterations + 1
