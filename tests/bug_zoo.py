@@ -295,7 +295,7 @@ BUGS = [
         "cut every 16 steps",
         "        dx[:, t] = dx_t",
         "        dx[:, t] = dx_t\n        if t % 16 == 0: dh_next, dc_next = 0 * dh_next, 0 * dc_next",
-        "truncated",
+        "truncated after 16 steps: the gradient is cut at every 16. step",
     ),
     Bug(
         "lost below 1e-5",

@@ -114,6 +114,44 @@ def test_where_it_is_wrong_is_said_by_gate_and_step():
     assert "dx: right from step 9 back to 3, wrong at step 2 (3 of 10 steps are wrong)" in report.verdict
 
 
+EVERY_16 = "truncated after 16 steps: the gradient is cut at every 16. step"
+
+
+@pytest.mark.parametrize(
+    ("where", "length", "words"),
+    [
+        ("t % 16 == 0", 40, f"{EVERY_16}, counted from the start"),
+        ("t % 16 == 0", 48, EVERY_16),
+        ("(T - t) % 16 == 0", 40, f"{EVERY_16}, counted from the end"),
+        ("t == 16", 40, "truncated: the gradient is cut before step 16, and nowhere else"),
+        ("t % 16 == 0", 20, "truncated: the gradient is cut before step 16, and nowhere else"),
+        ("t in (7, 20, 31)", 40, "truncated: the gradient is cut before steps 7, 20, 31"),
+    ],
+)
+def test_where_the_gradient_is_cut_is_told_from_where_that_of_each_step_ends(where, length, words):
+    end = "        dx[:, t] = dx_t"
+    functions = changed(end, f"{end}\n        if {where}: dh_next, dc_next = 0 * dh_next, 0 * dc_next")
+    assert check(functions, length=length).causes == [words]
+
+
+def test_a_gradient_that_goes_a_fixed_way_back_from_each_step():
+    right = CORRECT["simple_rnn"]
+
+    def backward(dh, cache):
+        """Each step's loss by itself, seven steps back and no further."""
+        total = None
+        for step in range(dh.shape[1]):
+            alone = np.zeros_like(dh)
+            alone[:, step] = dh[:, step]
+            found = right["backward"](alone, cache)
+            found[0][:, : max(0, step - 6)] = 0
+            total = found if total is None else [a + b for a, b in zip(total, found, strict=True)]
+        return total
+
+    report = check({"forward": right["forward"], "backward": backward}, "simple_rnn", length=20)
+    assert report.causes == ["truncated after 7 steps: what the loss says of a step goes back no further"]
+
+
 def test_gates_in_another_order():
     """CS231n's order is i, f, o, g: told as such, and right when it is asked for."""
     source = zoo.LSTM.replace("z_i, z_f, z_g, z_o = np", "z_i, z_f, z_o, z_g = np")

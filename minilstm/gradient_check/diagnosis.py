@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.gradient_check import formulas, mistakes
+from minilstm.gradient_check import formulas, mistakes, reach
 from minilstm.gradient_check.calls import Functions
 from minilstm.gradient_check.cases import Case, draw, in_our_order, ours
 from minilstm.gradient_check.mistakes import Mistake
@@ -114,7 +114,7 @@ def _backward_causes(
     if strong and all(one.max_error < ROUNDED for one in strong):
         size = max(one.max_error for one in strong)
         return [f"errors of {size:.0e} look like float32: is an array float32?"]
-    lost = _lost(report, case) if case.mask is None else None
+    lost = reach.lost(functions, case, report) if case.mask is None else None
     if lost:
         return [lost]
     if explains({}):
@@ -257,32 +257,6 @@ def _ratio_cause(wrong: list[Comparison], case: Case) -> str | None:
     known = next((words for value, words in names.items() if abs(values[0] - value) < 1e-6), None)
     words = known or f"every entry is {values[0]:.6g} times what it must be"
     return f"{words}, in {', '.join(ratios)}"
-
-
-def _lost(report: Report, case: Case) -> str | None:
-    """The cause, if dx is exactly 0 at steps, or in entries, that a gradient must reach."""
-    T = case.x.shape[1]
-    dx = [one for one in report.comparisons if one.name.startswith("dx")]
-    if len(dx) < 2:
-        return None
-    every, last = dx
-    zero = ~last.analytic.any(axis=(0, 2)) & (np.abs(last.numeric).max(axis=(0, 2)) > 0)  # (T,)
-    first = int(T - zero[::-1].argmax()) if zero.any() else 0  # steps 0 .. first - 1 get nothing
-    if 0 < first < T - 1 and not last.analytic[:, :first].any():
-        if not every.analytic[:, :first].any():
-            return f"truncated after {T - first} steps: steps 0 to {first - 1} get no gradient"
-        steps = every.by_step()
-        if steps is not None and steps[:first].max() > report.tolerance:
-            return f"truncated after {T - first} steps: the gradient is cut before step {first}"
-    gone = [(one.analytic == 0) & (np.abs(one.numeric) > 0) & one.checked for one in dx]
-    lost = np.concatenate([np.abs(one.numeric[there]) for one, there in zip(dx, gone, strict=True)])
-    kept = np.concatenate(
-        [np.abs(one.numeric[one.checked & ~there]) for one, there in zip(dx, gone, strict=True)]
-    )
-    right = all((one.errors[~there] <= report.tolerance).all() for one, there in zip(dx, gone, strict=True))
-    if len(lost) and right and lost.max() <= kept[kept > 0].min(initial=np.inf):
-        return f"gradients below about {lost.max():.0e} are lost: an underflow, or a threshold"
-    return None
 
 
 def _near(found: Array, expected: Array, steps: bool = False) -> bool:
