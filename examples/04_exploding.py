@@ -49,8 +49,10 @@ losses = model_with(8, clip=1.0).fit(x, y, epochs=10, verbose=0, callbacks=[trac
 worst = max(tracer.records, key=lambda record: record.norm)
 print(f"with global_clipnorm=1: loss {losses[0]:.3f} to {losses[-1]:.3f}")
 print(f"  {tracer.share_clipped:.0%} of {tracer.steps} batches clipped; largest norm {worst.norm:.1e}")
+first = model_with(8).trace(x[:32], y[:32]).culprit()
 layer, gate, lag, share = worst.culprit()
 print(f"  it came from gate {gate} of layer {layer} ({share:.0%} of its square), largest {lag} steps back")
+print(f"  of the first batch, step {first.step} alone made {first.step_share:.0%} of it, in gate {first.gate}")
 
 if len(sys.argv) > 1:
     folder = Path(sys.argv[1])

@@ -63,7 +63,8 @@ class Verdict:
     ratio : norm at the largest lag / norm at lag 0, of the longest samples;  length : number of lags;
     threshold, horizon : see `LayerTrace.horizon`;  decay : the fitted line;
     gate_rate : mean of ln(forget gate), the rate their product alone would give, nan without one;
-    every_step : whether the loss reads more than the last step
+    every_step : whether the loss reads more than the last step;
+    lost : the lag from which on it is "not finite" or "underflow", None for the other words
     """
 
     word: str
@@ -75,20 +76,23 @@ class Verdict:
     decay: Decay
     gate_rate: float
     every_step: bool
+    lost: int | None = None
 
     def __str__(self) -> str:
         if self.word == "no gradient":
             return f"{self.name}: no gradient arrives"
         if self.word == "one step":
             return f"{self.name}: one step, nothing to compare"
-        parts = [f"{self.name}: {self.word}"]
+        parts, half = [f"{self.name}: {self.word}"], self.decay.half_life
+        pace = ""
+        if math.isfinite(half):
+            how = "halving" if half > 0 else "doubling"
+            pace = f", {how} every {abs(half):.3g} steps (R^2 {self.decay.r2:.2f})"
         if self.word != "not finite":
             over = f"over {self.length - 1} steps back its norm changes by a factor of {self.ratio:.2g}"
-            half = self.decay.half_life
-            if math.isfinite(half):
-                how = "halving" if half > 0 else "doubling"
-                over += f", {how} every {abs(half):.3g} steps (R^2 {self.decay.r2:.2f})"
-            parts += [over, f"{self.threshold:.2g} of the largest norm reaches {self.horizon:g} steps"]
+            parts += [over + pace, f"{self.threshold:.2g} of the largest norm reaches {self.horizon:g} steps"]
+        elif self.lost:
+            parts.append(f"it is no number from {self.lost} steps back on" + (pace and f"{pace} until then"))
         if math.isfinite(self.gate_rate) and self.gate_rate < 0:
             parts.append(f"the gates alone would halve it every {-math.log(2) / self.gate_rate:.3g} steps")
         if self.every_step:
@@ -141,7 +145,20 @@ def verdict_of(trace: LayerTrace, name: str = "dh", threshold: float = 0.01) -> 
     else:
         word = "vanishing" if ratio < VANISHED else "exploding" if ratio > EXPLODED else "steady"
     decay, gates, length = decay_of(norms), gate_rate(trace), norms.shape[1]
-    return Verdict(word, name, ratio, length, threshold, horizon, decay, gates, _reads_every_step(trace))
+    every, lost = _reads_every_step(trace), _lost(trace, name, word)
+    return Verdict(word, name, ratio, length, threshold, horizon, decay, gates, every, lost)
+
+
+def _lost(trace: LayerTrace, name: str, word: str) -> int | None:
+    """The first lag of which the pooled norm is what the word says."""
+    pooled = trace.lag_norm(name)
+    if word == "not finite":
+        gone = ~np.isfinite(pooled)
+    elif word == "underflow":
+        gone = pooled < np.finfo(trace.arrays[name].dtype).tiny
+    else:
+        return None
+    return int(gone.argmax()) if gone.any() else None
 
 
 def gate_rate(trace: LayerTrace) -> float:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from minilstm.trace import LayerTrace
 
 
+quiet = np.errstate(over="ignore", invalid="ignore")  # NaN and Inf are shown, and not warned of
+
+
 @dataclass(frozen=True)
 class Ledger:
     """The split of one layer's gradients; `ledger["from_h"]` is one of its terms, (B, T, H) in float64.
@@ -54,6 +57,7 @@ class Ledger:
     def __getitem__(self, term: str) -> Array:
         return self._arrays[one_of("term", term, self._arrays)]
 
+    @quiet
     def residual(self, total: str = "dh") -> Array:
         """|total - sum of its terms| at each step, relative to the largest term of that step: (T,).
 
@@ -66,6 +70,7 @@ class Ledger:
         ratio: Array = error / np.where(largest == 0, 1, largest)
         return ratio
 
+    @quiet
     def shares(self) -> dict[str, Array]:
         """By which route the gradient of the state arrives, k real steps before the end: (L,) each.
 
@@ -80,20 +85,32 @@ class Ledger:
             route: by_lag(norm(np.where(real[..., None], part, 0), (2,)), real)
             for route, part in self.routes.items()
         }
-        with np.errstate(over="ignore", invalid="ignore"):
-            largest = np.max(list(norms.values()), axis=0)
-            scaled = {route: found / np.where(largest == 0, 1, largest) for route, found in norms.items()}
-            total = np.sum(list(scaled.values()), axis=0)
-            return {route: found / np.where(total == 0, 1, total) for route, found in scaled.items()}
+        largest = np.max(list(norms.values()), axis=0)
+        scaled = {route: found / np.where(largest == 0, 1, largest) for route, found in norms.items()}
+        total = np.sum(list(scaled.values()), axis=0)
+        return {route: found / np.where(total == 0, 1, total) for route, found in scaled.items()}
+
+    def mean_shares(self) -> dict[str, float]:
+        """The mean of each route's `shares` over the steps before the last one; 0 where no gradient comes.
+
+        "loss" is left out where it gives nothing there, as for a loss on the last step.
+        """
+        found = {}
+        for route, share in self.shares().items():
+            before = share[1:][np.isfinite(share[1:])]
+            found[route] = float(before.mean()) if len(before) else 0.0
+        return {route: mean for route, mean in found.items() if route != "loss" or mean > 0}
 
     def gate_norms(self) -> dict[str, Array]:
         """The norm of dL/dz at each step, gate by gate: (T,) each; masked steps are 0."""
         return {gate: norm(block, (0, 2)) for gate, block in self.trace.blocks(self._dxw).items()}
 
+    @quiet
     def input_norms(self) -> Array:
         """The norm of dL/dx at each step, dx = dxw @ W.T: (T,); masked steps are 0."""
         return norm(self._dxw @ self.trace.weights.W.T.astype(np.float64), (0, 2))
 
+    @quiet
     def contribution(self, step: int) -> dict[str, Array]:
         """What one time step adds to the weights' gradients, by the weight's name and in its shape.
 
@@ -124,6 +141,7 @@ class Ledger:
         steps = [self.contribution(step) for step in range(self.trace.real.shape[1])]
         return {name: np.array([norm(found[name]) for found in steps]) for name in steps[0]}
 
+    @quiet
     def norm_shares(self) -> dict[str, Array]:
         """Which gate and step made the norm of the weights' gradient, as shares of its square: (T,) per gate.
 
@@ -136,21 +154,21 @@ class Ledger:
         trace = self.trace
         sides = (trace.x, self._dxw), (trace.before("h"), self._dhu)
         found = dict.fromkeys(trace.gates, np.zeros(trace.real.shape[1]))
-        with np.errstate(over="ignore", invalid="ignore"):
-            parts = [
-                *(_products(inputs, d) for inputs, d in sides),
-                _products(np.ones((*trace.real.shape, 1)), self._dxw),
-            ]
-            if trace.weights.rb is not None:
-                parts.append(_products(np.ones((*trace.real.shape, 1)), self._dhu))
-            largest = max(size for _, size in parts)
-            if largest == 0:
-                return found
-            # each part is relative to its own largest entry: 1e-200 and 1e200 have squares too
-            summed = np.sum([products * (size / largest) ** 2 for products, size in parts], axis=0)
-            return {gate: block.sum(axis=-1) / summed.sum() for gate, block in trace.blocks(summed).items()}
+        parts = [
+            *(_products(inputs, d) for inputs, d in sides),
+            _products(np.ones((*trace.real.shape, 1)), self._dxw),
+        ]
+        if trace.weights.rb is not None:
+            parts.append(_products(np.ones((*trace.real.shape, 1)), self._dhu))
+        largest = max(size for _, size in parts)
+        if largest == 0:
+            return found
+        # each part is relative to its own largest entry: 1e-200 and 1e200 have squares too
+        summed = np.sum([products * (size / largest) ** 2 for products, size in parts], axis=0)
+        return {gate: block.sum(axis=-1) / summed.sum() for gate, block in trace.blocks(summed).items()}
 
 
+@quiet
 def ledger_of(trace: LayerTrace) -> Ledger:
     """Open the sums of a layer's trace. See the module's docstring."""
     cell, weights = trace.cell, Weights(*(_float64(weight) for weight in trace.weights))  # type: ignore[arg-type]

@@ -138,9 +138,25 @@ def test_a_loss_on_the_held_state_of_padding_is_a_loss_on_the_last_real_step():
 
 def test_not_finite():
     rec = traced(1)
-    rec.dh[0, 3, 0] = np.nan
-    assert rec.verdict().word == "not finite"
-    assert str(rec.verdict()).startswith("dh: not finite; the gates alone")
+    rec.dc[0, 3, 0] = np.nan
+    verdict = rec.verdict("dc")
+    assert (verdict.word, verdict.lost) == ("not finite", T - 1 - 3)
+    text = str(verdict)
+    assert text.startswith(f"dc: not finite; it is no number from {T - 4} steps back on, halving every ")
+    assert " until then; the gates alone" in text
+    rec.dc[0, -1, 0] = np.inf  # at the loss already
+    assert rec.verdict("dc").lost == 0
+    assert str(rec.verdict("dc")).startswith("dc: not finite; the gates alone")
+    rec.dh[0, 3, 0] = np.nan  # the other norms before the last are 0
+    assert f"no number from {T - 4} steps back on; the gates" in str(rec.verdict())
+
+
+def test_where_an_underflow_begins():
+    rec = traced(-3, scale=0.01, steps=200, dtype="float32")
+    verdict, norms = rec.verdict("dc"), rec.lag_norm("dc")
+    assert verdict.word == "underflow"
+    assert norms[verdict.lost] < np.finfo("float32").tiny <= norms[verdict.lost - 1]
+    assert traced(1).verdict().lost is None
 
 
 @pytest.mark.parametrize("threshold", [0, 1, -0.5, 2, np.nan])

@@ -226,6 +226,8 @@ def test_routes_add_up_to_the_state_s_gradient_and_shares_to_one(cell):
             np.testing.assert_allclose(sum(shares.values()), 1, rtol=1e-14)
             assert shares["loss"][0] == 1  # at the last real step nothing has come from later ones
             assert (shares["loss"][1:] == 0).all()
+            before = {route: share[1:].mean() for route, share in shares.items() if route != "loss"}
+            assert ledger.mean_shares() == pytest.approx(before)
 
 
 @pytest.mark.parametrize(("cell", "route"), [("lstm", "carousel"), ("gru", "update gate"), ("rnn", None)])
@@ -253,6 +255,22 @@ def test_no_gradient_gives_zeros_and_not_nan():
     sums = (*ledger.shares().values(), *ledger.weight_norms().values(), *ledger.norm_shares().values())
     for values in (*sums, ledger.residual("dc"), ledger.input_norms()):
         assert (values == 0).all()
+
+
+@every_cell
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_told_and_not_warned_of(cell, value):
+    """As NaN or Inf in the steps that it reached; a warning would be an error here."""
+    _, _, rec = traced(masks()["post"], return_sequences=True, cell=cell)
+    for name in ("dz", *(f"d{state}" for state in rec.states)):
+        rec.arrays[name][0, 4, :2] = value
+    rec.arrays["dx"][0, 4] = value
+    ledger = rec.ledger()
+    for name in ledger.terms:
+        assert not np.isfinite(ledger.residual(name)[4])
+    found = {**ledger.shares(), **ledger.weight_norms(), **ledger.gate_norms(), "dx": ledger.input_norms()}
+    assert not all(np.isfinite(norms).all() for norms in found.values())
+    assert all(np.isnan(shares).any() for shares in ledger.norm_shares().values())
 
 
 def test_an_all_masked_batch_has_empty_shares():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -137,9 +138,10 @@ def any_trace(request):
 
 def test_ledger_stacks_the_shares_to_one(any_trace):
     ax = plots.ledger(any_trace["rec"])
-    heights = np.array([[bar.get_height() for bar in container] for container in ax.containers])
-    np.testing.assert_allclose(heights, list(any_trace["rec"].ledger().shares().values()))
-    np.testing.assert_allclose(heights.sum(axis=0), 1)
+    parts = [patch.get_data() for patch in ax.patches]
+    heights = np.array([part.values - part.baseline for part in parts])
+    np.testing.assert_allclose(heights, list(any_trace["rec"].ledger().shares().values()), atol=1e-15)
+    np.testing.assert_allclose(parts[-1].values, 1)
     assert ax.get_xlabel() == "steps before the loss"
 
 
@@ -202,6 +204,111 @@ def test_trace_report_writes_one_page(any_trace, kind, tmp_path):
         assert "data:image/png;base64," in text
 
 
+def test_the_heatmap_tells_steps_that_are_not_there_from_zero_and_from_what_is_no_number():
+    layer = ml.LSTM(4, input_shape=(None, 3), name="rec")
+    model = ml.Sequential([layer, ml.Dense(1)], seed=1, dtype="float64")
+    model.compile(loss="mse")
+    tracer, rng = ml.GradientTracer(), np.random.default_rng(0)
+    x = rng.normal(size=(4, T, 3))
+    model.fit([(x, np.ones(4)), (x[:, :5], np.ones(4))], callbacks=tracer, verbose=0)
+    tracer.records[0].layers["rec"].states["dh"][2:4] = 0, np.nan
+    zero, shown, bad = (image.get_array() for image in plots.training_heatmap(tracer, "rec").get_images())
+    there = np.arange(T)[:, None] < [T, 5]
+    np.testing.assert_array_equal(~zero.mask, there)
+    np.testing.assert_array_equal(~bad.mask, there & (np.arange(T)[:, None] == 3) & [True, False])
+    np.testing.assert_array_equal(
+        ~shown.mask, there & ~((np.arange(T)[:, None] >= 2) & (np.arange(T)[:, None] < 4) & [True, False])
+    )
+
+
+@pytest.mark.parametrize(("values", "expected"), [([0.08, 0.5], ["0.1", "0.2", "0.5"]), ([1e-9, 1e3], None)])
+def test_a_log_axis_of_little_range_has_more_than_one_tick(values, expected):
+    figure, (ax,) = plots.new_figure()
+    plots.log_line(ax, np.arange(2), values)
+    figure.draw_without_rendering()
+    low, high = ax.get_ylim()
+    inside = [
+        text.get_text()
+        for text, place in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)
+        if low <= place <= high
+    ]
+    if expected:
+        assert inside == expected
+    else:
+        assert all("10^" in text for text in inside if text)
+
+
+def test_side_by_side_has_a_line_and_a_row_of_routes_for_each(any_trace, layer_trace):
+    traces = {"one": any_trace["rec"], "other": layer_trace}
+    flow, routes = plots.side_by_side(traces).axes
+    drawn = {line.get_label(): line.get_ydata() for line in flow.get_lines()}
+    for place, (label, layer) in enumerate(traces.items()):
+        name = f"d{layer.states[-1]}"
+        np.testing.assert_array_equal(drawn[label], layer.lag_norm(name))
+        row = [patch for patch in routes.patches if round(patch.get_y() + 0.35) == place]
+        shares = layer.ledger().mean_shares()
+        np.testing.assert_allclose([patch.get_width() for patch in row], list(shares.values()))
+        assert routes.get_yticklabels()[place].get_text() == f"{label}: {layer.verdict(name).word}"
+    legend = [text.get_text() for text in routes.get_legend().get_texts()]
+    assert len(legend) == len(set(legend)) >= 2
+
+
+def test_a_page_of_several_traces_begins_with_their_comparison(any_trace, tmp_path):
+    page = plots.trace_report({"before <": any_trace, "after": any_trace}, tmp_path / "p.html").read_text()
+    first, *blocks = page.split("<h2>")
+    assert 'alt="comparison"' in first
+    assert "before &lt;: the gradient of" in first
+    assert [block.split(" (")[0] for block in blocks] == ["before &lt;", "after"]
+    assert plots.trace_report({"a": any_trace, "b": any_trace}, tmp_path / "p.pdf").stat().st_size > 1000
+
+
+def test_a_pdf_has_no_type_3_font(any_trace, tmp_path):
+    data = plots.trace_report(any_trace, tmp_path / "page.pdf").read_bytes()
+    assert b"/Type3" not in data
+    assert b"/FontFile2" in data  # TrueType
+
+
+def test_the_headline_says_what_where_and_through_which_path(layer_trace):
+    from minilstm.plots.report import layer_words
+
+    verdict = layer_trace.verdict("dc")
+    headline, *details = layer_words(layer_trace)
+    assert headline.startswith("rec: the gradient of c ")
+    assert f"{verdict.length - 1} steps back" in headline
+    assert re.search(r"\. \d+% arrives through the (carousel|recurrent weights)", headline)
+    assert details == [f"rec, {layer_trace.verdict('dh')}", f"rec, {verdict}"]
+
+
+def overflowing(scale):
+    """A trace of float32 recurrent weights so large that the gradient overflows, or explodes."""
+    layer = ml.LSTM(32, input_shape=(200, 3), name="rec", backend="numpy")
+    model = ml.Sequential([layer, ml.Dense(1)], seed=0)
+    model.compile(loss="mse")
+    model.named_weights["rec/recurrent_kernel"][...] *= scale
+    return model.trace(np.random.default_rng(0).normal(size=(2, 200, 3)), np.ones(2))["rec"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "word", "pattern"),
+    [
+        (16, "exploding", r"the gradient of c explodes: .* times as large 199 steps back, doubling every \d"),
+        (
+            64,
+            "not finite",
+            r"the gradient of c overflows: no number from \d+ steps back on, doubling every \d",
+        ),
+    ],
+)
+def test_headlines_of_what_explodes(scale, word, pattern):
+    from minilstm.plots.report import layer_words
+
+    rec = overflowing(scale)
+    assert rec.verdict("dc").word == word
+    assert re.search(pattern, layer_words(rec)[0])
+    texts = [text.get_text() for text in plots.gradient_flow(rec, "dc").texts]
+    assert texts == (["not finite"] if word == "not finite" else [])
+
+
 def test_trace_report_of_a_gradient_that_is_not_finite(tmp_path):
     model = ml.Sequential([ml.LSTM(4, input_shape=(T, 3), name="rec"), ml.Dense(1)], seed=1)
     model.compile(loss="mse")
@@ -231,7 +338,7 @@ def test_figures_of_layers_in_a_wrapper(tmp_path):
     page = plots.trace_report(trace, tmp_path / "page.html").read_text()
     for direction, label in (("forward", "time step"), ("backward", "step of reading, from the end")):
         name = f"bidirectional/{direction}_rec"
-        assert f"Layer {name} (lstm)" in page
+        assert f"<h2>{name} (lstm)</h2>" in page
         assert plots.heatmap(trace[name], "f").get_xlabel() == label
         assert plots.contributions(trace[name]).get_xlabel() == label
         assert plots.credit_map(trace[name]).get_xlabel() == f"{label}, s"

@@ -39,6 +39,7 @@ from minilstm.plots.traces import (
     gradient_flow,
     heatmap,
     ledger,
+    side_by_side,
     singular_values,
 )
 from minilstm.plots.training import clipping, training_heatmap, updates
@@ -72,6 +73,7 @@ __all__ = [
     "save",
     "series_style",
     "settle",
+    "side_by_side",
     "singular_values",
     "trace_report",
     "training_heatmap",

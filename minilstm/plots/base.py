@@ -11,7 +11,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 from numpy.typing import NDArray
 
 from minilstm.history import History
@@ -108,13 +115,22 @@ def log_line(ax: Axes, x: Array, y: Array, **style: Any) -> None:
     if zero.any():
         ax.plot(x[zero], np.zeros(zero.sum()), marker="v", markersize=6, label="_zero", **at_edge)
     if broken.any():
-        ax.plot(x[broken], np.ones(broken.sum()), marker="x", markersize=7, label="_not finite", **at_edge)
+        thin = max(1, int(broken.sum()) // 12)
+        ones = np.ones(broken.sum())
+        ax.plot(x[broken], ones, marker="x", markersize=7, markevery=thin, label="_not finite", **at_edge)
 
 
 def log_axis(ax: Axes) -> None:
-    """A log axis for norms: ticks at powers of ten only (the others take most of the drawing time)."""
+    """A log axis for norms, with ticks at powers of ten; over less than two decades also at 2 and 5 of each.
+
+    Other ticks would take most of the drawing time. To be called when the data stand in the axes.
+    """
     ax.set_yscale("log", nonpositive="mask")
     ax.yaxis.set_minor_locator(NullLocator())
+    low, high = ax.get_ylim()
+    if high < 100 * low:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
 
 
 def ordered_colours(count: int) -> list[Any]:

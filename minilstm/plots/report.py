@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from minilstm.plots.traces import (
     gradient_flow,
     heatmap,
     ledger,
+    side_by_side,
     singular_values,
 )
 from minilstm.trace import LayerTrace, Trace
@@ -28,78 +30,132 @@ PAGE = """<!doctype html>
 body {{ font: 17px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2em auto;
        padding: 0 1em; color: #222 }}
 h1 {{ font-size: 1.5em }} h2 {{ font-size: 1.2em; margin-top: 2em }}
-p.verdict {{ border-left: 5px solid {colour}; padding: 0.3em 0.9em; margin: 0.5em 0 }}
+p.headline {{ font-size: 1.25em; border-left: 8px solid #0072B2; padding: 0.2em 0.7em; margin: 0.5em 0 }}
+p.headline.bad {{ border-color: #D55E00 }}
+p.detail {{ padding: 0 0 0 1.5em; margin: 0.3em 0; color: #444 }}
 img {{ width: 100% }}
 </style></head><body><h1>{title}</h1>
 {body}
 </body></html>
 """
-COLOURS = {"vanishing": "#D55E00", "exploding": "#D55E00", "underflow": "#D55E00", "not finite": "#D55E00"}
+BAD = ("vanishing", "exploding", "underflow", "not finite")
+ROUTE_WORDS = {
+    "carousel": "the carousel (the forget gates, past all weights)",
+    "update gate": "the update gate (past all weights)",
+    "recurrent weights": "the recurrent weights",
+    "peepholes": "the peepholes",
+    "loss": "the layer above, at each step",
+}
 
 
-def trace_report(trace: Trace, path: str | Path, title: str = "Where the gradient goes") -> Path:
+def trace_report(
+    traces: Trace | Mapping[str, Trace], path: str | Path, title: str = "Where the gradient goes"
+) -> Path:
     """Write a trace as one page, "file.html", "file.pdf" or "file.png", and return its path.
 
-    One block of figures for each recurrent layer, for the first sample that has a real step.
+    One block of figures for each recurrent layer, the maps for the first of the longest samples. Of several
+    traces, such as {"untrained": before, "trained": after}, the page begins with a comparison.
     """
     path = Path(path)
     kind = path.suffix.lower()
     if kind not in (".html", ".pdf", ".png"):
         raise ValueError(wording("path", "one that ends in .html, .pdf or .png", repr(str(path))))
-    origin = trace.first_nonfinite()
-    words = {layer.name: [*layer_words(layer)] for layer in trace}
-    if kind != ".html":
-        text = [line for lines in words.values() for line in lines] + ([str(origin)] if origin else [])
-        figure = page_figure(list(trace), title, text)
-        files.write_bytes(path, save(figure, kind[1:]))
-        return path
-    body = [] if origin is None else [f'<p class="verdict">{html.escape(str(origin))}</p>']
-    worst = "#0072B2"
-    for layer in trace:
-        body.append(f"<h2>Layer {html.escape(layer.name)} ({html.escape(layer.cell.name)})</h2>")
-        body += [f'<p class="verdict">{html.escape(line)}</p>' for line in words[layer.name]]
-        picture = base64.b64encode(save(page_figure([layer], "", []), "png")).decode()
-        body.append(
-            f'<img alt="figures of layer {html.escape(layer.name)}" src="data:image/png;base64,{picture}">'
-        )
-        worst = COLOURS.get(layer.verdict().word, worst)
-    page = PAGE.format(title=html.escape(title), body="\n".join(body), colour=worst)
-    files.write_bytes(path, page.encode())
+    given = {"": traces} if isinstance(traces, Trace) else dict(traces)
+    layers = {
+        f"{label}: {layer.name}" if label and len(trace) > 1 else label or layer.name: layer
+        for label, trace in given.items()
+        for layer in trace
+    }
+    found = {label: trace.first_nonfinite() for label, trace in given.items()}
+    origins = [f"{label}: {one}" if label else str(one) for label, one in found.items() if one is not None]
+    compared = layers if len(given) > 1 else {}
+    if kind == ".html":
+        data = _html(layers, compared, origins, title).encode()
+    else:
+        text = origins + [line for name, layer in layers.items() for line in layer_words(layer, name)]
+        data = save(page_figure(layers, title, text), kind[1:])
+    files.write_bytes(path, data)
     return path
 
 
-def layer_words(layer: LayerTrace) -> list[str]:
-    """The verdict of each state's gradient, and the route it mostly takes."""
-    lines = [f"{layer.name}, {layer.verdict(f'd{state}')}" for state in layer.states]
-    shares = {route: share[1:][np.isfinite(share[1:])] for route, share in layer.ledger().shares().items()}
-    means = {route: float(share.mean()) if len(share) else 0.0 for route, share in shares.items()}
-    route = max(means, key=lambda key: means[key])
-    if means[route] > 0:
-        text = f"before the last step, {means[route]:.0%} of the gradient arrives through the {route}"
-        lines.append(f"{layer.name}: {text}")
-    return lines
+def _html(
+    layers: Mapping[str, LayerTrace], compared: Mapping[str, LayerTrace], origins: list[str], title: str
+) -> str:
+    """The page: what was not finite, the comparison if there is one, and each layer."""
+    body = [_paragraph(line, "headline bad") for line in origins]
+    if compared:
+        body += [_headline(name, layer) for name, layer in compared.items()]
+        body.append(_image(side_by_side(compared), "comparison"))
+    for name, layer in layers.items():
+        body.append(f"<h2>{html.escape(name)} ({html.escape(layer.cell.name)})</h2>")
+        body.append(_headline(name, layer))
+        body += [_paragraph(line, "detail") for line in layer_words(layer, name)[1:]]
+        body.append(_image(page_figure({name: layer}, "", []), f"figures of layer {name}"))
+    return PAGE.format(title=html.escape(title), body="\n".join(body))
 
 
-def page_figure(layers: list[LayerTrace], title: str, text: list[str]) -> Figure:
+def _headline(name: str, layer: LayerTrace) -> str:
+    bad = layer.verdict(f"d{layer.states[-1]}").word in BAD
+    return _paragraph(layer_words(layer, name)[0], "headline bad" if bad else "headline")
+
+
+def _paragraph(text: str, kind: str) -> str:
+    return f'<p class="{kind}">{html.escape(text)}</p>'
+
+
+def _image(figure: Figure, words: str) -> str:
+    picture = base64.b64encode(save(figure, "png")).decode()
+    return f'<img alt="{html.escape(words)}" src="data:image/png;base64,{picture}">'
+
+
+def layer_words(layer: LayerTrace, name: str | None = None) -> list[str]:
+    """What the gradient of the state does, where, and through which path; then each state's verdict."""
+    state = layer.states[-1]
+    verdict = layer.verdict(f"d{state}")
+    back, lost = f"{verdict.length - 1} steps back", verdict.lost
+    ratio = f"{verdict.ratio:.0f}" if 100 <= verdict.ratio < 1e4 else f"{verdict.ratio:.2g}"
+    half = f"{abs(verdict.decay.half_life):.3g} steps"
+    what = {
+        "vanishing": f"vanishes: below {verdict.threshold:.0%} from {verdict.horizon:g} steps back on, and "
+        f"{ratio} of it is left {back}",
+        "exploding": f"explodes: {ratio} times as large {back}, doubling every {half}",
+        "steady": f"arrives: {ratio} times its size {back}",
+        "underflow": f"underflows: too small for {layer.dh.dtype}"
+        + ("" if lost is None else f" from {lost} steps back on"),
+        "not finite": "overflows"
+        + (f": no number from {lost} steps back on, doubling every {half} until then" if lost else ""),
+        "no gradient": "is zero: no path from the loss",
+        "one step": "has nowhere to go: there is one step",
+    }[verdict.word]
+    text = f"{name or layer.name}: the gradient of {state} {what}"
+    means = layer.ledger().mean_shares()
+    route = max(means, key=lambda key: means[key], default="")
+    if route and means[route] > 0:
+        text += f". {means[route]:.0%} arrives through {ROUTE_WORDS[route]}"
+    return [text, *(f"{layer.name}, {layer.verdict(f'd{one}')}" for one in layer.states)]
+
+
+def page_figure(layers: Mapping[str, LayerTrace], title: str, text: list[str]) -> Figure:
     """All figures of some layers on one page, with the verdict above them."""
     text = [part for line in text for part in textwrap.wrap(line, 120)]
     figure, axes = new_figure(3 * len(layers), 2, width=12, height=11.5 * len(layers) + 0.3 * len(text))
-    for k, layer in enumerate(layers):
+    for k, (name, layer) in enumerate(layers.items()):
         flow, shares, gate, credit, spectrum, steps = axes[6 * k : 6 * k + 6]
         for state in layer.states:
             gradient_flow(layer, f"d{state}", flow, f"d{state}")
         flow.set_ylabel("norm", fontsize=12)
-        flow.set_title(f"{layer.name}: the gradient on its way back", fontsize=12.5, loc="left")
+        flow.set_title(f"{name}: the gradient on its way back", fontsize=12.5, loc="left")
         legend(flow)
         ledger(layer, shares)
         contributions(layer, steps)
-        some = np.flatnonzero(layer.real.any(axis=1))
-        if len(some):
-            sample = int(some[0])
+        if layer.real.any():
+            sample = int(layer.real.sum(axis=1).argmax())
             heatmap(layer, {"lstm": "f", "gru": "z"}.get(layer.cell.name, "h"), sample, gate)
             if all(np.isfinite(layer.arrays[state][sample]).all() for state in layer.states):
                 credit_map(layer, sample, credit)
                 singular_values(layer, sample, ax=spectrum)
+            for ax in (gate, credit, spectrum):
+                ax.set_title(f"{ax.get_title(loc='left')} (sample {sample})", fontsize=12.5, loc="left")
     if title or text:
         figure.suptitle("\n".join([title, *text]), fontsize=12, x=0.01, ha="left")
     return figure

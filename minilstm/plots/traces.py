@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -63,10 +64,15 @@ def gradient_flow(
     number = sum(not str(line.get_label()).startswith("_") for line in ax.lines)
     style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
     log_line(ax, np.arange(len(norms)), norms, label=label or f"{layer_trace.name}: {name}", **style)
-    if "underflow" in layer_trace.status(name):
-        ax.text(
-            0.99, 0.03, "underflow", transform=ax.transAxes, ha="right", fontsize=11, color=style["color"]
-        )
+    found = set(layer_trace.status(name).tolist())
+    for words, height, there in (
+        ("underflow", 0.03, "underflow" in found),
+        ("not finite", 0.92, bool(found & {"nan", "inf"})),
+    ):
+        if there:
+            ax.text(
+                0.99, height, words, transform=ax.transAxes, ha="right", fontsize=11, color=style["color"]
+            )
     name_axes(ax, LAG, f"norm of {name}")
     whole_ticks([ax])
     return ax
@@ -87,19 +93,10 @@ def ledger(layer_trace: LayerTrace, ax: Axes | None = None) -> Axes:
     ax = ax or new_figure()[1][0]
     shares = layer_trace.ledger().shares()
     lags = np.arange(len(next(iter(shares.values()))))
+    edges = np.arange(len(lags) + 1) - 0.5
     bottom = np.zeros(len(lags))
-    for (route, share), hatch in zip(shares.items(), ("", "//", "", ".."), strict=False):
-        ax.bar(
-            lags,
-            share,
-            1.0,
-            bottom,
-            color=ROUTES[route],
-            label=route,
-            hatch=hatch,
-            edgecolor="white",
-            linewidth=0,
-        )
+    for route, share in shares.items() if len(lags) else ():
+        ax.stairs(bottom + share, edges, baseline=bottom, fill=True, label=route, **_route_style(route))
         bottom = bottom + np.nan_to_num(share)
     state = layer_trace.states[-1]
     name_axes(ax, LAG, f"share of d{state}", f"How the gradient of {state} arrives")
@@ -110,6 +107,42 @@ def ledger(layer_trace: LayerTrace, ax: Axes | None = None) -> Axes:
     if len(lags):
         legend(ax, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3)
     return ax
+
+
+def side_by_side(traces: Mapping[str, LayerTrace]) -> Figure:
+    """Several traces, such as {"untrained": before["rec"], "trained": after["rec"]}: what the gradient of
+    each does, in words, its norm on its way back, and the routes by which it arrives before the last step.
+
+    Of the state that carries the memory, c of an LSTM and h otherwise. See `horizon.side_by_side`.
+    """
+    figure, (flow, routes) = new_figure(1, 2, width=12, height=4.6)
+    verdicts = {}
+    for place, (label, layer) in enumerate(traces.items()):
+        name = f"d{layer.states[-1]}"
+        gradient_flow(layer, name, flow, label)
+        verdicts[label] = layer.verdict(name).word
+        left = 0.0
+        for route, share in layer.ledger().mean_shares().items():
+            routes.barh(place, share, 0.7, left, label=route, linewidth=0, **_route_style(route))
+            left += share
+    name_axes(flow, LAG, "norm", "The gradient of the state on its way back")
+    legend(flow)
+    name_axes(routes, "share before the last step", "", "By which route it arrives")
+    routes.set_yticks(range(len(traces)), [f"{label}: {word}" for label, word in verdicts.items()])
+    routes.invert_yaxis()
+    routes.grid(False)
+    named = dict(zip(*reversed(routes.get_legend_handles_labels()), strict=True))
+    if named:
+        routes.legend(
+            named.values(),
+            named,
+            fontsize=11,
+            frameon=False,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.18),
+            ncols=3,
+        )
+    return figure
 
 
 def gates(layer_trace: LayerTrace, sample: int = 0) -> Figure:
@@ -154,7 +187,7 @@ def heatmap(layer_trace: LayerTrace, name: str, sample: int = 0, ax: Axes | None
 
 
 def credit_map(layer_trace: LayerTrace, sample: int = 0, ax: Axes | None = None, most: int = 200) -> Axes:
-    """||dh_t / dh_s|| of one sample: s to the right, t up, on a log colour scale over twelve decades.
+    """||dh_t / dh_s|| of one sample: s to the right, t up, on a log colour scale from 1e-12 to the largest.
 
     Of a longer sample, `most` steps t, evenly spaced. See `dynamics.credit_map`.
     """
@@ -170,7 +203,7 @@ def credit_map(layer_trace: LayerTrace, sample: int = 0, ax: Axes | None = None,
         interpolation="nearest",
         origin="lower",
         cmap="viridis",
-        norm=LogNorm(top * 1e-12, top, clip=True),
+        norm=LogNorm(1e-12, top, clip=True),
         extent=(-0.5, T - 0.5, -0.5, T - 0.5),
     )
     bar = ax.figure.colorbar(image, ax=ax, extend="min")
@@ -221,6 +254,12 @@ def contributions(layer_trace: LayerTrace, ax: Axes | None = None) -> Axes:
     whole_ticks([ax])
     legend(ax)
     return ax
+
+
+def _route_style(route: str) -> dict[str, Any]:
+    """Colour and hatch of a route, so that it reads without colour."""
+    hatch = {"recurrent weights": "//", "peepholes": ".."}.get(route, "")
+    return {"facecolor": ROUTES[route], "hatch": hatch, "edgecolor": "white"}
 
 
 def _step_words(layer_trace: LayerTrace) -> str:

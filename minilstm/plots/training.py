@@ -25,16 +25,27 @@ def training_heatmap(tracer: GradientTracer, layer: str, name: str = "dh", ax: A
     """The gradient's norm at every step over training: records to the right, steps before the loss up.
 
     Log colour scale over twelve decades below the largest; zero (or underflow) is black, what is not finite
-    is red.
+    is red, and grey are steps that no sample of the batch has.
     """
     ax = ax or new_figure()[1][0]
     values = tracer.norms(layer, name).T  # (L, records)
-    broken = np.array([not np.isfinite(record.norm) for record in tracer.records])
+    lengths = [
+        len(record.layers[layer].states["dh"]) if layer in record.layers else 0 for record in tracer.records
+    ]
+    there = np.arange(len(values))[:, None] < np.array(lengths)
     usable = np.isfinite(values) & (values > 0)
     top = float(values[usable].max(initial=1e-300))
     shown = np.ma.masked_array(values, ~usable)
     shape = values.shape
-    ax.imshow(np.zeros(shape), cmap="gray", aspect="auto", origin="lower", vmin=0, vmax=1)
+    ax.set_facecolor("0.75")
+    ax.imshow(
+        np.ma.masked_array(np.zeros(shape), ~there),
+        cmap="gray",
+        aspect="auto",
+        origin="lower",
+        vmin=0,
+        vmax=1,
+    )
     image = ax.imshow(
         shown,
         aspect="auto",
@@ -43,7 +54,7 @@ def training_heatmap(tracer: GradientTracer, layer: str, name: str = "dh", ax: A
         cmap="viridis",
         norm=LogNorm(top * 1e-12, top, clip=True),
     )
-    bad = np.ma.masked_array(np.ones(shape), ~(~np.isfinite(values) & broken[None]))
+    bad = np.ma.masked_array(np.ones(shape), ~(~np.isfinite(values) & there))
     ax.imshow(bad, cmap="autumn_r", aspect="auto", origin="lower", vmin=0, vmax=1)
     ax.figure.colorbar(image, ax=ax, extend="min").set_label(f"norm of {name}", fontsize=11)
     name_axes(ax, "recorded batch", LAG, f"{layer}: {name} over training")
