@@ -52,7 +52,7 @@ print(f"  {tracer.share_clipped:.0%} of {tracer.steps} batches clipped; largest 
 first = model_with(8).trace(x[:32], y[:32]).culprit()
 layer, gate, lag, share = worst.culprit()
 print(f"  it came from gate {gate} of layer {layer} ({share:.0%} of its square), largest {lag} steps back")
-print(f"  of the first batch, step {first.step} alone made {first.step_share:.0%} of it, in gate {first.gate}")
+print(f"  of the first batch's, step {first.step} alone made {first.step_share:.0%}, in gate {first.gate}")
 
 if len(sys.argv) > 1:
     folder = Path(sys.argv[1])

@@ -262,12 +262,6 @@ def test_a_page_of_several_traces_begins_with_their_comparison(any_trace, tmp_pa
     assert plots.trace_report({"a": any_trace, "b": any_trace}, tmp_path / "p.pdf").stat().st_size > 1000
 
 
-def test_a_pdf_has_no_type_3_font(any_trace, tmp_path):
-    data = plots.trace_report(any_trace, tmp_path / "page.pdf").read_bytes()
-    assert b"/Type3" not in data
-    assert b"/FontFile2" in data  # TrueType
-
-
 def test_the_headline_says_what_where_and_through_which_path(layer_trace):
     from minilstm.plots.report import layer_words
 
