@@ -143,10 +143,7 @@ def _jacobians(steps: Array) -> Array:
 
 
 def _sample(trace: LayerTrace, sample: int) -> int:
-    B = len(trace.real)
-    if not whole_number("sample", sample, 0) < B:
-        raise ValueError(wording("sample", f"a row of the batch, 0 to {B - 1}", sample))
-    if not trace.real[sample].any():
+    if not trace.real[trace.row(sample)].any():
         raise ValueError(
             wording("sample", "one with at least one real step", f"{sample}, which is all masked")
         )

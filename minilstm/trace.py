@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilstm.cells import Array, Cell, Weights
-from minilstm.errors import one_of, real_number, wording
+from minilstm.errors import one_of, real_number, whole_number, wording
 from minilstm.horizon import Decay, Verdict, decay_of, effective_memory, lag_norms, verdict_of
 from minilstm.ledger import Ledger, ledger_of
 from minilstm.nonfinite import Origin, find_origin
@@ -94,6 +94,13 @@ class LayerTrace:
         parts = np.split(array, len(self.gates), axis=-1)
         return dict(zip(self.gates, parts, strict=True))
 
+    def row(self, sample: int) -> int:
+        """`sample`, where it is a row of the batch; ValueError or TypeError otherwise."""
+        B = len(self.real)
+        if not whole_number("sample", sample, 0) < B:
+            raise ValueError(wording("sample", f"a row of the batch, 0 to {B - 1}", sample))
+        return sample
+
     def norm(self, name: str, per_sample: bool = False) -> Array:
         """L2 norm of an array at each time step, over units and samples: (T,); or (B, T) `per_sample`.
 
@@ -132,7 +139,8 @@ class LayerTrace:
         if sample is None:
             norms = self.lag_norm(name)
         else:
-            norms = by_lag(self.norm(name, per_sample=True)[sample, None], self.real[sample, None])
+            row = self.row(sample)
+            norms = by_lag(self.norm(name, per_sample=True)[row, None], self.real[row, None])
         if np.isnan(norms).any():
             return float("nan")
         if not norms.any():
@@ -145,7 +153,7 @@ class LayerTrace:
         Of one sample, or one rate for all of them.
         """
         norms = lag_norms(self, name)
-        return decay_of(norms if sample is None else norms[sample])
+        return decay_of(norms if sample is None else norms[self.row(sample)])
 
     def verdict(self, name: str = "dh", threshold: float = 0.01) -> Verdict:
         """Vanishing, steady, exploding or underflow, and the numbers that led to it; `str` says it in words.

@@ -341,6 +341,15 @@ def test_figures_of_layers_in_a_wrapper(tmp_path):
     assert {"bidirectional/forward_rec/kernel", "bidirectional/backward_rec/kernel"} <= drawn
 
 
+def test_figures_of_what_is_not_there(layer_trace):
+    with pytest.raises(ValueError, match="sample must be a row of the batch, 0 to 2, got 3"):
+        plots.heatmap(layer_trace, "f", 3)
+    with pytest.raises(ValueError, match=r"name must be 'h' or 'c' or .*, got 'z'"):
+        plots.heatmap(layer_trace, "z")
+    with pytest.raises(ValueError, match="traces must be at least one trace by its label, got none"):
+        plots.side_by_side({})
+
+
 def test_trace_report_refuses_other_endings(any_trace, tmp_path):
     with pytest.raises(
         ValueError, match=r"path must be one that ends in .html, .pdf or .png, got '.*page.svg'"

@@ -486,3 +486,35 @@ def test_no_culprit_without_a_finite_gradient():
     model = model_of(ml.LSTM(H, input_shape=(T, D), name="rec"), ml.Dense(1))
     model.named_weights["dense/kernel"][...] = 0
     assert model.trace(x_of(), np.ones(N)).culprit() is None
+
+
+# ------------------------------------------------------------------------------ where little is there
+
+
+@pytest.mark.parametrize("cell", [ml.LSTM, ml.GRU, ml.SimpleRNN])
+def test_documented_answers_where_there_is_little_to_measure(cell):
+    """T = 1, a sample without a real step, a batch without one: no NaN mean, no warning (an error here)."""
+    some = np.array([[False] * 5, [True] * 5, [True] + 4 * [False]])
+    for steps, mask in ((1, None), (5, some), (5, np.zeros((3, 5), bool))):
+        layer = cell(H, input_shape=(steps, D), name="rec", backend="numpy")
+        trace = model_of(layer, ml.Dense(1)).trace(np.ones((3, steps, D)), np.ones(3), mask)
+        rec = trace["rec"]
+        ledger, nothing = rec.ledger(), mask is not None and not mask.any()
+        expected = "one step" if steps == 1 else "no gradient" if nothing else None
+        assert expected is None or rec.verdict().word == expected
+        assert rec.horizon(sample=0) == (0 if mask is not None else 1)
+        assert np.isnan(rec.decay(sample=0).rate)
+        assert rec.decay(sample=0).count == (0 if mask is not None else 1)
+        assert (trace.culprit() is None) == nothing
+        found = [*ledger.mean_shares().values(), *ledger.norm_shares().values(), ledger.input_norms()]
+        assert all(np.isfinite(value).all() for value in found)
+        assert trace.first_nonfinite() is None
+
+
+def test_a_sample_that_is_not_there():
+    rec = hand_made(x_of())
+    for call in (rec.horizon, rec.decay):
+        with pytest.raises(ValueError, match=f"sample must be a row of the batch, 0 to {N - 1}, got 99"):
+            call(sample=99)
+        with pytest.raises(ValueError, match="sample must be a whole number >= 0, got -1"):
+            call(sample=-1)

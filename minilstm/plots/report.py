@@ -124,7 +124,7 @@ def layer_words(layer: LayerTrace, name: str | None = None) -> list[str]:
         + ("" if lost is None else f" from {lost} steps back on"),
         "not finite": "overflows"
         + (f": no number from {lost} steps back on, doubling every {half} until then" if lost else ""),
-        "no gradient": "is zero: no path from the loss",
+        "no gradient": "is zero: none arrives",
         "one step": "has nowhere to go: there is one step",
     }[verdict.word]
     text = f"{name or layer.name}: the gradient of {state} {what}"

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from minilstm import dynamics
 from minilstm.cells import Array
+from minilstm.errors import one_of, wording
 from minilstm.plots.base import (
     BLUE,
     COLOURS,
@@ -115,6 +116,8 @@ def side_by_side(traces: Mapping[str, LayerTrace]) -> Figure:
 
     Of the state that carries the memory, c of an LSTM and h otherwise. See `horizon.side_by_side`.
     """
+    if not traces:
+        raise ValueError(wording("traces", "at least one trace by its label", "none"))
     figure, (flow, routes) = new_figure(1, 2, width=12, height=4.6)
     verdicts = {}
     for place, (label, layer) in enumerate(traces.items()):
@@ -163,7 +166,8 @@ def gates(layer_trace: LayerTrace, sample: int = 0) -> Figure:
 def heatmap(layer_trace: LayerTrace, name: str, sample: int = 0, ax: Axes | None = None) -> Axes:
     """One gate or state of one sample over time: units up, steps to the right; masked steps are grey."""
     ax = ax or new_figure(height=2.6)[1][0]
-    real = layer_trace.real[sample]
+    one_of("name", name, layer_trace.names)
+    real = layer_trace.real[layer_trace.row(sample)]
     values = np.where(real[:, None], layer_trace.arrays[name][sample], np.nan).T  # (H, T)
     title = TITLES.get((layer_trace.cell.name, name))
     signed = title is None
