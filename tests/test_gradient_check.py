@@ -406,3 +406,15 @@ def test_an_unknown_tensor_is_named():
     model, x, y, _ = network()
     with pytest.raises(KeyError, match="tensor must be one of"):
         gradcheck(model, x, y, entries=1)["rec/nothing"]
+
+
+def test_a_layer_within_a_wrapper_is_checked_by_its_weights_and_says_so():
+    layer = ml.Bidirectional(ml.GRU(2, name="rec"), input_shape=(4, 2))
+    model = ml.Sequential([layer, ml.Dense(1)], dtype="float64", seed=0)
+    model.compile(loss="mse")
+    report = gradcheck(model, np.random.default_rng(0).normal(size=(2, 4, 2)), np.ones(2))
+    assert report.ok
+    assert report["bidirectional/backward_rec/recurrent_kernel"].gates == ("z", "r", "g")
+    (note,) = report.notes
+    names = "bidirectional/backward_rec, bidirectional/forward_rec"
+    assert note == f"{names}: within a wrapper, so checked by their weights and dx, not step by step"

@@ -68,6 +68,7 @@ def gradcheck(
     Returns
     -------
     Report, with the tensors under their names in a trace: "rec/kernel", "dx", "rec/dh", "rec/dh0", ...
+    Recurrent layers within a wrapper are checked by their weights and by dx; a note says so.
 
     Raises
     ------
@@ -106,6 +107,12 @@ def gradcheck(
                 f"layer {layer.label!r} truncates the gradient at every {layer.truncate_steps}. step, so what"
             )
             report.notes.append(f"{words} it gives is not the gradient of the loss")
+    within = _gates(network.layers).keys() - {layer.label for layer in network.recurrent}
+    if within and method != "directional":
+        names = ", ".join(sorted(within))
+        report.notes.append(
+            f"{names}: within a wrapper, so checked by their weights and dx, not step by step"
+        )
     if model.dtype != np.float64:
         report.notes.append(f"checked in float64; the model trains in {model.dtype}")
     return report
