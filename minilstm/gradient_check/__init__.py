@@ -3,7 +3,7 @@
     numeric     derivatives from the function itself: complex step, central differences
     network     gradcheck: a model's own gradients, at every step (`inside`)
     student     check_step, check_sequence: functions that somebody wrote by hand
-    formulas, mistakes, reach, diagnosis     from wrong gradients to the likely cause
+    formulas, mistakes, shared_mistakes, reach, diagnosis     from wrong gradients to the likely cause
     report      what was found, in numbers and words
 
 Why not the usual check: central differences with an absolute tolerance pass any gradient that has

@@ -17,8 +17,8 @@ import numpy as np
 from minilstm.gradient_check import formulas, mistakes, reach
 from minilstm.gradient_check.calls import Functions
 from minilstm.gradient_check.cases import Case, draw, in_our_order, ours
-from minilstm.gradient_check.mistakes import Mistake
 from minilstm.gradient_check.report import Array, Comparison, Report
+from minilstm.gradient_check.shared_mistakes import Mistake
 
 SHORT = 5  # steps of the sequence that known mistakes are tried on
 CLOSE = 1e-8
