@@ -243,6 +243,12 @@ def test_a_dry_run_says_what_was_found_and_trains_nothing(tmp_path):
         assert words in dry.stdout
     assert dry.stdout.endswith("without --dry-run trains, and writes minilstm-study-films/.\n")
     assert [path.name for path in tmp_path.iterdir()] == ["films.csv"]
+    write_csv(tmp_path / "one.csv", [f'"{a}",liked' for a in x])
+    one = run("study", "--data", "one.csv", "--dry-run", cwd=tmp_path)
+    assert one.stderr == (
+        "minilstm: error: one.csv: the labels must be of at least two classes, got one alone, 'liked'\n"
+    )
+    assert (one.returncode, one.stdout) == (2, "")
 
 
 @pytest.mark.slow

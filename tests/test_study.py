@@ -260,6 +260,15 @@ def test_the_profile_counts_from_the_end_of_each_recording(padding, masked):
 # ---- many cells ----
 
 
+def test_two_cells_of_the_longest_length_are_never_neighbours():
+    cells = Settings.of("imdb").cells()
+    assert [cell.length for cell in cells] == [400, 25, 50, 100, 200] * 4
+    assert len({cell.variant for cell in cells[:5]}) == 1
+    twice = Settings.of("digits", seeds=2, rnn=["lstm", "gru"], forget_bias=[0, 1]).cells()
+    assert len(twice) == len(set(twice)) == 2 * 5 * 2 * 3
+    assert {cell.seed for cell in twice[:30]} == {0}
+
+
 def test_results_do_not_depend_on_the_number_of_jobs(tiny):
     seen = []
     parallel = length_study("recall", jobs=2, on_cell=lambda cell, record: seen.append(cell), **TINY)

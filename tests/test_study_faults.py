@@ -47,7 +47,7 @@ KILLER = textwrap.dedent("""
 
     folder, kills = sys.argv[1], int(sys.argv[2])
     warnings.simplefilter("ignore")  # torn last lines are what this is about
-    settings = Settings.of("digits", lengths=[2, 3, 4], seeds=10, epochs=1, units=2, batch_size=500)
+    settings = Settings.of("digits", lengths=[2, 3, 4], seeds=20, epochs=1, units=2, batch_size=500)
     source = Source.of("digits", settings.seed)
     config = journal.config(settings, source)
     prepare_kernels()
@@ -107,8 +107,8 @@ def test_a_study_that_is_killed_100_times_ends_like_one_that_is_not(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["same"]
-    assert found["lines"] == found["cells"] == 60
-    assert 5 < found["done"] < 60, f"the kills came too early or too late to prove anything: {found}"
+    assert found["lines"] == found["cells"] == 120
+    assert 5 < found["done"] < 120, f"the kills came too early or too late to prove anything: {found}"
 
 
 @pytest.mark.parametrize("cut", [1, 100, 5000])

@@ -158,19 +158,24 @@ def _request(options: argparse.Namespace) -> tuple[Settings, Source]:
         raise ValueError(wording("task", "left out with --data", repr(options.task)))
     Settings.of(OWN, **{**given, "lengths": [1], "embedding": None})
     table = read_file(options.data, **columns)
-    data = from_sequences(
-        table.x,
-        table.y,
-        problem=options.problem,
-        words=options.words or 10_000,
-        name=Path(options.data).name,
-        source=f"{table.source}; {table.reading}",
-        places=table.places,
-    )
-    words = ["--data", Path(options.data).name]
-    for name, value in [*named.items(), ("words", options.words)]:
+    name = Path(options.data).name
+    try:
+        data = from_sequences(
+            table.x,
+            table.y,
+            problem=options.problem,
+            words=options.words or 10_000,
+            name=name,
+            source=f"{table.source}; {table.reading}",
+            places=table.places,
+        )
+    except (ValueError, TypeError) as error:  # a file has no x and y
+        text = re.sub("^x must", "the sequences must", re.sub("^y must", "the labels must", str(error)))
+        raise type(error)(f"{name}: {text}") from None
+    words = ["--data", name]
+    for option, value in [*named.items(), ("words", options.words)]:
         if value is not None:
-            words += [f"--{name}", ",".join(value) if isinstance(value, list) else str(value)]
+            words += [f"--{option}", ",".join(value) if isinstance(value, list) else str(value)]
     return Settings.of(OWN, **given, data=data), Source(OWN, 0, data, tuple(words))
 
 
@@ -179,7 +184,7 @@ def _describe(source: Source, settings: Settings, stream: Any) -> None:
     data = source.at(settings.lengths[-1])
     sizes = ", ".join(f"{name} {len(getattr(data, name).x):,}" for name in ("train", "validation", "test"))
     lines = [
-        ("data", printable(data.source)),
+        ("data", printable(data.source).replace("; ", NEXT, 1)),
         ("found", printable(data.description)),
         ("parts", sizes),
         ("lengths", ", ".join(map(str, settings.lengths))),
@@ -187,7 +192,7 @@ def _describe(source: Source, settings: Settings, stream: Any) -> None:
         ("cells", f"{len(settings.cells())}, {settings.epochs} epochs each"),
     ]
     for name, value in lines:
-        print(f"{name:<9} {value.replace('; ', NEXT)}", file=stream)
+        print(f"{name:<9} {value}", file=stream)
 
 
 def printable(text: str) -> str:

@@ -211,13 +211,15 @@ class Settings:
         )
 
     def cells(self) -> list[Cell]:
-        """All cells, in the order in which they are run: a whole sweep per seed, the longest first.
+        """All cells, in the order in which they are run: a whole sweep of a variant, then the next, per seed.
 
-        A study that is interrupted then has its first seeds whole, and no long cell is left for the end.
+        A sweep begins with its longest length and goes on from the shortest, so that two workers hardly
+        ever train the longest models at once: at length 400 the tapes of two do not fit a processor's
+        cache together, and each takes twice as long a step as beside a short one. A study that is
+        interrupted has its first seeds whole.
         """
         grid = product(
             range(self.seeds),
-            reversed(self.lengths),
             self.rnn,
             self.units,
             self.mask,
@@ -226,25 +228,15 @@ class Settings:
             self.clipnorm,
             self.forget_bias,
             (False, True) if self.control else (False,),
+            (self.lengths[-1], *self.lengths[:-1]),
         )
         made = (
-            Cell(
-                length,
-                seed,
-                rnn,
-                units,
-                mask,
-                padding,
-                truncating,
-                clip,
-                bias if rnn == "lstm" else None,
-                shuffled,
-            )
-            for seed, length, rnn, units, mask, padding, truncating, clip, bias, shuffled in grid
+            Cell(length, seed, rnn, units, mask, pad, cut, clip, bias if rnn == "lstm" else None, shuffled)
+            for seed, rnn, units, mask, pad, cut, clip, bias, shuffled, length in grid
         )
         return list(
             dict.fromkeys(made)
-        )  # only an LSTM has a forget bias: for others the sweep over it is one cell
+        )  # only an LSTM has a forget bias: for others a sweep over it is one cell
 
     @property
     def variants(self) -> list[Variant]:
