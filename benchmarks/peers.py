@@ -34,11 +34,14 @@ def with_torch(
 ) -> Functions:
     """PyTorch: nn.LSTM, nn.GRU or nn.RNN, and nn.Linear, logits, Adam.
 
-    With `flush`, numbers too small for the normal range count as 0, as in minilstm's kernels.
+    With `flush`, numbers below the normal range count as 0 from then on, as in minilstm's kernels: in this
+    thread and in those that it starts later, so before any other use of PyTorch.
     """
     import torch
 
     torch.set_num_threads(threads)
+    if flush:
+        torch.set_flush_denormal(True)
     kernel, recurrent, bias, dense, dense_bias = weights
     order = [1, 0, 2] if layer == "GRU" else None  # PyTorch has the reset gate first
 
@@ -71,19 +74,17 @@ def with_torch(
         return linear(lstm(inputs)[0][:, -1])
 
     def step() -> float:
-        torch.set_flush_denormal(flush)
         optimizer.zero_grad()
         value = loss(logits(), targets)
         value.backward()
         optimizer.step()
-        torch.set_flush_denormal(False)
         return float(value.detach())
 
     def predict() -> np.ndarray:
         with torch.no_grad():
             return torch.sigmoid(logits()).numpy()
 
-    return {"step": step} if flush else {"step": step, "predict": predict}
+    return {"step": step, "predict": predict}
 
 
 def with_ort(layer: str, weights: Weights, x: np.ndarray, y: np.ndarray, threads: int) -> Functions:

@@ -5,7 +5,8 @@
 Times whole training steps of fit (forward, backward, update, callbacks) with and without the tracer, in
 turns, so that both see the same machine, and compares the medians. It should print at most 1.25. Then,
 compiled backend only, the backward pass of one chunk with dh and dc of every step recorded, beside one
-without: the kernel (at most 1.05), and the whole of it with dz copied into the order (T, B, gates).
+without: the kernel (at most 1.05), and all of it with what is done to the records: norms, or nothing but
+dz copied into the order (T, B, gates).
 """
 
 from __future__ import annotations
@@ -51,31 +52,31 @@ def recording(cell: str, B: int, T: int, D: int, H: int, rounds: int) -> str:
     rng = np.random.default_rng(0)
     layer = getattr(ml, cell)(H, input_shape=(T, D))
     ml.Sequential([layer], seed=0)
-    weights, width = layer.weights, len(layer.weights.U)
+    weights = layer.weights
     chunk = compiled.chunks(B, weights.W.nbytes + weights.U.nbytes, parallel=True)[0]
-    packed = compiled.pack(layer.cell, weights, [chunk])
-    b = chunk.stop - chunk.start
-    x = rng.normal(size=(T, b, D)).astype("float32")
-    zeros = tuple(np.zeros((b, width), "float32") for _ in layer.cell.states)
-    external = rng.normal(size=(T, b, H)).astype("float32")
-    name = f"run_{layer.cell.name}_backward"
-    seconds: dict[tuple[str, bool], list[float]] = {}
-    for turn in range(20 * rounds + 2):
-        for record in (turn % 2 == 0, turn % 2 == 1):  # each comes first as often as the other
-            segment = compiled.forward_segment(packed, x, None, zeros)
-            with watched((kernels, name), (compiled, "backward_segment")) as calls:
-                compiled.backward_segment(
-                    packed, segment, external, zeros, need_dx=False, record=record, overwrite=True
-                )
-            compiled.release(segment)
-            for call in calls if turn > 1 else ():
-                seconds.setdefault((call.name, record), []).append(call.stop - call.start)
-    kernel, whole = (
-        float(np.median(seconds[part, True]) / np.median(seconds[part, False]))
-        for part in (name, "backward_segment")
-    )
-    ms = 1000 * float(np.median(seconds[name, False]))
-    return f"recorded, B={B} T={T} D={D} H={H}: kernel {ms:.2f} ms, {kernel:.3f} times; all {whole:.2f} times"
+    packed, b = compiled.pack(layer.cell, weights, [chunk]), chunk.stop
+    x, external = (rng.normal(size=(T, b, size)).astype("float32") for size in (D, H))
+    zeros = tuple(np.zeros((b, H), "float32") for _ in layer.cell.states)
+    kernel = f"run_{layer.cell.name}_backward"
+
+    def backward(record: bool | str) -> dict[str, float]:
+        """Seconds of the kernel and of all."""
+        segment = compiled.forward_segment(packed, x, None, zeros)
+        with watched((kernels, kernel), (compiled, "backward_segment")) as calls:
+            compiled.backward_segment(
+                packed, segment, external, zeros, need_dx=False, record=record, overwrite=True
+            )
+        compiled.release(segment)
+        return {call.name: call.stop - call.start for call in calls}
+
+    modes: list[bool | str] = [False, True, "norms"]
+    turns = [[backward(mode) for mode in modes] for _ in range(20 * rounds + 2)][2:]
+    said = []
+    for name, part in ((kernel, "kernel"), ("backward_segment", "all")):
+        plain, *others = (1e3 * float(np.median([turn[k][name] for turn in turns])) for k in range(3))
+        said.append(f"{part} {plain:.2f} ms, with dh and dc {others[0] / plain:.3f} times, with norms")
+        said[-1] += f" {others[1] / plain:.3f} times"
+    return f"backward, B={B} T={T} D={D} H={H}: " + "; ".join(said)
 
 
 def main() -> None:

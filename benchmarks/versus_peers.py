@@ -14,9 +14,9 @@ the two medians of that turn; of a run, the median of its turns; of several runs
 brackets hold the quartiles of all turns. `products` is the matrix products of the step alone, through NumPy
 on as many threads; the goals are those that the project set itself.
 
-Peers: torch, torch-flush (training with numbers below the normal range counted as 0), ort (LSTM, prediction
-only), keras-tf, keras-jax. A process can hold one back end of Keras, and TensorFlow likes an environment of
-its own: --join makes one table of the files of several runs on one machine.
+Peers: torch, torch-flush (numbers below the normal range count as 0, as in our kernels), ort (LSTM, predicts
+only), keras-tf, keras-jax. A process can hold PyTorch in one of these ways, and Keras on one back end;
+TensorFlow likes an environment of its own. --join makes one table of the files of several runs.
 
 With --out, writes versus_peers.json, .md (the tables below), .png and .svg.
 """
@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -151,7 +152,7 @@ def summary(runs: Sequence[Turns]) -> dict[str, dict[str, Any]]:
 def measure_all(rows: Sequence[Row], peers: Sequence[str], runs: int, quick: bool) -> dict[str, Any]:
     """The whole table, `runs` times."""
     rounds, seconds = (3, 0.15) if quick else (8, 0.2)
-    others = Others()
+    others, start = Others(), time.perf_counter()
     raw: dict[Row, list[dict[str, Turns]]] = {row: [] for row in rows}
     for run in range(runs):
         for row in rows:
@@ -168,6 +169,7 @@ def measure_all(rows: Sequence[Row], peers: Sequence[str], runs: int, quick: boo
     return {
         "machine": [machine(others, *modules)],
         "runs": runs,
+        "seconds": time.perf_counter() - start,
         "rows": [
             dict(zip(Row._fields[:5], row[:5], strict=True))
             | {task: summary([run[task] for run in raw[row]]) for task in TASKS}
@@ -194,6 +196,7 @@ def joined(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "machine": [machine for result in results for machine in result["machine"]],
         "runs": min(result["runs"] for result in results),
+        "seconds": sum(result["seconds"] for result in results),
         "rows": list(rows.values()),
     }
 
@@ -235,7 +238,8 @@ def table(result: dict[str, Any], task: str) -> str:
 def text(result: dict[str, Any]) -> str:
     """Both tables, and where they were measured."""
     where = "\n".join(f"Measured {sentence(machine)}." for machine in result["machine"])
-    runs = f"float32; median of {result['runs']} run{'s' * (result['runs'] > 1)}, [quartiles of all turns]."
+    runs = f"float32; median of {result['runs']} run{'s' * (result['runs'] > 1)}, [quartiles of all turns];"
+    runs += f" {result['seconds']:.0f} s in all."
     return "\n".join([where, runs, "", *(table(result, task) for task in TASKS)])
 
 
@@ -279,7 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--peers", default="torch,ort", help=f"any of {','.join(PEERS)}; one keras at most")
+    parser.add_argument("--peers", default="torch,ort", help=f"of {','.join(PEERS)}; torch and keras once")
     parser.add_argument("--rows", default=",".join(map(str, range(len(ROWS)))), help="indices into the table")
     parser.add_argument("--runs", type=int, help="times to measure the whole table (3; with --quick 1)")
     parser.add_argument("--quick", action="store_true", help="fewer turns")
@@ -290,8 +294,10 @@ def main() -> None:
     unknown = set(peers) - set(PEERS)
     if unknown:
         parser.error(f"--peers must be of {', '.join(PEERS)}, got {', '.join(sorted(unknown))}")
-    if sum(peer.startswith("keras") for peer in peers) > 1:
-        parser.error("--peers must name one back end of Keras: a process holds no more; see --join")
+    libraries = [peer.split("-")[0] for peer in peers]
+    twice = {library for library in libraries if libraries.count(library) > 1}
+    if twice:
+        parser.error(f"--peers must name {twice.pop()} once: a process can hold it in one way; see --join")
     if options.runs is not None and options.runs < 1:
         parser.error(f"--runs must be at least 1, got {options.runs}")
     if options.join:
