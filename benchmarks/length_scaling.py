@@ -138,12 +138,20 @@ def draw(result: dict[str, Any]) -> Figure:
     return figure
 
 
+def _digits(number: float) -> str:
+    """Three digits, without powers of ten."""
+    return f"{number:.3g}" if number < 999.5 else f"{number:,.0f}"
+
+
 def text(result: dict[str, Any]) -> str:
     """The table in Markdown, and the fits in words."""
     head = ["T", *(f"{task} ms" for task in NAMES.values()), "tape MB"]
     lines = []
     for row in result["rows"]:
-        times = [f"{row[f'{k}_ms']:.3g} [{row[f'{k}_low']:.3g}, {row[f'{k}_high']:.3g}]" for k in TASKS]
+        times = [
+            f"{_digits(row[f'{k}_ms'])} [{_digits(row[f'{k}_low'])}, {_digits(row[f'{k}_high'])}]"
+            for k in TASKS
+        ]
         lines.append([f"{row['T']:,}", *times, f"{row['tape_bytes'] / 1e6:.3g}"])
     said = [
         f"{NAMES[task]:13} = {1e3 * one['a']:.2f} +- {1e3 * one['a_margin']:.2f} ms"
@@ -180,7 +188,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for length_scaling.csv, .json, .md, .png and .svg")
     options = parser.parse_args()
     lengths = [2**k for k in range(4, 11 if options.quick else 15)]
-    rounds, seconds = (2, 0.2) if options.quick else (5, 0.5)
+    rounds, seconds = (2, 0.2) if options.quick else (5, 0.25)
     others = Others()
     model, x, y = build(16)
     model.train_on_batch(x, y)
