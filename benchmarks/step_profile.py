@@ -59,7 +59,7 @@ def forward_products(blas: Any, w: Any, xh: Any, z: Any) -> None:
 
 
 @njit(**kernels.OPTIONS)
-def backward_products(blas: Any, ut: Any, xh: Any, z: Any, dh: Any, dw: Any, tile: Any) -> None:
+def backward_products(blas: Any, ut: Any, xh: Any, z: Any, dh: Any, dw: Any, tile: Any, block: Any) -> None:
     """The products of `kernels.lstm_backward`."""
     control = kernels.float_control(np.uint32(0))
     kernels.float_control(control | kernels.FLUSH)
@@ -72,7 +72,8 @@ def backward_products(blas: Any, ut: Any, xh: Any, z: Any, dh: Any, dw: Any, til
             rows = xh[t:stop].reshape((stop - t) * b, xh.shape[2])
             for gate in range(4):
                 dz = z[gate, t:stop].reshape((stop - t) * b, H)
-                kernels.gemm(blas, rows, True, dz, dw[gate], zero if stop == S else one)
+                found = dw[:, gate * H : (gate + 1) * H]
+                kernels.add_products(blas, rows, dz, found, block, zero if stop == S else one)
             stop = t
     kernels.float_control(control)
 
