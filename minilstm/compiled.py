@@ -20,7 +20,7 @@ import numpy as np
 from minilstm import kernels
 from minilstm.cells import Array, Cell, State, Weights
 from minilstm.kernels import BLAS, SMALL
-from minilstm.norms import StepNorms, norm_of_squares
+from minilstm.norms import StepNorms
 from minilstm.tape import SegmentGradients
 
 PARALLEL = True
@@ -291,9 +291,10 @@ def backward_segment(
     gates = dz[:n].transpose(1, 2, 0, 3)  # (S, b, n, H), a view
     found = SegmentGradients(Weights(W=dw[H + 1 :], U=dw[:H], b=dw[H], rb=drb), dstate, dx)
     if record == "norms":
-        states = tuple(_norms(part) for part in dtotal)
-        db = dz[:n].sum(axis=1).transpose(1, 0, 2).reshape(b, n * H)
-        found.norms = StepNorms(states, _norms(dz[:n]).transpose(1, 2, 0), db)
+        no_sums, db = np.empty((0, b, H), dtype), empty((n, b, H), dtype)
+        states = tuple(_norms(part[None], no_sums)[0] for part in dtotal)
+        dz_norms = _norms(dz[:n], db)
+        found.norms = StepNorms(states, dz_norms, db.transpose(1, 0, 2).reshape(b, n * H))
         for array in dtotal:
             buffers.give(array)
     elif record:
@@ -301,8 +302,8 @@ def backward_segment(
     return found
 
 
-def _norms(values: Array) -> Array:
-    """Norm over the last axis, in float64."""
-    squares = np.empty(values.shape[:-1])
-    kernels.run_squared_norms(squares.reshape(-1), values.reshape(-1, values.shape[-1]))
-    return norm_of_squares(squares, values)
+def _norms(values: Array, sums: Array) -> Array:
+    """Norm over the last axis, in float64; `sums` as in `kernels.unit_norms`."""
+    found = np.empty(values.shape[:-1])
+    kernels.run_unit_norms(found, values, sums)
+    return found

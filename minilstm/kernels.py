@@ -698,20 +698,63 @@ def input_gradient(blas: Any, wt: Array, dz: Array, dx: Array, zero: Any) -> Non
     """dx (n, D) = sum over the gates of dz[gate] (n, H) @ wt[gate] (H, D)."""
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
-    for gate in range(wt.shape[0]):
-        gemm(blas, dz[gate], False, wt[gate], dx, zero if gate == 0 else zero + dx.dtype.type(1))  # S7
+    one, block = dx.dtype.type(1), max(16, SMALL // (wt.shape[1] * wt.shape[2]))
+    for n in range(0, dx.shape[0], block):
+        end = min(n + block, dx.shape[0])
+        for gate in range(wt.shape[0]):
+            gemm(blas, dz[gate, n:end], False, wt[gate], dx[n:end], zero if gate == 0 else one)  # S7
     float_control(control)
 
 
-def squared_norms(out: Array, values: Array) -> None:
-    """out (R,) float64 = sum of squares of each row of values (R, H), in float64."""
+@kernel
+def scaled_norm(row: Array) -> Any:
+    """The norm of a row whose squares leave the range of float64."""
+    scale, total = np.float64(0), np.float64(0)
+    for k in range(row.size):
+        value = abs(np.float64(row[k]))
+        scale = scale if value <= scale else value  # NaN is kept
+    if not 0 < scale < np.inf:
+        return scale
+    for k in range(row.size):
+        value = np.float64(row[k]) / scale
+        total += value * value
+    return scale * np.sqrt(total)
+
+
+def unit_norms(out: Array, values: Array, sums: Array) -> None:
+    """out (n, S, b) float64 = norm of values (n, S, b, H) over the units, as `norms.norm` forms it.
+
+    sums (n, b, H) is their sum over the steps; (0, b, H) for none.
+    """
     wide_vectors()
-    for r in range(values.shape[0]):
-        total = np.float64(0)
-        for k in range(values.shape[1]):
-            value = np.float64(values[r, k])
-            total += value * value
-        out[r] = total
+    n, S, b, H = values.shape
+    sums[:] = 0
+    for i in range(n):
+        for t in range(S):
+            for r in range(b):
+                total = np.float64(0)
+                for k in range(H):
+                    value = np.float64(values[i, t, r, k])
+                    total += value * value
+                inside = 1e-270 < total < np.inf
+                out[i, t, r] = np.sqrt(total) if inside else scaled_norm(values[i, t, r])
+            if sums.shape[0] > 0:
+                for r in range(b):
+                    for k in range(H):
+                        sums[i, r, k] += values[i, t, r, k]
+
+
+def adam(w: Array, g: Array, m: Array, v: Array, a: Any, beta_1: Any, beta_2: Any, epsilon: Any) -> None:
+    """The step of `optimizers.Adam` in one pass over the memory; all 1-D."""
+    wide_vectors()
+    control = float_control(np.uint32(0))
+    float_control(control | FLUSH)
+    one = w.dtype.type(1)
+    for k in range(w.size):
+        m[k] += (one - beta_1) * (g[k] - m[k])
+        v[k] += (one - beta_2) * (g[k] * g[k] - v[k])
+        w[k] -= a * m[k] / (np.sqrt(v[k]) + epsilon)
+    float_control(control)
 
 
 # ---------------------------------------------------------------- compiled entry points
@@ -799,7 +842,8 @@ run_gru_backward = _compile(gru_backward)
 run_simple_rnn_forward = _compile(simple_rnn_forward)
 run_simple_rnn_backward = _compile(simple_rnn_backward)
 run_input_gradient = _compile(input_gradient)
-run_squared_norms = _compile(squared_norms, SUMS)
+run_adam = _compile(adam)
+run_unit_norms = _compile(unit_norms, SUMS)
 
 BLAS = {  # addresses of SciPy's products, by a public function of Numba; passed to kernels as a number
     np.dtype(dtype): np.uint64(get_cython_function_address("scipy.linalg.cython_blas", name))

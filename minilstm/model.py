@@ -243,9 +243,16 @@ class Sequential:
             clipped, update = optimizer.prepare(passes.backward(self.layers, found, done)[0])
         if not (math.isfinite(found.value) and math.isfinite(update.norm)):
             raise self._nonfinite(batch)
+        optimizer.backend = self._backend
         optimizer.step(self.named_weights, clipped)
         self.steps_taken += 1
         return Step(found.value, update, done)
+
+    @property
+    def _backend(self) -> str:
+        """ "numba" where compiled kernels take part in training."""
+        found = (getattr(layer, "training_backend", "numpy") for layer in inside(self.layers))
+        return "numba" if "numba" in found else "numpy"
 
     def _rng(self) -> np.random.Generator:
         """Randomness of the layers in the next training step; the same when asked again before the step."""

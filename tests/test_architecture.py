@@ -63,7 +63,7 @@ ALLOWED = {
     "losses": set(),
     "metrics": set(),
     "norms": set(),
-    "optimizers": set(),
+    "optimizers": {"kernels", "norms"},
     "regularizers": set(),
     "sequences": set(),
     "threads": set(),

@@ -52,7 +52,7 @@ def test_it_records_what_a_trace_of_the_same_batch_finds(cell, masked, backend, 
         own = dz.sum(axis=1)  # (N, H): each sample's gradient of the bias
         noise = np.sqrt(((own - own.mean(axis=0)) ** 2).sum(axis=1).mean())
         assert kept.signal_to_noise[gate] == pytest.approx(np.linalg.norm(own.mean(axis=0)) / noise, rel=1e-9)
-        parts = [blocks["rec/kernel"][:, k], blocks["rec/recurrent_kernel"][:, k], blocks["rec/bias"][:1, k]]
+        parts = [blocks["rec/kernel"][:, k], blocks["rec/recurrent_kernel"][:, k], blocks["rec/bias"][:, k]]
         expected = math.hypot(*(np.linalg.norm(part) for part in parts))
         assert kept.weights[gate] == pytest.approx(expected, rel=1e-9)
     assert record.loss == pytest.approx(trace.loss, rel=1e-12)

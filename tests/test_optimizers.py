@@ -390,3 +390,26 @@ def test_get():
             ValueError, match="optimizer must be one of sgd, rmsprop, adam, adamw or an Optimizer, got"
         ):
             optimizers.get(unknown)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [Adam, AdamW])
+def test_the_compiled_step_of_adam_is_the_formula(kind, dtype):
+    """Of sizes beyond one block, with gradients of many magnitudes, zeros among them."""
+    rng, found = np.random.default_rng(3), {}
+    start = rng.normal(size=(130, 131)).astype(dtype)
+    grads = [(rng.normal(size=start.shape) * 10.0 ** rng.integers(-12, 9)).astype(dtype) for _ in range(20)]
+    for g in grads:
+        g[::3] = 0
+    for backend in ("numpy", "numba"):
+        optimizer, params = kind(1e-2, clipnorm=1e3), {"w": start.copy()}
+        optimizer.backend = backend
+        for g in grads:
+            optimizer.apply(params, {"w": g})
+        found[backend] = params["w"]
+    tolerance = 2e-5 if dtype == np.float32 else 1e-13
+    np.testing.assert_allclose(found["numba"], found["numpy"], rtol=tolerance, atol=tolerance)
+    params = {"w": found["numba"]}
+    with pytest.raises(NonFiniteError, match="the step would make w infinite or NaN"):
+        optimizer.step(params, {"w": np.full(start.shape, np.nan, dtype)})
+    assert np.isfinite(params["w"]).all()

@@ -18,7 +18,7 @@ from minilstm.callbacks.base import Callback, Logs
 from minilstm.cells import Array, Weights
 from minilstm.errors import one_of, whole_number, wording
 from minilstm.layers import Layer, Recurrent
-from minilstm.norms import StepNorms, lags, norm, over_units
+from minilstm.norms import StepNorms, lags, norm, over_units, vector_norm
 from minilstm.tape import Gradients
 
 
@@ -145,8 +145,8 @@ class GradientTracer(Callback):
             logs[key] for key in ("batch_loss", "norm", "norm_after")
         )
         for name, weight in self.model.named_weights.items():
-            before = self._before[name].ravel()
-            moved, size = (float(over_units(array)) for array in (weight.ravel() - before, before))
+            before = self._before[name]
+            moved, size = vector_norm(weight - before), vector_norm(before)
             record.update_to_weight[name] = moved / size if size > 0 else math.nan
         if len(self.records) > self.limit:
             self.records = self.records[::2]
@@ -189,11 +189,12 @@ def _traced(trace: Any) -> dict[str, LayerNorms]:
     found = {}
     for path, layer in trace.layers.items():
         per_sample = (layer.norm(f"d{state}", per_sample=True).T for state in layer.states)
-        dz = np.stack([norm(block, (2,)) for block in layer.blocks(layer.dz).values()], axis=-1)
-        norms = StepNorms(tuple(per_sample), dz.transpose(1, 0, 2), layer.dz.sum(axis=1, dtype=np.float64))
+        dz = np.stack([norm(block, (2,)).T for block in layer.blocks(layer.dz).values()])
+        norms = StepNorms(tuple(per_sample), dz, layer.dz.sum(axis=1, dtype=np.float64))
         names = (f"{path}/{key}" for key in ("kernel", "recurrent_kernel"))
         W, U = (trace.grads[name] for name in names)
-        weights = Weights(W, U, layer.dz.sum(axis=(0, 1)))
+        bias = trace.grads.get(f"{path}/bias", layer.dz.sum(axis=(0, 1)))  # of a GRU: [b, rb]
+        weights = Weights(W, U, bias)
         found[path] = _layer_norms(layer.states, layer.gates, norms, weights, layer.real)
     return found
 
@@ -201,24 +202,33 @@ def _traced(trace: Any) -> dict[str, LayerNorms]:
 def _layer_norms(
     states: tuple[str, ...], gates: tuple[str, ...], norms: StepNorms, dweights: Weights, real: Array | None
 ) -> LayerNorms:
-    steps = np.concatenate([np.stack(norms.dstates, axis=-1), norms.dz], axis=-1)  # (T, B, states + gates)
+    steps = np.stack([*norms.dstates, *norms.dz])  # (states + gates, T, B)
     if real is None:
-        ordered = steps[::-1]
+        ordered = steps[:, ::-1]
     else:
         lag = lags(real)
-        ordered = np.zeros((int(lag.max(initial=-1)) + 1, *steps.shape[1:]))
-        ordered[lag[real], np.nonzero(real)[0]] = steps.transpose(1, 0, 2)[real]
-    pooled = over_units(ordered.transpose(0, 2, 1))  # (L, states + gates)
-    n, B = len(gates), len(norms.db)
-    per_gate = norms.db.reshape(B, n, -1)
-    mean = per_gate.mean(axis=0)
-    noise = over_units((per_gate - mean).transpose(1, 0, 2).reshape(n, -1)) / math.sqrt(B)
-    ratio = np.divide(over_units(mean), noise, out=np.full(n, np.nan), where=noise > 0)
-    arrays = [array.reshape(-1, n, array.shape[-1] // n) for array in dweights[:3] if array is not None]
+        ordered = np.zeros((len(steps), int(lag.max(initial=-1)) + 1, steps.shape[2]))
+        ordered[:, lag[real], np.nonzero(real)[0]] = steps.transpose(0, 2, 1)[:, real]
+    pooled = over_units(ordered)  # (states + gates, L)
+    n = len(gates)
+    ratio = _signal_to_noise(norms.db.reshape(len(norms.db), n, -1))
+    arrays = [array.reshape(-1, n, array.shape[-1] // n) for array in dweights[:4] if array is not None]
     sizes = over_units(np.concatenate(arrays).transpose(1, 0, 2).reshape(n, -1))
     return LayerNorms(
-        states={f"d{state}": pooled[:, k] for k, state in enumerate(states)},
-        dz={gate: pooled[:, k + len(states)] for k, gate in enumerate(gates)},
+        states={f"d{state}": pooled[k] for k, state in enumerate(states)},
+        dz={gate: pooled[k + len(states)] for k, gate in enumerate(gates)},
         weights={gate: float(sizes[k]) for k, gate in enumerate(gates)},
         signal_to_noise={gate: float(ratio[k]) for k, gate in enumerate(gates)},
     )
+
+
+def _signal_to_noise(db: Array) -> Array:
+    """Norm of the mean over the samples, over their standard deviation, for each gate of db (B, n, H)."""
+    largest = np.abs(db).max()
+    if largest > 0:
+        db = db / largest  # so that no square leaves the range
+    mean = np.add.reduce(db) / len(db)
+    apart = db - mean
+    signal, noise = np.einsum("nh,nh->n", mean, mean), np.einsum("bnh,bnh->n", apart, apart) / len(db)
+    found: Array = np.sqrt(np.divide(signal, noise, out=np.full(len(noise), np.nan), where=noise > 0))
+    return found

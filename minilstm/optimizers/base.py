@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minilstm.errors import NonFiniteError, real_number, wording
+from minilstm.norms import vector_norm
 from minilstm.optimizers.schedules import LearningRateSchedule
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
 
 BLOCK = 16_384  # entries that go through a whole formula at once: its arrays stay in the cache
-DOT = 8_192  # longest dot product: longer ones lose digits in float32, and BLAS may split them over threads
 
 
 class Update(NamedTuple):
@@ -81,6 +81,7 @@ class Optimizer(ABC):
         self.global_clipnorm = given.get("global_clipnorm")
         self.weight_decay = None if weight_decay is None else real_number("weight_decay", weight_decay)
         self.iterations = 0
+        self.backend = "numpy"  # a model that trains by compiled kernels says so here
         self.schedule: LearningRateSchedule | None = None
         if isinstance(learning_rate, LearningRateSchedule):
             self.schedule = learning_rate
@@ -152,7 +153,7 @@ class Optimizer(ABC):
         ([1.0, -0.5], True)
         """
         with np.errstate(over="ignore", invalid="ignore"):  # the norm says it
-            return self._clip(grads, {name: _norm(g) for name, g in grads.items()})
+            return self._clip(grads, {name: vector_norm(g) for name, g in grads.items()})
 
     @final
     def step(self, params: Arrays, grads: Arrays) -> None:
@@ -175,19 +176,15 @@ class Optimizer(ABC):
         g, w, rate = self._g, self._w, self._rate(self._g.dtype)
         np.concatenate([grads[name].ravel() for name in self._layout], out=g)
         np.concatenate([params[name].ravel() for name in self._layout], out=w)
-        finite = True
         with np.errstate(over="ignore", invalid="ignore"):  # the squares of huge gradients become inf
-            for start in range(0, w.size, BLOCK):
-                block = slice(start, start + BLOCK)
-                if self.weight_decay is not None:
-                    w[block] -= self._decay(w[block])
-                w[block] += self._change(rate, g[block], [slot[block] for slot in self._slots])
-                finite = finite and bool(np.isfinite(w[block]).all())
+            if self.weight_decay is not None:
+                w -= self._decay(w)
+            self._advance(rate, w, g)
         moved, start = {}, 0
         for name, (shape, _) in self._layout.items():
             moved[name] = w[start : start + math.prod(shape)].reshape(shape)
             start += moved[name].size
-        if not finite:
+        if not np.isfinite(w).all():
             name = next(name for name, value in moved.items() if not np.isfinite(value).all())
             raise NonFiniteError(
                 f"the step would make {name} infinite or NaN; is the learning rate too large?"
@@ -244,8 +241,14 @@ class Optimizer(ABC):
             c = self.clipvalue
             result = {name: np.clip(g, -c, c) for name, g in grads.items()}
             clipped = any(not np.array_equal(result[name], g) for name, g in grads.items())
-            return result, Update(norm, clipped, math.hypot(*(_norm(g) for g in result.values())))
+            return result, Update(norm, clipped, math.hypot(*(vector_norm(g) for g in result.values())))
         return unchanged
+
+    def _advance(self, a: float, w: Array, g: Array) -> None:
+        """Change w, all 1-D."""
+        for start in range(0, w.size, BLOCK):
+            block = slice(start, start + BLOCK)
+            w[block] += self._change(a, g[block], [slot[block] for slot in self._slots])
 
     def _rate(self, dtype: np.dtype[Any]) -> float:
         """a in the formula of step `iterations` + 1, for parameters of this dtype."""
@@ -277,22 +280,6 @@ class Optimizer(ABC):
                 raise ValueError(wording(f"{argument}[{name!r}]", expected, got))
         expected = f"the parameters of the first step, {', '.join(self._layout)}"
         raise ValueError(wording(argument, expected, ", ".join(arrays)))
-
-
-def _norm(g: Array) -> float:
-    """The L2 norm of one array; squares do not overflow, and the number of threads changes no bit."""
-    flat = g.ravel()
-    square = 0.0
-    for start in range(0, flat.size, DOT):
-        part = flat[start : start + DOT]
-        square += float(np.dot(part, part))
-    if 1e-20 < square < math.inf:
-        return math.sqrt(square)
-    largest = float(np.abs(flat).max(initial=0))  # too small, too large or not a number: scale first
-    if largest == 0 or not math.isfinite(largest):
-        return largest
-    scaled = flat.astype(np.float64) / largest
-    return largest * math.sqrt(float((scaled * scaled).sum()))
 
 
 def flag(argument: str, value: object) -> bool:

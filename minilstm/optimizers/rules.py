@@ -180,6 +180,16 @@ class Adam(Optimizer):
         change *= -a
         return change
 
+    def _advance(self, a: float, w: Array, g: Array) -> None:
+        if self.backend == "numpy" or self.amsgrad:
+            super()._advance(a, w, g)
+            return
+        from minilstm import kernels
+
+        number = w.dtype.type
+        rates = number(a), number(self.beta_1), number(self.beta_2), number(self.epsilon)
+        kernels.run_adam(w, g, *self._slots, *rates)
+
     def _rate(self, dtype: np.dtype[Any]) -> float:
         number, t = dtype.type, self.iterations + 1
         a = number(self.learning_rate) * np.sqrt(1 - number(self.beta_2) ** number(t))
