@@ -118,7 +118,7 @@ def test_callbacks_do_what_keras_s_do(keras, name):
     for key, values in expected.history.items():
         check(found.history[key], values, BOUND, what=key)
     for ours_w, theirs_w in zip(ours.get_weights(), keras_weights(theirs), strict=True):
-        check(ours_w, theirs_w, 4 * BOUND)  # Adam magnifies the rounding of gradients near 0
+        check(ours_w, theirs_w, 2 * BOUND)
 
 
 def constant(epochs: int, callback, **options) -> ml.History:

@@ -187,7 +187,7 @@ class Adam(Optimizer):
         from minilstm import kernels
 
         number = w.dtype.type
-        rates = number(a), number(self.beta_1), number(self.beta_2), number(self.epsilon)
+        rates = number(a), number(1 - self.beta_1), number(1 - self.beta_2), number(self.epsilon)
         kernels.run_adam(w, g, *self._slots, *rates)
 
     def _rate(self, dtype: np.dtype[Any]) -> float:
