@@ -123,19 +123,11 @@ def over_units(values: Array) -> Array:
     ['5e-30', '5']
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return norm_of_squares(np.einsum("...k,...k->...", values, values, dtype=np.float64), values)
-
-
-def norm_of_squares(squares: Array, values: Array) -> Array:
-    """Square roots of sums of squares over the last axis of `values`, formed in float64.
-
-    Every square of a float32 fits. Where those of float64 leave the range, the norm is formed with care.
-    """
+        squares = np.einsum("...k,...k->...", values, values, dtype=np.float64)
     found: Array = np.array(np.sqrt(squares))
-    if values.dtype == np.float64:
+    if values.dtype == np.float64:  # every square of a float32 fits; here some may have left the range
         unsafe = ~((squares > 1e-270) & (squares < np.inf))
-        if unsafe.any():
-            rows = values[unsafe]
-            if rows.any():
-                found[unsafe] = norm(rows, (1,))
+        rows = values[unsafe]
+        if rows.any():
+            found[unsafe] = norm(rows, (1,))
     return found

@@ -225,10 +225,11 @@ def _layer_norms(
 def _signal_to_noise(db: Array) -> Array:
     """Norm of the mean over the samples, over their standard deviation, for each gate of db (B, n, H)."""
     largest = np.abs(db).max()
-    if largest > 0:
+    if 0 < largest < np.inf:
         db = db / largest  # so that no square leaves the range
-    mean = np.add.reduce(db) / len(db)
-    apart = db - mean
+    with np.errstate(invalid="ignore"):  # Inf - Inf: nan says it
+        mean = np.add.reduce(db) / len(db)
+        apart = db - mean
     signal, noise = np.einsum("nh,nh->n", mean, mean), np.einsum("bnh,bnh->n", apart, apart) / len(db)
     found: Array = np.sqrt(np.divide(signal, noise, out=np.full(len(noise), np.nan), where=noise > 0))
     return found
