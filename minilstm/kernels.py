@@ -54,7 +54,7 @@ from numba import njit, types
 from numba.core.errors import NumbaError
 from numba.extending import get_cython_function_address, intrinsic, overload
 
-from minilstm import threads
+from minilstm import blas, threads
 from minilstm.cells import Array
 
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
@@ -847,8 +847,9 @@ run_input_gradient = _compile(input_gradient)
 run_adam = _compile(adam, OPTIONS | {"fastmath": False})  # no fused multiply-add: the bits of NumPy's form
 run_unit_norms = _compile(unit_norms, SUMS)
 
+blas.preload()
 BLAS = {  # addresses of SciPy's products, by a public function of Numba; passed to kernels as a number
-    np.dtype(dtype): np.uint64(get_cython_function_address("scipy.linalg.cython_blas", name))
+    np.dtype(dtype): np.uint64(get_cython_function_address(blas.NAME, name))
     for dtype, name in (("float32", "sgemm"), ("float64", "dgemm"))
 }
 threads.limit_blas("scipy.libs")
