@@ -27,7 +27,7 @@ from minilstm import steps, threads
 from minilstm.cells import Array, Cell, State, Weights
 from minilstm.errors import one_of, whole_number
 from minilstm.norms import join_norms, step_norms
-from minilstm.tape import Gradients, SegmentGradients, Tape, add_weights, join_chunks, join_states
+from minilstm.tape import Gradients, Kept, SegmentGradients, Tape, add_weights, join_chunks, join_states
 
 BACKENDS = ("numba", "numpy")
 PARALLEL_WORK = 8_000_000  # multiply-adds in one pass below which waking a thread costs more than it saves
@@ -131,12 +131,14 @@ def forward(
     if initial_state is None:
         initial_state = tuple(np.zeros((B, H), weights.U.dtype) for _ in cell.states)
 
+    wanted: Kept = "everything" if keep == "everything" else "end" if outputs is None else "states"
+
     def run(chunk: slice) -> tuple[list[State], list[object]]:
         states = [tuple(part[chunk] for part in initial_state)]
         kept: list[object] = []
         for span in spans:
             part = None if mask is None else mask[span, chunk]
-            segment = engine.forward_segment(packed, x[span, chunk], part, states[-1], keep == "everything")
+            segment = engine.forward_segment(packed, x[span, chunk], part, states[-1], wanted)
             states.append(segment.last_state)
             kept.append(segment if keep == "everything" else None)
             if outputs is not None:

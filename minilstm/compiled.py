@@ -10,6 +10,7 @@ import math
 import os
 import threading
 from collections.abc import Sequence
+from ctypes import addressof, c_char
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -21,7 +22,7 @@ from minilstm import kernels
 from minilstm.cells import Array, Cell, State, Weights
 from minilstm.kernels import BLAS, SMALL
 from minilstm.norms import StepNorms
-from minilstm.tape import SegmentGradients
+from minilstm.tape import Kept, SegmentGradients
 
 PARALLEL = True
 ROWS = 16  # samples in a chunk, at most: one product stays small, the data of a chunk in the cache
@@ -33,7 +34,7 @@ BLOCKS = {"lstm": 4, "gru": 4, "simple_rnn": 1}  # of z
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     """`np.empty` on a boundary of 64 bytes: vectors of 512 bits that cross one cost a tenth to a quarter."""
     memory = np.empty(math.prod(shape) * np.dtype(dtype).itemsize + 64, np.uint8)
-    return np.ndarray(shape, dtype, memory, -memory.ctypes.data % 64)
+    return np.ndarray(shape, dtype, memory, -addressof(c_char.from_buffer(memory)) % 64)
 
 
 def aligned(values: Array) -> Array:
@@ -41,6 +42,12 @@ def aligned(values: Array) -> Array:
     copy = empty(values.shape, values.dtype)
     copy[...] = values
     return copy
+
+
+def plain(values: Array, dtype: Any) -> Array:
+    """`values` as the kernels are compiled for: of `dtype`, contiguous, writable."""
+    values = np.ascontiguousarray(values, dtype)
+    return values if values.flags.carray else values.copy()
 
 
 class Packed:
@@ -80,13 +87,15 @@ def in_panels(parts: Sequence[Array], rows: int) -> Array:
     (count, _, H), K = parts[0].shape, sum(part.shape[1] for part in parts)
     allowed = max(32, SMALL // (rows * K))
     m = H if allowed >= H else 1 << (allowed.bit_length() - 1)
-    panels = empty((count, -(-H // m), K, m), parts[0].dtype)
-    for p in range(panels.shape[1]):
-        row = 0
-        for part in parts:
-            columns, end = part[:, :, p * m : (p + 1) * m], row + part.shape[1]
-            panels[:, p, row:end, : columns.shape[2]] = columns
-            row = end
+    full, short = divmod(H, m)
+    panels, row = empty((count, full + (short > 0), K, m), parts[0].dtype), 0
+    for part in parts:
+        rows, end = part.shape[1], row + part.shape[1]
+        columns = part[:, :, : full * m].reshape(count, rows, full, m)
+        panels[:, :full, row:end] = columns.transpose(0, 2, 1, 3)
+        if short:
+            panels[:, full, row:end, :short] = part[:, :, full * m :]
+        row = end
     return panels
 
 
@@ -187,6 +196,7 @@ class Segment:
     xh: Array  # (S+1, b, K)
     z: Array  # (blocks, S, b, H)
     c: Array | None  # (S+1, b, H)
+    last_state: State  # (b, H) each
 
     @property
     def states(self) -> tuple[Array, ...]:
@@ -206,10 +216,6 @@ class Segment:
     def nbytes(self) -> int:
         return sum(array.nbytes for array in self.arrays)
 
-    @property
-    def last_state(self) -> State:
-        return tuple(state[-1].copy() for state in self.states)
-
 
 def release(segment: Segment) -> None:
     """Keep the memory of a segment that nobody reads any more for the next one."""
@@ -217,29 +223,32 @@ def release(segment: Segment) -> None:
         buffers.give(array)
 
 
-def forward_segment(packed: Packed, x: Array, mask: Array | None, state: State, keep: bool = True) -> Segment:
-    """Run the steps of one segment. With `keep=False` only the h of each step and the last c remain."""
+def forward_segment(
+    packed: Packed, x: Array, mask: Array | None, state: State, keep: Kept = "everything"
+) -> Segment:
+    """Run the steps of one segment. What is not kept takes two rows of memory in turns, or one."""
     S, b, D = x.shape
     cell, H, dtype = packed.cell, len(packed.weights.U), packed.w.dtype
-    xh = buffers.take((S + 1, b, H + 1 + D), dtype)
+    blas, limit = BLAS[dtype], dtype.type(87 if dtype == np.float32 else 708)
+    x = plain(x.transpose(1, 0, 2), dtype)
+    xh = buffers.take((2 if keep == "end" else S + 1, b, H + 1 + D), dtype)
     xh[0, :, :H] = state[0]
-    xh[:, :, H] = 1
-    xh[:S, :, H + 1 :] = x
-    z = buffers.take((BLOCKS[cell.name], S if keep else 1, b, H), dtype)
+    z = buffers.take((BLOCKS[cell.name], S if keep == "everything" else 1, b, H), dtype)
     c = None
-    mask = np.empty((0, b), bool) if mask is None else np.ascontiguousarray(mask)
-    limit = dtype.type(87 if dtype == np.float32 else 708)
-    scratch = empty((b, H), dtype)
+    mask = np.empty((0, b), bool) if mask is None else plain(mask, bool)
+    scratch = buffers.take((b, H), dtype)
     if cell.name == "lstm":
-        c = buffers.take((S + 1 if keep else 1, b, H), dtype)
+        c = buffers.take((S + 1 if keep == "everything" else 2, b, H), dtype)
         c[0] = state[1]
-        kernels.run_lstm_forward(BLAS[dtype], packed.w, xh, z, c, mask, scratch, limit)
+        kernels.run_lstm_forward(blas, packed.w, x, xh, z, c, mask, scratch, limit)
     elif cell.name == "gru":
         w = packed.w, packed.w_g, packed.u_g
-        kernels.run_gru_forward(BLAS[dtype], *w, xh, z, mask, scratch, limit)
+        kernels.run_gru_forward(blas, *w, x, xh, z, mask, scratch, limit)
     else:
-        kernels.run_simple_rnn_forward(BLAS[dtype], packed.w, xh, z, mask)
-    return Segment(cell, mask, xh, z, c)
+        kernels.run_simple_rnn_forward(blas, packed.w, x, xh, z, mask)
+    buffers.give(scratch)
+    h = xh[S % len(xh), :, :H].copy()
+    return Segment(cell, mask, xh, z, c, (h,) if c is None else (h, c[S % len(c)].copy()))
 
 
 def backward_segment(
@@ -261,7 +270,7 @@ def backward_segment(
     dz = segment.z if overwrite else aligned(segment.z)
     make = buffers.take if record == "norms" else empty
     dtotal = tuple(make((S, b, H), dtype) for _ in cell.states) if record else ()
-    external = none if external is None else np.ascontiguousarray(external).reshape(S, b * H)
+    external = none if external is None else plain(external, dtype).reshape(S, b * H)
     recorded = [part.reshape(S, b * H) for part in dtotal] or [none for _ in cell.states]
     dw = empty((K, n * H), dtype)
     scratch = empty((3 + len(dstate), b, H), dtype)

@@ -407,6 +407,17 @@ def hold_masked(block: Array, real: Array, held: Array, H: int) -> None:
 
 
 @kernel
+def put_input(row: Array, x: Array) -> None:
+    """Put 1 and x (b, D) behind the h in a step's row [h | 1 | x]."""
+    b, D = x.shape
+    one, features = row[:, row.shape[1] - D - 1], row[:, row.shape[1] - D :]
+    for r in range(b):
+        one[r] = 1
+        for k in range(D):
+            features[r, k] = x[r, k]
+
+
+@kernel
 def put_hidden(xh: Array, h: Array) -> None:
     for r in range(h.shape[0]):
         for k in range(h.shape[1]):
@@ -469,27 +480,28 @@ def hidden_gradient(h: Array, dh: Array) -> None:
 
 
 def lstm_forward(
-    blas: Any, w: Array, xh: Array, z: Array, c: Array, mask: Array, tanh_c: Array, limit: Any
+    blas: Any, w: Array, x: Array, xh: Array, z: Array, c: Array, mask: Array, tanh_c: Array, limit: Any
 ) -> None:
-    """Fill h in xh[1:], z = gates and c from h in xh[0], c[0] and the inputs in xh.
+    """Fill xh, z = gates and c from x (b, S, D), h in xh[0] and c[0].
 
-    mask is (S, b), or (0, b) for none. Where z and c hold a single step ((4, 1, b, H), (1, b, H)), nothing
-    is kept for a backward pass, and every step uses the same rows. tanh_c (b, H) is scratch.
+    mask is (S, b), or (0, b) for none. Where no backward pass will follow, the steps take turns in fewer
+    rows: z has one, c two, and xh two if h of the last step is enough. tanh_c (b, H) is scratch.
     """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
-    S, b, H = xh.shape[0] - 1, xh.shape[1], c.shape[2]
+    b, S, H = x.shape[0], x.shape[1], c.shape[2]
     zero, one = w.dtype.type(0), w.dtype.type(1)
-    kept = 1 if c.shape[0] == S + 1 else 0
     gates, cells = z.reshape(4, z.shape[1], b * H), c.reshape(c.shape[0], b * H)
     tanh_flat = tanh_c.ravel()
     for t in range(S):
-        row = t * kept
+        row, before, after = t % z.shape[1], t % xh.shape[0], (t + 1) % xh.shape[0]
+        c_prev, c_new = cells[t % c.shape[0]], cells[(t + 1) % c.shape[0]]
+        put_input(xh[before], x[:, t])
         i, f, g, o = gates[0, row], gates[1, row], gates[2, row], gates[3, row]
         real = count_real(mask, t, b)
         if real > 0:
             for gate in range(4):
-                multiply(blas, xh[t], w[gate], z[gate, row], zero)  # S1, S2, F1
+                multiply(blas, xh[before], w[gate], z[gate, row], zero)  # S1, S2, F1
             sigmoid(i, limit)  # F2
             sigmoid(f, limit)  # F3
             tanh(g)  # F4
@@ -497,12 +509,12 @@ def lstm_forward(
         if real < b:  # S3: c = 1 c_prev + 0 g
             for gate in range(4):
                 set_masked(z[gate, row], mask[t], one if gate == 1 else zero)
-        update_cell(cells[row + kept], cells[row], i, f, g)  # F6
-        copy(tanh_flat, cells[row + kept])
+        update_cell(c_new, c_prev, i, f, g)  # F6
+        copy(tanh_flat, c_new)
         tanh(tanh_flat)
-        show_cell(xh[t + 1], z[3, row], tanh_c)  # F7
+        show_cell(xh[after], z[3, row], tanh_c)  # F7
         if real < b:  # S3: h = h_prev, and all gates count as 0
-            hold_masked(xh[t + 1], mask[t], xh[t], H)
+            hold_masked(xh[after], mask[t], xh[before], H)
             set_masked(z[1, row], mask[t], zero)
     float_control(control)
 
@@ -561,38 +573,39 @@ def lstm_backward(
 
 
 def gru_forward(
-    blas: Any, w: Array, w_g: Array, u_g: Array, xh: Array, z: Array, mask: Array, h: Array, limit: Any
-) -> None:
-    """Fill h in xh[1:] and z = [z, r, g, q] from h in xh[0] and the inputs in xh.
+    blas: Any, w: Array, w_g: Array, u_g: Array, x: Array, xh: Array, z: Array, mask: Array, h: Array,
+    limit: Any,
+) -> None:  # fmt: skip
+    """Fill xh and z = [z, r, g, q] from x (b, S, D) and h in xh[0].
 
-    w (2, P, K, n) for z and r; w_g (P, 1+D, n) = [b_g; W_g]; u_g (P, H+1, n) = [U_g; rb_g]. mask and a
-    single step in z as in `lstm_forward`. h (b, H) is scratch.
+    w (2, P, K, n) for z and r; w_g (P, 1+D, n) = [b_g; W_g]; u_g (P, H+1, n) = [U_g; rb_g]. mask and fewer
+    rows of xh and z as in `lstm_forward`. h (b, H) is scratch.
     """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
-    S, b, H = xh.shape[0] - 1, xh.shape[1], h.shape[1]
+    b, S, H = x.shape[0], x.shape[1], h.shape[1]
     zero = w.dtype.type(0)
-    kept = 1 if z.shape[1] == S else 0
     blocks, h_flat = z.reshape(4, z.shape[1], b * H), h.ravel()
     get_hidden(h, xh[0])
     for t in range(S):
-        row = t * kept
+        row, before, after = t % z.shape[1], t % xh.shape[0], (t + 1) % xh.shape[0]
+        put_input(xh[before], x[:, t])
         real = count_real(mask, t, b)
         if real > 0:
-            multiply(blas, xh[t], w[0], z[0, row], zero)  # S1, S2
-            multiply(blas, xh[t], w[1], z[1, row], zero)
-            multiply(blas, xh[t][:, H:], w_g, z[2, row], zero)
-            multiply(blas, xh[t][:, : H + 1], u_g, z[3, row], zero)  # F3
+            multiply(blas, xh[before], w[0], z[0, row], zero)  # S1, S2
+            multiply(blas, xh[before], w[1], z[1, row], zero)
+            multiply(blas, xh[before][:, H:], w_g, z[2, row], zero)
+            multiply(blas, xh[before][:, : H + 1], u_g, z[3, row], zero)  # F3
             update, reset, g, q = blocks[0, row], blocks[1, row], blocks[2, row], blocks[3, row]
             sigmoid(update, limit)  # F1
             sigmoid(reset, limit)  # F2
             add_reset(g, reset, q)  # F4
             tanh(g)
             update_hidden(h_flat, update, g)  # F5
-        put_hidden(xh[t + 1], h)
+        put_hidden(xh[after], h)
         if real < b:  # S3
-            hold_masked(xh[t + 1], mask[t], xh[t], H)
-            get_hidden(h, xh[t + 1])
+            hold_masked(xh[after], mask[t], xh[before], H)
+            get_hidden(h, xh[after])
             for block in range(4):
                 set_masked(z[block, row], mask[t], zero)
     float_control(control)
@@ -646,19 +659,19 @@ def gru_backward(
     float_control(control)
 
 
-def simple_rnn_forward(blas: Any, w: Array, xh: Array, z: Array, mask: Array) -> None:
-    """Fill h in xh[1:] and z (1, S, b, H) from h in xh[0] and the inputs in xh; w (1, P, K, n)."""
+def simple_rnn_forward(blas: Any, w: Array, x: Array, xh: Array, z: Array, mask: Array) -> None:
+    """Fill xh and z (1, S, b, H) from x (b, S, D) and h in xh[0]; w (1, P, K, n). As in `lstm_forward`."""
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
-    S, b, H = xh.shape[0] - 1, xh.shape[1], z.shape[3]
-    kept = 1 if z.shape[1] == S else 0
+    b, S, H = x.shape[0], x.shape[1], z.shape[3]
     for t in range(S):
-        h = z[0, t * kept]
-        multiply(blas, xh[t], w[0], h, w.dtype.type(0))  # S1, S2
+        h, before, after = z[0, t % z.shape[1]], t % xh.shape[0], (t + 1) % xh.shape[0]
+        put_input(xh[before], x[:, t])
+        multiply(blas, xh[before], w[0], h, w.dtype.type(0))  # S1, S2
         tanh(h.ravel())  # F1
-        put_hidden(xh[t + 1], h)
+        put_hidden(xh[after], h)
         if count_real(mask, t, b) < b:
-            hold_masked(xh[t + 1], mask[t], xh[t], H)  # S3
+            hold_masked(xh[after], mask[t], xh[before], H)  # S3
     float_control(control)
 
 

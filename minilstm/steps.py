@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from minilstm.cells import Array, Cell, State, Weights
-from minilstm.tape import SegmentGradients
+from minilstm.tape import Kept, SegmentGradients
 
 PARALLEL = False  # NumPy's own products may use threads; the Python loop cannot
 
@@ -81,8 +81,10 @@ def release(segment: Segment) -> None:
     """Nobody reads this segment any more; nothing to do here."""
 
 
-def forward_segment(packed: Packed, x: Array, mask: Array | None, state: State, keep: bool = True) -> Segment:
-    """Run the steps of one segment. `keep=False`, for callers that want only states, saves nothing here."""
+def forward_segment(
+    packed: Packed, x: Array, mask: Array | None, state: State, keep: Kept = "everything"
+) -> Segment:
+    """Run the steps of one segment. Everything is kept here, also where `keep` asks for less."""
     cell, weights, drop = packed
     S, b, _ = x.shape
     H = len(weights.U)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from minilstm.cells import Array, Cell, State, Weights
 from minilstm.norms import StepNorms
+
+Kept = Literal["everything", "states", "end"]  # of a segment: for backward; h of each step; the last state
 
 
 class SegmentTape(Protocol):
