@@ -55,21 +55,28 @@ class Packed:
 
     def __init__(self, cell: Cell, weights: Weights, rows: int) -> None:
         self.cell, self.weights, self.rows = cell, weights, rows
-        n, H = len(cell.gates), len(weights.U)
-        W, U, b = (part.reshape(-1, n, H).transpose(1, 0, 2) for part in weights[:3])  # (n, ., H) each
-        if weights.rb is None:
-            self.w = in_panels([U, b, W], rows)  # (n, P, K, .)
+        W, U, b, rb, _ = weights
+        K = len(U) + 1 + len(W)
+        if rb is None:
+            self.w = self.panels(len(cell.gates), K)
+            kernels.run_pack(self.w, U, b, W, 0, len(U))
         else:  # the GRU: see `kernels.gru_forward`
-            rb = weights.rb.reshape(n, 1, H)
-            self.w = in_panels([U[:2], (b + rb)[:2], W[:2]], rows)
-            self.w_g = in_panels([b[2:], W[2:]], rows)[0]
-            self.u_g = in_panels([U[2:], rb[2:]], rows)[0]
+            self.w, w_g, u_g = self.panels(2, K), self.panels(1, 1 + len(W)), self.panels(1, len(U) + 1)
+            kernels.run_pack(self.w, U, b + rb, W, 0, len(U))
+            kernels.run_pack(w_g, U[:0], b, W, 2, len(U))
+            kernels.run_pack(u_g, U, rb, W[:0], 2, len(U))
+            self.w_g, self.u_g = w_g[0], u_g[0]
 
     @cached_property
     def ut(self) -> Array:
         """(n, Q, H, .), U of each gate transposed."""
-        U = self.weights.U
-        return in_panels([U.reshape(len(U), -1, len(U)).transpose(1, 2, 0)], self.rows)
+        U, H = self.weights.U, len(self.weights.U)
+        panels = self.panels(len(self.cell.gates), H)
+        transposed, m = U.reshape(H, -1, H).transpose(1, 2, 0), panels.shape[3]
+        for p in range(panels.shape[1]):
+            columns = transposed[:, :, p * m : (p + 1) * m]
+            panels[:, p, :, : columns.shape[2]] = columns
+        return panels
 
     @cached_property
     def wt(self) -> Array:
@@ -77,26 +84,15 @@ class Packed:
         W, U, *_ = self.weights
         return aligned(W.reshape(len(W), -1, len(U)).transpose(1, 2, 0))
 
+    def panels(self, gates: int, K: int) -> Array:
+        """Memory for a (K, H) matrix of each gate, in panels (gates, P, K, m) of m columns.
 
-def in_panels(parts: Sequence[Array], rows: int) -> Array:
-    """`parts`, (n, ., H) each, one below the other as (n, K, H), in panels (n, P, K, m) of m columns.
-
-    rows * K * m <= SMALL where that leaves 32 columns; the last panel may be short. Where H does not fit m
-    is a power of two: other widths are up to three times slower.
-    """
-    (count, _, H), K = parts[0].shape, sum(part.shape[1] for part in parts)
-    allowed = max(32, SMALL // (rows * K))
-    m = H if allowed >= H else 1 << (allowed.bit_length() - 1)
-    full, short = divmod(H, m)
-    panels, row = empty((count, full + (short > 0), K, m), parts[0].dtype), 0
-    for part in parts:
-        rows, end = part.shape[1], row + part.shape[1]
-        columns = part[:, :, : full * m].reshape(count, rows, full, m)
-        panels[:, :full, row:end] = columns.transpose(0, 2, 1, 3)
-        if short:
-            panels[:, full, row:end, :short] = part[:, :, full * m :]
-        row = end
-    return panels
+        rows * K * m <= SMALL where that leaves 32 columns; the last panel may be short. Where H does not fit
+        m is a power of two: other widths are up to three times slower.
+        """
+        H, allowed = len(self.weights.U), max(32, SMALL // (self.rows * K))
+        m = H if allowed >= H else 1 << (allowed.bit_length() - 1)
+        return empty((gates, -(-H // m), K, m), self.weights.U.dtype)
 
 
 def weight_tiles(b: int, K: int, H: int) -> tuple[int, int]:

@@ -308,6 +308,25 @@ def add_products(blas: Any, rows: Array, dz: Array, dw: Array, block: int, beta:
         gemm(blas, rows[:, k:end], True, dz, dw[k:end], beta)
 
 
+def pack(panels: Array, U: Array, b: Array, W: Array, first: int, H: int) -> None:
+    """Fill `panels` (n, P, K, m) with the columns of [U; b; W] that belong to the gates from `first` on.
+
+    U (., N), b (N,), W (., N), of H columns for each gate; U or W may have no rows.
+    """
+    gates, P, K, m = panels.shape
+    for k in range(K):
+        for gate in range(gates):
+            for p in range(P):
+                start = (first + gate) * H + p * m
+                out, width = panels[gate, p, k], min(m, H - p * m)
+                if k < len(U):
+                    copy(out[:width], U[k, start : start + width])
+                elif k == len(U):
+                    copy(out[:width], b[start : start + width])
+                else:
+                    copy(out[:width], W[k - len(U) - 1, start : start + width])
+
+
 # ---------------------------------------------------------------- flat passes, one block each
 
 
@@ -850,6 +869,7 @@ def _say(text: str) -> None:
 _first = threading.Lock()  # first calls of several threads: one compiles, the others wait
 compile_seconds = 0.0  # spent so far in first calls: compiling, or reading the cache
 
+run_pack = _compile(pack)
 run_lstm_forward = _compile(lstm_forward)
 run_lstm_backward = _compile(lstm_backward)
 run_gru_forward = _compile(gru_forward)

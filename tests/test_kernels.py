@@ -19,6 +19,7 @@ from conftest import require
 from tolerances import PARITY, ULPS, check
 
 from minilstm import compiled, kernels, steps
+from minilstm.cells import Weights
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 ROOT = Path(__file__).resolve().parent.parent
@@ -142,13 +143,21 @@ def test_chunks_are_even_and_small(B, weight_bytes, parallel, most):
     ("rows", "K", "H"), [(16, 75, 64), (16, 257, 128), (32, 513, 256), (16, 1025, 512), (32, 9, 40)]
 )
 def test_panels_hold_the_weights_and_keep_products_small(rows, K, H):
-    gates = np.random.default_rng(0).normal(size=(4, K, H))
-    panels = compiled.in_panels([gates[:, :1], gates[:, 1:]], rows)
-    width = panels.shape[3]
-    assert rows * K * width <= kernels.SMALL or width == 32
-    assert width == H or width & (width - 1) == 0
-    joined = panels.transpose(0, 2, 1, 3).reshape(4, K, -1)[:, :, :H]
-    np.testing.assert_array_equal(joined, gates)
+    rng, D = np.random.default_rng(0), max(1, K - H - 1)
+    W, U, b = (rng.normal(size=size) for size in ((D, 4 * H), (H, 4 * H), 4 * H))
+    packed = compiled.Packed(body.LSTM, Weights(W, U, b), rows)
+    for panels in (packed.w, packed.ut):
+        width = panels.shape[3]
+        assert rows * panels.shape[2] * width <= kernels.SMALL or width == 32
+        assert width == H or width & (width - 1) == 0
+
+    def joined(panels):
+        return panels.transpose(0, 2, 1, 3).reshape(4, panels.shape[2], -1)[:, :, :H]
+
+    gates = np.concatenate([U, b[None], W]).reshape(-1, 4, H).transpose(1, 0, 2)
+    np.testing.assert_array_equal(joined(packed.w), gates)
+    np.testing.assert_array_equal(joined(packed.ut), gates[:, :H].transpose(0, 2, 1))
+    np.testing.assert_array_equal(packed.wt, gates[:, H + 1 :].transpose(0, 2, 1))
 
 
 @pytest.mark.parametrize("b", [1, 16, 32])
