@@ -285,7 +285,7 @@ def _parts(item: Any) -> tuple[Any, Any, Any, Any]:
 
 def checked_inputs(model: Sequential, x: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array | None]:
     """x as a pass takes it, free of anything a layer cannot take, and the mask; builds the model."""
-    return _checked_inputs(model, _as_array(model, x), mask)
+    return _checked_inputs(model, _as_array(model, x), mask)[:2]
 
 
 def checked(
@@ -302,10 +302,9 @@ def checked(
         raise ValueError(wording("model", expected, [type(layer).__name__ for layer in model.layers]))
     array = _as_array(model, x)
     inputs.check_same_length(array, y)
-    array, real = _checked_inputs(model, array, mask)
+    array, real, shape = _checked_inputs(model, array, mask)
     if len(array) == 0:
         raise ValueError(wording("x", "of at least 1 sample", "0 samples"))
-    shape = (len(array), *output_shape(model, array))
     counted = model.layers[0].input_mask(array, real) if len(shape) == 3 else None  # (B, T) of the loss
     targets = loss.check_targets(y, shape, counted)
     weights = None if weight is None else inputs.sample_weight(weight, shape, counted)
@@ -340,12 +339,15 @@ def _as_array(model: Sequential, x: ArrayLike) -> Array:
     return inputs.batch(x, model.input_shape, model.dtype)
 
 
-def _checked_inputs(model: Sequential, array: Array, mask: ArrayLike | None) -> tuple[Array, Array | None]:
+def _checked_inputs(
+    model: Sequential, array: Array, mask: ArrayLike | None
+) -> tuple[Array, Array | None, tuple[int, ...]]:
+    """x and the mask as `checked_inputs` gives them, and the shape of the model's output."""
     first = model.layers[0]
     if not model.built:
         timed = array.ndim == 3 or isinstance(first, Embedding)
         model._build((None, *array.shape[2:]) if timed else array.shape[1:])
-    output_shape(model, array)
+    shape = (len(array), *output_shape(model, array))
     if mask is not None and array.ndim == 2 and not isinstance(first, Embedding):
         raise ValueError(wording("mask", "None where x has no time axis", f"x of shape {array.shape}"))
     real = None if mask is None else checked_mask(mask, array.shape[:2])
@@ -355,4 +357,4 @@ def _checked_inputs(model: Sequential, array: Array, mask: ArrayLike | None) -> 
         inputs.check_finite("x", array, real if array.ndim == 3 else None)
     if real is not None and array.ndim == 3:
         array = np.where(real[..., None], array, 0)
-    return array, real
+    return array, real, shape

@@ -34,7 +34,7 @@ BLOCKS = {"lstm": 4, "gru": 4, "simple_rnn": 1}  # of z
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     """`np.empty` on a boundary of 64 bytes: vectors of 512 bits that cross one cost a tenth to a quarter."""
     memory = np.empty(math.prod(shape) * np.dtype(dtype).itemsize + 64, np.uint8)
-    return np.ndarray(shape, dtype, memory, -addressof(c_char.from_buffer(memory)) % 64)
+    return np.ndarray(shape, dtype, memory, -addressof(c_char.from_buffer(memory.data)) % 64)
 
 
 def aligned(values: Array) -> Array:

@@ -38,6 +38,8 @@ def batch(x: Any, input_shape: tuple[int | None, ...] | None, dtype: np.dtype[An
     if 0 in array.shape[1:]:
         what = "time steps" if array.shape[1] == 0 else "features"
         raise ValueError(wording("x", f"of at least 1 of its {what}", f"0 {what}"))
+    if array.dtype == dtype:
+        return np.ascontiguousarray(array)
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype)
 

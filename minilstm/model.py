@@ -237,10 +237,9 @@ class Sequential:
     def _train_step(self, batch: Batch) -> Step:
         """One update; NonFiniteError, and the weights as they were, where loss or gradient is not finite."""
         optimizer, loss = self._compiled()
-        with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and explained
-            done = passes.forward(self.layers, batch.x, batch.mask, keep="gradient", rng=self._rng())
-            found = passes.loss_and_gradient(self.layers, loss, batch.y, done, batch.weight)
-            clipped, update = optimizer.prepare(passes.backward(self.layers, found, done)[0])
+        done = passes.forward(self.layers, batch.x, batch.mask, keep="gradient", rng=self._rng())
+        found = passes.loss_and_gradient(self.layers, loss, batch.y, done, batch.weight)
+        clipped, update = optimizer.prepare(passes.backward(self.layers, found, done)[0])
         if not (math.isfinite(found.value) and math.isfinite(update.norm)):
             raise self._nonfinite(batch)
         optimizer.backend = self._backend
@@ -488,10 +487,9 @@ class Sequential:
         states: dict[str, State] | None = None,
         rng: np.random.Generator | None = None,
     ) -> Trace:
-        with np.errstate(over="ignore", invalid="ignore"):  # a trace shows NaN and Inf, it does not warn
-            done = passes.forward(self.layers, batch.x, batch.mask, keep="trace", rng=rng, states=states)
-            loss = passes.loss_and_gradient(self.layers, self._compiled()[1], batch.y, done, batch.weight)
-            grads, traces = passes.backward(self.layers, loss, done, record=True)
+        done = passes.forward(self.layers, batch.x, batch.mask, keep="trace", rng=rng, states=states)
+        loss = passes.loss_and_gradient(self.layers, self._compiled()[1], batch.y, done, batch.weight)
+        grads, traces = passes.backward(self.layers, loss, done, record=True)
         return Trace(loss.value, done.output, grads, traces)
 
     def _output(self, x: Array, mask: Array | None) -> Array:

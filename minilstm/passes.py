@@ -46,7 +46,7 @@ def forward(
 ) -> Pass:
     """x (B, ...) through all layers; `rng` in training, None in inference; `states` by layer name."""
     tapes = []
-    with np.errstate(over="ignore", invalid="ignore"):  # huge inputs saturate the gates: no fault
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite, the loss and the norm show
         for layer in layers:
             if states and isinstance(layer, (Recurrent, Bidirectional)):
                 x, mask, tape = layer.forward(
@@ -104,23 +104,24 @@ def backward(
     Recurrent layers within a wrapper are traced under its name and theirs: "bidirectional/forward_lstm".
     """
     lowest = next(k for k, layer in enumerate(layers) if layer.params)  # below it nothing is learned
-    grads: dict[str, Array] = {}
+    grads: dict[int, dict[str, Array]] = {}
     traces: dict[str, LayerTrace] = {}
     reached: Array | None = None  # (B, T): steps of this layer's output that a path from the loss enters
     dy: Any = loss.gradient
-    for k in reversed(range(lowest, len(layers))):
-        layer, tape = layers[k], done.tapes[k]
-        if loss.from_logits and k == len(layers) - 1:
-            dy, found = layer.backward_logits(dy, tape, need_dx=k > lowest)
-        elif record:
-            dy, found, reached = _recorded(layer, layer.label, dy, tape, reached, traces)
-        else:
-            dy, found = layer.backward(dy, tape, need_dx=k > lowest)
-        for key, regularizer in layer.regularizers.items():
-            found[key] = found[key] + regularizer.gradient(layer.params[key])
-        grads |= {f"{layer.name}/{key}": gradient for key, gradient in found.items()}
-    names = (f"{layer.name}/{key}" for layer in layers for key in layer.params)
-    return {name: grads[name] for name in names}, dict(reversed(traces.items()))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in reversed(range(lowest, len(layers))):
+            layer, tape = layers[k], done.tapes[k]
+            if loss.from_logits and k == len(layers) - 1:
+                dy, found = layer.backward_logits(dy, tape, need_dx=k > lowest)
+            elif record:
+                dy, found, reached = _recorded(layer, layer.label, dy, tape, reached, traces)
+            else:
+                dy, found = layer.backward(dy, tape, need_dx=k > lowest)
+            for key, regularizer in layer.regularizers.items():
+                found[key] = found[key] + regularizer.gradient(layer.params[key])
+            grads[k] = found
+    named = {f"{layer.name}/{key}": grads[k][key] for k, layer in enumerate(layers) for key in layer.params}
+    return named, dict(reversed(traces.items()))
 
 
 def _recorded(

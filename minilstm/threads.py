@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -25,9 +26,9 @@ _threads: int | None = None
 _pool: ThreadPoolExecutor | None = None
 
 
-def _default() -> int:
-    """MINILSTM_NUM_THREADS, or the number of processors this process may use."""
-    text = os.environ.get("MINILSTM_NUM_THREADS", "")
+@cache
+def _default(text: str) -> int:
+    """`text`, of the environment, as a number; if empty the number of processors this process may use."""
     if text:
         if not text.isdecimal() or int(text) < 1:
             raise ValueError(wording("MINILSTM_NUM_THREADS", "a whole number >= 1", repr(text)))
@@ -43,7 +44,7 @@ def get_num_threads() -> int:
     >>> get_num_threads() >= 1
     True
     """
-    return _default() if _threads is None else _threads
+    return _default(os.environ.get("MINILSTM_NUM_THREADS", "")) if _threads is None else _threads
 
 
 def set_num_threads(threads: int) -> None:
@@ -84,8 +85,8 @@ def _helpers(count: int) -> ThreadPoolExecutor:
 
 def run(function: Callable[[Item], Result], items: Sequence[Item], parallel: bool) -> list[Result]:
     """`[function(item) for item in items]`, shared with the helper threads when `parallel`."""
-    threads = min(get_num_threads(), len(items)) if parallel else 1
-    if threads <= 1:
+    threads = min(get_num_threads(), len(items)) if parallel and len(items) > 1 else 1
+    if threads == 1:
         return [function(item) for item in items]
     helpers = _helpers(get_num_threads() - 1)
 

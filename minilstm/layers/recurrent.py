@@ -328,7 +328,7 @@ class Recurrent(Layer):
         else:
             mask = tape.steps.mask
             dh = self.visible(dy, None if mask is None else mask.T)
-            dstate = (dh, *(np.zeros_like(dh) for _ in self.cell.states[1:]))
+            dstate = (dh, *(np.zeros(dh.shape, dh.dtype) for _ in self.cell.states[1:]))
         gradients = bptt.backward(
             self.weights,
             tape.steps,

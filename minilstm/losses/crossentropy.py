@@ -36,8 +36,8 @@ class BinaryCrossentropy(Loss):
         return output_shape
 
     def _check_values(self, y: Array, output_shape: tuple[int, ...]) -> Array:
-        bad = (y < 0) | (y > 1)
-        if bad.any():
+        if y.min(initial=0) < 0 or y.max(initial=1) > 1:
+            bad = (y < 0) | (y > 1)
             refuse("y must be between 0 and 1, got {value} at {place}", bad, y, output_shape)
         return y.astype(np.float64)
 
@@ -61,10 +61,11 @@ class BinaryCrossentropy(Loss):
         z = widen(z)
         C = z.shape[-1]
         positive = z.real > 0
-        e = np.exp(np.where(positive, -z, z))  # exp(-|z|)
-        L_n = (np.where(positive, z, 0) - y * z + np.log1p(e)).sum(axis=-1) / C  # (N,)
-        s = e / (1 + e)  # sigmoid(-|z|); sigmoid(z) is s or 1 - s
-        dz = np.where(positive, (1 - y) - s, s - y) / C  # (N, C)
+        sign = np.where(positive, 1.0, -1.0)  # |z| = sign z, max(z, 0) = positive z
+        label: Array = positive - y  # 1 - y or -y
+        e = np.exp(-sign * z)
+        L_n = (label * z + np.log1p(e)).sum(axis=-1) / C  # (N,)
+        dz = (label - sign * (e / (1 + e))) / C  # (N, C); sigmoid(z) is 1 - e / (1 + e) or e / (1 + e)
         return L_n, dz
 
 

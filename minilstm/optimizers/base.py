@@ -9,6 +9,7 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -90,6 +91,7 @@ class Optimizer(ABC):
         self._slot_names = slot_names
         self._layout: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}  # in the order of the vector
         self._g = self._w = np.empty(0)
+        self._parts: dict[str, slice] = {}  # of the vector
         self._slots: list[Array] = []
 
     @property
@@ -176,21 +178,16 @@ class Optimizer(ABC):
         g, w, rate = self._g, self._w, self._rate(self._g.dtype)
         np.concatenate([grads[name].ravel() for name in self._layout], out=g)
         np.concatenate([params[name].ravel() for name in self._layout], out=w)
-        with np.errstate(over="ignore", invalid="ignore"):  # the squares of huge gradients become inf
-            if self.weight_decay is not None:
-                w -= self._decay(w)
-            self._advance(rate, w, g)
-        moved, start = {}, 0
-        for name, (shape, _) in self._layout.items():
-            moved[name] = w[start : start + math.prod(shape)].reshape(shape)
-            start += moved[name].size
+        if self.weight_decay is not None:
+            w -= self._decay(w)
+        self._advance(rate, w, g)
         if not np.isfinite(w).all():
-            name = next(name for name, value in moved.items() if not np.isfinite(value).all())
+            name = next(name for name, part in self._parts.items() if not np.isfinite(w[part]).all())
             raise NonFiniteError(
                 f"the step would make {name} infinite or NaN; is the learning rate too large?"
             )
-        for name, value in moved.items():
-            params[name][...] = value
+        for name, part in self._parts.items():
+            params[name][...] = w[part].reshape(params[name].shape)
         self.iterations += 1
 
     @property
@@ -246,9 +243,10 @@ class Optimizer(ABC):
 
     def _advance(self, a: float, w: Array, g: Array) -> None:
         """Change w, all 1-D."""
-        for start in range(0, w.size, BLOCK):
-            block = slice(start, start + BLOCK)
-            w[block] += self._change(a, g[block], [slot[block] for slot in self._slots])
+        with np.errstate(over="ignore", invalid="ignore"):  # the squares of huge gradients become inf
+            for start in range(0, w.size, BLOCK):
+                block = slice(start, start + BLOCK)
+                w[block] += self._change(a, g[block], [slot[block] for slot in self._slots])
 
     def _rate(self, dtype: np.dtype[Any]) -> float:
         """a in the formula of step `iterations` + 1, for parameters of this dtype."""
@@ -268,6 +266,8 @@ class Optimizer(ABC):
         size = sum(w.size for w in params.values())
         self._layout = {name: (w.shape, dtype) for name, w in params.items()}
         self._g, self._w, *self._slots = (np.zeros(size, dtype) for _ in range(2 + len(self._slot_names)))
+        edges = [0, *accumulate(w.size for w in params.values())]
+        self._parts = {name: slice(*pair) for name, pair in zip(params, pairwise(edges), strict=True)}
 
     def _check(self, argument: str, arrays: Arrays) -> None:
         """ValueError where names, shapes and dtype are not those of the first step's parameters."""
