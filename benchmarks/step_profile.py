@@ -63,11 +63,11 @@ def backward_products(blas: Any, ut: Any, xh: Any, z: Any, dh: Any, dw: Any, til
     """The products of `kernels.lstm_backward`."""
     control = kernels.float_control(np.uint32(0))
     kernels.float_control(control | kernels.FLUSH)
-    S, b, H = xh.shape[0] - 1, xh.shape[1], dh.shape[1]
+    S, b, H, slots = xh.shape[0] - 1, xh.shape[1], dh.shape[2], dh.shape[0]
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
     for t in range(S - 1, -1, -1):
         for gate in range(4):
-            kernels.multiply(blas, z[gate, t], ut[gate], dh, zero if gate == 0 else one)
+            kernels.multiply(blas, z[gate, t], ut[gate], dh[t % slots], zero if gate == 0 else one)
         if stop - t == tile or t == 0:
             rows = xh[t:stop].reshape((stop - t) * b, xh.shape[2])
             for gate in range(4):

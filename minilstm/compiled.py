@@ -25,6 +25,7 @@ from minilstm.norms import StepNorms
 from minilstm.tape import Kept, SegmentGradients
 
 PARALLEL = True
+PAGE = 4096  # bytes
 ROWS = 16  # samples in a chunk, at most: one product stays small, the data of a chunk in the cache
 MANY_ROWS = 32  # where more rows are better, see `chunks`
 CACHE = 1_000_000  # bytes of weights above which they do not stay in a second-level cache
@@ -32,9 +33,13 @@ BLOCKS = {"lstm": 4, "gru": 4, "simple_rnn": 1}  # of z
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
-    """`np.empty` on a boundary of 64 bytes: vectors of 512 bits that cross one cost a tenth to a quarter."""
-    memory = np.empty(math.prod(shape) * np.dtype(dtype).itemsize + 64, np.uint8)
-    return np.ndarray(shape, dtype, memory, -addressof(c_char.from_buffer(memory.data)) % 64)
+    """`np.empty` at the beginning of a page.
+
+    Vectors of 512 bits that cross a boundary of 64 bytes cost a tenth to a quarter; and one gate of one step,
+    16 x 64 in float32, is then one page, which halves the cost of recording dh and dc.
+    """
+    memory = np.empty(math.prod(shape) * np.dtype(dtype).itemsize + PAGE, np.uint8)
+    return np.ndarray(shape, dtype, memory, -addressof(c_char.from_buffer(memory.data)) % PAGE)
 
 
 def aligned(values: Array) -> Array:
@@ -262,53 +267,37 @@ def backward_segment(
     n, blas = len(cell.gates), BLAS[dtype]
     S, b, K, H = len(xh) - 1, xh.shape[1], xh.shape[2], segment.z.shape[3]
     D = K - 1 - H
-    none = np.empty((0, b * H), dtype)
     dz = segment.z if overwrite else aligned(segment.z)
-    make = buffers.take if record == "norms" else empty
-    dtotal = tuple(make((S, b, H), dtype) for _ in cell.states) if record else ()
-    external = none if external is None else plain(external, dtype).reshape(S, b * H)
-    recorded = [part.reshape(S, b * H) for part in dtotal] or [none for _ in cell.states]
+    external = np.empty((0, b * H), dtype) if external is None else plain(external, dtype)
+    dstates = empty((len(dstate), S + 1 if record is True else 2, b, H), dtype)
+    for slots, part in zip(dstates, dstate, strict=True):
+        slots[S % len(slots)] = part
+    norms = np.empty((len(dstate) + n, S if record == "norms" else 0, b))
+    db = np.zeros((n, b * H if record == "norms" else 0), dtype)
     dw = empty((K, n * H), dtype)
-    scratch = empty((3 + len(dstate), b, H), dtype)
-    for k, part in enumerate(dstate):
-        scratch[3 + k] = part
-    dstate = tuple(scratch[3:])
-    scratch = scratch[:3]
     tiles = weight_tiles(b, K, H)
+    arrays = mask, external.reshape(-1, b * H), *dstates, norms, db, dw
     drb = None
     if segment.c is not None:
-        arrays = xh, dz, segment.c, mask, external, *dstate, *recorded
-        kernels.run_lstm_backward(blas, packed.ut, *arrays, dw, scratch, *tiles)
+        scratch = empty((2, b, H), dtype)
+        kernels.run_lstm_backward(blas, packed.ut, xh, dz, segment.c, *arrays, scratch, *tiles)
     elif cell.name == "gru":
-        du_g = empty((H + 1, H), dtype)
-        arrays = xh, dz, mask, external, *dstate, *recorded
-        kernels.run_gru_backward(blas, packed.ut, *arrays, dw, du_g, scratch, *tiles)
+        du_g, scratch = empty((H + 1, H), dtype), empty((2, b, H), dtype)
+        kernels.run_gru_backward(blas, packed.ut, xh, dz, *arrays, du_g, scratch, *tiles)
         dw[:H, 2 * H :] = du_g[:H]
         drb = np.concatenate([dw[H, : 2 * H], du_g[H]])
     else:
-        arrays = xh, dz, mask, external, *dstate, *recorded
-        kernels.run_simple_rnn_backward(blas, packed.ut, *arrays, dw, scratch[0], *tiles)
+        kernels.run_simple_rnn_backward(blas, packed.ut, xh, dz, *arrays, *tiles)
     dx = None
     if need_dx:
         dx = empty((S, b, D), dtype)
         flat = dz[:n].reshape(n, S * b, H), dx.reshape(S * b, D)
         kernels.run_input_gradient(blas, packed.wt, *flat, dtype.type(0))
-    gates = dz[:n].transpose(1, 2, 0, 3)  # (S, b, n, H), a view
-    found = SegmentGradients(Weights(W=dw[H + 1 :], U=dw[:H], b=dw[H], rb=drb), dstate, dx)
+    dweights = Weights(W=dw[H + 1 :], U=dw[:H], b=dw[H], rb=drb)
+    found = SegmentGradients(dweights, tuple(slots[0] for slots in dstates), dx)
     if record == "norms":
-        no_sums, db = np.empty((0, b, H), dtype), empty((n, b, H), dtype)
-        states = tuple(_norms(part[None], no_sums)[0] for part in dtotal)
-        dz_norms = _norms(dz[:n], db)
-        found.norms = StepNorms(states, dz_norms, db.transpose(1, 0, 2).reshape(b, n * H))
-        for array in dtotal:
-            buffers.give(array)
+        found.norms = StepNorms(norms, db.reshape(n, b, H))
     elif record:
-        found.dz, found.dtotal = gates.reshape(S, b, n * H), dtotal
-    return found
-
-
-def _norms(values: Array, sums: Array) -> Array:
-    """Norm over the last axis, in float64; `sums` as in `kernels.unit_norms`."""
-    found = np.empty(values.shape[:-1])
-    kernels.run_unit_norms(found, values, sums)
+        found.dz = dz[:n].transpose(1, 2, 0, 3).reshape(S, b, n * H)
+        found.dtotal = tuple(slots[1:] for slots in dstates)
     return found

@@ -22,7 +22,7 @@ Layout, and the reason for each choice (b samples of a chunk, S steps, K = H + 1
                          (see `compiled.chunks`).
     dw  (K, 4H)          [dU; db; dW], given by blocks of rows that are small products too
                          (see `compiled.weight_tiles`): 1.4 times as fast as large ones at H = 128.
-    boundaries           arrays begin on a multiple of 64 bytes (`compiled.empty`), the size of a vector.
+    boundaries           arrays begin at a page (`compiled.empty`), and so at a multiple of a vector's size.
 
 Each flat pass touches few arrays: with more, LLVM gives up proving that they do not overlap and falls back
 to scalar code; where an array is both read and written, it is one argument, not two. The loops run over
@@ -68,6 +68,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def kernel(function: Function) -> Function:
     """Compile a helper; it is cached as part of the entry point that calls it."""
     compiled: Function = njit(**OPTIONS)(function)
+    return compiled
+
+
+def summing_kernel(function: Function) -> Function:
+    """A helper that may add up in any order."""
+    compiled: Function = njit(**SUMS)(function)
     return compiled
 
 
@@ -384,12 +390,59 @@ def candidate(g: Array, dc: Array, i: Array) -> None:
 
 
 @kernel
-def forget_gate(f: Array, dc: Array, c_prev: Array) -> None:
+def forget_gate(f: Array, dc_prev: Array, dc: Array, c_prev: Array) -> None:
     one = f.dtype.type(1)
     for k in range(f.size):
         carried = dc[k] * f[k]  # B7
         f[k] = carried * c_prev[k] * (one - f[k])  # B4, B6
-        dc[k] = carried
+        dc_prev[k] = carried
+
+
+# ---------------------------------------------------------------- norms, row by row
+
+
+@kernel
+def scaled_norm(row: Array) -> Any:
+    """The norm of a row whose squares leave the range of float64."""
+    scale, total = np.float64(0), np.float64(0)
+    for k in range(row.size):
+        value = abs(np.float64(row[k]))
+        scale = value if scale < value else scale
+    if not 0 < scale < np.inf:
+        return scale
+    for k in range(row.size):
+        value = np.float64(row[k]) / scale
+        total += value * value
+    return scale * np.sqrt(total)
+
+
+@summing_kernel
+def row_norms(out: Array, block: Array) -> None:
+    """out (b,) float64 = norm of each row of block (b, H), as `norms.norm` forms it."""
+    wide_vectors()
+    for r in range(block.shape[0]):
+        total = np.float64(0)
+        for k in range(block.shape[1]):
+            value = np.float64(block[r, k])
+            total += value * value
+        out[r] = total
+    for r in range(out.size):  # apart from the loop above: half as long
+        out[r] = np.sqrt(out[r])
+    if block.itemsize == 8:  # every square of a float32 fits; here some may have left the range
+        for r in range(out.size):
+            if out[r] < 1e-135 or out[r] == np.inf:
+                out[r] = scaled_norm(block[r])
+
+
+@kernel
+def gate_norms(norms: Array, db: Array, z: Array, flat: Array, t: int) -> None:
+    """The last rows of norms (states + n, S, b) at t = norms of dz, z (n or more, S, b, H), of each sample;
+    db (n, b H) += dz, each sample's own gradient of the bias. flat is z as (n or more, S, b H).
+    """
+    first = norms.shape[0] - db.shape[0]
+    for gate in range(db.shape[0]):
+        row_norms(norms[first + gate, t], z[gate, t])
+        add(db[gate], flat[gate, t])
 
 
 # ---------------------------------------------------------------- masks, row by row
@@ -471,12 +524,12 @@ def gru_candidate(out: Array, dh: Array, z: Array, g: Array) -> None:
 
 
 @kernel
-def update_gate(z: Array, dh: Array, h_prev: Array, g: Array) -> None:
+def update_gate(z: Array, dh_prev: Array, dh: Array, h_prev: Array, g: Array) -> None:
     one = z.dtype.type(1)
     for k in range(z.size):
         carried = dh[k] * z[k]  # GRU B5
         z[k] = carried * (h_prev[k] - g[k]) * (one - z[k])  # GRU B1
-        dh[k] = carried
+        dh_prev[k] = carried
 
 
 @kernel
@@ -540,47 +593,49 @@ def lstm_forward(
 
 def lstm_backward(
     blas: Any, ut: Array, xh: Array, z: Array, c: Array, mask: Array, external: Array, dh: Array, dc: Array,
-    dh_all: Array, dc_all: Array, dw: Array, scratch: Array, tile: int, block: int,
+    norms: Array, db: Array, dw: Array, scratch: Array, tile: int, block: int,
 ) -> None:  # fmt: skip
-    """Turn z from gates into dz; dh, dc from dL/d(last state) into dL/d(first state); fill dw = [dU; db; dW].
+    """Turn z from gates into dz, go from dL/d(last state) in dh, dc to dL/d(first state) in dh[0], dc[0],
+    fill dw = [dU; db; dW].
 
-    external, dh_all, dc_all are (S, b H), or (0, b H) for none; dw is (K, 4H), its product
-    takes `tile` steps and gives `block` rows at a time. scratch is (3, b, H).
+    dh and dc are (S+1, b, H): the gradient of every state. With two rows, (2, b, H), the steps use them in
+    turn, step t from row (t + 1) % 2 to t % 2. external is (S, b H), or (0, b H) for none. norms
+    (6, S, b), of dh, dc and dz, and db as in `gate_norms`; (6, 0, b) for none. dw is (K, 4H), its product
+    takes `tile` steps and gives `block` rows at a time. scratch is (2, b, H).
     """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
-    S, b, H = xh.shape[0] - 1, xh.shape[1], c.shape[2]
+    S, b, H, slots = xh.shape[0] - 1, xh.shape[1], c.shape[2], dh.shape[0]
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
     gates, cells = z.reshape(4, S, b * H), c.reshape(S + 1, b * H)
-    scratch_flat, dh_flat, dc_flat = scratch.reshape(3, b * H), dh.ravel(), dc.ravel()
-    tanh_c, dz_i, held = scratch_flat[0], scratch_flat[1], scratch[2]
+    dh_flat, dc_flat = dh.reshape(slots, b * H), dc.reshape(slots, b * H)
+    scratch_flat = scratch.reshape(2, b * H)
+    tanh_c, dz_i = scratch_flat[0], scratch_flat[1]
     for t in range(S - 1, -1, -1):
         i, f, g, o = gates[0, t], gates[1, t], gates[2, t], gates[3, t]
+        now, before = (t + 1) % slots, t % slots
+        dh_t, dc_t = dh_flat[now], dc_flat[now]
         if external.shape[0] > 0:
-            add(dh_flat, external[t])  # S4
+            add(dh_t, external[t])  # S4
         real = count_real(mask, t, b)
-        if real > 0:
+        if real > 0:  # in a step that is masked everywhere dz is 0 already
             copy(tanh_c, cells[t + 1])
             tanh(tanh_c)
-            add_output_path(dc_flat, dh_flat, o, tanh_c)  # B2
-        if dh_all.shape[0] > 0:
-            copy(dh_all[t], dh_flat)
-            copy(dc_all[t], dc_flat)
-        if real > 0:  # in a step that is masked everywhere dz is 0 already, dh and dc pass
-            output_gate(o, dh_flat, tanh_c)  # B1, B6
-            input_gate(dz_i, dc_flat, i, g)  # B3, B6
-            candidate(g, dc_flat, i)  # B5, B6
+            add_output_path(dc_t, dh_t, o, tanh_c)  # B2
+            output_gate(o, dh_t, tanh_c)  # B1, B6
+            input_gate(dz_i, dc_t, i, g)  # B3, B6
+            candidate(g, dc_t, i)  # B5, B6
             copy(i, dz_i)
-            if real < b:
-                copy(scratch_flat[2], dc_flat)
-            forget_gate(f, dc_flat, cells[t])  # B4, B6, B7
-            if real < b:
-                hold_masked(dc, mask[t], held, H)  # S6
-                copy(scratch_flat[2], dh_flat)
+            forget_gate(f, dc_flat[before], dc_t, cells[t])  # B4, B6, B7
             for gate in range(4):
-                multiply(blas, z[gate, t], ut[gate], dh, zero if gate == 0 else one)  # S5
-            if real < b:
-                hold_masked(dh, mask[t], held, H)  # S6
+                multiply(blas, z[gate, t], ut[gate], dh[before], zero if gate == 0 else one)  # S5
+        if real < b:  # S6
+            hold_masked(dh[before], mask[t], dh[now], H)
+            hold_masked(dc[before], mask[t], dc[now], H)
+        if norms.shape[1] > 0:  # here, where all of this is in the cache
+            row_norms(norms[0, t], dh[now])
+            row_norms(norms[1, t], dc[now])
+            gate_norms(norms, db, z, gates, t)
         if stop - t == tile or t == 0:
             rows = xh[t:stop].reshape((stop - t) * b, xh.shape[2])
             for gate in range(4):
@@ -631,42 +686,43 @@ def gru_forward(
 
 
 def gru_backward(
-    blas: Any, ut: Array, xh: Array, z: Array, mask: Array, external: Array, dh: Array, dh_all: Array,
-    dw: Array, du_g: Array, scratch: Array, tile: int, block: int,
+    blas: Any, ut: Array, xh: Array, z: Array, mask: Array, external: Array, dh: Array, norms: Array,
+    db: Array, dw: Array, du_g: Array, scratch: Array, tile: int, block: int,
 ) -> None:  # fmt: skip
-    """Turn z from [z, r, g, q] into [dz_z, dz_r, dz_g, dq], dh into dL/dh_0; fill the weight gradients.
+    """Turn z from [z, r, g, q] into [dz_z, dz_r, dz_g, dq], go down dh to dL/dh_0; fill the weight gradients.
 
     dw (K, 3H) = [dU; db; dW] for z and r, [db; dW] in its last rows for g; du_g (H+1, H) = [dU_g; drb_g].
-    The rest as in `lstm_backward`. scratch is (3, b, H).
+    norms is (4, S, b). The rest as in `lstm_backward`.
     """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
-    S, b, K, H = xh.shape[0] - 1, xh.shape[1], xh.shape[2], dh.shape[1]
+    S, b, K, H, slots = xh.shape[0] - 1, xh.shape[1], xh.shape[2], dh.shape[2], dh.shape[0]
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
-    h_prev, dz_g, held = scratch[0], scratch[1], scratch[2]
-    blocks, scratch_flat, dh_flat = z.reshape(4, S, b * H), scratch.reshape(3, b * H), dh.ravel()
+    gates, dh_flat, scratch_flat = z.reshape(4, S, b * H), dh.reshape(slots, b * H), scratch.reshape(2, b * H)
+    h_prev, dz_g = scratch_flat[0], scratch_flat[1]
     for t in range(S - 1, -1, -1):
+        update, reset, g, q = gates[0, t], gates[1, t], gates[2, t], gates[3, t]
+        now, before = (t + 1) % slots, t % slots
+        dh_t = dh_flat[now]
         if external.shape[0] > 0:
-            add(dh_flat, external[t])  # S4
-        if dh_all.shape[0] > 0:
-            copy(dh_all[t], dh_flat)
+            add(dh_t, external[t])  # S4
         real = count_real(mask, t, b)
         if real > 0:
-            update, reset, g, q = blocks[0, t], blocks[1, t], blocks[2, t], blocks[3, t]
+            get_hidden(scratch[0], xh[t])
+            gru_candidate(dz_g, dh_t, update, g)  # B2
             if real < b:
-                copy(scratch_flat[2], dh_flat)
-            get_hidden(h_prev, xh[t])
-            gru_candidate(scratch_flat[1], dh_flat, update, g)  # B2
-            if real < b:
-                set_masked(dz_g, mask[t], zero)  # S6
-            update_gate(update, dh_flat, scratch_flat[0], g)  # B1, B5
-            reset_gate(reset, q, scratch_flat[1])  # B3, B4
-            copy(g, scratch_flat[1])
-            multiply(blas, z[0, t], ut[0], dh, one)  # S5
-            multiply(blas, z[1, t], ut[1], dh, one)
-            multiply(blas, z[3, t], ut[2], dh, one)
-            if real < b:
-                hold_masked(dh, mask[t], held, H)  # S6
+                set_masked(scratch[1], mask[t], zero)  # S6
+            update_gate(update, dh_flat[before], dh_t, h_prev, g)  # B1, B5
+            reset_gate(reset, q, dz_g)  # B3, B4
+            copy(g, dz_g)
+            multiply(blas, z[0, t], ut[0], dh[before], one)  # S5
+            multiply(blas, z[1, t], ut[1], dh[before], one)
+            multiply(blas, z[3, t], ut[2], dh[before], one)
+        if real < b:
+            hold_masked(dh[before], mask[t], dh[now], H)  # S6
+        if norms.shape[1] > 0:
+            row_norms(norms[0, t], dh[now])
+            gate_norms(norms, db, z, gates, t)
         if stop - t == tile or t == 0:
             n, beta = (stop - t) * b, zero if stop == S else one
             rows = xh[t:stop].reshape(n, K)
@@ -695,28 +751,32 @@ def simple_rnn_forward(blas: Any, w: Array, x: Array, xh: Array, z: Array, mask:
 
 
 def simple_rnn_backward(
-    blas: Any, ut: Array, xh: Array, z: Array, mask: Array, external: Array, dh: Array, dh_all: Array,
-    dw: Array, held: Array, tile: int, block: int,
+    blas: Any, ut: Array, xh: Array, z: Array, mask: Array, external: Array, dh: Array, norms: Array,
+    db: Array, dw: Array, tile: int, block: int,
 ) -> None:  # fmt: skip
-    """Turn z from h into dz, dh into dL/dh_0; fill dw (K, H) = [dU; db; dW]. As in `lstm_backward`."""
+    """Turn z from h into dz, go down dh to dL/dh_0; fill dw (K, H) = [dU; db; dW].
+
+    norms is (2, S, b). The rest as in `lstm_backward`.
+    """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
-    S, b, K, H = xh.shape[0] - 1, xh.shape[1], xh.shape[2], dh.shape[1]
+    S, b, K, H, slots = xh.shape[0] - 1, xh.shape[1], xh.shape[2], dh.shape[2], dh.shape[0]
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
-    steps, held_flat, dh_flat = z.reshape(S, b * H), held.ravel(), dh.ravel()
+    gates, dh_flat = z.reshape(1, S, b * H), dh.reshape(slots, b * H)
     for t in range(S - 1, -1, -1):
+        now, before = (t + 1) % slots, t % slots
         if external.shape[0] > 0:
-            add(dh_flat, external[t])  # S4
-        if dh_all.shape[0] > 0:
-            copy(dh_all[t], dh_flat)
-        hidden_gradient(steps[t], dh_flat)  # B1
+            add(dh_flat[now], external[t])  # S4
+        hidden_gradient(gates[0, t], dh_flat[now])  # B1
         real = count_real(mask, t, b)
         if real < b:
-            copy(held_flat, dh_flat)
             set_masked(z[0, t], mask[t], zero)  # S6
-        multiply(blas, z[0, t], ut[0], dh, zero)  # S5
+        multiply(blas, z[0, t], ut[0], dh[before], zero)  # S5
         if real < b:
-            hold_masked(dh, mask[t], held, H)  # S6
+            hold_masked(dh[before], mask[t], dh[now], H)  # S6
+        if norms.shape[1] > 0:
+            row_norms(norms[0, t], dh[now])
+            gate_norms(norms, db, z, gates, t)
         if stop - t == tile or t == 0:
             n = (stop - t) * b
             beta = zero if stop == S else one
@@ -736,44 +796,6 @@ def input_gradient(blas: Any, wt: Array, dz: Array, dx: Array, zero: Any) -> Non
         for gate in range(wt.shape[0]):
             gemm(blas, dz[gate, n:end], False, wt[gate], dx[n:end], zero if gate == 0 else one)  # S7
     float_control(control)
-
-
-@kernel
-def scaled_norm(row: Array) -> Any:
-    """The norm of a row whose squares leave the range of float64."""
-    scale, total = np.float64(0), np.float64(0)
-    for k in range(row.size):
-        value = abs(np.float64(row[k]))
-        scale = scale if value <= scale else value  # NaN is kept
-    if not 0 < scale < np.inf:
-        return scale
-    for k in range(row.size):
-        value = np.float64(row[k]) / scale
-        total += value * value
-    return scale * np.sqrt(total)
-
-
-def unit_norms(out: Array, values: Array, sums: Array) -> None:
-    """out (n, S, b) float64 = norm of values (n, S, b, H) over the units, as `norms.norm` forms it.
-
-    sums (n, b, H) is their sum over the steps; (0, b, H) for none.
-    """
-    wide_vectors()
-    n, S, b, H = values.shape
-    sums[:] = 0
-    for i in range(n):
-        for t in range(S):
-            for r in range(b):
-                total = np.float64(0)
-                for k in range(H):
-                    value = np.float64(values[i, t, r, k])
-                    total += value * value
-                inside = 1e-270 < total < np.inf
-                out[i, t, r] = np.sqrt(total) if inside else scaled_norm(values[i, t, r])
-            if sums.shape[0] > 0:
-                for r in range(b):
-                    for k in range(H):
-                        sums[i, r, k] += values[i, t, r, k]
 
 
 def adam(w: Array, g: Array, m: Array, v: Array, a: Any, rate_1: Any, rate_2: Any, epsilon: Any) -> None:
@@ -878,7 +900,6 @@ run_simple_rnn_forward = _compile(simple_rnn_forward)
 run_simple_rnn_backward = _compile(simple_rnn_backward)
 run_input_gradient = _compile(input_gradient)
 run_adam = _compile(adam, OPTIONS | {"fastmath": False})  # no fused multiply-add: the bits of NumPy's form
-run_unit_norms = _compile(unit_norms, SUMS)
 
 blas.preload()
 BLAS = {  # addresses of SciPy's products, by a public function of Numba; passed to kernels as a number

@@ -87,33 +87,25 @@ def by_lag(per_sample: Array, real: Array) -> Array:
 
 
 class StepNorms(NamedTuple):
-    """What is kept of a backward pass where only norms are wanted, time-major, float64."""
+    """What is kept of a backward pass where only norms are wanted: of each sample, over the units."""
 
-    dstates: tuple[Array, ...]  # (T, B) each: norm over the units of dL/dh_t (and of dL/dc_t)
-    dz: Array  # (n, T, B): norm over the units of dL/dz, gate by gate
-    db: Array  # (B, nH): each sample's own gradient of the bias, the sum of its dz over time
+    steps: Array  # (states + n, T, B) float64: of dL/dh_t, (dL/dc_t,) and dL/dz_t gate by gate
+    db: Array  # (n, B, H): each sample's own gradient of the bias, the sum of its dz over time
 
 
 def step_norms(dz: Array, dstates: tuple[Array, ...]) -> StepNorms:
-    """The norms of one segment: dz (S, b, nH) or (S, b, n, H), dstates (S, b, H) each."""
-    gates = dz.reshape(*dstates[0].shape[:2], -1, dstates[0].shape[2])
-    db = gates.sum(axis=0).reshape(gates.shape[1], -1)
-    return StepNorms(tuple(over_units(part) for part in dstates), over_units(gates.transpose(2, 0, 1, 3)), db)
+    """The norms of one segment: dz (S, b, nH), dstates (S, b, H) each."""
+    S, b, H = dstates[0].shape
+    gates = dz.reshape(S, b, -1, H).transpose(2, 0, 1, 3)  # (n, S, b, H)
+    steps = [*(over_units(part) for part in dstates), *over_units(gates)]
+    return StepNorms(np.stack(steps), gates.sum(axis=1))
 
 
 def join_norms(parts: Sequence[Sequence[StepNorms]]) -> StepNorms:
     """Norms of [chunk of the batch][segment of time] as those of the whole."""
-
-    def joined(pieces: Sequence[Sequence[Array]]) -> Array:  # (..., T, B)
-        chunks = [chunk[0] if len(chunk) == 1 else np.concatenate(chunk, axis=-2) for chunk in pieces]
-        return np.concatenate(chunks, axis=-1)
-
-    states = range(len(parts[0][0].dstates))
-    return StepNorms(
-        tuple(joined([[part.dstates[k] for part in chunk] for chunk in parts]) for k in states),
-        joined([[part.dz for part in chunk] for chunk in parts]),
-        np.concatenate([sum(part.db.astype(np.float64) for part in chunk) for chunk in parts]),
-    )
+    steps = [np.concatenate([segment.steps for segment in chunk], axis=1) for chunk in parts]
+    db = [sum(segment.db.astype(np.float64) for segment in chunk) for chunk in parts]
+    return StepNorms(np.concatenate(steps, axis=2), np.concatenate(db, axis=1))
 
 
 def over_units(values: Array) -> Array:

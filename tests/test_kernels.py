@@ -20,11 +20,16 @@ from tolerances import PARITY, ULPS, check
 
 from minilstm import compiled, kernels, steps
 from minilstm.cells import Weights
+from minilstm.cells.gru import GRUCell
+from minilstm.cells.lstm import LSTMCell
+from minilstm.cells.simple_rnn import SimpleRNNCell
+from minilstm.norms import norm, step_norms
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = {"float32": 87, "float64": 708}
 DTYPES = ["float32", "float64"]
+CELLS = {"lstm": LSTMCell(), "gru": GRUCell(), "simple_rnn": SimpleRNNCell()}
 
 on_cases = pytest.mark.parametrize("shape", body.CASES, ids=body.IDS)
 of_the_polynomials = pytest.mark.skipif(INTERPRETED, reason="the Python form of exp is not as accurate")
@@ -171,11 +176,11 @@ def test_products_of_the_weight_gradient_are_small_or_large(b, K, H):
 
 @pytest.mark.parametrize("shape", [(1,), (3, 5), (4, 2, 75, 64)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_arrays_begin_on_the_boundary_of_a_vector(shape, dtype):
+def test_arrays_begin_at_a_page(shape, dtype):
     for array in (compiled.empty(shape, dtype), compiled.Buffers(1000).take(shape, np.dtype(dtype))):
         assert array.shape == shape
         assert array.dtype == dtype
-        assert array.ctypes.data % 64 == 0
+        assert array.ctypes.data % 4096 == 0
 
 
 @pytest.mark.skipif(INTERPRETED, reason="there are no vectors without the compiler")
@@ -259,6 +264,66 @@ def test_nan_in_any_place_of_a_vector(apply, dtype):
             values[place] = np.nan
             for function in apply.values():
                 assert np.flatnonzero(np.isnan(function(values))).tolist() == [place]
+
+
+# ------------------------------------------------------------------------------ norms
+
+
+@on_dtypes
+@pytest.mark.parametrize("H", [1, 5, 64])
+def test_norms_of_rows_at_any_scale(dtype, H):
+    """Rows whose squares leave the range, zeros, NaN and Inf: as `norms.norm` has them, each for itself."""
+    scales = [1e-310, 1e-200, 1e200, 1e307] if dtype == "float64" else [1e-36, 1e36]
+    block = np.random.default_rng(H).normal(size=(len(scales) + 5, H))
+    block[: len(scales)] *= np.array(scales)[:, None]
+    block[-4] = 0
+    block[-3:, -1] = np.inf, -np.inf, np.inf
+    block[-2:, 0] = -np.inf, np.nan
+    block = block.astype(dtype)
+    found = np.empty(len(block))
+    with np.errstate(over="ignore"):  # of the Python form
+        kernels.row_norms(found, block)
+    rtol = np.full(len(block), 1e-14)
+    rtol[0] = 1e-12  # subnormal
+    expected = norm(block, (1,))
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(found[~finite], expected[~finite])
+    found, expected, rtol = found[finite], expected[finite], rtol[finite]
+    assert len(found) == len(scales) + 2
+    assert (np.abs(found - expected) <= rtol * expected).all()
+
+
+@on_cases
+@pytest.mark.parametrize("name", ["lstm", "gru", "simple_rnn"])
+def test_norms_alone_are_those_of_what_is_recorded(name, shape):
+    """The same gradients, bit for bit, whether nothing is recorded, everything, or norms alone."""
+    case, cell = body.case_of(shape), CELLS[name]
+    n = len(cell.gates)
+    weights = Weights(
+        case.W[:, : n * len(case.U)],
+        case.U[:, : n * len(case.U)],
+        case.b[: n * len(case.U)],
+        rb=case.b[: n * len(case.U)] if name == "gru" else None,
+    )
+    states = (case.h0, case.c0)[: len(cell.states)]
+    rows = [slice(0, len(case.h0))]
+    packed = compiled.pack(cell, weights, rows)
+    found = {}
+    for record in (False, True, "norms"):
+        segment = compiled.forward_segment(packed, case.x, case.mask, states)
+        last = (case.dh_last, case.dc_last)[: len(states)]
+        found[record] = compiled.backward_segment(
+            packed, segment, case.dh, last, need_dx=True, record=record, overwrite=True
+        )
+    for record in (False, "norms"):
+        assert found[record].dz is None
+        for ours, theirs in zip(found[record].dweights, found[True].dweights, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        for ours, theirs in zip(found[record].dstate, found[True].dstate, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    expected = step_norms(found[True].dz, found[True].dtotal)
+    np.testing.assert_allclose(found["norms"].norms.steps, expected.steps, rtol=1e-14)
+    np.testing.assert_allclose(found["norms"].norms.db, expected.db, rtol=1e-12, atol=1e-14)
 
 
 # ------------------------------------------------------------------------------ compiled code and its cache

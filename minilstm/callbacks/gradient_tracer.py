@@ -188,9 +188,11 @@ def _traced(trace: Any) -> dict[str, LayerNorms]:
     """The norms of a trace, as the training pass would give them."""
     found = {}
     for path, layer in trace.layers.items():
-        per_sample = (layer.norm(f"d{state}", per_sample=True).T for state in layer.states)
-        dz = np.stack([norm(block, (2,)).T for block in layer.blocks(layer.dz).values()])
-        norms = StepNorms(tuple(per_sample), dz, layer.dz.sum(axis=1, dtype=np.float64))
+        blocks = list(layer.blocks(layer.dz).values())
+        steps = [layer.norm(f"d{state}", per_sample=True).T for state in layer.states]
+        steps += [norm(block, (2,)).T for block in blocks]
+        db = [block.sum(axis=1, dtype=np.float64) for block in blocks]
+        norms = StepNorms(np.stack(steps), np.stack(db))
         names = (f"{path}/{key}" for key in ("kernel", "recurrent_kernel"))
         W, U = (trace.grads[name] for name in names)
         bias = trace.grads.get(f"{path}/bias", layer.dz.sum(axis=(0, 1)))  # of a GRU: [b, rb]
@@ -202,16 +204,15 @@ def _traced(trace: Any) -> dict[str, LayerNorms]:
 def _layer_norms(
     states: tuple[str, ...], gates: tuple[str, ...], norms: StepNorms, dweights: Weights, real: Array | None
 ) -> LayerNorms:
-    steps = np.stack([*norms.dstates, *norms.dz])  # (states + gates, T, B)
+    steps, n = norms.steps, len(gates)  # (states + n, T, B)
     if real is None:
         ordered = steps[:, ::-1]
     else:
         lag = lags(real)
         ordered = np.zeros((len(steps), int(lag.max(initial=-1)) + 1, steps.shape[2]))
         ordered[:, lag[real], np.nonzero(real)[0]] = steps.transpose(0, 2, 1)[:, real]
-    pooled = over_units(ordered)  # (states + gates, L)
-    n = len(gates)
-    ratio = _signal_to_noise(norms.db.reshape(len(norms.db), n, -1))
+    pooled = over_units(ordered)  # (states + n, L)
+    ratio = _signal_to_noise(norms.db)
     arrays = [array.reshape(-1, n, array.shape[-1] // n) for array in dweights[:4] if array is not None]
     sizes = over_units(np.concatenate(arrays).transpose(1, 0, 2).reshape(n, -1))
     return LayerNorms(
@@ -223,13 +224,14 @@ def _layer_norms(
 
 
 def _signal_to_noise(db: Array) -> Array:
-    """Norm of the mean over the samples, over their standard deviation, for each gate of db (B, n, H)."""
+    """Norm of the mean over the samples, over their standard deviation, for each gate of db (n, B, H)."""
     largest = np.abs(db).max()
     if 0 < largest < np.inf:
         db = db / largest  # so that no square leaves the range
+    B = db.shape[1]
     with np.errstate(invalid="ignore"):  # Inf - Inf: nan says it
-        mean = np.add.reduce(db) / len(db)
+        mean = np.add.reduce(db, axis=1, keepdims=True) / B
         apart = db - mean
-    signal, noise = np.einsum("nh,nh->n", mean, mean), np.einsum("bnh,bnh->n", apart, apart) / len(db)
+    signal, noise = np.einsum("nbh,nbh->n", mean, mean), np.einsum("nbh,nbh->n", apart, apart) / B
     found: Array = np.sqrt(np.divide(signal, noise, out=np.full(len(noise), np.nan), where=noise > 0))
     return found
