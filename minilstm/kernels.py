@@ -31,8 +31,10 @@ avoided: each costs tens of nanoseconds.
 
 Compiler flags, once, in `OPTIONS`: `error_model="numpy"` (a division by zero gives inf and needs no
 branch), `fastmath={"contract"}` (fused multiply-add only: full fastmath would license the compiler
-to delete the NaN this project looks for), `nogil` for the threads over chunks. Subnormal numbers are
-flushed to 0 while a kernel runs (`float_control`).
+to delete the NaN this project looks for), `nogil` for the threads over chunks, and no reference counts
+(`uncounted`): a kernel allocates nothing, its caller holds the arrays, and counting the views of them with
+atomic operations took a quarter of a step with B = 1. Subnormal numbers are flushed to 0 while a kernel runs
+(`float_control`).
 """
 
 from __future__ import annotations
@@ -51,13 +53,20 @@ from typing import Any, TypeVar
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core.cpu import CPUTargetOptions
 from numba.core.errors import NumbaError
 from numba.extending import get_cython_function_address, intrinsic, overload
 
 from minilstm import blas, threads
 from minilstm.cells import Array
 
-OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+
+def uncounted(options: dict[str, Any]) -> dict[str, Any]:
+    """`options` with reference counting off, or as they are where this version of Numba cannot do that."""
+    return options | {"_nrt": False} if hasattr(CPUTargetOptions, "_nrt") else options
+
+
+OPTIONS: dict[str, Any] = uncounted({"nogil": True, "error_model": "numpy", "fastmath": {"contract"}})
 SUMS = OPTIONS | {
     "fastmath": {"contract", "reassoc"}
 }  # a sum in any order: four times as fast, and NaN stays
@@ -564,7 +573,7 @@ def lstm_forward(
     b, S, H = x.shape[0], x.shape[1], c.shape[2]
     zero, one = w.dtype.type(0), w.dtype.type(1)
     gates, cells = z.reshape(4, z.shape[1], b * H), c.reshape(c.shape[0], b * H)
-    tanh_flat = tanh_c.ravel()
+    tanh_flat = tanh_c.reshape(b * H)
     for t in range(S):
         row, before, after = t % z.shape[1], t % xh.shape[0], (t + 1) % xh.shape[0]
         c_prev, c_new = cells[t % c.shape[0]], cells[(t + 1) % c.shape[0]]
@@ -659,7 +668,7 @@ def gru_forward(
     float_control(control | FLUSH)
     b, S, H = x.shape[0], x.shape[1], h.shape[1]
     zero = w.dtype.type(0)
-    blocks, h_flat = z.reshape(4, z.shape[1], b * H), h.ravel()
+    blocks, h_flat = z.reshape(4, z.shape[1], b * H), h.reshape(b * H)
     get_hidden(h, xh[0])
     for t in range(S):
         row, before, after = t % z.shape[1], t % xh.shape[0], (t + 1) % xh.shape[0]
@@ -743,7 +752,7 @@ def simple_rnn_forward(blas: Any, w: Array, x: Array, xh: Array, z: Array, mask:
         h, before, after = z[0, t % z.shape[1]], t % xh.shape[0], (t + 1) % xh.shape[0]
         put_input(xh[before], x[:, t])
         multiply(blas, xh[before], w[0], h, w.dtype.type(0))  # S1, S2
-        tanh(h.ravel())  # F1
+        tanh(h.reshape(b * H))  # F1
         put_hidden(xh[after], h)
         if count_real(mask, t, b) < b:
             hold_masked(xh[after], mask[t], xh[before], H)  # S3

@@ -193,6 +193,22 @@ def test_activations_use_the_widest_vectors():
     assert found == get_host_cpu_features().get("avx512f", False)
 
 
+@pytest.mark.skipif(INTERPRETED, reason="there are no reference counts without the compiler")
+def test_kernels_count_no_references():
+    """The option is private to Numba: without it kernels still work, but slower."""
+    kernels.put_input(np.zeros((2, 4), np.float32), np.zeros((2, 2), np.float32))
+    assert "_nrt" in kernels.OPTIONS
+    assert "NRT_incref" not in "".join(kernels.put_input.inspect_llvm().values())
+    counted = kernels.njit(kernels.put_input.py_func)
+    counted(np.zeros((2, 4), np.float32), np.zeros((2, 2), np.float32))
+    assert "NRT_incref" in "".join(counted.inspect_llvm().values())
+
+
+def test_options_without_the_private_one(monkeypatch):
+    monkeypatch.setattr(kernels, "CPUTargetOptions", object)
+    assert kernels.uncounted({"nogil": True}) == {"nogil": True}
+
+
 # ------------------------------------------------------------------------------ activations
 
 
