@@ -29,6 +29,9 @@ to scalar code; where an array is both read and written, it is one argument, not
 `range(a.size)` from 0: with another start they keep a test for negative indices. Views of single rows are
 avoided: each costs tens of nanoseconds.
 
+What compiles slowly is avoided as well, since the first user waits for it: wrappers with which Python could
+call a helper (see `kernel`), and functions that are inlined before types are known.
+
 Compiler flags, once, in `OPTIONS`: `error_model="numpy"` (a division by zero gives inf and needs no
 branch), `fastmath={"contract"}` (fused multiply-add only: full fastmath would license the compiler
 to delete the NaN this project looks for), `nogil` for the threads over chunks, and no reference counts
@@ -52,10 +55,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.core.cpu import CPUTargetOptions
 from numba.core.errors import NumbaError
-from numba.extending import get_cython_function_address, intrinsic, overload
+from numba.extending import get_cython_function_address, intrinsic, overload, register_jitable
 
 from minilstm import blas, threads
 from minilstm.cells import Array
@@ -66,7 +69,9 @@ def uncounted(options: dict[str, Any]) -> dict[str, Any]:
     return options | {"_nrt": False} if hasattr(CPUTargetOptions, "_nrt") else options
 
 
-OPTIONS: dict[str, Any] = uncounted({"nogil": True, "error_model": "numpy", "fastmath": {"contract"}})
+OPTIONS: dict[str, Any] = uncounted(
+    {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, "no_cfunc_wrapper": True}
+)
 SUMS = OPTIONS | {
     "fastmath": {"contract", "reassoc"}
 }  # a sum in any order: four times as fast, and NaN stays
@@ -75,15 +80,22 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def kernel(function: Function) -> Function:
-    """Compile a helper; it is cached as part of the entry point that calls it."""
-    compiled: Function = njit(**OPTIONS)(function)
-    return compiled
+    """A helper, compiled into the entry points that call it and cached as part of them."""
+    jitable: Function = register_jitable(**OPTIONS)(function)
+    return jitable
+
+
+def instruction(define: Callable[..., Any]) -> Callable[..., Any]:
+    """A piece of machine code that kernels call by name; with NUMBA_DISABLE_JIT=1 it does nothing."""
+    interpreted = config.DISABLE_JIT  # type: ignore[attr-defined]
+    chosen: Callable[..., Any] = (lambda *values: np.uint32(0)) if interpreted else intrinsic(define)
+    return chosen
 
 
 def summing_kernel(function: Function) -> Function:
     """A helper that may add up in any order."""
-    compiled: Function = njit(**SUMS)(function)
-    return compiled
+    jitable: Function = register_jitable(**SUMS)(function)
+    return jitable
 
 
 # ---------------------------------------------------------------- subnormal numbers
@@ -91,18 +103,15 @@ def summing_kernel(function: Function) -> Function:
 FLUSH = np.uint32(0x8040)  # MXCSR: results (FZ) and operands (DAZ) that are subnormal count as 0
 
 
-def float_control(value: Any) -> Any:
+@instruction
+def float_control(typing_context: Any, value: Any) -> Any:
     """Load `value` into the processor's floating-point control register (0: leave it); what it held.
 
     A vanishing gradient passes through the subnormal numbers on its way to 0, and there many processors
     are a hundred times slower. While a kernel runs they are flushed to 0, in its own thread only. x86
-    has this register; elsewhere, and with NUMBA_DISABLE_JIT=1 (this form), nothing is done.
+    has this register; elsewhere, and with NUMBA_DISABLE_JIT=1, nothing is done.
     """
-    return np.uint32(0)
 
-
-@intrinsic
-def _exchange_mxcsr(typing_context: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         word, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
         if platform.machine().lower() not in ("x86_64", "amd64"):
@@ -121,41 +130,23 @@ def _exchange_mxcsr(typing_context: Any, value: Any) -> Any:
     return types.uint32(types.uint32), generate
 
 
-@overload(float_control)
-def _compiled_float_control(value: Any) -> Any:
-    def compiled(value: Any) -> Any:
-        return _exchange_mxcsr(np.uint32(value))  # type: ignore[call-arg]
-
-    return compiled
-
-
 # ---------------------------------------------------------------- vectors of 512 bits
 
 
-def wide_vectors() -> None:
+@instruction
+def wide_vectors(typing_context: Any) -> Any:
     """Ask LLVM for vectors of 512 bits in the loops of the function that calls this.
 
     On processors of the Skylake family LLVM prefers 256, which slows the activations down by a third. A
     preference, no more: where the processor has no such vectors, nothing changes.
     """
 
-
-@intrinsic
-def _prefer_512_bits(typing_context: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         # set.add: llvmlite lists the attributes without a value, and refuses others in its own `add`
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         return context.get_dummy_value()
 
     return types.void(), generate
-
-
-@overload(wide_vectors, inline="always")
-def _compiled_wide_vectors() -> Any:
-    def compiled() -> None:
-        _prefer_512_bits()  # type: ignore[call-arg]
-
-    return compiled
 
 
 # ---------------------------------------------------------------- exponential, sigmoid, tanh
@@ -240,6 +231,7 @@ def tanh(a: Array) -> None:
 
 # ---------------------------------------------------------------- products
 
+PLAIN, TRANSPOSED = ord("N"), ord("T")
 SMALL = 1_000_000  # multiply-adds up to which OpenBLAS multiplies without repacking its operands
 
 
@@ -276,7 +268,7 @@ def _call_blas(
             return builder.inttoptr(value, pointer)
 
         kind = ir.FunctionType(ir.VoidType(), [pointer] * 13)
-        letters = by_reference(byte(ord("N"))), by_reference(builder.trunc(ta, byte))
+        letters = by_reference(byte(PLAIN)), by_reference(builder.trunc(ta, byte))
         sizes = integer(m), integer(n), integer(k)
         one = by_reference(beta.type(1.0))
         operands = array(a), integer(lda), array(b), integer(ldb), by_reference(beta), array(c), integer(ldc)
@@ -294,7 +286,7 @@ def _call_blas(
 def _compiled_gemm(blas: Any, a: Any, transpose: Any, b: Any, out: Any, beta: Any) -> Any:
     def compiled(blas: Any, a: Any, transpose: Any, b: Any, out: Any, beta: Any) -> Any:
         # Fortran reads a row-major array as its transpose: out.T = b.T @ a.T
-        ta = ord("T") if transpose else ord("N")
+        ta = TRANSPOSED if transpose else PLAIN
         # NumPy gives an axis of one row any stride; BLAS wants at least a row's length
         lda = max(a.strides[0] // a.itemsize, a.shape[1])
         ldb = max(b.strides[0] // b.itemsize, b.shape[1])
