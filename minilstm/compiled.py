@@ -272,7 +272,7 @@ def backward_segment(
     dstates = empty((len(dstate), S + 1 if record is True else 2, b, H), dtype)
     for slots, part in zip(dstates, dstate, strict=True):
         slots[S % len(slots)] = part
-    norms = np.empty((len(dstate) + n, S if record == "norms" else 0, b))
+    norms = np.empty((len(dstate) + n, S if record == "norms" else 0, b if len(mask) else 1))
     db = np.zeros((n, b * H if record == "norms" else 0), dtype)
     dw = empty((K, n * H), dtype)
     tiles = weight_tiles(b, K, H)

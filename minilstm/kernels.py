@@ -437,8 +437,8 @@ def row_norms(out: Array, block: Array) -> None:
 
 @kernel
 def gate_norms(norms: Array, db: Array, z: Array, flat: Array, t: int) -> None:
-    """The last rows of norms (states + n, S, b) at t = norms of dz, z (n or more, S, b, H), of each sample;
-    db (n, b H) += dz, each sample's own gradient of the bias. flat is z as (n or more, S, b H).
+    """The last n of norms (states + n, S, parts) at t = norms of dz; db (n, b H) += dz, each sample's own
+    gradient of the bias. z (n or more, S, parts, b H / parts) and flat (n or more, S, b H) are dz.
     """
     first = norms.shape[0] - db.shape[0]
     for gate in range(db.shape[0]):
@@ -601,8 +601,9 @@ def lstm_backward(
 
     dh and dc are (S+1, b, H): the gradient of every state. With two rows, (2, b, H), the steps use them in
     turn, step t from row (t + 1) % 2 to t % 2. external is (S, b H), or (0, b H) for none. norms
-    (6, S, b), of dh, dc and dz, and db as in `gate_norms`; (6, 0, b) for none. dw is (K, 4H), its product
-    takes `tile` steps and gives `block` rows at a time. scratch is (2, b, H).
+    (6, S, parts), of dh, dc and dz, for each of `parts` parts of the batch, and db as in `gate_norms`;
+    (6, 0, parts) for none. dw is (K, 4H), its product takes `tile` steps and gives `block` rows at a time.
+    scratch is (2, b, H).
     """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
@@ -610,7 +611,9 @@ def lstm_backward(
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
     gates, cells = z.reshape(4, S, b * H), c.reshape(S + 1, b * H)
     dh_flat, dc_flat = dh.reshape(slots, b * H), dc.reshape(slots, b * H)
-    scratch_flat = scratch.reshape(2, b * H)
+    parts, scratch_flat = norms.shape[2], scratch.reshape(2, b * H)
+    dh_parts, dc_parts = dh.reshape(slots, parts, b * H // parts), dc.reshape(slots, parts, b * H // parts)
+    z_parts = z.reshape(4, S, parts, b * H // parts)
     tanh_c, dz_i = scratch_flat[0], scratch_flat[1]
     for t in range(S - 1, -1, -1):
         i, f, g, o = gates[0, t], gates[1, t], gates[2, t], gates[3, t]
@@ -634,9 +637,9 @@ def lstm_backward(
             hold_masked(dh[before], mask[t], dh[now], H)
             hold_masked(dc[before], mask[t], dc[now], H)
         if norms.shape[1] > 0:  # here, where all of this is in the cache
-            row_norms(norms[0, t], dh[now])
-            row_norms(norms[1, t], dc[now])
-            gate_norms(norms, db, z, gates, t)
+            row_norms(norms[0, t], dh_parts[now])
+            row_norms(norms[1, t], dc_parts[now])
+            gate_norms(norms, db, z_parts, gates, t)
         if stop - t == tile or t == 0:
             rows = xh[t:stop].reshape((stop - t) * b, xh.shape[2])
             for gate in range(4):
@@ -693,13 +696,15 @@ def gru_backward(
     """Turn z from [z, r, g, q] into [dz_z, dz_r, dz_g, dq], go down dh to dL/dh_0; fill the weight gradients.
 
     dw (K, 3H) = [dU; db; dW] for z and r, [db; dW] in its last rows for g; du_g (H+1, H) = [dU_g; drb_g].
-    norms is (4, S, b). The rest as in `lstm_backward`.
+    norms is (4, S, parts). The rest as in `lstm_backward`.
     """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
     S, b, K, H, slots = xh.shape[0] - 1, xh.shape[1], xh.shape[2], dh.shape[2], dh.shape[0]
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
     gates, dh_flat, scratch_flat = z.reshape(4, S, b * H), dh.reshape(slots, b * H), scratch.reshape(2, b * H)
+    parts = norms.shape[2]
+    dh_parts, z_parts = dh.reshape(slots, parts, b * H // parts), z.reshape(4, S, parts, b * H // parts)
     h_prev, dz_g = scratch_flat[0], scratch_flat[1]
     for t in range(S - 1, -1, -1):
         update, reset, g, q = gates[0, t], gates[1, t], gates[2, t], gates[3, t]
@@ -722,8 +727,8 @@ def gru_backward(
         if real < b:
             hold_masked(dh[before], mask[t], dh[now], H)  # S6
         if norms.shape[1] > 0:
-            row_norms(norms[0, t], dh[now])
-            gate_norms(norms, db, z, gates, t)
+            row_norms(norms[0, t], dh_parts[now])
+            gate_norms(norms, db, z_parts, gates, t)
         if stop - t == tile or t == 0:
             n, beta = (stop - t) * b, zero if stop == S else one
             rows = xh[t:stop].reshape(n, K)
@@ -757,13 +762,14 @@ def simple_rnn_backward(
 ) -> None:  # fmt: skip
     """Turn z from h into dz, go down dh to dL/dh_0; fill dw (K, H) = [dU; db; dW].
 
-    norms is (2, S, b). The rest as in `lstm_backward`.
+    norms is (2, S, parts). The rest as in `lstm_backward`.
     """
     control = float_control(np.uint32(0))
     float_control(control | FLUSH)
     S, b, K, H, slots = xh.shape[0] - 1, xh.shape[1], xh.shape[2], dh.shape[2], dh.shape[0]
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
-    gates, dh_flat = z.reshape(1, S, b * H), dh.reshape(slots, b * H)
+    gates, dh_flat, parts = z.reshape(1, S, b * H), dh.reshape(slots, b * H), norms.shape[2]
+    dh_parts, z_parts = dh.reshape(slots, parts, b * H // parts), z.reshape(1, S, parts, b * H // parts)
     for t in range(S - 1, -1, -1):
         now, before = (t + 1) % slots, t % slots
         if external.shape[0] > 0:
@@ -776,8 +782,8 @@ def simple_rnn_backward(
         if real < b:
             hold_masked(dh[before], mask[t], dh[now], H)  # S6
         if norms.shape[1] > 0:
-            row_norms(norms[0, t], dh[now])
-            gate_norms(norms, db, z, gates, t)
+            row_norms(norms[0, t], dh_parts[now])
+            gate_norms(norms, db, z_parts, gates, t)
         if stop - t == tile or t == 0:
             n = (stop - t) * b
             beta = zero if stop == S else one

@@ -87,25 +87,38 @@ def by_lag(per_sample: Array, real: Array) -> Array:
 
 
 class StepNorms(NamedTuple):
-    """What is kept of a backward pass where only norms are wanted: of each sample, over the units."""
+    """What is kept of a backward pass where only norms are wanted."""
 
-    steps: Array  # (states + n, T, B) float64: of dL/dh_t, (dL/dc_t,) and dL/dz_t gate by gate
-    db: Array  # (n, B, H): each sample's own gradient of the bias, the sum of its dz over time
+    steps: Array
+    """(states + n, T, parts) float64, of dL/dh_t, (dL/dc_t,) and dL/dz_t gate by gate: of each sample where
+    there is a mask; without one some samples together may be a part"""
+    db: Array
+    """(n, B, H): each sample's own gradient of the bias, the sum of its dz over time"""
 
 
 def step_norms(dz: Array, dstates: tuple[Array, ...]) -> StepNorms:
-    """The norms of one segment: dz (S, b, nH), dstates (S, b, H) each."""
+    """The norms of one segment, by sample: dz (S, b, nH), dstates (S, b, H) each."""
     S, b, H = dstates[0].shape
     gates = dz.reshape(S, b, -1, H).transpose(2, 0, 1, 3)  # (n, S, b, H)
     steps = [*(over_units(part) for part in dstates), *over_units(gates)]
     return StepNorms(np.stack(steps), gates.sum(axis=1))
 
 
-def join_norms(parts: Sequence[Sequence[StepNorms]]) -> StepNorms:
-    """Norms of [chunk of the batch][segment of time] as those of the whole."""
-    steps = [np.concatenate([segment.steps for segment in chunk], axis=1) for chunk in parts]
-    db = [sum(segment.db.astype(np.float64) for segment in chunk) for chunk in parts]
-    return StepNorms(np.concatenate(steps, axis=2), np.concatenate(db, axis=1))
+def join_norms(chunks: Sequence[Sequence[StepNorms]]) -> StepNorms:
+    """Norms of [chunk of the batch][segment of time] as those of the whole; db in float64."""
+    if len(chunks[0]) > 1:
+        chunks = [[_join_segments(chunk)] for chunk in chunks]
+    return StepNorms(
+        np.concatenate([chunk.steps for (chunk,) in chunks], axis=2),
+        np.concatenate([chunk.db for (chunk,) in chunks], axis=1, dtype=np.float64),
+    )
+
+
+def _join_segments(segments: Sequence[StepNorms]) -> StepNorms:
+    db = [segment.db for segment in segments]
+    return StepNorms(
+        np.concatenate([segment.steps for segment in segments], axis=1), np.add.reduce(db, dtype=np.float64)
+    )
 
 
 def over_units(values: Array) -> Array:
@@ -116,10 +129,10 @@ def over_units(values: Array) -> Array:
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         squares = np.einsum("...k,...k->...", values, values, dtype=np.float64)
-    found: Array = np.array(np.sqrt(squares))
+    found: Array = np.sqrt(squares)
     if values.dtype == np.float64:  # every square of a float32 fits; here some may have left the range
-        unsafe = ~((squares > 1e-270) & (squares < np.inf))
-        rows = values[unsafe]
-        if rows.any():
-            found[unsafe] = norm(rows, (1,))
+        unsafe = (squares < 1e-270) | (squares == np.inf)
+        if unsafe.any():
+            found = np.array(found)
+            found[unsafe] = norm(values[unsafe], (1,))
     return found

@@ -343,7 +343,8 @@ def test_norms_alone_are_those_of_what_is_recorded(name, shape):
         for ours, theirs in zip(found[record].dstate, found[True].dstate, strict=True):
             np.testing.assert_array_equal(ours, theirs)
     expected = step_norms(found[True].dz, found[True].dtotal)
-    np.testing.assert_allclose(found["norms"].norms.steps, expected.steps, rtol=1e-14)
+    steps = expected.steps if case.mask is not None else norm(expected.steps, (2,))[..., None]
+    np.testing.assert_allclose(found["norms"].norms.steps, steps, rtol=1e-13)
     np.testing.assert_allclose(found["norms"].norms.db, expected.db, rtol=1e-12, atol=1e-14)
 
 

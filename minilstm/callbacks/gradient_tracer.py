@@ -204,7 +204,7 @@ def _traced(trace: Any) -> dict[str, LayerNorms]:
 def _layer_norms(
     states: tuple[str, ...], gates: tuple[str, ...], norms: StepNorms, dweights: Weights, real: Array | None
 ) -> LayerNorms:
-    steps, n = norms.steps, len(gates)  # (states + n, T, B)
+    steps, n = norms.steps, len(gates)  # (states + n, T, parts)
     if real is None:
         ordered = steps[:, ::-1]
     else:
@@ -214,24 +214,31 @@ def _layer_norms(
     pooled = over_units(ordered)  # (states + n, L)
     ratio = _signal_to_noise(norms.db)
     arrays = [array.reshape(-1, n, array.shape[-1] // n) for array in dweights[:4] if array is not None]
-    sizes = over_units(np.concatenate(arrays).transpose(1, 0, 2).reshape(n, -1))
+    blocks = np.concatenate(arrays, dtype=np.float64).transpose(1, 0, 2)
+    sizes = over_units(blocks.reshape(n, -1)).tolist()
     return LayerNorms(
         states={f"d{state}": pooled[k] for k, state in enumerate(states)},
         dz={gate: pooled[k + len(states)] for k, gate in enumerate(gates)},
-        weights={gate: float(sizes[k]) for k, gate in enumerate(gates)},
-        signal_to_noise={gate: float(ratio[k]) for k, gate in enumerate(gates)},
+        weights=dict(zip(gates, sizes, strict=True)),
+        signal_to_noise=dict(zip(gates, ratio.tolist(), strict=True)),
     )
 
 
 def _signal_to_noise(db: Array) -> Array:
     """Norm of the mean over the samples, over their standard deviation, for each gate of db (n, B, H)."""
-    largest = np.abs(db).max()
-    if 0 < largest < np.inf:
-        db = db / largest  # so that no square leaves the range
-    B = db.shape[1]
-    with np.errstate(invalid="ignore"):  # Inf - Inf: nan says it
+    found = _mean_over_spread(db)
+    if np.isfinite(found).all():
+        return found
+    largest = np.abs(db).max()  # no spread, or a sum that left the range
+    scaled = db / largest if 0 < largest < np.inf else db
+    return _mean_over_spread(scaled)
+
+
+def _mean_over_spread(db: Array) -> Array:
+    n, B, _ = db.shape
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # nan says it
         mean = np.add.reduce(db, axis=1, keepdims=True) / B
         apart = db - mean
-    signal, noise = np.einsum("nbh,nbh->n", mean, mean), np.einsum("nbh,nbh->n", apart, apart) / B
-    found: Array = np.sqrt(np.divide(signal, noise, out=np.full(len(noise), np.nan), where=noise > 0))
+        found: Array = over_units(mean.reshape(n, -1)) * math.sqrt(B) / over_units(apart.reshape(n, -1))
+    found[np.isinf(found)] = np.nan
     return found
