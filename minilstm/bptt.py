@@ -221,6 +221,7 @@ def backward(
                 dlast = tuple(np.zeros_like(part) for part in dlast)
         return found[::-1]
 
+    packed.prepare_backward(need_dx)
     tape.consumed = overwrite
     work = 2 * T * B * (H + D + 1) * weights.U.shape[1]
     parts = threads.run(run, range(len(tape.rows)), engine.PARALLEL and work > PARALLEL_WORK)

@@ -11,10 +11,9 @@ import os
 import threading
 from collections.abc import Sequence
 from ctypes import addressof, c_char
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -71,6 +70,10 @@ class Packed:
             kernels.run_pack(w_g, U[:0], b, W, 2, len(U))
             kernels.run_pack(u_g, U, rb, W[:0], 2, len(U))
             self.w_g, self.u_g = w_g[0], u_g[0]
+
+    def prepare_backward(self, need_dx: bool) -> None:
+        """What all chunks need, before they start: made by several threads at once it takes longer."""
+        _ = self.ut, self.wt if need_dx else None
 
     @cached_property
     def ut(self) -> Array:
@@ -142,66 +145,36 @@ def tape_size(cell: Cell, S: int, b: int, D: int, H: int) -> int:
     return (S + 1) * b * (D + 1 + H) + BLOCKS[cell.name] * S * b * H + c
 
 
-class Buffers:
-    """Memory that waits to be used again, by shape and dtype; at most `limit` bytes, oldest shapes go first.
+class Kind(NamedTuple):
+    """What decides the shapes of a segment."""
 
-    A fresh array costs a page fault per 4 KB when it is first written, up to a third of the time of a
-    training step. Used by several threads at once.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.waiting: dict[tuple[tuple[int, ...], np.dtype[Any]], list[Array]] = {}
-        self.nbytes = 0
-        self.lock = threading.Lock()
-
-    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """An array with anything in it."""
-        with self.lock:
-            return self._pop((shape, dtype)) if (shape, dtype) in self.waiting else empty(shape, dtype)
-
-    def give(self, array: Array) -> None:
-        """Take back an array that nobody else reads or writes any more."""
-        with self.lock:
-            self.waiting.setdefault((array.shape, array.dtype), []).append(array)
-            self.nbytes += array.nbytes
-            while self.nbytes > self.limit:
-                self._pop(next(iter(self.waiting)))
-
-    def _pop(self, key: tuple[tuple[int, ...], np.dtype[Any]]) -> Array:
-        array = self.waiting[key].pop()
-        if not self.waiting[key]:
-            del self.waiting[key]
-        self.nbytes -= array.nbytes
-        return array
+    cell: str
+    keep: Kept
+    S: int
+    b: int
+    D: int
+    H: int
+    dtype: np.dtype[Any]
 
 
-buffers = Buffers(limit=64_000_000)
-
-
-def _fresh_lock() -> None:
-    """In a forked child: another thread may have held the lock, and is not there to release it."""
-    buffers.lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_fresh_lock)
-
-
-@dataclass
 class Segment:
     """The tape of one segment of one chunk, as `SegmentTape` describes it, in the kernels' layout."""
 
-    cell: Cell
-    mask: Array  # (S, b) or (0, b)
-    xh: Array  # (S+1, b, K)
-    z: Array  # (blocks, S, b, H)
-    c: Array | None  # (S+1, b, H)
     last_state: State  # (b, H) each
+
+    def __init__(self, cell: Cell, kind: Kind) -> None:
+        _, keep, S, b, D, H, dtype = kind
+        every = keep == "everything"
+        self.cell, self.kind = cell, kind
+        self.xh = empty((2 if keep == "end" else S + 1, b, H + 1 + D), dtype)
+        self.z = empty((BLOCKS[cell.name], S if every else 1, b, H), dtype)
+        self.c = empty((S + 1 if every else 2, b, H), dtype) if "c" in cell.states else None
+        self.scratch = empty((2, b, H), dtype)
+        self.mask = np.empty((0, b), bool)  # or (S, b)
 
     @property
     def states(self) -> tuple[Array, ...]:
-        h = self.xh[:, :, : self.z.shape[3]]
+        h = self.xh[:, :, : self.kind.H]
         return (h,) if self.c is None else (h, self.c)
 
     @property
@@ -209,19 +182,59 @@ class Segment:
         return list(self.z[: len(self.cell.kept)])
 
     @property
-    def arrays(self) -> list[Array]:
-        """What stands in memory."""
-        return [self.xh, self.z] if self.c is None else [self.xh, self.z, self.c]
-
-    @property
     def nbytes(self) -> int:
-        return sum(array.nbytes for array in self.arrays)
+        return self.xh.nbytes + self.z.nbytes + (0 if self.c is None else self.c.nbytes)
+
+
+class Pool:
+    """Segments that wait to be used again, by their kind; at most `limit` bytes, oldest kinds go first.
+
+    A fresh array costs a page fault per 4 KB when it is first written, up to a third of the time of a
+    training step. Used by several threads at once.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.waiting: dict[Kind, list[Segment]] = {}
+        self.nbytes = 0
+        self.lock = threading.Lock()
+
+    def take(self, cell: Cell, kind: Kind) -> Segment:
+        """A segment with anything in it."""
+        with self.lock:
+            return self._pop(kind) if kind in self.waiting else Segment(cell, kind)
+
+    def give(self, segment: Segment) -> None:
+        """Take back a segment that nobody else reads or writes any more."""
+        with self.lock:
+            self.waiting.setdefault(segment.kind, []).append(segment)
+            self.nbytes += segment.nbytes
+            while self.nbytes > self.limit:
+                self._pop(next(iter(self.waiting)))
+
+    def _pop(self, kind: Kind) -> Segment:
+        segment = self.waiting[kind].pop()
+        if not self.waiting[kind]:
+            del self.waiting[kind]
+        self.nbytes -= segment.nbytes
+        return segment
+
+
+pool = Pool(limit=64_000_000)
+
+
+def _fresh_lock() -> None:
+    """In a forked child: another thread may have held the lock, and is not there to release it."""
+    pool.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_fresh_lock)
 
 
 def release(segment: Segment) -> None:
     """Keep the memory of a segment that nobody reads any more for the next one."""
-    for array in segment.arrays:
-        buffers.give(array)
+    pool.give(segment)
 
 
 def forward_segment(
@@ -230,26 +243,22 @@ def forward_segment(
     """Run the steps of one segment. What is not kept takes two rows of memory in turns, or one."""
     S, b, D = x.shape
     cell, H, dtype = packed.cell, len(packed.weights.U), packed.w.dtype
-    blas, limit = BLAS[dtype], dtype.type(87 if dtype == np.float32 else 708)
-    x = plain(x.transpose(1, 0, 2), dtype)
-    xh = buffers.take((2 if keep == "end" else S + 1, b, H + 1 + D), dtype)
+    segment = pool.take(cell, Kind(cell.name, keep, S, b, D, H, dtype))
+    xh, z, c = segment.xh, segment.z, segment.c
     xh[0, :, :H] = state[0]
-    z = buffers.take((BLOCKS[cell.name], S if keep == "everything" else 1, b, H), dtype)
-    c = None
-    mask = np.empty((0, b), bool) if mask is None else plain(mask, bool)
-    scratch = buffers.take((b, H), dtype)
-    if cell.name == "lstm":
-        c = buffers.take((S + 1 if keep == "everything" else 2, b, H), dtype)
+    segment.mask = np.empty((0, b), bool) if mask is None else plain(mask, bool)
+    blas, limit = BLAS[dtype], dtype.type(87 if dtype == np.float32 else 708)
+    arrays = plain(x.transpose(1, 0, 2), dtype), xh, z
+    if c is not None:
         c[0] = state[1]
-        kernels.run_lstm_forward(blas, packed.w, x, xh, z, c, mask, scratch, limit)
+        kernels.run_lstm_forward(blas, packed.w, *arrays, c, segment.mask, segment.scratch[0], limit)
     elif cell.name == "gru":
         w = packed.w, packed.w_g, packed.u_g
-        kernels.run_gru_forward(blas, *w, x, xh, z, mask, scratch, limit)
+        kernels.run_gru_forward(blas, *w, *arrays, segment.mask, segment.scratch[0], limit)
     else:
-        kernels.run_simple_rnn_forward(blas, packed.w, x, xh, z, mask)
-    buffers.give(scratch)
-    h = xh[S % len(xh), :, :H].copy()
-    return Segment(cell, mask, xh, z, c, (h,) if c is None else (h, c[S % len(c)].copy()))
+        kernels.run_simple_rnn_forward(blas, packed.w, *arrays, segment.mask)
+    segment.last_state = tuple(part[S % len(part)].copy() for part in segment.states)
+    return segment
 
 
 def backward_segment(
@@ -279,11 +288,10 @@ def backward_segment(
     arrays = mask, external.reshape(-1, b * H), *dstates, norms, db, dw
     drb = None
     if segment.c is not None:
-        scratch = empty((2, b, H), dtype)
-        kernels.run_lstm_backward(blas, packed.ut, xh, dz, segment.c, *arrays, scratch, *tiles)
+        kernels.run_lstm_backward(blas, packed.ut, xh, dz, segment.c, *arrays, segment.scratch, *tiles)
     elif cell.name == "gru":
-        du_g, scratch = empty((H + 1, H), dtype), empty((2, b, H), dtype)
-        kernels.run_gru_backward(blas, packed.ut, xh, dz, *arrays, du_g, scratch, *tiles)
+        du_g = empty((H + 1, H), dtype)
+        kernels.run_gru_backward(blas, packed.ut, xh, dz, *arrays, du_g, segment.scratch, *tiles)
         dw[:H, 2 * H :] = du_g[:H]
         drb = np.concatenate([dw[H, : 2 * H], du_g[H]])
     else:

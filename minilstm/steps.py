@@ -38,6 +38,9 @@ class Packed(NamedTuple):
     weights: Weights
     drop: Array | None = None  # (B, H) factor of h_prev on its way into the product with U
 
+    def prepare_backward(self, need_dx: bool) -> None:
+        """What all chunks need, before they start: nothing."""
+
 
 def pack(cell: Cell, weights: Weights, rows: list[slice]) -> Packed:
     """Cell and weights as the functions below want them, for the chunks `rows`."""

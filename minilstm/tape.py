@@ -19,6 +19,12 @@ from minilstm.norms import StepNorms
 Kept = Literal["everything", "states", "end"]  # of a segment: for backward; h of each step; the last state
 
 
+class PackedWeights(Protocol):
+    """Cell and weights as the backend wants them."""
+
+    def prepare_backward(self, need_dx: bool) -> None: ...
+
+
 class SegmentTape(Protocol):
     """What one segment of one chunk leaves for backward; `steps` and `kernels` each have their own form."""
 
@@ -55,7 +61,7 @@ class Tape:
 
     cell: Cell
     backend: str
-    packed: object  # cell and weights, as the backend wants them
+    packed: PackedWeights
     x: Array  # (T, B, D)
     mask: Array | None  # (T, B) bool, True = real step
     rows: list[slice]  # the samples of each chunk
@@ -80,6 +86,11 @@ class Tape:
     def last_state(self) -> State:
         """The state after the last step, (B, H) each."""
         return join_states([chunk[-1] for chunk in self.states])
+
+    @property
+    def last_output(self) -> Array:
+        """h of the last state, (B, H)."""
+        return join_states([chunk[-1][:1] for chunk in self.states])[0]
 
     def check_readable(self) -> None:
         """Raise RuntimeError when a backward pass has written over this tape."""
@@ -119,12 +130,10 @@ def join_states(chunks: Sequence[State]) -> State:
 
 
 def add_weights(parts: Sequence[Weights]) -> Weights:
-    """The sum of the gradients of several segments, in their order."""
-    if len(parts) == 1:
-        return parts[0]
+    """The sum of the gradients of several segments, in their order; the first ones are written over."""
 
     def total(arrays: Sequence[Array]) -> Array:
-        found = arrays[0].copy()
+        found = arrays[0]
         for array in arrays[1:]:
             found += array
         return found

@@ -180,10 +180,10 @@ def test_products_of_the_weight_gradient_are_small_or_large(b, K, H):
 @pytest.mark.parametrize("shape", [(1,), (3, 5), (4, 2, 75, 64)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_arrays_begin_at_a_page(shape, dtype):
-    for array in (compiled.empty(shape, dtype), compiled.Buffers(1000).take(shape, np.dtype(dtype))):
-        assert array.shape == shape
-        assert array.dtype == dtype
-        assert array.ctypes.data % 4096 == 0
+    array = compiled.empty(shape, dtype)
+    assert array.shape == shape
+    assert array.dtype == dtype
+    assert array.ctypes.data % 4096 == 0
 
 
 @pytest.mark.skipif(INTERPRETED, reason="there are no vectors without the compiler")
@@ -478,12 +478,14 @@ def test_without_numba_numpy_does_the_work():
     assert "NumPy backend does the work" in lines[0]
 
 
-def test_buffers_give_back_what_fits_and_stay_within_their_limit():
-    buffers = compiled.Buffers(limit=100)
-    small, large = np.empty(10, np.float32), np.empty(20, np.float32)
-    for array in (small, large):
-        buffers.give(array)
-    assert buffers.nbytes == 80  # the older shape had to go
-    assert buffers.take((20,), large.dtype) is large
-    assert buffers.take((20,), large.dtype) is not large
-    assert buffers.nbytes == 0
+def test_pool_gives_back_what_fits_and_stays_within_its_limit():
+    kinds = [compiled.Kind("lstm", keep, 3, 2, 1, 4, np.dtype("float32")) for keep in ("end", "everything")]
+    small, large = (compiled.Segment(body.LSTM, kind) for kind in kinds)
+    assert small.nbytes < large.nbytes
+    pool = compiled.Pool(limit=large.nbytes + small.nbytes - 1)
+    for segment in (small, large):
+        pool.give(segment)
+    assert pool.nbytes == large.nbytes  # the older kind had to go
+    assert pool.take(body.LSTM, kinds[1]) is large
+    assert pool.take(body.LSTM, kinds[1]) is not large
+    assert pool.nbytes == 0

@@ -264,7 +264,7 @@ class Recurrent(Layer):
         )
         if self.stateful and keep != "trace":
             self.state = steps.last_state
-        output = steps.last_state[0] if outputs is None else outputs
+        output = steps.last_output if outputs is None else outputs
         return (
             self.visible(output, mask),
             mask if self.return_sequences else None,
