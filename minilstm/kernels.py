@@ -30,7 +30,8 @@ to scalar code; where an array is both read and written, it is one argument, not
 avoided: each costs tens of nanoseconds.
 
 What compiles slowly is avoided as well, since the first user waits for it: wrappers with which Python could
-call a helper (see `kernel`), and functions that are inlined before types are known.
+call a helper (see `kernel`), functions that are inlined before types are known, NumPy's `reshape` (see
+`reshaped`).
 
 Compiler flags, once, in `OPTIONS`: `error_model="numpy"` (a division by zero gives inf and needs no
 branch), `fastmath={"contract"}` (fused multiply-add only: full fastmath would license the compiler
@@ -56,6 +57,7 @@ from typing import Any, TypeVar
 import numpy as np
 from llvmlite import ir
 from numba import config, njit, types
+from numba.core import cgutils
 from numba.core.cpu import CPUTargetOptions
 from numba.core.errors import NumbaError
 from numba.extending import get_cython_function_address, intrinsic, overload, register_jitable
@@ -85,11 +87,10 @@ def kernel(function: Function) -> Function:
     return jitable
 
 
-def instruction(define: Callable[..., Any]) -> Callable[..., Any]:
-    """A piece of machine code that kernels call by name; with NUMBA_DISABLE_JIT=1 it does nothing."""
-    interpreted = config.DISABLE_JIT  # type: ignore[attr-defined]
-    chosen: Callable[..., Any] = (lambda *values: np.uint32(0)) if interpreted else intrinsic(define)
-    return chosen
+def instruction(interpreted: Callable[..., Any]) -> Callable[..., Any]:
+    """A piece of machine code that kernels call by name; with NUMBA_DISABLE_JIT=1 `interpreted` instead."""
+    disabled = config.DISABLE_JIT  # type: ignore[attr-defined]
+    return lambda define: interpreted if disabled else intrinsic(define)
 
 
 def summing_kernel(function: Function) -> Function:
@@ -103,7 +104,7 @@ def summing_kernel(function: Function) -> Function:
 FLUSH = np.uint32(0x8040)  # MXCSR: results (FZ) and operands (DAZ) that are subnormal count as 0
 
 
-@instruction
+@instruction(lambda value: np.uint32(0))
 def float_control(typing_context: Any, value: Any) -> Any:
     """Load `value` into the processor's floating-point control register (0: leave it); what it held.
 
@@ -133,7 +134,7 @@ def float_control(typing_context: Any, value: Any) -> Any:
 # ---------------------------------------------------------------- vectors of 512 bits
 
 
-@instruction
+@instruction(lambda: None)
 def wide_vectors(typing_context: Any) -> Any:
     """Ask LLVM for vectors of 512 bits in the loops of the function that calls this.
 
@@ -147,6 +148,33 @@ def wide_vectors(typing_context: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(), generate
+
+
+# ---------------------------------------------------------------- views
+
+
+@instruction(lambda values, shape: values.reshape(shape))
+def reshaped(typing_context: Any, values: Any, shape: Any) -> Any:
+    """Contiguous `values` in another shape of the same size; nothing is checked.
+
+    `reshape` does the same, but takes 0.1 s to compile, each time it is used.
+    """
+    kind = values.copy(ndim=len(shape))
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(values)(context, builder, args[0])
+        made = context.make_array(kind)(context, builder)  # without an owner: the caller holds the memory
+        lengths = [builder.extract_value(args[1], k) for k in range(len(shape))]
+        strides = [array.itemsize]
+        for length in reversed(lengths[1:]):
+            strides.insert(0, builder.mul(strides[0], length))
+        made.data, made.itemsize, made.nitems = array.data, array.itemsize, array.nitems
+        made.shape = cgutils.pack_array(builder, lengths)  # type: ignore[no-untyped-call]
+        made.strides = cgutils.pack_array(builder, strides)  # type: ignore[no-untyped-call]
+        return made._getvalue()
+
+    sizes = types.UniTuple(types.intp, len(shape))  # type: ignore[no-untyped-call]
+    return kind(values, sizes), generate
 
 
 # ---------------------------------------------------------------- exponential, sigmoid, tanh
@@ -324,14 +352,9 @@ def pack(panels: Array, U: Array, b: Array, W: Array, first: int, H: int) -> Non
     for k in range(K):
         for gate in range(gates):
             for p in range(P):
-                start = (first + gate) * H + p * m
-                out, width = panels[gate, p, k], min(m, H - p * m)
-                if k < len(U):
-                    copy(out[:width], U[k, start : start + width])
-                elif k == len(U):
-                    copy(out[:width], b[start : start + width])
-                else:
-                    copy(out[:width], W[k - len(U) - 1, start : start + width])
+                start, width = (first + gate) * H + p * m, min(m, H - p * m)
+                row = U[k] if k < len(U) else b if k == len(U) else W[k - len(U) - 1]
+                copy(panels[gate, p, k, :width], row[start : start + width])
 
 
 # ---------------------------------------------------------------- flat passes, one block each
@@ -564,8 +587,8 @@ def lstm_forward(
     float_control(control | FLUSH)
     b, S, H = x.shape[0], x.shape[1], c.shape[2]
     zero, one = w.dtype.type(0), w.dtype.type(1)
-    gates, cells = z.reshape(4, z.shape[1], b * H), c.reshape(c.shape[0], b * H)
-    tanh_flat = tanh_c.reshape(b * H)
+    gates, cells = reshaped(z, (4, z.shape[1], b * H)), reshaped(c, (c.shape[0], b * H))
+    tanh_flat = reshaped(tanh_c, (b * H,))
     for t in range(S):
         row, before, after = t % z.shape[1], t % xh.shape[0], (t + 1) % xh.shape[0]
         c_prev, c_new = cells[t % c.shape[0]], cells[(t + 1) % c.shape[0]]
@@ -609,11 +632,14 @@ def lstm_backward(
     float_control(control | FLUSH)
     S, b, H, slots = xh.shape[0] - 1, xh.shape[1], c.shape[2], dh.shape[0]
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
-    gates, cells = z.reshape(4, S, b * H), c.reshape(S + 1, b * H)
-    dh_flat, dc_flat = dh.reshape(slots, b * H), dc.reshape(slots, b * H)
-    parts, scratch_flat = norms.shape[2], scratch.reshape(2, b * H)
-    dh_parts, dc_parts = dh.reshape(slots, parts, b * H // parts), dc.reshape(slots, parts, b * H // parts)
-    z_parts = z.reshape(4, S, parts, b * H // parts)
+    gates, cells = reshaped(z, (4, S, b * H)), reshaped(c, (S + 1, b * H))
+    dh_flat, dc_flat = reshaped(dh, (slots, b * H)), reshaped(dc, (slots, b * H))
+    parts, scratch_flat = norms.shape[2], reshaped(scratch, (2, b * H))
+    dh_parts, dc_parts = (
+        reshaped(dh, (slots, parts, b * H // parts)),
+        reshaped(dc, (slots, parts, b * H // parts)),
+    )
+    z_parts = reshaped(z, (4, S, parts, b * H // parts))
     tanh_c, dz_i = scratch_flat[0], scratch_flat[1]
     for t in range(S - 1, -1, -1):
         i, f, g, o = gates[0, t], gates[1, t], gates[2, t], gates[3, t]
@@ -641,9 +667,9 @@ def lstm_backward(
             row_norms(norms[1, t], dc_parts[now])
             gate_norms(norms, db, z_parts, gates, t)
         if stop - t == tile or t == 0:
-            rows = xh[t:stop].reshape((stop - t) * b, xh.shape[2])
+            rows = reshaped(xh[t:stop], ((stop - t) * b, xh.shape[2]))
             for gate in range(4):
-                dz = z[gate, t:stop].reshape((stop - t) * b, H)
+                dz = reshaped(z[gate, t:stop], ((stop - t) * b, H))
                 found = dw[:, gate * H : (gate + 1) * H]
                 add_products(blas, rows, dz, found, block, zero if stop == S else one)  # S7
             stop = t
@@ -663,7 +689,7 @@ def gru_forward(
     float_control(control | FLUSH)
     b, S, H = x.shape[0], x.shape[1], h.shape[1]
     zero = w.dtype.type(0)
-    blocks, h_flat = z.reshape(4, z.shape[1], b * H), h.reshape(b * H)
+    blocks, h_flat = reshaped(z, (4, z.shape[1], b * H)), reshaped(h, (b * H,))
     get_hidden(h, xh[0])
     for t in range(S):
         row, before, after = t % z.shape[1], t % xh.shape[0], (t + 1) % xh.shape[0]
@@ -702,9 +728,16 @@ def gru_backward(
     float_control(control | FLUSH)
     S, b, K, H, slots = xh.shape[0] - 1, xh.shape[1], xh.shape[2], dh.shape[2], dh.shape[0]
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
-    gates, dh_flat, scratch_flat = z.reshape(4, S, b * H), dh.reshape(slots, b * H), scratch.reshape(2, b * H)
+    gates, dh_flat, scratch_flat = (
+        reshaped(z, (4, S, b * H)),
+        reshaped(dh, (slots, b * H)),
+        reshaped(scratch, (2, b * H)),
+    )
     parts = norms.shape[2]
-    dh_parts, z_parts = dh.reshape(slots, parts, b * H // parts), z.reshape(4, S, parts, b * H // parts)
+    dh_parts, z_parts = (
+        reshaped(dh, (slots, parts, b * H // parts)),
+        reshaped(z, (4, S, parts, b * H // parts)),
+    )
     h_prev, dz_g = scratch_flat[0], scratch_flat[1]
     for t in range(S - 1, -1, -1):
         update, reset, g, q = gates[0, t], gates[1, t], gates[2, t], gates[3, t]
@@ -731,11 +764,11 @@ def gru_backward(
             gate_norms(norms, db, z_parts, gates, t)
         if stop - t == tile or t == 0:
             n, beta = (stop - t) * b, zero if stop == S else one
-            rows = xh[t:stop].reshape(n, K)
-            add_products(blas, rows, z[0, t:stop].reshape(n, H), dw[:, :H], block, beta)  # S7
-            add_products(blas, rows, z[1, t:stop].reshape(n, H), dw[:, H : 2 * H], block, beta)
-            add_products(blas, rows[:, H:], z[2, t:stop].reshape(n, H), dw[H:, 2 * H :], block, beta)
-            add_products(blas, rows[:, : H + 1], z[3, t:stop].reshape(n, H), du_g, block, beta)
+            rows = reshaped(xh[t:stop], (n, K))
+            add_products(blas, rows, reshaped(z[0, t:stop], (n, H)), dw[:, :H], block, beta)  # S7
+            add_products(blas, rows, reshaped(z[1, t:stop], (n, H)), dw[:, H : 2 * H], block, beta)
+            add_products(blas, rows[:, H:], reshaped(z[2, t:stop], (n, H)), dw[H:, 2 * H :], block, beta)
+            add_products(blas, rows[:, : H + 1], reshaped(z[3, t:stop], (n, H)), du_g, block, beta)
             stop = t
     float_control(control)
 
@@ -749,7 +782,7 @@ def simple_rnn_forward(blas: Any, w: Array, x: Array, xh: Array, z: Array, mask:
         h, before, after = z[0, t % z.shape[1]], t % xh.shape[0], (t + 1) % xh.shape[0]
         put_input(xh[before], x[:, t])
         multiply(blas, xh[before], w[0], h, w.dtype.type(0))  # S1, S2
-        tanh(h.reshape(b * H))  # F1
+        tanh(reshaped(h, (b * H,)))  # F1
         put_hidden(xh[after], h)
         if count_real(mask, t, b) < b:
             hold_masked(xh[after], mask[t], xh[before], H)  # S3
@@ -768,8 +801,11 @@ def simple_rnn_backward(
     float_control(control | FLUSH)
     S, b, K, H, slots = xh.shape[0] - 1, xh.shape[1], xh.shape[2], dh.shape[2], dh.shape[0]
     zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
-    gates, dh_flat, parts = z.reshape(1, S, b * H), dh.reshape(slots, b * H), norms.shape[2]
-    dh_parts, z_parts = dh.reshape(slots, parts, b * H // parts), z.reshape(1, S, parts, b * H // parts)
+    gates, dh_flat, parts = reshaped(z, (1, S, b * H)), reshaped(dh, (slots, b * H)), norms.shape[2]
+    dh_parts, z_parts = (
+        reshaped(dh, (slots, parts, b * H // parts)),
+        reshaped(z, (1, S, parts, b * H // parts)),
+    )
     for t in range(S - 1, -1, -1):
         now, before = (t + 1) % slots, t % slots
         if external.shape[0] > 0:
@@ -787,8 +823,8 @@ def simple_rnn_backward(
         if stop - t == tile or t == 0:
             n = (stop - t) * b
             beta = zero if stop == S else one
-            dz = z[0, t:stop].reshape(n, H)
-            add_products(blas, xh[t:stop].reshape(n, K), dz, dw, block, beta)  # S7
+            dz = reshaped(z[0, t:stop], (n, H))
+            add_products(blas, reshaped(xh[t:stop], (n, K)), dz, dw, block, beta)  # S7
             stop = t
     float_control(control)
 

@@ -209,6 +209,24 @@ def test_kernels_count_no_references():
     assert found == {False: False, True: True}
 
 
+def test_a_view_is_what_reshape_gives():
+    """It is put together from private parts of Numba."""
+
+    def views(values, n):
+        return (
+            kernels.reshaped(values, (n, 4)),
+            kernels.reshaped(values[1:], (2, 1, 20)),
+            kernels.reshaped(values, (4 * n,)),
+        )
+
+    values = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32)
+    expected = values.reshape(15, 4), values[1:].reshape(2, 1, 20), values.ravel()
+    for found, same in zip(njit(views)(values, 15), expected, strict=True):
+        np.testing.assert_array_equal(found, same)
+        assert found.strides == same.strides
+        assert found.ctypes.data == same.ctypes.data
+
+
 def test_options_without_the_private_one(monkeypatch):
     monkeypatch.setattr(kernels, "CPUTargetOptions", object)
     assert kernels.uncounted({"nogil": True}) == {"nogil": True}
