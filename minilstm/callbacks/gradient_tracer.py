@@ -18,7 +18,7 @@ from minilstm.callbacks.base import Callback, Logs
 from minilstm.cells import Array, Weights
 from minilstm.errors import one_of, whole_number, wording
 from minilstm.layers import Layer, Recurrent
-from minilstm.norms import StepNorms, lags, norm, over_units, vector_norm
+from minilstm.norms import StepNorms, lags, norm, norms_along, over_units, vector_norm
 from minilstm.tape import Gradients
 
 
@@ -211,34 +211,22 @@ def _layer_norms(
         lag = lags(real)
         ordered = np.zeros((len(steps), int(lag.max(initial=-1)) + 1, steps.shape[2]))
         ordered[:, lag[real], np.nonzero(real)[0]] = steps.transpose(0, 2, 1)[:, real]
-    pooled = over_units(ordered)  # (states + n, L)
-    ratio = _signal_to_noise(norms.db)
+    pooled = over_units(ordered, wide=dweights.W.dtype == np.float64)  # (states + n, L)
     arrays = [array.reshape(-1, n, array.shape[-1] // n) for array in dweights[:4] if array is not None]
-    blocks = np.concatenate(arrays, dtype=np.float64).transpose(1, 0, 2)
-    sizes = over_units(blocks.reshape(n, -1)).tolist()
+    sizes = norms_along(1, np.concatenate(arrays, dtype=np.float64))
     return LayerNorms(
         states={f"d{state}": pooled[k] for k, state in enumerate(states)},
         dz={gate: pooled[k + len(states)] for k, gate in enumerate(gates)},
         weights=dict(zip(gates, sizes, strict=True)),
-        signal_to_noise=dict(zip(gates, ratio.tolist(), strict=True)),
+        signal_to_noise=dict(zip(gates, _signal_to_noise(norms.db), strict=True)),
     )
 
 
-def _signal_to_noise(db: Array) -> Array:
+def _signal_to_noise(db: Array) -> list[float]:
     """Norm of the mean over the samples, over their standard deviation, for each gate of db (n, B, H)."""
-    found = _mean_over_spread(db)
-    if np.isfinite(found).all():
-        return found
-    largest = np.abs(db).max()  # no spread, or a sum that left the range
-    scaled = db / largest if 0 < largest < np.inf else db
-    return _mean_over_spread(scaled)
-
-
-def _mean_over_spread(db: Array) -> Array:
-    n, B, _ = db.shape
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # nan says it
+    B = db.shape[1]
+    with np.errstate(over="ignore", invalid="ignore"):  # Inf - Inf: nan says it
         mean = np.add.reduce(db, axis=1, keepdims=True) / B
         apart = db - mean
-        found: Array = over_units(mean.reshape(n, -1)) * math.sqrt(B) / over_units(apart.reshape(n, -1))
-    found[np.isinf(found)] = np.nan
-    return found
+    sizes = zip(norms_along(0, mean), norms_along(0, apart), strict=True)
+    return [signal * math.sqrt(B) / noise if noise > 0 else math.nan for signal, noise in sizes]
