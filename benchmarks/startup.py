@@ -4,7 +4,8 @@
 
 Each time in a fresh process, from the moment at which that is started: an LSTM(64) + Dense(1, sigmoid) in
 float32 trains one batch of 32 sequences of 100 steps. First with an empty cache (NUMBA_CACHE_DIR in a new
-folder), which compiles what the step needs; then with that cache. With --out, writes startup.json.
+folder), which compiles what the step needs; then with that cache; and beside it what any program with Numba
+takes: one that imports NumPy and Numba and calls a small function from the cache. --out writes startup.json.
 """
 
 from __future__ import annotations
@@ -39,11 +40,27 @@ print(json.dumps(found))
 """
 
 
-def first_batch(cache: str) -> dict[str, float]:
-    """Seconds from the start of a process to `import minilstm` done and to the first trained batch."""
+SMALLEST = """
+import time
+import numpy as np
+import numba
+imported = time.monotonic()
+@numba.njit(cache=True)
+def add_one(x):
+    for k in range(x.size):
+        x[k] += 1
+add_one(np.zeros(3, np.float32))
+end = time.monotonic()
+import json
+print(json.dumps({"imported": imported, "end": end, "kernels": end - imported, "cpu": time.process_time()}))
+"""
+
+
+def first_batch(cache: str, script: Path) -> dict[str, float]:
+    """Seconds from the start of a process to its imports done and to its end, for one of the codes above."""
     start = time.monotonic()  # the same clock in all processes
     done = subprocess.run(
-        [sys.executable, "-c", CHILD],
+        [sys.executable, script],
         env=os.environ | {"NUMBA_CACHE_DIR": cache},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # "compiling kernels ..."
@@ -62,10 +79,17 @@ def main() -> None:
     options = parser.parse_args()
     others = Others()
     with tempfile.TemporaryDirectory() as cache:
-        cold = first_batch(cache)
-        later = [first_batch(cache) for _ in range(options.repeats)]
+        ours, smallest = Path(cache, "ours.py"), Path(cache, "smallest.py")
+        ours.write_text(CHILD)
+        smallest.write_text(SMALLEST)
+        cold = first_batch(cache, ours)
+        first_batch(cache, smallest)
+        both = [(first_batch(cache, ours), first_batch(cache, smallest)) for _ in range(options.repeats)]
+    later = [one for one, _ in both]
     warm = {name: float(np.median([one[name] for one in later])) for name in cold}
+    least = float(np.median([one["end"] for _, one in both]))
     result: dict[str, Any] = {"machine": machine(others), "cold": cold, "warm": warm, "later": later}
+    result["smallest"] = least
     ends = [one["end"] for one in later]
     print(f"Measured {sentence(result['machine'])}.")
     print(
@@ -77,6 +101,7 @@ def main() -> None:
         f" {min(ends):.2f} to {max(ends):.2f}), of which import {warm['imported']:.2f} s,"
         f" kernels from the cache {warm['kernels']:.2f} s"
     )
+    print(f"any program with Numba: one small function from the cache has run after {least:.2f} s")
     if options.out:
         write_json(options.out / "startup.json", result)
 
