@@ -206,9 +206,13 @@ def test_records_are_bounded():
     assert steps[0] == 0
 
 
-def test_the_batch_that_ends_training_is_recorded():
-    x, y, _ = data()
-    model, tracer = model_of(), ml.GradientTracer()
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_batch_that_ends_training_is_recorded(cell, backend, masked):
+    x, y, mask = data()
+    mask = mask if masked else None
+    model, tracer = model_of(cell, backend), ml.GradientTracer()
 
     class Spoil(ml.Callback):
         def on_train_batch_begin(self, batch, logs=None):
@@ -216,7 +220,7 @@ def test_the_batch_that_ends_training_is_recorded():
                 self.model.named_weights["rec/kernel"][...] = np.nan
 
     with pytest.raises(ml.NonFiniteError):
-        model.fit(x, y, batch_size=4, verbose=0, callbacks=[Spoil(), tracer])
+        model.fit(x, y, mask=mask, batch_size=4, verbose=0, callbacks=[Spoil(), tracer])
     assert [record.batch for record in tracer.records] == [0, 1, 2]
     assert np.isnan(tracer.norms("rec")[2]).all()
     assert math.isnan(tracer.records[2].norm)
