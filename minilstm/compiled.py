@@ -59,8 +59,8 @@ class Packed:
 
     def __init__(self, cell: Cell, weights: Weights, rows: int) -> None:
         self.cell, self.weights, self.rows = cell, weights, rows
-        W, U, b, rb, _ = weights
-        K = len(U) + 1 + len(W)
+        W, U, b = (plain(part, weights.U.dtype) for part in weights[:3])
+        rb, K = weights.rb, len(U) + 1 + len(W)
         if rb is None:
             self.w = self.panels(len(cell.gates), K)
             kernels.run_pack(self.w, U, b, W, 0, len(U))
@@ -68,7 +68,7 @@ class Packed:
             self.w, w_g, u_g = self.panels(2, K), self.panels(1, 1 + len(W)), self.panels(1, len(U) + 1)
             kernels.run_pack(self.w, U, b + rb, W, 0, len(U))
             kernels.run_pack(w_g, U[:0], b, W, 2, len(U))
-            kernels.run_pack(u_g, U, rb, W[:0], 2, len(U))
+            kernels.run_pack(u_g, U, plain(rb, U.dtype), W[:0], 2, len(U))
             self.w_g, self.u_g = w_g[0], u_g[0]
 
     def prepare_backward(self, need_dx: bool) -> None:
