@@ -35,7 +35,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     """`np.empty` at the beginning of a page.
 
     Vectors of 512 bits that cross a boundary of 64 bytes cost a tenth to a quarter; and one gate of one step,
-    16 x 64 in float32, is then one page, which halves the cost of recording dh and dc.
+    16 x 64 in float32, is then one page and not parts of two.
     """
     memory = np.empty(math.prod(shape) * np.dtype(dtype).itemsize + PAGE, np.uint8)
     return np.ndarray(shape, dtype, memory, -addressof(c_char.from_buffer(memory.data)) % PAGE)
