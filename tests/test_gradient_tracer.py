@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minilstm as ml
+from minilstm.callbacks.gradient_tracer import _signal_to_noise
 
 N, T, D, H = 12, 9, 3, 4
 CELLS = {"lstm": ml.LSTM, "gru": ml.GRU, "simplernn": ml.SimpleRNN}
@@ -266,3 +267,10 @@ def test_norms_of_what_was_not_seen():
         tracer.norms("other")
     with pytest.raises(ValueError, match=r"name must be 'dh' or 'dc' or 'dz_i' .* got 'dx'"):
         tracer.norms("rec", "dx")
+
+
+def test_signal_to_noise_of_gradients_whose_sum_leaves_the_range():
+    db = np.random.default_rng(0).normal(size=(2, 5, 3)) + 1
+    expected, huge = _signal_to_noise(db), db / np.abs(db).max() * 1.7e308
+    assert _signal_to_noise(huge) == pytest.approx(expected, rel=1e-12)
+    assert all(np.isnan(_signal_to_noise(np.full((2, 5, 3), np.inf))))

@@ -228,5 +228,7 @@ def _signal_to_noise(db: Array) -> list[float]:
     with np.errstate(over="ignore", invalid="ignore"):  # Inf - Inf: nan says it
         mean = np.add.reduce(db, axis=1, keepdims=True) / B
         apart = db - mean
+    if not np.isfinite(apart).all() and np.isfinite(db).all():  # the sum left the range
+        return _signal_to_noise(db / np.abs(db).max())
     sizes = zip(norms_along(0, mean), norms_along(0, apart), strict=True)
     return [signal * math.sqrt(B) / noise if noise > 0 else math.nan for signal, noise in sizes]
