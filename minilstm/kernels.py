@@ -26,8 +26,7 @@ Layout, and the reason for each choice (b samples of a chunk, S steps, K = H + 1
 
 Each flat pass touches few arrays: with more, LLVM gives up proving that they do not overlap and falls back
 to scalar code; where an array is both read and written, it is one argument, not two. The loops run over
-`range(a.size)` from 0: with another start they keep a test for negative indices. Views of single rows are
-avoided: each costs tens of nanoseconds.
+`range(a.size)` from 0: with another start they keep a test for negative indices.
 
 What compiles slowly is avoided as well, since the first user waits for it: wrappers with which Python could
 call a helper (see `kernel`), functions that are inlined before types are known, NumPy's `reshape` (see
