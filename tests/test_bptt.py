@@ -186,7 +186,7 @@ def test_boundaries_need_far_less_memory(backend):
     slim, traced_slim = waiting(segment_steps=20, keep="boundaries")
     assert slim == 20 * 2 * 4 * 16 * 8
     assert slim < whole / 50
-    assert traced_slim < traced_whole / 10  # one segment may wait in the pool of buffers
+    assert traced_slim < traced_whole / 10  # one segment may wait in the pool
 
 
 # ------------------------------------------------------------------------------ contracts of backward

@@ -95,6 +95,21 @@ def test_kernels_are_the_reference(cell, sizes, dtype, mask):
         check(ours, array, bound)
 
 
+@pytest.mark.parametrize(("sizes", "segment"), [((12, 3, 2, 4), 4), ((6, 1, 2, 3), 1), ((9, 40, 3, 5), 3)])
+@on_cells
+def test_a_recorded_pass_over_checkpoints_is_the_reference(cell, sizes, segment):
+    """Each segment is computed again in memory that the one after it had: nothing recorded may live there."""
+    weights, x, real, state, dh, last = random_layer(cell, *sizes, True, 3)
+    expected = bptt.backward(weights, bptt.forward(cell, weights, x, real, state), dh, last, record=True)
+    options = {"backend": "numba", "segment_steps": segment, "keep": "boundaries"}
+    found = bptt.backward(
+        weights, bptt.forward(cell, weights, x, real, state, **options), dh, last, record=True
+    )
+    theirs = (expected.dx, expected.dz, *expected.dtotal)
+    for ours, array in zip((found.dx, found.dz, *found.dtotal), theirs, strict=True):
+        check(ours, array, 1e-12, steps=0)
+
+
 @pytest.mark.peer
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize("sizes", [(9, 4, 3, 5), (1, 3, 2, 4), (30, 2, 5, 3)])
