@@ -185,6 +185,16 @@ def test_stateful(keras64, cell, backend):
             check(ours, reference, BOUND)
 
 
+def test_a_stateful_layer_keeps_its_state_when_its_output_is_written_over():
+    layer = ml.LSTM(3, stateful=True)
+    x = np.random.default_rng(0).normal(size=(2, 4, 2))
+    output = layer(x)
+    kept = [part.copy() for part in layer.state]
+    output *= 0
+    for ours, before in zip(layer.state, kept, strict=True):
+        np.testing.assert_array_equal(ours, before)
+
+
 @pytest.mark.peer
 @on_cells
 def test_weights_are_keras_s_without_bias(keras64, torch, cell):

@@ -263,7 +263,7 @@ class Recurrent(Layer):
             drop=drop_h,
         )
         if self.stateful and keep != "trace":
-            self.state = steps.last_state
+            self.state = tuple(part.copy() for part in steps.last_state)  # the caller may write to the output
         output = steps.last_output if outputs is None else outputs
         return (
             self.visible(output, mask),
