@@ -91,8 +91,11 @@ def loss_of(
 
 def penalties(layers: Sequence[Layer]) -> float | complex:
     """What the regularizers of all weights add to the loss."""
-    values = (penalty(layer.params[key]) for layer in layers for key, penalty in layer.regularizers.items())
-    return sum(values, 0.0)
+    found = [(penalty, layer.params[key]) for layer in layers for key, penalty in layer.regularizers.items()]
+    if not found:
+        return 0.0
+    with np.errstate(over="ignore", invalid="ignore"):  # the loss shows it
+        return sum((penalty(weight) for penalty, weight in found), 0.0)
 
 
 def backward(

@@ -412,3 +412,11 @@ def test_the_compiled_step_of_adam_is_the_formula(kind, dtype):
     with pytest.raises(NonFiniteError, match="the step would make w infinite or NaN"):
         optimizer.step(params, {"w": np.full(start.shape, np.nan, dtype)})
     assert np.isfinite(params["w"]).all()
+
+
+@pytest.mark.parametrize("optimizer", [SGD(1e5, weight_decay=1e5), AdamW(1e10, weight_decay=1.0)])
+def test_a_decay_that_overflows_is_an_error_and_no_warning(optimizer):
+    params = {"w": np.full(3, 3e38, np.float32)}
+    with pytest.raises(NonFiniteError, match="would make w infinite or NaN"):
+        optimizer.apply(params, {"w": np.ones(3, np.float32)})
+    assert (params["w"] == np.float32(3e38)).all()

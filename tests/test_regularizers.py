@@ -9,6 +9,7 @@ import pytest
 from conftest import require
 from tolerances import check
 
+import minilstm as ml
 from minilstm import regularizers
 from minilstm.regularizers import L1L2
 
@@ -88,3 +89,15 @@ def test_none_stays_none():
     assert regularizers.get("kernel_regularizer", None) is None
     own = L1L2(0.1, 0.2)
     assert regularizers.get("kernel_regularizer", own) is own
+
+
+def test_a_penalty_that_overflows_is_shown_by_the_loss_and_warns_of_nothing():
+    model = ml.Sequential(
+        [ml.LSTM(2, kernel_regularizer="l2", input_shape=(3, 1)), ml.Dense(1)], dtype="float64"
+    )
+    model.compile("sgd", "mse")
+    model.set_weights([np.full(weight.shape, 1e200) for weight in model.get_weights()])
+    x, y = np.ones((2, 3, 1)), np.ones(2)
+    assert model.evaluate(x, y) == np.inf
+    with pytest.raises(ml.NonFiniteError):
+        model.train_on_batch(x, y)

@@ -179,7 +179,8 @@ class Optimizer(ABC):
         np.concatenate([grads[name].ravel() for name in self._layout], out=g)
         np.concatenate([params[name].ravel() for name in self._layout], out=w)
         if self.weight_decay is not None:
-            w -= self._decay(w)
+            with np.errstate(over="ignore", invalid="ignore"):  # looked for below
+                w -= self._decay(w)
         self._advance(rate, w, g)
         if not np.isfinite(w).all():
             name = next(name for name, part in self._parts.items() if not np.isfinite(w[part]).all())
