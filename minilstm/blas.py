@@ -14,8 +14,9 @@ def preload() -> None:
     """Load the one module that is wanted, scipy.linalg.cython_blas, where that can be done alone.
 
     `kernels` wants it for the address of the products, and Numba by itself before it runs its first kernel.
-    Both, and whoever imports scipy.linalg later, then find it in sys.modules. Where this does not work
-    they import it in the usual way.
+    Both, and whoever imports scipy.linalg later, then find it in sys.modules; the package alone has no
+    attribute of that name then (`from scipy.linalg import cython_blas` works). Where this does not work they
+    import it in the usual way.
     """
     package = find_spec("scipy")
     if NAME in sys.modules or package is None:
@@ -27,5 +28,5 @@ def preload() -> None:
     try:
         module = sys.modules[NAME] = module_from_spec(spec)
         spec.loader.exec_module(module)
-    except ImportError:
+    except Exception:  # whatever a broken installation raises
         sys.modules.pop(NAME, None)

@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -26,9 +25,9 @@ _threads: int | None = None
 _pool: ThreadPoolExecutor | None = None
 
 
-@cache
-def _default(text: str) -> int:
-    """`text`, of the environment, as a number; if empty the number of processors this process may use."""
+def _default() -> int:
+    """MINILSTM_NUM_THREADS, or the number of processors this process may use."""
+    text = os.environ.get("MINILSTM_NUM_THREADS", "")
     if text:
         if not text.isdecimal() or int(text) < 1:
             raise ValueError(wording("MINILSTM_NUM_THREADS", "a whole number >= 1", repr(text)))
@@ -44,7 +43,7 @@ def get_num_threads() -> int:
     >>> get_num_threads() >= 1
     True
     """
-    return _default(os.environ.get("MINILSTM_NUM_THREADS", "")) if _threads is None else _threads
+    return _default() if _threads is None else _threads
 
 
 def set_num_threads(threads: int) -> None:
@@ -85,10 +84,10 @@ def _helpers(count: int) -> ThreadPoolExecutor:
 
 def run(function: Callable[[Item], Result], items: Sequence[Item], parallel: bool) -> list[Result]:
     """`[function(item) for item in items]`, shared with the helper threads when `parallel`."""
-    threads = min(get_num_threads(), len(items)) if parallel and len(items) > 1 else 1
-    if threads == 1:
+    most = get_num_threads() if parallel and len(items) > 1 else 1
+    if most == 1:
         return [function(item) for item in items]
-    helpers = _helpers(get_num_threads() - 1)
+    threads, helpers = min(most, len(items)), _helpers(most - 1)
 
     def share(k: int) -> list[Result]:
         return [function(item) for item in items[k::threads]]
