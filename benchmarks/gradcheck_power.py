@@ -23,9 +23,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import bug_zoo
 
 import minilstm as ml
-from minilstm import bptt
-from minilstm.cells import Weights
-from minilstm.gradient_check.cases import CELLS, draw, spec_of
+from minilstm.bptt import segments
+from minilstm.bptt.cell import Weights
+from minilstm.gradient_check.student.cases import CELLS, draw, spec_of
 
 BATCH, FEATURES, UNITS = 2, 2, 3
 
@@ -48,7 +48,7 @@ def torch_accepts(functions: dict, cell: str, length: int, mask: np.ndarray | No
             # the bugs are in backward: this package's compiled forward pass gives the same values, and sooner
             outputs = np.empty((length, BATCH, UNITS))
             real = None if mask is None else mask.T
-            tape = bptt.forward(
+            tape = segments.forward(
                 CELLS[cell],
                 Weights(*arrays[1 + n :]),
                 arrays[0].transpose(1, 0, 2),

@@ -33,7 +33,8 @@ from measure import (
 from scipy.stats import linregress, t
 
 import minilstm as ml
-from minilstm import kernels, plots
+from minilstm import plots
+from minilstm.compiled import kernels
 
 B, D, H = 32, 10, 64
 TASKS = ("forward", "step", "traced")

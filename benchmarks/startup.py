@@ -34,7 +34,7 @@ x = np.random.default_rng(0).normal(size=(32, 100, 10)).astype("float32")
 model.train_on_batch(x, np.arange(32) % 2)
 end = time.monotonic()
 import json
-from minilstm import kernels
+from minilstm.compiled import kernels
 found = {"imported": imported, "end": end, "kernels": kernels.compile_seconds, "cpu": time.process_time()}
 print(json.dumps(found))
 """

@@ -31,7 +31,9 @@ from numba import njit
 from peers import ours
 
 import minilstm as ml
-from minilstm import batches, kernels, passes, plots, threads
+from minilstm import plots
+from minilstm.compiled import kernels, threads
+from minilstm.network import batches, passes
 
 ROWS = [  # B, T, D, H
     (32, 10, 10, 64),

@@ -18,7 +18,7 @@ import numpy as np
 from measure import watched
 
 import minilstm as ml
-from minilstm import compiled, kernels
+from minilstm.compiled import kernels, memory
 
 
 class Clock(ml.Callback):
@@ -53,20 +53,20 @@ def recording(cell: str, B: int, T: int, D: int, H: int, rounds: int) -> str:
     layer = getattr(ml, cell)(H, input_shape=(T, D))
     ml.Sequential([layer], seed=0)
     weights = layer.weights
-    chunk = compiled.chunks(B, weights.W.nbytes + weights.U.nbytes, parallel=True)[0]
-    packed, b = compiled.pack(layer.cell, weights, [chunk]), chunk.stop
+    chunk = memory.chunks(B, weights.W.nbytes + weights.U.nbytes, parallel=True)[0]
+    packed, b = memory.pack(layer.cell, weights, [chunk]), chunk.stop
     x, external = (rng.normal(size=(T, b, size)).astype("float32") for size in (D, H))
     zeros = tuple(np.zeros((b, H), "float32") for _ in layer.cell.states)
     kernel = f"run_{layer.cell.name}_backward"
 
     def backward(record: bool | str) -> dict[str, float]:
         """Seconds of the kernel and of all."""
-        segment = compiled.forward_segment(packed, x, None, zeros)
-        with watched((kernels, kernel), (compiled, "backward_segment")) as calls:
-            compiled.backward_segment(
+        segment = memory.forward_segment(packed, x, None, zeros)
+        with watched((kernels, kernel), (memory, "backward_segment")) as calls:
+            memory.backward_segment(
                 packed, segment, external, zeros, need_dx=False, record=record, overwrite=True
             )
-        compiled.release(segment)
+        memory.release(segment)
         return {call.name: call.stop - call.start for call in calls}
 
     modes: list[bool | str] = [False, True, "norms"]

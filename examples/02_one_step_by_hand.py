@@ -8,7 +8,7 @@ gradient from the complex step, an independent way with no rounding to speak of,
 
 import numpy as np
 
-from minilstm.cells.lstm import LSTMCell
+from minilstm.bptt.lstm import LSTMCell
 
 rng = np.random.default_rng(1)
 B, H = 1, 2

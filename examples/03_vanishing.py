@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import minilstm as ml
-from minilstm.horizon import side_by_side
+from minilstm.trace.horizon import side_by_side
 
 T, D, H = 200, 3, 32
 x = np.random.default_rng(0).normal(size=(16, T, D))

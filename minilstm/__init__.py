@@ -39,10 +39,10 @@ _HOMES = {
         "TerminateOnNaN",
     ],
     "minilstm.datasets": ["adding", "load_digits", "recall"],
-    "minilstm.estimators": ["LSTMClassifier", "LSTMRegressor"],
+    "minilstm.interop.estimators": ["LSTMClassifier", "LSTMRegressor"],
     "minilstm.errors": ["NonFiniteError", "PaddingWarning", "WeightsFileError"],
     "minilstm.gradient_check": ["check_sequence", "check_step", "gradcheck"],
-    "minilstm.history": ["History"],
+    "minilstm.network.progress": ["History"],
     "minilstm.layers": [
         "GRU",
         "LSTM",
@@ -88,8 +88,8 @@ _HOMES = {
         "truncate",
     ],
     "minilstm.study": ["length_study"],
-    "minilstm.threads": ["get_num_threads", "set_num_threads"],
-    "minilstm.trace": ["Trace"],
+    "minilstm.compiled.threads": ["get_num_threads", "set_num_threads"],
+    "minilstm.trace.trace": ["Trace"],
 }
 _PLACES = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ["interop", "initializers", "keras", "plots", "regularizers"]
@@ -110,18 +110,19 @@ if TYPE_CHECKING:
     from minilstm.callbacks import ModelCheckpoint as ModelCheckpoint
     from minilstm.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
     from minilstm.callbacks import TerminateOnNaN as TerminateOnNaN
+    from minilstm.compiled.threads import get_num_threads as get_num_threads
+    from minilstm.compiled.threads import set_num_threads as set_num_threads
     from minilstm.datasets import adding as adding
     from minilstm.datasets import load_digits as load_digits
     from minilstm.datasets import recall as recall
     from minilstm.errors import NonFiniteError as NonFiniteError
     from minilstm.errors import PaddingWarning as PaddingWarning
     from minilstm.errors import WeightsFileError as WeightsFileError
-    from minilstm.estimators import LSTMClassifier as LSTMClassifier
-    from minilstm.estimators import LSTMRegressor as LSTMRegressor
     from minilstm.gradient_check import check_sequence as check_sequence
     from minilstm.gradient_check import check_step as check_step
     from minilstm.gradient_check import gradcheck as gradcheck
-    from minilstm.history import History as History
+    from minilstm.interop.estimators import LSTMClassifier as LSTMClassifier
+    from minilstm.interop.estimators import LSTMRegressor as LSTMRegressor
     from minilstm.layers import GRU as GRU
     from minilstm.layers import LSTM as LSTM
     from minilstm.layers import Bidirectional as Bidirectional
@@ -140,6 +141,7 @@ if TYPE_CHECKING:
     from minilstm.metrics import TopKCategoricalAccuracy as TopKCategoricalAccuracy
     from minilstm.model import Sequential as Sequential
     from minilstm.model import load_model as load_model
+    from minilstm.network.progress import History as History
     from minilstm.optimizers import SGD as SGD
     from minilstm.optimizers import Adam as Adam
     from minilstm.optimizers import AdamW as AdamW
@@ -161,9 +163,7 @@ if TYPE_CHECKING:
     from minilstm.sequences import sliding_windows as sliding_windows
     from minilstm.sequences import truncate as truncate
     from minilstm.study import length_study as length_study
-    from minilstm.threads import get_num_threads as get_num_threads
-    from minilstm.threads import set_num_threads as set_num_threads
-    from minilstm.trace import Trace as Trace
+    from minilstm.trace.trace import Trace as Trace
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from minilstm.cli import main
+from minilstm.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from minilstm.nonfinite import Origin
+    from minilstm.trace.nonfinite import Origin
 
 __all__ = ["NonFiniteError", "PaddingWarning", "WeightsFileError"]
 
@@ -23,7 +23,7 @@ __all__ = ["NonFiniteError", "PaddingWarning", "WeightsFileError"]
 class NonFiniteError(ArithmeticError):
     """Training met a loss or a gradient that is NaN or infinite.
 
-    origin : the `minilstm.nonfinite.Origin` of the first such value, where it was found; otherwise None
+    origin : the `minilstm.trace.nonfinite.Origin` of the first such value, where it was found; otherwise None
     """
 
     def __init__(self, message: str, origin: Origin | None = None) -> None:

@@ -15,24 +15,24 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm import batches, losses, optimizers, passes, saving
-from minilstm.batches import Batch, Given
+from minilstm import losses, optimizers, saving
+from minilstm.bptt.cell import State
 from minilstm.callbacks import Callback, TerminateOnNaN
-from minilstm.cells import State
 from minilstm.errors import NonFiniteError, one_of, whole_number, wording
-from minilstm.history import History
 from minilstm.layers import Bidirectional, Layer, Recurrent
 from minilstm.layers.base import Array, Shape, checked_list
 from minilstm.layers.wrappers import inside
 from minilstm.losses import Loss
 from minilstm.metrics import TopK
 from minilstm.metrics import check as _check_metrics
-from minilstm.nonfinite import find_origin
+from minilstm.network import batches, passes
+from minilstm.network.batches import Batch, Given
+from minilstm.network.progress import History, Means, Progress
 from minilstm.optimizers import Optimizer
-from minilstm.progress import Means, Progress
-from minilstm.progress_bar import ProgressBar
-from minilstm.trace import Trace
-from minilstm.training import Fit, Hooks, Step, score
+from minilstm.trace.nonfinite import find_origin
+from minilstm.trace.trace import Trace
+from minilstm.training.fit import Fit, Hooks, Step, score
+from minilstm.training.progress_bar import ProgressBar
 
 DROPOUT = 2**32 - 1  # key of the layers' randomness, beside the keys that `spawn` counts from 0
 NOT_USED = np.random.default_rng(0)  # says "training" to layers that draw nothing
@@ -458,7 +458,7 @@ class Sequential:
 
         Returns
         -------
-        Trace; nothing of the model changes. See `minilstm.trace`.
+        Trace; nothing of the model changes. See `minilstm.trace.trace`.
         """
         batch = batches.checked(self, x, y, mask)
         if not any(isinstance(layer, Recurrent) for layer in inside(self.layers)):

@@ -11,8 +11,8 @@ import numpy as np
 import oracle
 from tolerances import PARITY, check
 
-from minilstm.cells import Weights
-from minilstm.cells.lstm import LSTMCell
+from minilstm.bptt.cell import Weights
+from minilstm.bptt.lstm import LSTMCell
 
 LSTM = LSTMCell()
 

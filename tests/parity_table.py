@@ -29,7 +29,8 @@ from keras_pair import Layers, keras_weights, pair
 from tolerances import distance
 
 import minilstm as ml
-from minilstm import batches, losses, metrics, passes
+from minilstm import losses, metrics
+from minilstm.network import batches, passes
 
 README = Path(__file__).parent.parent / "README.md"
 START, END = "<!-- parity: written by tests/parity_table.py -->\n", "<!-- end of parity -->\n"

@@ -31,9 +31,9 @@ import versus_peers  # noqa: E402
 from measure import Call  # noqa: E402
 from versus_peers import Row  # noqa: E402
 
-from minilstm import compiled  # noqa: E402
-from minilstm.cells import Weights  # noqa: E402
-from minilstm.cells.lstm import LSTMCell  # noqa: E402
+from minilstm.bptt.cell import Weights  # noqa: E402
+from minilstm.bptt.lstm import LSTMCell  # noqa: E402
+from minilstm.compiled import memory  # noqa: E402
 
 RNG = np.random.default_rng(0)
 COMMANDS = [path for path in BENCHMARKS.glob("*.py") if "argparse" in path.read_text()]
@@ -92,10 +92,10 @@ def test_time_covered_by_calls_of_two_threads_counts_once():
 
 
 def test_watched_functions_are_given_back():
-    before = compiled.pack
-    with measure.watched((compiled, "pack")) as calls:
-        compiled.pack(LSTMCell(), Weights(np.ones((2, 12)), np.ones((3, 12)), np.ones(12)), [slice(0, 1)])
-    assert compiled.pack is before
+    before = memory.pack
+    with measure.watched((memory, "pack")) as calls:
+        memory.pack(LSTMCell(), Weights(np.ones((2, 12)), np.ones((3, 12)), np.ones(12)), [slice(0, 1)])
+    assert memory.pack is before
     assert [(call.name, len(call.arguments)) for call in calls] == [("pack", 3)]
     assert 0 < calls[0].stop - calls[0].start < 1
 
@@ -278,7 +278,7 @@ def test_the_products_that_are_timed_alone_are_those_of_the_kernels():
     """On random numbers, in panels, against NumPy: z = xh w, dh = dz U.T, dw = xh.T dz."""
     S, b, D, H = 5, 3, 2, 40
     weights = Weights(RNG.normal(size=(D, 4 * H)), RNG.normal(size=(H, 4 * H)), RNG.normal(size=4 * H))
-    packed = compiled.Packed(LSTMCell(), weights, rows=10_000)  # two panels
+    packed = memory.Packed(LSTMCell(), weights, rows=10_000)  # two panels
     xh, z = RNG.normal(size=(S + 1, b, H + 1 + D)), np.empty((4, S, b, H))
     blas = step_profile.kernels.BLAS[z.dtype]
     step_profile.forward_products(blas, packed.w, xh, z)

@@ -14,8 +14,8 @@ import minilstm
 NEEDS = {
     "minilstm.plots": "matplotlib",
     "minilstm.study": "rich",
-    "minilstm.cli": "rich",
-    "minilstm.estimators": "sklearn",
+    "minilstm.commands.cli": "rich",
+    "minilstm.interop.estimators": "sklearn",
 }
 MODULES = sorted(
     module.name
@@ -39,7 +39,7 @@ def test_there_are_doctests():
     examples = sum(
         len(test.examples)
         for name in MODULES
-        if name.split(".")[1] not in ("study", "plots", "cli")
+        if name.split(".")[1] not in ("study", "plots", "commands")
         for test in finder.find(importlib.import_module(name))
     )
     assert examples > 50

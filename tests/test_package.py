@@ -101,7 +101,9 @@ def test_the_version_stands_in_one_place():
     assert installed == minilstm.__version__
 
 
-@pytest.mark.skipif(importlib.util.find_spec("minilstm.cli") is None, reason="there is no command line yet")
+@pytest.mark.skipif(
+    importlib.util.find_spec("minilstm.commands") is None, reason="there is no command line yet"
+)
 def test_python_m_minilstm():
     done = run_python("-m", "minilstm", "--version")
     assert done.returncode == 0, done.stderr

@@ -146,7 +146,7 @@ def test_ledger_stacks_the_shares_to_one(any_trace):
 
 
 def test_credit_map_and_singular_values_draw_the_dynamics(any_trace):
-    from minilstm import dynamics
+    from minilstm.trace import dynamics
 
     rec = any_trace["rec"]
     image = plots.credit_map(rec, sample=1).get_images()[0].get_array()

@@ -14,12 +14,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from minilstm.bptt.cell import Array, Weights
+from minilstm.bptt.tape import Gradients
 from minilstm.callbacks.base import Callback, Logs
-from minilstm.cells import Array, Weights
 from minilstm.errors import one_of, whole_number, wording
 from minilstm.layers import Layer, Recurrent
 from minilstm.norms import StepNorms, lags, norm, norms_along, over_units, vector_norm
-from minilstm.tape import Gradients
 
 
 @dataclass

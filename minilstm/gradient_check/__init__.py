@@ -12,8 +12,8 @@ vanished, right or wrong. The complex step has no cancellation, and errors here 
 
 from __future__ import annotations
 
-from minilstm.gradient_check.network import gradcheck
+from minilstm.gradient_check.model import gradcheck
 from minilstm.gradient_check.report import Comparison, Report
-from minilstm.gradient_check.student import check_sequence, check_step
+from minilstm.gradient_check.student.check import check_sequence, check_step
 
 __all__ = ["Comparison", "Report", "check_sequence", "check_step", "gradcheck"]

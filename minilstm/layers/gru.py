@@ -1,4 +1,4 @@
-"""GRU: the layer around `minilstm.cells.gru`."""
+"""GRU: the layer around `minilstm.bptt.gru`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Unpack
 
 import numpy as np
 
-from minilstm.cells import Weights
-from minilstm.cells.gru import GRUCell
+from minilstm.bptt.cell import Weights
+from minilstm.bptt.gru import GRUCell
+from minilstm.bptt.tape import Gradients
 from minilstm.errors import one_of, wording
 from minilstm.layers.base import Array
 from minilstm.layers.recurrent import ACTIVATIONS, Common, Recurrent
-from minilstm.tape import Gradients
 
 
 class GRU(Recurrent):
@@ -26,7 +26,7 @@ class GRU(Recurrent):
 
     Weights, in Keras's order, shapes and initialisation; gates in the blocks z, r, g: kernel (D, 3H)
     glorot-uniform, recurrent_kernel (H, 3H) orthogonal, bias (2, 3H) zeros: of x @ W and of h @ U.
-    Equations in `minilstm.cells.gru`.
+    Equations in `minilstm.bptt.gru`.
 
     >>> GRU(4)(np.ones((2, 5, 3), "float32")).shape
     (2, 4)

@@ -1,4 +1,4 @@
-"""LSTM: the layer around `minilstm.cells.lstm`."""
+"""LSTM: the layer around `minilstm.bptt.lstm`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, Unpack
 import numpy as np
 
 from minilstm import initializers
-from minilstm.cells import Weights
-from minilstm.cells.lstm import FORGET_GATES, LSTMCell
+from minilstm.bptt.cell import Weights
+from minilstm.bptt.lstm import FORGET_GATES, LSTMCell
+from minilstm.bptt.tape import Gradients
 from minilstm.errors import one_of
 from minilstm.initializers import Chrono
 from minilstm.layers.base import Array, Shape
 from minilstm.layers.recurrent import ACTIVATIONS, Common, Recurrent
-from minilstm.tape import Gradients
 
 
 class LSTM(Recurrent):
@@ -32,7 +32,7 @@ class LSTM(Recurrent):
     Weights, in Keras's order, shapes and initialisation; gates in the blocks i, f, g, o:
     kernel (D, 4H) glorot-uniform, recurrent_kernel (H, 4H) orthogonal, bias (4H,) zeros with ones in
     the forget block; then peepholes (3, H), rows i, f, o. Without a learned forget gate its block and row
-    are absent. Equations in `minilstm.cells.lstm`.
+    are absent. Equations in `minilstm.bptt.lstm`.
 
     Examples
     --------

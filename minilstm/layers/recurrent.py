@@ -14,14 +14,14 @@ from typing import Any, Literal, NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm import bptt
-from minilstm.cells import Cell, State, Weights
+from minilstm.bptt import segments
+from minilstm.bptt.cell import Cell, State, Weights
+from minilstm.bptt.tape import Gradients, Tape
 from minilstm.errors import numeric_array, one_of, real_number, whole_number, wording
 from minilstm.initializers import Chrono, Initializer
 from minilstm.layers.base import Array, Keep, Layer, Shape
 from minilstm.layers.dropout import drop
 from minilstm.regularizers import Regularizer
-from minilstm.tape import Gradients, Tape
 
 ACTIVATIONS = ("tanh", "sigmoid", "hard_sigmoid", "relu", "linear")
 
@@ -95,7 +95,7 @@ class Recurrent(Layer):
     truncate_steps : k to cut the gradient at every k-th step: truncated backpropagation through time
     backend : "numba" (compiled kernels) or "numpy" (the readable reference). Where there is no kernel
         (other activations, variants, training with recurrent_dropout) NumPy works, after one warning.
-        They agree to rounding, but where sums overflow: see `minilstm.nonfinite`
+        They agree to rounding, but where sums overflow: see `minilstm.trace.nonfinite`
 
     A mask (B, T), True = real step, may have any pattern. A masked step holds the state; the output of
     a masked step is the held state. Keras's back ends disagree where a sequence starts with masked
@@ -153,7 +153,7 @@ class Recurrent(Layer):
             whole_number("truncate_steps", truncate_steps)
         self.checkpoint_steps = checkpoint_steps
         self.truncate_steps = truncate_steps
-        self.backend = one_of("backend", backend, bptt.BACKENDS)
+        self.backend = one_of("backend", backend, segments.BACKENDS)
         self.training_backend = self.backend
         self.state: State | None = None  # of a stateful layer, after its last batch
 
@@ -188,7 +188,7 @@ class Recurrent(Layer):
 
     def build(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
         super().build(input_shape, rng, dtype)
-        self.backend = bptt.resolve_backend(self.backend, self.cell)
+        self.backend = segments.resolve_backend(self.backend, self.cell)
         if self.recurrent_dropout and self.training_backend == self.backend == "numba":
             message = "no compiled kernel for recurrent_dropout; the NumPy backend does the work of training"
             warnings.warn(message, RuntimeWarning, stacklevel=4)
@@ -210,7 +210,7 @@ class Recurrent(Layer):
     def tape_bytes(self, batch: int, length: int) -> int:
         """Bytes of the tape of one training batch, to the byte; the input apart."""
         (D, _), H = self.params["kernel"].shape, self.units
-        return bptt.tape_bytes(
+        return segments.tape_bytes(
             self.cell,
             length,
             batch,
@@ -250,7 +250,7 @@ class Recurrent(Layer):
             drop_x = drop((B, D), self.dropout, rng, x.dtype)
             drop_h = drop((B, self.units), self.recurrent_dropout, rng, x.dtype)
         outputs = np.empty((B, T, self.units), x.dtype) if self.return_sequences else None
-        steps = bptt.forward(
+        steps = segments.forward(
             self.cell,
             self.weights,
             (x if drop_x is None else x * drop_x[:, None]).transpose(1, 0, 2),
@@ -329,7 +329,7 @@ class Recurrent(Layer):
             mask = tape.steps.mask
             dh = self.visible(dy, None if mask is None else mask.T)
             dstate = (dh, *(np.zeros(dh.shape, dh.dtype) for _ in self.cell.states[1:]))
-        gradients = bptt.backward(
+        gradients = segments.backward(
             self.weights,
             tape.steps,
             external,

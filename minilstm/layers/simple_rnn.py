@@ -1,10 +1,10 @@
-"""SimpleRNN: the layer around `minilstm.cells.simple_rnn`."""
+"""SimpleRNN: the layer around `minilstm.bptt.simple_rnn`."""
 
 from __future__ import annotations
 
 from typing import Unpack
 
-from minilstm.cells.simple_rnn import SimpleRNNCell
+from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.errors import one_of
 from minilstm.layers.recurrent import ACTIVATIONS, Common, Recurrent
 
@@ -19,7 +19,7 @@ class SimpleRNN(Recurrent):
     others : as in `Recurrent`
 
     Weights, in Keras's order, shapes and initialisation: kernel (D, H) glorot-uniform, recurrent_kernel
-    (H, H) orthogonal, bias (H,) zeros. Equations in `minilstm.cells.simple_rnn`.
+    (H, H) orthogonal, bias (H,) zeros. Equations in `minilstm.bptt.simple_rnn`.
 
     >>> import numpy as np
     >>> SimpleRNN(4)(np.ones((2, 5, 3), "float32")).shape

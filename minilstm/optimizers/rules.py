@@ -184,7 +184,7 @@ class Adam(Optimizer):
         if self.backend == "numpy" or self.amsgrad:
             super()._advance(a, w, g)
             return
-        from minilstm import kernels
+        from minilstm.compiled import kernels
 
         number = w.dtype.type
         rates = number(a), number(1 - self.beta_1), number(1 - self.beta_2), number(self.epsilon)

@@ -21,7 +21,7 @@ from matplotlib.ticker import (
 )
 from numpy.typing import NDArray
 
-from minilstm.history import History
+from minilstm.network.progress import History
 
 Array = NDArray[Any]
 

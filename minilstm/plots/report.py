@@ -23,7 +23,7 @@ from minilstm.plots.traces import (
     side_by_side,
     singular_values,
 )
-from minilstm.trace import LayerTrace, Trace
+from minilstm.trace.trace import LayerTrace, Trace
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>

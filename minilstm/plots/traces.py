@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from minilstm import dynamics
-from minilstm.cells import Array
+from minilstm.bptt.cell import Array
 from minilstm.errors import one_of, wording
 from minilstm.plots.base import (
     BLUE,
@@ -25,7 +24,8 @@ from minilstm.plots.base import (
     new_figure,
     whole_ticks,
 )
-from minilstm.trace import LayerTrace
+from minilstm.trace import dynamics
+from minilstm.trace.trace import LayerTrace
 
 LAG = "steps before the loss"
 TITLES = {

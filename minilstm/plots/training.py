@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
+from minilstm.bptt.cell import Array
 from minilstm.callbacks import GradientTracer
-from minilstm.cells import Array
 from minilstm.plots.base import (
     COLOURS,
     MARKERS,

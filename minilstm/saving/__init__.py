@@ -20,7 +20,7 @@ import numpy as np
 from minilstm import files
 from minilstm.errors import WeightsFileError, wording
 from minilstm.layers.base import Array
-from minilstm.progress import Progress
+from minilstm.network.progress import Progress
 from minilstm.saving.container import SUFFIXES, DamagedError, Document, pack, unpack
 from minilstm.saving.objects import encode
 from minilstm.saving.reading import Saved

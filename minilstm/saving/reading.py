@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from minilstm import metrics
-from minilstm.history import History
 from minilstm.layers import Layer
 from minilstm.layers.base import Array, Shape
 from minilstm.losses import Loss
+from minilstm.network.progress import History, Means, Progress
 from minilstm.optimizers import Optimizer
-from minilstm.progress import Means, Progress
 from minilstm.saving.container import DamagedError, Document
 from minilstm.saving.objects import decode
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from minilstm.errors import PaddingWarning, whole_number, wording
-from minilstm.sequences.losses import Losses
+from minilstm.sequences.lossy import Losses
 from minilstm.sequences.truncation import steps_to_keep
 
 Array = NDArray[Any]

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm import layers, threads
+from minilstm import layers
 from minilstm.callbacks import Callback, Logs
+from minilstm.compiled import threads
 from minilstm.datasets import Dataset, Split
 from minilstm.errors import NonFiniteError
 from minilstm.initializers import RandomUniform
@@ -25,7 +26,7 @@ from minilstm.optimizers import Adam
 from minilstm.sequences import lengths_to_mask, pad_sequences, padding_audit
 from minilstm.study.plan import Cell, Settings
 from minilstm.study.source import Source
-from minilstm.trace import LayerTrace
+from minilstm.trace.trace import LayerTrace
 
 Record = dict[str, Any]
 Array = NDArray[Any]

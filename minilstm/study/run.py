@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minilstm import layers, threads
+from minilstm import layers
+from minilstm.compiled import threads
 from minilstm.model import Sequential
 from minilstm.study.cell import RNNS, Record, run_cell
 from minilstm.study.plan import Cell, Settings

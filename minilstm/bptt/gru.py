@@ -1,0 +1,89 @@
+"""One GRU step, forward and backward.
+
+Forward (Cho et al. 2014, with the reset gate after the recurrent product, as in cuDNN, PyTorch and
+Keras's reset_after=True):
+
+    F1  z = sigmoid(xw_z + hu_z)         update gate: how much of the old state to keep
+    F2  r = sigmoid(xw_r + hu_r)         reset gate: how much of the old state the candidate sees
+    F3  q = hu_g                         h_prev @ U_g + rb_g
+    F4  g = tanh(xw_g + r * q)           candidate
+    F5  h = z * h_prev + (1 - z) * g     hidden state
+
+Backward. dh comes in as everything that later steps and the layers above say about h. With s (1 - s)
+and 1 - g^2 as in the LSTM:
+
+    B1  dz_z = dh * (h_prev - g) * z (1 - z)          from F5, F1
+    B2  dz_g = dh * (1 - z) * (1 - g^2)               from F5, F4
+    B3  dz_r = dz_g * q * r (1 - r)                   from F4, F2
+    B4  dq   = dz_g * r                               from F4
+    B5  dh_prev = dh * z                              from F5: the direct path past the candidate
+
+and dxw = [dz_z, dz_r, dz_g], dhu = [dz_z, dz_r, dq]. To B5 the step loop adds dhu @ U.T. A closed
+update gate (z = 1) holds the state and its gradient: here z does what f does in the LSTM.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from minilstm.bptt import activations
+from minilstm.bptt.cell import Array, State, StepGradients, variant_of
+
+
+@dataclass(frozen=True)
+class GRUCell:
+    """The GRU's step. See the module's docstring for the equations.
+
+    >>> cell, zero = GRUCell(), np.zeros((1, 3))
+    >>> (h,), kept = cell.forward(zero, zero, (np.ones((1, 1)),))
+    >>> h.item()  # an update gate of one half, and a candidate of 0
+    0.5
+    """
+
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+
+    name: ClassVar[str] = "gru"
+    gates: ClassVar[tuple[str, ...]] = ("z", "r", "g")
+    states: ClassVar[tuple[str, ...]] = ("h",)
+    kept: ClassVar[tuple[str, ...]] = ("z", "r", "g", "q")
+
+    @property
+    def variant(self) -> str | None:
+        return variant_of(self, GRUCell())
+
+    def forward(
+        self, xw: Array, hu: Array, prev: State, p: Array | None = None
+    ) -> tuple[State, tuple[Array, ...]]:
+        """One step forward: (h,), and (z, r, g, q).
+
+        xw, hu : (B, 3H); prev : (h,) of (B, H). Real or complex, any one dtype.
+        """
+        sigmoid = activations.get(self.recurrent_activation).forward
+        tanh = activations.get(self.activation).forward
+        (h_prev,) = prev
+        xw_z, xw_r, xw_g = np.split(xw, 3, axis=-1)  # (B, H) each
+        hu_z, hu_r, q = np.split(hu, 3, axis=-1)  # F3
+        z = sigmoid(xw_z + hu_z)  # F1
+        r = sigmoid(xw_r + hu_r)  # F2
+        g = tanh(xw_g + r * q)  # F4
+        h = z * h_prev + (1 - z) * g  # F5
+        return (h,), (z, r, g, q)
+
+    def backward(
+        self, dstate: State, prev: State, state: State, kept: tuple[Array, ...], p: Array | None = None
+    ) -> StepGradients:
+        """One step backward; arguments as in `forward`, dstate : (dL/dh,) of (B, H)."""
+        sigmoid, tanh = activations.get(self.recurrent_activation), activations.get(self.activation)
+        (dh,), (h_prev,), (z, r, g, q) = dstate, prev, kept
+        dz_z = sigmoid.backward(dh * (h_prev - g), z)  # B1
+        dz_g = tanh.backward(dh * (1 - z), g)  # B2
+        dz_r = sigmoid.backward(dz_g * q, r)  # B3
+        dq = dz_g * r  # B4
+        dh_prev = dh * z  # B5
+        dxw = np.concatenate([dz_z, dz_r, dz_g], axis=-1)  # (B, 3H)
+        dhu = np.concatenate([dz_z, dz_r, dq], axis=-1)  # (B, 3H)
+        return StepGradients(dxw, dhu, (dh_prev,), (dh,))

@@ -1,0 +1,1 @@
+"""What `minilstm` does from the shell."""

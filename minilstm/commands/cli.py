@@ -1,0 +1,279 @@
+"""The command line: `minilstm study`, `report`, `compare`, `gradcheck`, `trace`, `info`.
+
+Errors are one line on stderr. Exit codes: 0 done, 1 the work failed, 2 the request or the data cannot be
+meant, 130 Ctrl-C, 143 SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import minilstm
+from minilstm.errors import fail
+
+EXAMPLES = """\
+examples:
+  minilstm study                                   spoken digits, with and without a mask
+  minilstm study --lengths 5,20 --seeds 1          a quick look
+  minilstm study recall --lengths 10,50,100,200    how far back can it remember?
+  minilstm study --rnn lstm,gru,simple_rnn --control
+  minilstm study imdb                              film reviews: which end to keep, and how much of it
+  minilstm study --data reviews.csv --dry-run      your own data: what was found, what it would cost
+  minilstm study --data reviews.csv --lengths q50,q75,q90,max
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"minilstm: error: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "info":
+            return _info()
+        if options.command == "gradcheck":
+            from minilstm.commands import gradcheck
+
+            return gradcheck.run(options)
+        if options.command == "trace":
+            from minilstm.commands import trace
+
+            return trace.run(options)
+        from minilstm.study import command
+
+        if options.command == "report":
+            return command.remake(options)
+        return command.compare(options) if options.command == "compare" else command.run(options)
+    except KeyboardInterrupt:
+        return fail("interrupted", 130)
+    except BrokenPipeError:  # the reader of stdout went away; nothing more can be said to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="minilstm",
+        description="An LSTM from scratch that shows what sequence length does.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"minilstm {minilstm.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_study(commands)
+    _add_gradcheck(commands)
+    _add_trace(commands)
+    commands.add_parser("info", help="versions, backend, threads, BLAS, kernel cache: for bug reports")
+    return parser
+
+
+def _add_study(commands: Any) -> None:
+    study = commands.add_parser(
+        "study",
+        help="what sequence length does to accuracy, cost and gradients",
+        description="Train one model per length, seed and variant, and compare: accuracy, cost, gradients.\n"
+        "Writes tables, figures and report.html; the same command goes on where it stopped. Options\n"
+        "that show a list take one value or several, and the study is of all combinations.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = study.add_argument
+    add(
+        "task",
+        nargs="?",
+        choices=("digits", "imdb", "recall", "adding"),
+        help="spoken digits (the default), film reviews (extra imdb), or a generated task whose "
+        "difficulty is its length; left out with --data",
+    )
+    own = study.add_argument_group("your own data")
+    own.add_argument("--data", metavar="FILE", help=".csv, .jsonl or .npz; UTF-8")
+    own.add_argument("--text", metavar="COLUMN", help="column of the text (found by its name or kind)")
+    own.add_argument("--label", metavar="COLUMN", help="column of the label (label, target, class, y, ...)")
+    own.add_argument("--features", type=_words, metavar="A,B", help="columns of numbers")
+    own.add_argument(
+        "--group", metavar="COLUMN", help="rows with the same value are the steps of one sequence"
+    )
+    own.add_argument("--problem", choices=("classification", "regression"), help="(told by the labels)")
+    own.add_argument("--words", type=int, metavar="N", help="size of the vocabulary of texts (10000)")
+    own.add_argument(
+        "--dry-run", action="store_true", help="say what was found and what it would cost, and stop"
+    )
+    swept = study.add_argument_group("what is swept")
+    add = swept.add_argument
+    add(
+        "--lengths",
+        type=_lengths,
+        metavar="5,10,q90,max",
+        help="lengths in time steps, or quantiles of the data's own lengths (the task's own)",
+    )
+    add(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="models per length and variant, each from its own seed (3; imdb 1)",
+    )
+    add("--rnn", type=_words, metavar="lstm,gru", help="lstm, gru or simple_rnn (lstm)")
+    add("--units", type=_whole, metavar="32,64", help="size of the recurrent layer (64)")
+    add("--mask", action=argparse.BooleanOptionalAction, help="only with, or only without a mask (both)")
+    add("--padding", type=_words, metavar="pre,post", help="side that is padded (post)")
+    add("--truncating", type=_words, metavar="pre,post", help="side that is cut off (post; imdb: both)")
+    add(
+        "--clipnorm",
+        type=_norms,
+        metavar="none,1",
+        help="largest norm of each weight's gradient (digits: none; others: 1)",
+    )
+    add(
+        "--forget-bias",
+        type=_whole,
+        metavar="0,1",
+        help="what the bias of the LSTM's forget gate starts at (1)",
+    )
+    add("--control", action="store_true", help="each variant once more, with shuffled training labels")
+    training = study.add_argument_group("training")
+    add = training.add_argument
+    add("--epochs", type=int, metavar="N", help="passes over the training part (20; imdb 3)")
+    add("--batch-size", type=int, metavar="N", help="sequences per training step (32)")
+    add("--embedding", type=int, metavar="N", help="size of a word's vector (32)")
+    add("--learning-rate", type=float, metavar="X", help="Adam's (0.003)")
+    add("--seed", type=int, metavar="N", help="seed that all others come from (1)")
+    add = study.add_argument_group("where and how").add_argument
+    add("--jobs", type=int, metavar="N", help="models trained at a time (the number of processors)")
+    add(
+        "--cluster",
+        metavar="tcp://HOST:8786",
+        help="train on the Dask cluster with this scheduler (extra cluster)",
+    )
+    add("--out", type=Path, metavar="DIR", help="folder for the results (./minilstm-study-TASK)")
+    add("--quiet", action="store_true", help="no progress display")
+    add("--json", action="store_true", help="print the summary as JSON instead of a table")
+
+    report = commands.add_parser("report", help="make a study's report again, from its folder")
+    report.add_argument("folder", type=Path, metavar="DIR")
+    compare = commands.add_parser("compare", help="two studies side by side")
+    compare.add_argument("folders", type=Path, nargs=2, metavar="DIR")
+    compare.add_argument("--out", type=Path, metavar="FILE", help="also as a page, FILE.html")
+
+
+def _add_trace(commands: Any) -> None:
+    parser = commands.add_parser(
+        "trace",
+        help="where the gradient goes: vanishing or exploding, and through which path",
+        description="Trace one forward and backward pass: print the verdict, write DIR/trace.html.",
+    )
+    add = parser.add_argument
+    add("--cell", choices=("lstm", "gru", "simple_rnn"), default="lstm", help="the recurrent layer (lstm)")
+    add("--length", type=_positive, default=200, metavar="T", help="time steps (200)")
+    add("--units", type=_positive, default=32, metavar="H", help="size of the layer (32)")
+    add("--forget-bias", type=float, metavar="B", help="bias of the LSTM's forget gate (1)")
+    add("--recurrent-scale", type=float, default=1.0, metavar="S", help="factor on the recurrent weights (1)")
+    add("--float64", action="store_true", help="in double precision, where nothing underflows so soon")
+    add("--seed", type=int, default=0, metavar="N", help="of weights and data (0)")
+    add("--data", type=Path, metavar="FILE", help="x (and y, mask) as .npz, or x as .npy; default: noise")
+    add("--weights", type=Path, metavar="FILE", help="a saved model, in place of a new one")
+    add("--out", type=Path, default=Path("minilstm-trace"), metavar="DIR", help="folder (./minilstm-trace)")
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
+    return number
+
+
+def _add_gradcheck(commands: Any) -> None:
+    parser = commands.add_parser(
+        "gradcheck",
+        help="check gradients: this package's, or those you wrote by hand",
+        description="Hold every gradient against the complex step, which is exact however small it is.\n"
+        "With --file, of the functions in a file of yours: step_forward and step_backward, or forward and\n"
+        "backward (see examples/05_check_your_own_backward.py); the verdict names the likely mistake.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    option = parser.add_argument
+    option(
+        "--cell",
+        choices=("lstm", "gru", "simple_rnn"),
+        help="the cell (lstm, or what the file says with CELL = ...)",
+    )
+    option("--length", type=int, default=50, metavar="T", help="time steps (50)")
+    option(
+        "--method",
+        choices=("complex", "central", "directional"),
+        default="complex",
+        help="complex step, central differences, or one direction of each tensor (complex)",
+    )
+    option("--file", type=Path, metavar="FILE", help="a Python file with your functions")
+    option("--timeout", type=float, default=60.0, metavar="S", help="seconds that the file may take (60)")
+    option("--seed", type=int, default=0, metavar="N", help="seed of the random case (0)")
+    option("--json", action="store_true", help="print the report as JSON")
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
+
+
+def _lengths(text: str) -> list[int | str]:
+    words = _words(text)
+    if not all(re.fullmatch(r"-?\d+|max|q\d+(\.\d+)?", word) for word in words):
+        message = f"must be whole numbers or quantiles (q90, max) with commas between them, got {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return [word if word[0] in "qm" else int(word) for word in words]
+
+
+def _whole(text: str) -> list[int]:
+    try:
+        return [int(word) for word in _words(text)]
+    except ValueError:
+        message = f"must be whole numbers with commas between them, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def _norms(text: str) -> list[float | str]:
+    try:
+        return [word if word == "none" else float(word) for word in _words(text)]
+    except ValueError:
+        message = f"must be numbers or none, with commas between them, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def _info() -> int:
+    """What a bug report should say."""
+    import scipy.linalg  # noqa: F401  so that its BLAS is loaded and listed
+    from threadpoolctl import threadpool_info
+
+    from minilstm.bptt.segments import resolve_backend
+    from minilstm.study.journal import PACKAGES, package_version
+
+    backend = resolve_backend("numba")
+    lines = [
+        ("minilstm", minilstm.__version__),
+        ("python", f"{platform.python_version()} ({platform.python_implementation()})"),
+        ("system", f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} processors"),
+        *((name, package_version(name)) for name in (*PACKAGES, "rich", "jinja2")),
+        ("backend", backend),
+        ("threads", str(minilstm.get_num_threads())),
+    ]
+    for pool in threadpool_info():
+        words = (str(pool.get(key)) for key in ("internal_api", "version", "architecture") if pool.get(key))
+        lines.append((pool["user_api"], f"{' '.join(words)}, {pool['num_threads']} threads"))
+    if backend == "numba":
+        folder = os.environ.get("NUMBA_CACHE_DIR")
+        lines.append(("kernel cache", folder or "beside the package, or in the user's cache folder"))
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        print(f"{name:<{width}}  {value}")
+    return 0

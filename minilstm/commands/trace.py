@@ -1,0 +1,97 @@
+"""`minilstm trace`: where the gradient of one network goes, from the shell."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from minilstm.bptt.cell import Array
+from minilstm.errors import fail, wording
+from minilstm.layers import GRU, LSTM, Dense, Recurrent, SimpleRNN
+from minilstm.model import Sequential, load_model
+from minilstm.trace.trace import Trace
+
+CELLS = {"lstm": LSTM, "gru": GRU, "simple_rnn": SimpleRNN}
+SAMPLES, FEATURES = 16, 3  # of the data drawn where none is given
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trace, print the verdict, write the page; the exit code."""
+    try:
+        trace = traced(options)
+    except (ValueError, TypeError, OSError) as error:
+        return fail(str(error), 2)
+    from minilstm.plots.report import layer_words, trace_report
+
+    for layer in trace:
+        for line in layer_words(layer):
+            print(line)
+    origin = trace.first_nonfinite()
+    if origin is not None:
+        print(origin)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        print(f"written: {trace_report(trace, options.out / 'trace.html')}")
+    except OSError as error:
+        return fail(str(error), 1)
+    return 0
+
+
+def traced(options: argparse.Namespace) -> Trace:
+    """The trace that was asked for; ValueError, TypeError or OSError where that cannot be meant."""
+    rng = np.random.default_rng(options.seed)
+    x, y, mask = None, None, None
+    if options.data is not None:
+        x, y, mask = read_data(options.data)
+    if options.weights is not None:
+        model = load_model(options.weights)
+        if model.loss is None:
+            model.compile(loss="mse")
+    else:
+        features = FEATURES if x is None else x.shape[-1]
+        model = built(options, (options.length if x is None else x.shape[1], features))
+    if x is None:
+        length, features = model.input_shape or (None, None)
+        if features is None:
+            raise ValueError(wording("--data", "given for this model", "none"))
+        x = rng.normal(size=(SAMPLES, length or options.length, features))
+    if y is None:
+        y = rng.normal(size=(len(x), *(int(size or x.shape[1]) for size in model.output_shape)))
+    return model.trace(x, y, mask)
+
+
+def built(options: argparse.Namespace, shape: tuple[int, int]) -> Sequential:
+    """A model with the cell, forget bias and scale of the recurrent weights that were asked for."""
+    layer: Recurrent = CELLS[options.cell](options.units, input_shape=shape)
+    model = Sequential(
+        [layer, Dense(1)], dtype="float64" if options.float64 else "float32", seed=options.seed
+    )
+    model.compile(loss="mse")
+    weights = model.named_weights
+    weights[f"{layer.name}/recurrent_kernel"][...] *= options.recurrent_scale
+    if options.forget_bias is not None:
+        if options.cell != "lstm":
+            raise ValueError(
+                wording("--forget-bias", "left out for a cell without a forget gate", options.cell)
+            )
+        weights[f"{layer.name}/bias"][options.units : 2 * options.units] = options.forget_bias
+    return model
+
+
+def read_data(path: Path) -> tuple[Array, Array | None, Array | None]:
+    """x (B, T, D), and y and mask where they are there: a .npy of x, or a .npz with x, y, mask."""
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(wording("--data", "a .npy or .npz file of arrays", f"{path}: {error}")) from None
+    if isinstance(found, np.ndarray):
+        arrays = {"x": found}
+    else:
+        with found:
+            arrays = {name: found[name] for name in found.files}
+    if "x" not in arrays or arrays["x"].ndim != 3:
+        got = {name: array.shape for name, array in arrays.items()}
+        raise ValueError(wording("--data", "a file with x of shape (batch, time, features)", got))
+    return arrays["x"], arrays.get("y"), arrays.get("mask")

@@ -1,0 +1,132 @@
+"""Nudges in the middle of a sequence: h_t, c_t or the pre-activations of one step, and what follows.
+
+Each row is one nudge of one sample at one step. It runs from the state that the tape has before that
+step, through the same step loop as training, to the end of the sequence.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from minilstm.bptt import activations, segments
+from minilstm.bptt.cell import Array, State, Weights
+from minilstm.bptt.lstm import LSTMCell
+from minilstm.bptt.tape import Tape
+from minilstm.layers import Recurrent
+
+
+class Nudged(NamedTuple):
+    """R nudges, in order of time."""
+
+    kind: str  # "h", "c", or "z" for xw, the part of the pre-activations that x gives
+    samples: Array  # (R,)
+    steps: Array  # (R,)
+    units: Array  # (R,) the last index
+    offsets: Array  # (R,)
+
+
+def nudged_states(layer: Recurrent, tape: Tape, nudged: Nudged) -> Array:
+    """The layer's output for each row: (R, T, H) with `return_sequences`, otherwise (R, H)."""
+    T = len(tape.x)
+    weights, cell = layer.weights, layer.cell
+    history = tuple(
+        np.concatenate([first[None], tape.join(name)])
+        for name, first in zip(cell.states, tape.first_state, strict=True)
+    )  # (T+1, B, H) each
+    x = tape.x[:, nudged.samples]  # (T, R, D)
+    mask = None if tape.mask is None else tape.mask[:, nudged.samples]
+    outputs = history[0][1:, nudged.samples]  # (T, R, H), right up to each row's own step
+    begin = int(nudged.steps.min())
+    state: State = tuple(part[begin, nudged.samples] for part in history)
+    stops = [*np.unique(nudged.steps).tolist(), T]
+    for t, following in pairwise(stops):
+        now = np.flatnonzero(nudged.steps == t)
+        real = None if mask is None else mask[t, now]
+        prev = tuple(part[t, nudged.samples[now]] for part in history)
+        after = tuple(part[t + 1, nudged.samples[now]] for part in history)
+        fresh = _nudge(layer, weights, nudged, now, x[t, now], prev, after, real)
+        running = np.flatnonzero(nudged.steps < t)
+        if t > begin and len(running):  # the rows that began before take this step as any other
+            part = _run(layer, weights, x[t : t + 1], mask, t, running, state, outputs)
+            for array, value in zip(state, part, strict=True):
+                array[running] = value
+        for array, value in zip(state, fresh, strict=True):
+            array[now] = value
+        outputs[t, now] = fresh[0]
+        going = np.flatnonzero(nudged.steps <= t)
+        if following > t + 1:
+            part = _run(layer, weights, x[t + 1 : following], mask, t + 1, going, state, outputs)
+            for array, value in zip(state, part, strict=True):
+                array[going] = value
+    return outputs.transpose(1, 0, 2) if layer.return_sequences else state[0]
+
+
+def _run(
+    layer: Recurrent,
+    weights: Weights,
+    x: Array,
+    mask: Array | None,
+    start: int,
+    rows: Array,
+    state: State,
+    outputs: Array,
+) -> State:
+    """Some rows through the steps of x, from step `start`; their outputs are written down."""
+    S = len(x)
+    found = np.empty((S, len(rows), layer.units), outputs.dtype)
+    tape = segments.forward(
+        layer.cell,
+        weights,
+        x[:, rows],
+        None if mask is None else mask[start : start + S, rows],
+        tuple(part[rows] for part in state),
+        keep="outputs",
+        outputs=found,
+    )
+    outputs[start : start + S, rows] = found
+    return tape.last_state
+
+
+def _nudge(
+    layer: Recurrent,
+    weights: Weights,
+    nudged: Nudged,
+    now: Array,
+    x: Array,
+    prev: State,
+    after: State,
+    real: Array | None,
+) -> State:
+    """The states after step t, (R, H) each, of the rows that are nudged there."""
+    at = np.arange(len(now)), nudged.units[now]
+    offsets = nudged.offsets[now]
+    if nudged.kind == "h":
+        h = after[0].copy()
+        h[at] += offsets
+        return h, *after[1:]
+    xw = x @ weights.W + weights.b
+    hu = prev[0] @ weights.U + (0 if weights.rb is None else weights.rb)
+    if nudged.kind == "z":
+        xw[at] += offsets
+        found, _ = layer.cell.forward(xw, hu, prev, weights.p)
+    else:
+        c = after[1].copy()
+        c[at] += offsets
+        found = _shown(layer.cell, xw + hu, c, weights.p), c  # type: ignore[arg-type]
+    if real is None:
+        return found
+    held = (after[0], found[1]) if nudged.kind == "c" else after
+    return tuple(np.where(real[:, None], one, other) for one, other in zip(found, held, strict=True))
+
+
+def _shown(cell: LSTMCell, z: Array, c: Array, p: Array | None) -> Array:
+    """h of an LSTM whose cell state is c: F5 and F7, and the peephole P1 of the output gate."""
+    z_o = np.split(z, len(cell.gates), axis=-1)[cell.gates.index("o")]
+    if p is not None:
+        z_o = z_o + p[cell.peephole_gates.index("o")] * c
+    o = activations.get(cell.recurrent_activation).forward(z_o)
+    h: Array = o * activations.get(cell.activation).forward(c)
+    return h

@@ -1,0 +1,283 @@
+"""Known mistakes in a backward pass that any cell can have; see `mistakes`."""
+
+from __future__ import annotations
+
+from itertools import combinations, permutations
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minilstm.bptt.activations import sigmoid
+from minilstm.gradient_check.student.formulas import GATES, TABLES, Array, Formula, Table
+
+
+class Mistake(NamedTuple):
+    """A cause in words, and the formulas that it puts in place of the right ones."""
+
+    cause: str
+    formulas: Table
+
+
+TANH = {"g", "h"}  # the gates whose activation is tanh; the others have sigmoid
+
+
+def _slope(gate: str, form: str) -> Formula:
+    """d(gate) -> dz_gate, with the derivative of the activation in one of several forms."""
+    upstream = "dh" if gate == "h" else f"d{gate}"
+
+    def formula(v: Any) -> Array:
+        d, s, z = getattr(v, upstream), getattr(v, gate), getattr(v, f"pre_{gate}")
+        slopes = {
+            "none": lambda: np.ones_like(s),
+            "input": lambda: 1 - z * z if gate in TANH else z * (1 - z),
+            "other": lambda: s * (1 - s) if gate in TANH else 1 - s * s,
+            "half": lambda: 1 - s,
+            "minus": lambda: -(1 - s * s) if gate in TANH else -s * (1 - s),
+            "double": lambda: 2 * (1 - s * s) if gate in TANH else 2 * s * (1 - s),
+            "again": lambda: 1 - np.tanh(s) ** 2 if gate in TANH else sigmoid(s) * (1 - sigmoid(s)),
+            "twice": lambda: (1 - s * s) ** 2 if gate in TANH else (s * (1 - s)) ** 2,
+        }
+        found: Array = d * slopes[form]()
+        return found
+
+    return formula
+
+
+def any_cell(cell: str) -> list[Mistake]:
+    """The mistakes that a backward pass of every cell can have, the likelier first."""
+    gates = GATES[cell]
+    return [*_slopes(gates), *_gates(cell, gates), *_steps(cell, gates), *_sums(cell)]
+
+
+def _slopes(gates: tuple[str, ...]) -> list[Mistake]:
+    """The derivative of the activation is missing or another one."""
+    found = []
+    words = {
+        "none": "missing derivative of the activation",
+        "input": "derivative from the pre-activation z instead of the activation's output",
+        "other": "derivative of the wrong activation (sigmoid's for tanh, or tanh's for sigmoid)",
+        "half": "derivative 1 - s, where s (1 - s) for sigmoid and 1 - s^2 for tanh belong",
+        "minus": "sign flipped",
+        "double": "factor 2",
+        "again": "activation applied twice: its derivative is taken at its output",
+        "twice": "derivative of the activation applied twice",
+    }
+    for form, cause in words.items():
+        for gate in gates:
+            found.append(Mistake(f"{cause}, in gate {gate}", {f"dz_{gate}": _slope(gate, form)}))
+        if len(gates) > 1:
+            every = {f"dz_{gate}": _slope(gate, form) for gate in gates}
+            found.append(Mistake(f"{cause}, in every gate", every))
+            sigmoids = {key: value for key, value in every.items() if key[3:] not in TANH}
+            found.append(Mistake(f"{cause}, in every sigmoid gate", sigmoids))
+    return found
+
+
+def _gates(cell: str, gates: tuple[str, ...]) -> list[Mistake]:
+    """One gate is taken for another, left out, or its kernel is not transposed."""
+    found = []
+    for a, b in combinations(range(len(gates)), 2):
+        pair = f"{gates[a]} and {gates[b]}"
+        found.append(Mistake(f"gates {pair} swapped", {"dxw": _swap(cell, "dxw", a, b)}))
+        if cell == "gru":
+            found[-1].formulas["dhu"] = _swap(cell, "dhu", a, b)
+        for name, weight in (("dW", "W"), ("dU", "U"), ("db", "b"), ("drb", "rb")):
+            if name == "drb" and cell != "gru":
+                continue
+            cause = f"gates {pair} swapped in the gradient of {weight}"
+            found.append(Mistake(cause, {name: _swap(cell, name, a, b, upstream=True)}))
+    for a, b in permutations(range(len(gates)), 2):
+        cause = f"bias gradient of gate {gates[a]} is that of another gate, {gates[b]}"
+        found.append(Mistake(cause, {"db": _copy_bias(len(gates), a, b)}))
+    for k, gate in enumerate(gates):
+        cause = f"recurrent kernel of gate {gate} not transposed in dh_prev"
+        found.append(Mistake(cause, {"dh_through": _untransposed(len(gates), [k])}))
+        cause = f"gradient of the recurrent kernel transposed, in gate {gate}"
+        found.append(Mistake(cause, {"dU": _transposed(len(gates), [k])}))
+        if len(gates) == 1:
+            continue
+        cause = f"gate {gate} missing in dh_prev"
+        found.append(Mistake(cause, {"dh_through": _without("dhu", "U", len(gates), k)}))
+        cause = f"gate {gate} missing in dx"
+        found.append(Mistake(cause, {"dx": _without("dxw", "W", len(gates), k)}))
+    return found
+
+
+def _steps(cell: str, gates: tuple[str, ...]) -> list[Mistake]:
+    """A state, an input or a gradient is that of another step, or is not passed on."""
+    every_gate = list(range(len(gates)))
+    return [
+        Mistake(
+            "recurrent kernel not transposed in dh_prev",
+            {"dh_through": _untransposed(len(gates), every_gate)},
+        ),
+        Mistake("gradient of the recurrent kernel transposed", {"dU": _transposed(len(gates), every_gate)}),
+        Mistake(
+            "h_t used where h_{t-1} belongs in the gradient of U: off by one step",
+            {"dU": lambda v: v.hs[v.t + 1].T @ v.dhu},
+        ),
+        Mistake(
+            "h_{t-2} used where h_{t-1} belongs in the gradient of U: off by one step",
+            {"dU": lambda v: v.hs[max(v.t - 1, 0)].T @ v.dhu},
+        ),
+        Mistake(
+            "x of the next step used in the gradient of W: off by one step",
+            {"dW": lambda v: v.xs[min(v.t + 1, v.T - 1)].T @ v.dxw},
+        ),
+        Mistake(
+            "x of the step before used in the gradient of W: off by one step",
+            {"dW": lambda v: v.xs[v.t - 1].T @ v.dxw},
+        ),
+        Mistake("dh_prev is not passed on: every step is on its own", {"dh_prev": lambda v: 0 * v.dh}),
+        Mistake(
+            "dh of later steps passed on twice: added to itself", {"dh": lambda v: 2 * v.dh_next + v.external}
+        ),
+        Mistake(
+            "the incoming dh of a step is passed on beside dh_prev",
+            {"dh_prev": lambda v: np.where(v.real, v.dh_through, 0) + v.dh},
+        ),
+        Mistake("dh of later steps replaces the step's own dh", _all_but_last("dh", "dh_next")),
+        Mistake(
+            "the step's own dh replaces that of later steps: dh is not accumulated",
+            {"dh": lambda v: v.external},
+        ),
+        Mistake("dh_T ignored: the gradient of the last output is not used", first("external", 0)),
+        Mistake(
+            "the incoming dh is read one step too early: off by one step",
+            {"external": lambda v: v.externals[v.t - 1]},
+        ),
+        Mistake(
+            "the incoming dh is read one step too late: off by one step",
+            {"external": lambda v: v.externals[v.t + 1] if v.t + 1 < v.T else 0 * v.externals[v.t]},
+        ),
+        Mistake("only the last dh is used: those of earlier steps are ignored", _only_last()),
+        Mistake(
+            "mask ignored: masked steps are treated as real ones",
+            {"real": lambda v: np.ones_like(v.mask[v.t][:, None])},
+        ),
+        Mistake(
+            "at a masked step the gradient is cut instead of passed through",
+            {"dh_prev": lambda v: np.where(v.real, v.dh_through, 0)}
+            | ({"dc_prev": lambda v: np.where(v.real, v.dc_through, 0)} if cell == "lstm" else {}),
+        ),
+        Mistake(
+            "at a masked step dh is cut instead of passed through",
+            {"dh_prev": lambda v: np.where(v.real, v.dh_through, 0)},
+        ),
+        Mistake("dx uses the recurrent path's dhu instead of dxw", {"dx": lambda v: v.dhu @ v.W.T}),
+    ]
+
+
+def _sums(cell: str) -> list[Mistake]:
+    """A gradient is not added up over steps or samples, or that of the initial state is left out."""
+    found = []
+    ends = {"dh_prev": _not_at_the_start("dh_through", "dh")}
+    if cell == "lstm":
+        ends["dc_prev"] = _not_at_the_start("dc_through", "dc_in")
+    found.append(Mistake("the gradient of the initial state is left at 0", ends))
+    for name, weight in (("W", "W"), ("U", "U"), ("b", "b")):
+        cause = f"gradient of {weight} not accumulated over the steps: only that of the first step is left"
+        found.append(Mistake(cause, {f"{name}_sum": _first_step_only(f"d{name}")}))
+    overwritten = {f"{name}_sum": _first_step_only(f"d{name}") for name in ("W", "U", "b", "rb")}
+    found.append(
+        Mistake("gradients not accumulated over the steps: only that of the first step is left", overwritten)
+    )
+    for rows, words_of in ((slice(0, 1), "first"), (slice(-1, None), "last")):
+        for name, value in (("dW", "x"), ("dU", "h_prev"), ("db", "")):
+            cause = f"{name} not accumulated over the batch: only its {words_of} sample counts"
+            found.append(Mistake(cause, {name: _some_rows(name, value, rows)}))
+        every = {n: _some_rows(n, value, rows) for n, value in (("dW", "x"), ("dU", "h_prev"), ("db", ""))}
+        found.append(Mistake(f"not accumulated over the batch: only its {words_of} sample counts", every))
+    return found
+
+
+def first(name: str, factor: float) -> Table:
+    """The value of `name` at the last step, the first that backward meets, times `factor`."""
+    source: dict[str, Formula] = {
+        "dc_in": lambda v: v.dc_next,
+        "external": lambda v: v.externals[v.t],
+    }
+    right = source[name]
+    return {name: lambda v: right(v) * (factor if v.t == v.T - 1 else 1)}
+
+
+def _only_last() -> Table:
+    return {"external": lambda v: v.externals[v.t] * (v.t == v.T - 1)}
+
+
+def _all_but_last(name: str, other: str) -> Table:
+    return {name: lambda v: v.external if v.t == v.T - 1 else getattr(v, other)}
+
+
+def _blocks(array: Array, count: int) -> list[Array]:
+    return list(np.split(array, count, axis=-1))
+
+
+def _swap(cell: str, name: str, a: int, b: int, upstream: bool = False) -> Formula:
+    """The formula of `name` with two gates' blocks exchanged."""
+    right = TABLES[cell][name]
+    order = list(range(len(GATES[cell])))
+    order[a], order[b] = order[b], order[a]
+
+    def formula(v: Any) -> Array:
+        blocks = _blocks(right(v), len(order))
+        return np.concatenate([blocks[k] for k in order], axis=-1)
+
+    return formula
+
+
+def _copy_bias(count: int, gate: int, other: int) -> Formula:
+    def formula(v: Any) -> Array:
+        blocks = _blocks(v.dxw.sum(axis=0), count)
+        blocks[gate] = blocks[other]
+        return np.concatenate(blocks, axis=-1)
+
+    return formula
+
+
+def _untransposed(count: int, gates: list[int]) -> Formula:
+    def formula(v: Any) -> Array:
+        total: Array = 0 + v.dh_direct
+        parts = zip(_blocks(v.dhu, count), _blocks(v.U, count), strict=True)
+        for k, (dhu, U) in enumerate(parts):
+            total = total + dhu @ (U if k in gates else U.T)
+        return total
+
+    return formula
+
+
+def _transposed(count: int, gates: list[int]) -> Formula:
+    def formula(v: Any) -> Array:
+        blocks = _blocks(v.h_prev.T @ v.dhu, count)
+        return np.concatenate([b.T if k in gates else b for k, b in enumerate(blocks)], axis=-1)
+
+    return formula
+
+
+def _without(values: str, weight: str, count: int, gate: int) -> Formula:
+    """dx or dh_prev with one gate's share left out."""
+
+    def formula(v: Any) -> Array:
+        d, w = _blocks(getattr(v, values), count), _blocks(getattr(v, weight), count)
+        total: Any = v.dh_direct if weight == "U" else 0
+        for k in range(count):
+            if k != gate:
+                total = total + d[k] @ w[k].T
+        return total if count > 1 else 0 * (d[0] @ w[0].T)
+
+    return formula
+
+
+def _not_at_the_start(through: str, held: str) -> Formula:
+    return lambda v: np.where(v.real, getattr(v, through), getattr(v, held)) * (v.t > 0)
+
+
+def _first_step_only(name: str) -> Formula:
+    return lambda v: getattr(v, name)
+
+
+def _some_rows(name: str, value: str, rows: slice) -> Formula:
+    d = "dhu" if name == "dU" else "dxw"
+    if not value:
+        return lambda v: getattr(v, d)[rows].sum(axis=0)
+    return lambda v: getattr(v, value)[rows].T @ getattr(v, d)[rows]

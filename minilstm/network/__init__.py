@@ -1,0 +1,1 @@
+"""Layers in a row: what fit, evaluate, predict and trace share below `Sequential`."""

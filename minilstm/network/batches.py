@@ -1,0 +1,361 @@
+"""What fit, evaluate and predict read: arrays, or an iterable of batches, checked against the model.
+
+Arrays are checked as a whole, before any work; an iterable's batches as they come. Either way what a pass
+gets needs no other look. What this file is not: it trains nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minilstm import metrics
+from minilstm.errors import real_number, whole_number, wording
+from minilstm.layers import Embedding
+from minilstm.layers.base import Array, Shape
+from minilstm.layers.recurrent import checked_mask
+from minilstm.metrics import Metric
+from minilstm.network import inputs
+
+if TYPE_CHECKING:
+    from minilstm.model import Sequential
+
+
+DEFAULT_BATCH_SIZE = 32
+
+
+class Batch(NamedTuple):
+    """Checked samples: inputs, targets, mask (B, T), weight of each row of the loss, fitting metrics."""
+
+    x: Array
+    y: Array
+    mask: Array | None
+    weight: Array | None
+    metrics: tuple[Metric, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of samples."""
+        return len(self.x)
+
+    def take(self, rows: slice | Array) -> Batch:
+        """Some of the samples."""
+        mask = None if self.mask is None else self.mask[rows]
+        weight = None if self.weight is None else self.weight[rows]
+        return Batch(self.x[rows], self.y[rows], mask, weight, self.metrics)
+
+
+class Arrays:
+    """Samples in memory, read in batches of `batch_size`; the last may be shorter."""
+
+    def __init__(self, data: Batch, batch_size: int) -> None:
+        self.data, self.batch_size = data, batch_size
+        self.steps: int | None = -(-data.size // batch_size)
+
+    def order(self, rng: np.random.Generator | None) -> Array:
+        """A new order of the samples, or the one they have where `rng` is None."""
+        return np.arange(self.data.size) if rng is None else rng.permutation(self.data.size)
+
+    def read(self, order: Array | None, done: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, `done` of them left out at the start."""
+        order = self.order(None) if order is None else order
+        for start in range(done * self.batch_size, len(order), self.batch_size):
+            yield self.data.take(order[start : start + self.batch_size])
+
+
+class Stream:
+    """Batches from an iterable, each checked when it comes.
+
+    With `steps`, an epoch has that many batches and the next one goes on where it ended; without, it has
+    all that the iterable gives, and the next one begins anew. Where an iterator ends too early, `ended` is
+    set after a warning, as in Keras.
+    """
+
+    def __init__(self, source: Iterable[Any], check: Callable[[Any], Batch], steps: int | None) -> None:
+        self.source, self.check, self.limit = source, check, steps
+        self.steps = steps or (len(source) if isinstance(source, Sized) else None)  # None: not known yet
+        self.ended = False
+        self._iterator: Iterator[Any] | None = None
+
+    def order(self, rng: np.random.Generator | None) -> None:
+        """None: the iterable has its own order."""
+
+    def read(self, order: Array | None = None, done: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, `done` of them left out at the start."""
+        items = iter(self.source) if self.limit is None else self._next_steps(self.limit)
+        count = done
+        for item in islice(items, done, None):
+            try:
+                batch = self.check(item)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"batch {count + 1} of the epoch: {error}") from None
+            yield batch
+            count += 1
+        if count == 0:
+            raise ValueError(wording("x", "an iterable of at least 1 batch", "no batch"))
+        if hasattr(self.source, "on_epoch_end"):  # as keras.utils.PyDataset has it
+            self.source.on_epoch_end()
+
+    def _next_steps(self, steps: int) -> Iterator[Any]:
+        for taken in range(steps):
+            try:
+                item = next(iter(()) if self._iterator is None else self._iterator)
+            except StopIteration:
+                self._iterator = iter(self.source)
+                try:
+                    item = next(self._iterator)
+                except StopIteration:
+                    self.ended = True
+                    warnings.warn(
+                        f"x ran out of batches after {taken} of {steps} steps: training stops", stacklevel=2
+                    )
+                    return
+            yield item
+
+
+Source = Arrays | Stream
+
+
+class Given(NamedTuple):
+    """What a user gave as data, and what it was called."""
+
+    argument: str
+    x: Any
+    y: Any = None
+    weight: Any = None
+    mask: Any = None
+    batch_size: Any = None
+    steps: Any = None
+    steps_name: str = "steps"
+
+
+def source(
+    model: Sequential, given: Given, class_weight: Mapping[int, float] | None = None, epochs: int = 1
+) -> Source:
+    """What `given` stands for: arrays where there is a y, otherwise an iterable of batches."""
+    if given.y is not None or not (gives_batches(given.x) or isinstance(given.x, list)):
+        return _arrays(model, given, class_weight)
+    for name, value in (
+        ("sample_weight", given.weight),
+        ("mask", given.mask),
+        ("batch_size", given.batch_size),
+    ):
+        if value is not None:
+            expected = f"None where {given.argument} gives batches, which bring their own"
+            raise ValueError(wording(name, expected, type(value).__name__))
+
+    def check(item: Any) -> Batch:
+        x, y, weight, mask = _parts(item)
+        return weigh_classes(model, checked(model, x, y, mask, weight), class_weight)
+
+    return _stream(given, check, epochs)
+
+
+def training_data(
+    model: Sequential,
+    given: Given,
+    validation: Given | None,
+    split: float,
+    class_weight: Mapping[int, float] | None,
+    epochs: int,
+) -> tuple[Source, Source | None]:
+    """What fit trains on, and what it evaluates after each epoch."""
+    share = real_number("validation_split", split, below=1.0)
+    if validation is not None:
+        if share:
+            raise ValueError(wording("validation_split", "0 where validation_data is given", share))
+        return source(model, given, class_weight, epochs), source(model, validation, None, epochs)
+    data = source(model, given, None if share else class_weight, epochs)
+    if not share:
+        return data, None
+    if not isinstance(data, Arrays):
+        raise ValueError(wording("validation_split", "0 where x gives batches", share))
+    size, first = data.data.size, math.floor(data.data.size * (1 - share))
+    if first == 0:
+        raise ValueError(wording("validation_split", f"small enough to leave 1 of {size} samples", share))
+    training = weigh_classes(model, data.data.take(slice(first)), class_weight)
+    return Arrays(training, data.batch_size), Arrays(data.data.take(slice(first, None)), data.batch_size)
+
+
+def validation_given(data: Any, mask: Any, batch_size: Any, steps: Any) -> Given | None:
+    """What fit was given as validation data: (x, y), (x, y, sample_weight) or an iterable of batches."""
+    name = "validation_data"
+    if data is None:
+        for argument, value in (("validation_mask", mask), ("validation_steps", steps)):
+            if value is not None:
+                raise ValueError(wording(argument, "None without validation_data", type(value).__name__))
+        return None
+    if gives_batches(data) or (isinstance(data, list) and all(isinstance(item, tuple) for item in data)):
+        return Given(name, data, None, None, mask, None, steps, "validation_steps")
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        got = type(data).__name__ + (f" of {len(data)}" if isinstance(data, (tuple, list)) else "")
+        raise ValueError(wording(name, "(x, y), (x, y, sample_weight) or an iterable of batches", got))
+    x, y, weight = (*data, None)[:3]
+    return Given(name, x, y, weight, mask, batch_size, steps, "validation_steps")
+
+
+def prediction_inputs(
+    model: Sequential, x: Any, mask: Any, batch_size: int | None, steps: int | None
+) -> Iterator[tuple[Array, Array | None]]:
+    """The inputs of predict in batches, with their masks; one batch of nothing where there is no sample."""
+    if gives_batches(x):
+
+        def check(item: Any) -> Batch:
+            whole = isinstance(item, (tuple, list))
+            real = item[3] if whole and len(item) == 4 else None
+            array, real = checked_inputs(model, item[0] if whole else item, real)
+            return Batch(array, np.empty(0), real, None, ())
+
+        for batch in _stream(Given("x", x, steps=steps), check, 1).read():
+            yield batch.x, batch.mask
+        return
+    array, real = checked_inputs(model, x, mask)
+    size = _size(batch_size)
+    for start in range(0, max(len(array), 1), size):
+        part = slice(start, start + size)
+        yield array[part], None if real is None else real[part]
+
+
+def _arrays(model: Sequential, given: Given, class_weight: Mapping[int, float] | None) -> Arrays:
+    if given.y is None:
+        expected = f"given where {given.argument} is not an iterable of batches"
+        raise ValueError(wording("y", expected, None))
+    if gives_batches(given.x):
+        got = f"a {type(given.y).__name__}"
+        raise ValueError(wording("y", f"None where {given.argument} gives batches", got))
+    if given.steps is not None:
+        expected = f"None where {given.argument} is an array"
+        raise ValueError(wording(given.steps_name, expected, given.steps))
+    size = _size(given.batch_size)
+    data = checked(model, given.x, given.y, given.mask, given.weight)
+    return Arrays(weigh_classes(model, data, class_weight), size)
+
+
+def _size(batch_size: int | None) -> int:
+    return DEFAULT_BATCH_SIZE if batch_size is None else whole_number("batch_size", batch_size)
+
+
+def gives_batches(x: Any) -> bool:
+    """Whether x is an iterable of batches and not something that NumPy takes for an array."""
+    if isinstance(x, (list, tuple, str, bytes, dict)) or hasattr(x, "__array__"):
+        return False
+    return isinstance(x, Iterable) or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def _stream(given: Given, check: Callable[[Any], Any], epochs: int) -> Stream:
+    """A Stream; ValueError where an iterator cannot last for all epochs."""
+    x, steps = given.x, given.steps
+    if steps is not None:
+        whole_number(given.steps_name, steps)
+    elif isinstance(x, Iterator) and epochs > 1:
+        expected = f"given where {given.argument} is an iterator, which ends once"
+        raise ValueError(wording(given.steps_name, expected, f"None and {epochs} epochs"))
+    return Stream(x if isinstance(x, Iterable) else _ByIndex(x), check, steps)
+
+
+class _ByIndex:
+    """Iterates over what has only a length and items."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.source[k] for k in range(len(self.source)))
+
+    def on_epoch_end(self) -> None:
+        getattr(self.source, "on_epoch_end", lambda: None)()
+
+
+def _parts(item: Any) -> tuple[Any, Any, Any, Any]:
+    """A batch as (x, y, sample_weight, mask), None for what it does not have."""
+    if not isinstance(item, (tuple, list)) or not 2 <= len(item) <= 4:
+        got = type(item).__name__ + (f" of {len(item)}" if isinstance(item, (tuple, list)) else "")
+        raise ValueError(wording("it", "(x, y), (x, y, sample_weight) or (x, y, sample_weight, mask)", got))
+    x, y, weight, mask = (*item, None, None)[:4]
+    return x, y, weight, mask
+
+
+def checked_inputs(model: Sequential, x: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array | None]:
+    """x as a pass takes it, free of anything a layer cannot take, and the mask; builds the model."""
+    return _checked_inputs(model, _as_array(model, x), mask)[:2]
+
+
+def checked(
+    model: Sequential,
+    x: ArrayLike,
+    y: ArrayLike,
+    mask: ArrayLike | None = None,
+    weight: ArrayLike | None = None,
+) -> Batch:
+    """Samples that training, evaluation and trace can use without another look at them."""
+    loss = model._compiled()[1]
+    if model.built and not any(layer.params for layer in model.layers):
+        expected = "with at least one layer that learns"
+        raise ValueError(wording("model", expected, [type(layer).__name__ for layer in model.layers]))
+    array = _as_array(model, x)
+    inputs.check_same_length(array, y)
+    array, real, shape = _checked_inputs(model, array, mask)
+    if len(array) == 0:
+        raise ValueError(wording("x", "of at least 1 sample", "0 samples"))
+    counted = model.layers[0].input_mask(array, real) if len(shape) == 3 else None  # (B, T) of the loss
+    targets = loss.check_targets(y, shape, counted)
+    weights = None if weight is None else inputs.sample_weight(weight, shape, counted)
+    found = tuple(metrics.resolve(name, np.shape(y), shape) for name in model.metrics)
+    return Batch(array, targets, real, weights, found)
+
+
+def weigh_classes(model: Sequential, batch: Batch, class_weight: Mapping[int, float] | None) -> Batch:
+    """The batch with the weight of its row's class on each row."""
+    if class_weight is None:
+        return batch
+    if batch.weight is not None:
+        raise ValueError(wording("class_weight", "None where sample_weight is given", "both"))
+    shape = (batch.size, *output_shape(model, batch.x))
+    return batch._replace(weight=model._compiled()[1].class_weights(class_weight, batch.y, shape))
+
+
+def output_shape(model: Sequential, array: Array) -> tuple[int, ...]:
+    """Shape of one sample's output for these inputs; raises where a layer cannot take them."""
+    shape: Shape = array.shape[1:]
+    for layer in model.layers:
+        shape = layer.output_shape(shape)
+    return tuple(int(size or 0) for size in shape)
+
+
+def _as_array(model: Sequential, x: ArrayLike) -> Array:
+    """x as (batch, ...): of the model's dtype, or as it came for an Embedding."""
+    if not model.layers:
+        raise RuntimeError("the model has no layers")
+    if isinstance(model.layers[0], Embedding):
+        return inputs.token_ids(x)
+    return inputs.batch(x, model.input_shape, model.dtype)
+
+
+def _checked_inputs(
+    model: Sequential, array: Array, mask: ArrayLike | None
+) -> tuple[Array, Array | None, tuple[int, ...]]:
+    """x and the mask as `checked_inputs` gives them, and the shape of the model's output."""
+    first = model.layers[0]
+    if not model.built:
+        timed = array.ndim == 3 or isinstance(first, Embedding)
+        model._build((None, *array.shape[2:]) if timed else array.shape[1:])
+    shape = (len(array), *output_shape(model, array))
+    if mask is not None and array.ndim == 2 and not isinstance(first, Embedding):
+        raise ValueError(wording("mask", "None where x has no time axis", f"x of shape {array.shape}"))
+    real = None if mask is None else checked_mask(mask, array.shape[:2])
+    if isinstance(first, Embedding):
+        array = inputs.check_token_ids(array, first.input_dim, real)
+    else:
+        inputs.check_finite("x", array, real if array.ndim == 3 else None)
+    if real is not None and array.ndim == 3:
+        array = np.where(real[..., None], array, 0)
+    return array, real, shape

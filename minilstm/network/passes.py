@@ -1,0 +1,168 @@
+"""One pass through layers in a row: forward, the loss, and backward, recorded step by step or not.
+
+Training, evaluation and the trace run this code and no other, so that a trace shows what training does.
+What this file is not: it checks nothing, changes no weight, and knows no batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minilstm.bptt.cell import State
+from minilstm.layers import Bidirectional, Layer, Recurrent
+from minilstm.layers.base import Array, Keep
+from minilstm.layers.wrappers import Wrapper
+from minilstm.losses import Loss
+from minilstm.trace.trace import LayerTrace, layer_trace
+
+
+class Pass(NamedTuple):
+    """A forward pass: the output (B, ...), the mask it carries, and each layer's tape."""
+
+    output: Array
+    mask: Array | None
+    tapes: list[Any]
+
+
+class LossGradient(NamedTuple):
+    """The loss, and its gradient: with respect to the last layer's logits if `from_logits`."""
+
+    value: float
+    gradient: Array
+    from_logits: bool
+
+
+def forward(
+    layers: Sequence[Layer],
+    x: Array,
+    mask: Array | None,
+    *,
+    keep: Keep,
+    rng: np.random.Generator | None = None,
+    states: dict[str, State] | None = None,
+) -> Pass:
+    """x (B, ...) through all layers; `rng` in training, None in inference; `states` by layer name."""
+    tapes = []
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite, the loss and the norm show
+        for layer in layers:
+            if states and isinstance(layer, (Recurrent, Bidirectional)):
+                x, mask, tape = layer.forward(
+                    x, mask, keep=keep, rng=rng, initial_state=states.get(layer.label)
+                )
+            else:
+                x, mask, tape = layer.forward(x, mask, keep=keep, rng=rng)
+            tapes.append(tape)
+    return Pass(x, mask if x.ndim == 3 else None, tapes)
+
+
+def loss_and_gradient(
+    layers: Sequence[Layer], loss: Loss, y: Array, done: Pass, weight: Array | None = None
+) -> LossGradient:
+    """The loss of a forward pass: from the logits where the loss has that form, penalties included."""
+    value, gradient, from_logits = loss_of(
+        layers, loss, y, done.output, layers[-1].logits(done.tapes[-1]), done.mask, weight
+    )
+    return LossGradient(float(value.real), gradient, from_logits)
+
+
+def loss_of(
+    layers: Sequence[Layer],
+    loss: Loss,
+    y: Array,
+    output: Array,
+    logits: tuple[str, Array] | None,
+    mask: Array | None,
+    weight: Array | None = None,
+) -> tuple[float | complex, Array, bool]:
+    """The loss, complex where the output is; its gradient; whether that is with respect to the logits.
+
+    logits : what the last layer's `logits` gave.
+    """
+    penalty = penalties(layers)
+    if logits is not None and logits[0] == loss.logits_of:
+        value, gradient = loss.value_and_gradient_from_logits(y, logits[1], mask, weight)
+        return value + penalty, gradient, True
+    value, gradient = loss.value_and_gradient(y, output, mask, weight)
+    return value + penalty, gradient, False
+
+
+def penalties(layers: Sequence[Layer]) -> float | complex:
+    """What the regularizers of all weights add to the loss."""
+    found = [(penalty, layer.params[key]) for layer in layers for key, penalty in layer.regularizers.items()]
+    if not found:
+        return 0.0
+    with np.errstate(over="ignore", invalid="ignore"):  # the loss shows it
+        return sum((penalty(weight) for penalty, weight in found), 0.0)
+
+
+def backward(
+    layers: Sequence[Layer], loss: LossGradient, done: Pass, *, record: bool = False
+) -> tuple[dict[str, Array], dict[str, LayerTrace]]:
+    """dL/d(every weight) by its name, and with `record` a trace of every recurrent layer by its name.
+
+    A recorded pass leaves the tapes as they were; one that is not recorded may use them up.
+    Recurrent layers within a wrapper are traced under its name and theirs: "bidirectional/forward_lstm".
+    """
+    lowest = next(k for k, layer in enumerate(layers) if layer.params)  # below it nothing is learned
+    grads: dict[int, dict[str, Array]] = {}
+    traces: dict[str, LayerTrace] = {}
+    reached: Array | None = None  # (B, T): steps of this layer's output that a path from the loss enters
+    dy: Any = loss.gradient
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in reversed(range(lowest, len(layers))):
+            layer, tape = layers[k], done.tapes[k]
+            if loss.from_logits and k == len(layers) - 1:
+                dy, found = layer.backward_logits(dy, tape, need_dx=k > lowest)
+            elif record:
+                dy, found, reached = _recorded(layer, layer.label, dy, tape, reached, traces)
+            else:
+                dy, found = layer.backward(dy, tape, need_dx=k > lowest)
+            for key, regularizer in layer.regularizers.items():
+                found[key] = found[key] + regularizer.gradient(layer.params[key])
+            grads[k] = found
+    named = {f"{layer.name}/{key}": grads[k][key] for k, layer in enumerate(layers) for key in layer.params}
+    return named, dict(reversed(traces.items()))
+
+
+def _recorded(
+    layer: Layer, path: str, dy: Array, tape: Any, reached: Array | None, traces: dict[str, LayerTrace]
+) -> tuple[Any, dict[str, Array], Array | None]:
+    """Backward through a layer with every step of the recurrent layers in it recorded, last ones first.
+
+    reached : (B, T), the steps of the output that a path from the loss enters; the same of the input is
+    returned, beside dL/d(input) and dL/d(each weight). None where it is not known.
+    """
+    if isinstance(layer, Recurrent):
+        trace, found = _recorded_steps(layer, path, dy, tape, reached)
+        traces[path] = trace
+        return layer.input_order(trace.dx), found, layer.input_order(trace._reached["dx"])
+    if not isinstance(layer, Wrapper):
+        dx, found = layer.backward(dy, tape, need_dx=True)
+        return dx, found, reached
+    dxs: list[Array] = []
+    grads: dict[str, Array] = {}
+    entered: list[Array | None] = []
+    pieces = zip(layer.sublayers, layer.split(dy, tape), layer.split_steps(reached), strict=True)
+    for sub, (piece, inner), steps in reversed(list(pieces)):
+        dx, found, steps = _recorded(sub, f"{path}/{sub.label}", piece, inner, steps, traces)
+        dxs.append(dx)
+        entered.append(steps)
+        grads |= {f"{sub.label}/{key}": grad for key, grad in found.items()}
+    return layer.join(dxs[::-1], tape), grads, layer.join_steps(entered[::-1], reached)
+
+
+def _recorded_steps(
+    layer: Recurrent, path: str, dy: Array, tape: Any, reached: Array | None
+) -> tuple[LayerTrace, dict[str, Array]]:
+    """Backward through a recurrent layer, recorded."""
+    gradients = layer.bptt(dy, tape, need_dx=True, record=True, overwrite=False)
+    external = layer.external(dy, tape)
+    entered = (external != 0).any(axis=-1) | (False if reached is None else reached)
+    cut = layer.truncate_steps is not None
+    trace = layer_trace(
+        path, layer.weights, tape.steps, gradients, external, entered, cut, layer.go_backwards
+    )
+    return trace, layer.named(gradients)

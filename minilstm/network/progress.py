@@ -1,0 +1,72 @@
+"""History, what fit returns; and where a fit stands: all, beside model and callbacks, that going on needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from minilstm.callbacks import Callback
+    from minilstm.network.batches import Batch
+    from minilstm.network.passes import Pass
+
+
+@dataclass
+class History:
+    """What fit returns: `history[name]` has one float per epoch, `epoch` the numbers of the epochs."""
+
+    history: dict[str, list[float]] = field(default_factory=dict)
+    epoch: list[int] = field(default_factory=list)
+    params: dict[str, Any] = field(default_factory=dict)
+    nonfinite: list[str] = field(default_factory=list)  # the batches that fit stopped at or skipped, and why
+
+    def add(self, epoch: int, logs: dict[str, float]) -> None:
+        """Take in what an epoch found, or more of the last epoch."""
+        if self.epoch[-1:] != [epoch]:
+            self.epoch.append(epoch)
+        for key, value in logs.items():
+            self.history.setdefault(key, []).append(value)
+
+
+@dataclass
+class Means:
+    """Loss and metrics over the batches of an epoch: the loss weighted by batch size, as in Keras."""
+
+    loss: float = 0.0
+    samples: int = 0
+    totals: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    def add(self, loss: float, batch: Batch, done: Pass) -> None:
+        """Count a batch."""
+        self.loss += loss * batch.size
+        self.samples += batch.size
+        for metric in batch.metrics:
+            value, count = metric.count(batch.y, done.output, done.mask)
+            before = self.totals.get(metric.name, (0.0, 0))
+            self.totals[metric.name] = before[0] + value, before[1] + count
+
+    def result(self) -> dict[str, float]:
+        """The means so far, the loss first."""
+        logs = {"loss": self.loss / self.samples if self.samples else float("nan")}
+        for name, (value, count) in self.totals.items():
+            logs[name] = value / count if count else 0.0
+        return logs
+
+
+@dataclass
+class Progress:
+    """Where a fit stands: `batch` batches of epoch `epoch` are done, the samples are taken in `order`."""
+
+    epoch: int = 0
+    batch: int = 0
+    order: NDArray[Any] | None = None  # None before an epoch has begun, and where the data has its own order
+    means: Means = field(default_factory=Means)
+    history: History = field(default_factory=History)
+    callbacks: Sequence[Callback] = ()
+
+    def resumable(self) -> list[Callback]:
+        """The callbacks that have something to remember."""
+        return [callback for callback in self.callbacks if callback.resumable]
