@@ -1,21 +1,19 @@
 """minilstm: an LSTM from scratch that shows what sequence length does.
 
-To its accuracy, its cost, its memory, and above all its gradients. Who reads the modules in this
-order learns backpropagation through time:
+To its accuracy, its cost, its memory, and above all its gradients. The lesson is one folder, `bptt`, to be
+read in an afternoon; each folder imports only from those before it:
 
-    sequences    pad, truncate, mask
-    cells        one time step, forward and backward: the mathematics
-    steps        the loop over time in NumPy
-    kernels      the same compiled
-    bptt         the time axis in segments: forward -> Tape, backward -> Gradients
-    layers       Keras's words on the outside, symbols on the inside
-    passes       forward, loss and backward through layers in a row
-    batches      what fit reads: arrays or an iterable, checked
-    training     the loop of fit
-    model        Sequential: fit, evaluate, predict, trace
-    trace        what happened at each time step
-    plots        the figures
-    study        the main job: accuracy, cost and gradients against length
+    bptt            backpropagation through time in NumPy: cell, lstm, steps, tape, segments
+    sequences       pad, truncate, mask
+    compiled        the steps of bptt in Numba
+    trace           what happened at each time step
+    layers          Keras's words on the outside, symbols on the inside
+    network         layers in a row: forward, loss and backward, and the batches that go in
+    training        the loop of fit
+    model           Sequential: fit, evaluate, predict, trace
+    gradient_check  is a backward pass right?
+    plots           the figures
+    study           the main job: accuracy, cost and gradients against length
 
 Names are imported when they are first used: `import minilstm` loads neither Numba nor matplotlib.
 """
@@ -25,7 +23,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "minilstm.callbacks": [
