@@ -1,9 +1,9 @@
 """The main job: what sequence length does to accuracy, cost and gradients.
 
-    plan       settings, checked; the grid of cells
+    plan       settings, checked; the grid of points
     source     where the data come from
-    cell       train and measure one model
-    run        many cells: in worker processes, on a cluster, on any executor
+    point      train and measure one model
+    run        many points: in worker processes, on a cluster, on any executor
     journal    the folder: nothing finished is lost, nothing finished is done twice
     summary    rows, paired differences, fits, the choice
     words      what that says in a few sentences
@@ -23,11 +23,11 @@ from typing import Any
 from minilstm.datasets import Dataset, from_sequences
 from minilstm.errors import whole_number, wording
 from minilstm.study import journal as journals
-from minilstm.study.cell import Record
 from minilstm.study.journal import Journal
-from minilstm.study.plan import OWN, TASKS, Cell, Settings
+from minilstm.study.plan import OWN, TASKS, Point, Settings
+from minilstm.study.point import Record
 from minilstm.study.result import StudyResult, result_of
-from minilstm.study.run import OnCell, StudyError, prepare_kernels, run_cells
+from minilstm.study.run import OnPoint, StudyError, prepare_kernels, run_points
 from minilstm.study.source import Source
 
 __all__ = ["StudyError", "StudyResult", "length_study"]
@@ -40,7 +40,7 @@ def length_study(
     out: str | os.PathLike[str] | None = None,
     jobs: int = 1,
     executor: Executor | None = None,
-    on_cell: OnCell | None = None,
+    on_cell: OnPoint | None = None,
     problem: str | None = None,
     words: int = 10_000,
     **settings: Any,
@@ -52,10 +52,10 @@ def length_study(
     x : the sequences: a list of N arrays (L, D) or (L,) of numbers, or of N texts; or the name of a
         study that comes with minilstm ("digits", "imdb", "recall", "adding"); or a Dataset
     y : N labels or targets, for sequences of your own
-    out : folder for results, figures and report; finished cells in it are not run again. None: no files
+    out : folder for results, figures and report; finished points in it are not run again. None: no files
     jobs : worker processes. With more than 1 a script needs the guard `if __name__ == "__main__":`
-    executor : any `concurrent.futures.Executor` that runs the cells instead
-    on_cell : called with (cell, record) after each finished cell
+    executor : any `concurrent.futures.Executor` that runs the points instead
+    on_cell : called with (point, record) after each finished point
     problem : "classification" or "regression"; None tells by y
     words : size of the vocabulary of texts
     settings : lengths, seeds, epochs, rnn, units, mask, padding, truncating, clipnorm, forget_bias,
@@ -108,21 +108,21 @@ def run_missing(
     journal: Journal,
     source: Source,
     jobs: int,
-    on_cell: OnCell | None = None,
+    on_cell: OnPoint | None = None,
     executor: Executor | None = None,
     share: Callable[[Source], Any] = lambda source: source,
 ) -> dict[str, Any]:
-    """Run the cells that are not finished; what that took."""
+    """Run the points that are not finished; what that took."""
     start = time.perf_counter()
     missing = journal.missing
     kernels = prepare_kernels(journal.settings.rnn) if missing and executor is None else 0.0
 
-    def finished(cell: Cell, record: Record) -> None:
-        journal.add(cell, record)
+    def finished(point: Point, record: Record) -> None:
+        journal.add(point, record)
         if on_cell is not None:
-            on_cell(cell, record)
+            on_cell(point, record)
 
-    run_cells(journal.settings, source, missing, finished, jobs=jobs, executor=executor, share=share)
+    run_points(journal.settings, source, missing, finished, jobs=jobs, executor=executor, share=share)
     return {
         "jobs": jobs,
         "cells_run": len(missing),

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
-from minilstm.study.cell import Record
 from minilstm.study.plan import Settings, Variant
+from minilstm.study.point import Record
 from minilstm.study.summary import Row, variant_of
 
 Chart = dict[str, Any]

@@ -19,10 +19,10 @@ from minilstm.datasets import from_sequences, read_file
 from minilstm.errors import fail, in_words, whole_number, wording
 from minilstm.study import journal as journals
 from minilstm.study import run_missing
-from minilstm.study.cell import Record
 from minilstm.study.estimate import as_text, estimate
 from minilstm.study.journal import Journal, to_json
-from minilstm.study.plan import OWN, Cell, Settings
+from minilstm.study.plan import OWN, Point, Settings
+from minilstm.study.point import Record
 from minilstm.study.result import StudyResult, result_of
 from minilstm.study.run import StudyError, cluster, prepare_kernels, processors
 from minilstm.study.source import Source
@@ -189,7 +189,7 @@ def _describe(source: Source, settings: Settings, stream: Any) -> None:
         ("parts", sizes),
         ("lengths", ", ".join(map(str, settings.lengths))),
         ("variants", "; ".join(filter(None, map(settings.label, settings.variants))) or "one"),
-        ("cells", f"{len(settings.cells())}, {settings.epochs} epochs each"),
+        ("models", f"{len(settings.points())}, {settings.epochs} epochs each"),
     ]
     for name, value in lines:
         print(f"{name:<9} {value}", file=stream)
@@ -225,8 +225,8 @@ def _stopped(journal: Journal, code: int, options: argparse.Namespace) -> int:
 
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
-    done, planned = len(journal.records), len(journal.settings.cells())
-    kept = f"stopped; {done} of {planned} cells are kept, the same command goes on"
+    done, planned = len(journal.records), len(journal.settings.points())
+    kept = f"stopped; {done} of {planned} models are kept, the same command goes on"
     print(f"minilstm: {kept}", file=sys.stderr, flush=True)
     if done:
         result = result_of(journal)
@@ -269,20 +269,20 @@ def print_table(result: StudyResult, settings: Settings) -> None:
 
 
 class Progress:
-    """What is going on, on stderr: a bar on a terminal, a line per cell elsewhere, nothing if quiet."""
+    """What is going on, on stderr: a bar on a terminal, a line per point elsewhere, nothing if quiet."""
 
     def __init__(self, journal: Journal, quiet: bool) -> None:
         self.settings = journal.settings
         self.quiet = quiet
-        self.total = len(self.settings.cells())
+        self.total = len(self.settings.points())
         self.done = len(journal.records)
         self.bar: Any = None
         self.task: Any = None
-        work = [_work(cell) for cell in journal.missing]
+        work = [_work(point) for point in journal.missing]
         if quiet or not work:
             return
         if self.done:
-            print(f"{self.done} of {self.total} cells were finished before", file=sys.stderr)
+            print(f"{self.done} of {self.total} models were finished before", file=sys.stderr)
         if sys.stderr.isatty():
             self.bar = _bar()
             self.task = self.bar.add_task(self._count("loading the kernels"), total=sum(work))
@@ -298,29 +298,29 @@ class Progress:
         if self.bar is not None:
             self.bar.stop()
 
-    def finished(self, cell: Cell, record: Record) -> None:
-        """Show one more finished cell."""
+    def finished(self, point: Point, record: Record) -> None:
+        """Show one more finished point."""
         self.done += 1
         if self.quiet:
             return
-        text = self._count(_numbers(cell, record, self.settings))
+        text = self._count(_numbers(point, record, self.settings))
         if self.bar is None:
             print(text, file=sys.stderr, flush=True)
         else:
-            self.bar.update(self.task, advance=_work(cell), description=text)
+            self.bar.update(self.task, advance=_work(point), description=text)
 
     def _count(self, text: str) -> str:
         return f"{self.done}/{self.total}  {text}"
 
 
-def _work(cell: Cell) -> int:
-    """How long a cell takes, about, in units of one time step: what does not grow with length is worth 8."""
-    return cell.length + 8
+def _work(point: Point) -> int:
+    """How long a point takes, about, in units of one time step: what does not grow with length is worth 8."""
+    return point.length + 8
 
 
-def _numbers(cell: Cell, record: Record, settings: Settings) -> str:
-    label = settings.label(cell.variant)
-    name = f"length {cell.length}{f', {label}' if label else ''}, seed {cell.seed}"
+def _numbers(point: Point, record: Record, settings: Settings) -> str:
+    label = settings.label(point.variant)
+    name = f"length {point.length}{f', {label}' if label else ''}, seed {point.seed}"
     if record["diverged"] is not None:
         return f"{name}: diverged"
     value = number(record["test_metric"], settings.metric)

@@ -1,4 +1,4 @@
-"""What a study will take: time and memory per cell, from a few training steps of throwaway models."""
+"""What a study will take: time and memory per point, from a few training steps of throwaway models."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.study.cell import build_model
-from minilstm.study.plan import Cell, Settings
+from minilstm.study.plan import Point, Settings
+from minilstm.study.point import build_model
 from minilstm.study.source import Source
 
 STEPS = 3  # timed training steps per model
 
 
 class Estimate(NamedTuple):
-    """One line of the plan: cells that differ in what costs nothing (seed, sides, mask) are one."""
+    """One line of the plan: points that differ in what costs nothing (seed, sides, mask) are one."""
 
     rnn: str
     units: int
     length: int
-    cells: int
-    seconds: float  # of one cell
-    nbytes: int  # tape, padded data, weights and the optimizer's state of one cell
+    points: int
+    seconds: float  # of one point
+    nbytes: int  # tape, padded data, weights and the optimizer's state of one point
 
 
 def estimate(settings: Settings, source: Source) -> list[Estimate]:
-    """Time and memory of the cells, by kind of layer, units and length.
+    """Time and memory of the points, by kind of layer, units and length.
 
     Steps are timed at the shortest and the longest length, on one thread; time between them is
     linear in length. The kernels must be ready.
     """
-    groups: dict[tuple[str, int], list[Cell]] = {}
-    for cell in settings.cells():
-        groups.setdefault((cell.rnn, cell.units), []).append(cell)
+    groups: dict[tuple[str, int], list[Point]] = {}
+    for point in settings.points():
+        groups.setdefault((point.rnn, point.units), []).append(point)
     found = []
-    for (rnn, units), cells in groups.items():
+    for (rnn, units), points in groups.items():
         ends = sorted({settings.lengths[0], settings.lengths[-1]})
-        measured = [_step(settings, source, replace(cells[0], length=length)) for length in ends]
+        measured = [_step(settings, source, replace(points[0], length=length)) for length in ends]
         for length in settings.lengths:
             seconds = float(np.interp(length, ends, measured))
-            own = sum(cell.length == length for cell in cells)
-            cell = replace(cells[0], length=length)
+            own = sum(point.length == length for point in points)
+            point = replace(points[0], length=length)
             found.append(
                 Estimate(
                     rnn,
@@ -50,18 +50,18 @@ def estimate(settings: Settings, source: Source) -> list[Estimate]:
                     length,
                     own,
                     seconds * _work(settings, source, length),
-                    _bytes(settings, source, cell),
+                    _bytes(settings, source, point),
                 )
             )
     return found
 
 
-def _step(settings: Settings, source: Source, cell: Cell) -> float:
+def _step(settings: Settings, source: Source, point: Point) -> float:
     """Seconds of one training step."""
-    data = source.at(cell.length)
-    model = build_model(settings, cell, data)
+    data = source.at(point.length)
+    model = build_model(settings, point, data)
     size = min(settings.batch_size, len(data.train.x))
-    x = _batch(source, cell.length, size)
+    x = _batch(source, point.length, size)
     y = data.train.y[:size]
     model.train_on_batch(x, y)
     start = time.perf_counter()
@@ -79,19 +79,19 @@ def _batch(source: Source, length: int, size: int) -> Any:
 
 
 def _work(settings: Settings, source: Source, length: int) -> float:
-    """Training steps that a cell is worth; a forward pass alone counts as a third of one."""
+    """Training steps that a point is worth; a forward pass alone counts as a third of one."""
     data = source.at(length)
     batches = [-(-len(part.x) // settings.batch_size) for part in (data.train, data.validation, data.test)]
     return settings.epochs * (batches[0] + batches[1] / 3) + sum(batches) / 3
 
 
-def _bytes(settings: Settings, source: Source, cell: Cell) -> int:
-    data = source.at(cell.length)
-    model = build_model(settings, cell, data)
+def _bytes(settings: Settings, source: Source, point: Point) -> int:
+    data = source.at(point.length)
+    model = build_model(settings, point, data)
     samples = sum(len(part.x) for part in (data.train, data.validation, data.test))
-    steps = samples * cell.length
+    steps = samples * point.length
     padded = steps * (4 if data.vocabulary is not None else 4 * data.features) + steps  # and the mask
-    tape = sum(model.memory(min(settings.batch_size, len(data.train.x)), cell.length).values())
+    tape = sum(model.memory(min(settings.batch_size, len(data.train.x)), point.length).values())
     return int(tape + padded + 4 * 4 * model.count_params())
 
 
@@ -109,14 +109,14 @@ def duration(seconds: float) -> str:
 
 def as_text(found: list[Estimate], jobs: int) -> str:
     """The estimate as a table, with the whole at its end."""
-    head = ("layer", "units", "length", "cells", "time per cell", "memory per cell")
+    head = ("layer", "units", "length", "models", "time per model", "memory per model")
     lines = [head] + [
-        (e.rnn, str(e.units), str(e.length), str(e.cells), duration(e.seconds), f"{e.nbytes / 1e6:.1f} MB")
+        (e.rnn, str(e.units), str(e.length), str(e.points), duration(e.seconds), f"{e.nbytes / 1e6:.1f} MB")
         for e in found
     ]
     widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
     shown = ["  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in lines]
-    total = sum(e.cells * e.seconds for e in found)
-    cells = sum(e.cells for e in found)
-    whole = f"{cells} cells, about {duration(total / jobs)} with {jobs} job{'s' if jobs > 1 else ''}"
+    total = sum(e.points * e.seconds for e in found)
+    points = sum(e.points for e in found)
+    whole = f"{points} models, about {duration(total / jobs)} with {jobs} job{'s' if jobs > 1 else ''}"
     return "\n".join([shown[0], "-" * len(shown[0]), *shown[1:], whole])

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from minilstm import plots
-from minilstm.study.cell import PROBE, Record
 from minilstm.study.plan import Settings, Variant
+from minilstm.study.point import PROBE, Record
 from minilstm.study.summary import Row, variant_of
 
 MOST_PANELS = 6  # variants, at most, that a figure with a panel for each shows

@@ -1,6 +1,6 @@
-"""The study's folder: config.json says which study it is, results.jsonl has a line per finished cell.
+"""The study's folder: config.json says which study it is, results.jsonl has a line per finished point.
 
-A line is appended and brought to the disk when its cell is finished, so no finished cell is ever lost.
+A line is appended and brought to the disk when its point is finished, so no finished point is ever lost.
 The same settings take up where the last run stopped; other settings are refused, and so is a second
 run while the first is at work.
 """
@@ -19,8 +19,8 @@ from typing import Any
 
 import minilstm
 from minilstm import files
-from minilstm.study.cell import Record
-from minilstm.study.plan import GENERATED, Cell, Settings
+from minilstm.study.plan import GENERATED, Point, Settings
+from minilstm.study.point import Record
 from minilstm.study.source import Source
 
 FORMAT = 2
@@ -30,7 +30,7 @@ PACKAGES = ("numpy", "numba", "scipy", "matplotlib", "threadpoolctl")
 
 
 class Journal:
-    """The records of finished cells, in a folder; or in memory alone, without one.
+    """The records of finished points, in a folder; or in memory alone, without one.
 
     A context manager: while it is open, no other run can write to the folder.
     """
@@ -46,7 +46,7 @@ class Journal:
         self.settings = settings
         self.config = config
         self.folder = None if folder is None else Path(folder)
-        self.records: dict[Cell, Record] = {}
+        self.records: dict[Point, Record] = {}
         self._lock: int | None = None
         if self.folder is not None:
             _check_folder(self.folder)
@@ -67,7 +67,7 @@ class Journal:
         config = _read_config(path)
         try:
             settings = Settings.from_dict(config["settings"])
-            planned = settings.cells()
+            planned = settings.points()
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is damaged: {error!r}") from None
         journal = cls(settings, config)
@@ -97,18 +97,18 @@ class Journal:
             if taken:
                 raise ValueError(f"{folder} holds {taken[0]}, but no {CONFIG} of a study it could belong to")
             files.write_text(folder / CONFIG, to_json(self.config))
-        self.records = _read(folder / RESULTS, self.settings.cells(), mend=True)
+        self.records = _read(folder / RESULTS, self.settings.points(), mend=True)
 
     @property
-    def missing(self) -> list[Cell]:
-        """The cells that are not finished, in the order of the plan."""
-        return [cell for cell in self.settings.cells() if cell not in self.records]
+    def missing(self) -> list[Point]:
+        """The points that are not finished, in the order of the plan."""
+        return [point for point in self.settings.points() if point not in self.records]
 
-    def add(self, cell: Cell, record: Record) -> None:
-        """Keep a finished cell; it is on the disk when this returns."""
+    def add(self, point: Point, record: Record) -> None:
+        """Keep a finished point; it is on the disk when this returns."""
         if self.folder is not None:
             files.append_line(self.folder / RESULTS, json.dumps(record, allow_nan=False))
-        self.records[cell] = record
+        self.records[point] = record
 
 
 # ------------------------------------------------------------ what a study is
@@ -209,8 +209,8 @@ def _dict(value: object) -> dict[str, Any]:
 # ------------------------------------------------------------ the lines
 
 
-def _read(path: Path, planned: list[Cell], mend: bool) -> dict[Cell, Record]:
-    """The finished cells in `path`. A torn last line is dropped with a warning (and cut off to `mend`).
+def _read(path: Path, planned: list[Point], mend: bool) -> dict[Point, Record]:
+    """The finished points in `path`. A torn last line is dropped with a warning (and cut off to `mend`).
 
     Other damage is a ValueError.
     """
@@ -219,18 +219,20 @@ def _read(path: Path, planned: list[Cell], mend: bool) -> dict[Cell, Record]:
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1
     known = set(planned)
-    found: dict[Cell, Record] = {}
+    found: dict[Point, Record] = {}
     for number, line in enumerate(data[:whole].splitlines(), 1):
         try:
             record = json.loads(line)
-            cell = Cell.of(record)
-            if cell not in known:
-                raise ValueError(f"{cell} is not part of this study")
+            point = Point.of(record)
+            if point not in known:
+                raise ValueError(f"{point} is not part of this study")
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}:{number} is damaged: {error}") from None
-        found.setdefault(cell, record)
+        found.setdefault(point, record)
     if whole < len(data):
-        warnings.warn(f"the last line of {path} is torn; its cell is run again", UserWarning, stacklevel=2)
+        warnings.warn(
+            f"the last line of {path} is torn; its model is trained again", UserWarning, stacklevel=2
+        )
         if mend:
             os.truncate(path, whole)
     return found

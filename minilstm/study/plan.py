@@ -1,6 +1,6 @@
-"""What a study will do: its settings, checked before any work, and the list of its cells.
+"""What a study will do: its settings, checked before any work, and the list of its points.
 
-A cell is one model: one point of the grid over lengths, seeds and variants. A variant is everything
+A point is one model: one place in the grid of lengths, seeds and variants. A variant is everything
 else that may be swept: the kind of recurrent layer, its size, the sides of padding and truncation,
 the mask, clipping, the forget bias, shuffled labels. Everything that can change a result stands in
 `Settings`; what cannot (the number of jobs, where files go) does not.
@@ -50,7 +50,7 @@ Variant = tuple[Any, ...]  # one value for each of DIMENSIONS
 
 
 @dataclass(frozen=True)
-class Cell:
+class Point:
     """One model of the study; `seed` counts from 0. None where a dimension has no meaning."""
 
     length: int
@@ -70,9 +70,9 @@ class Cell:
         return tuple(getattr(self, name) for name in DIMENSIONS)
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Cell:
-        """The cell that a record belongs to; KeyError if it does not say."""
-        return cls(**{name: record[name] for name in CELL_FIELDS})
+    def of(cls, record: Mapping[str, Any]) -> Point:
+        """The point that a record belongs to; KeyError if it does not say."""
+        return cls(**{name: record[name] for name in POINT_FIELDS})
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -82,7 +82,7 @@ class Cell:
         return ", ".join([f"{key} {value}" for key, value in own.items()] + words_of(self.variant))
 
 
-CELL_FIELDS = tuple(field.name for field in fields(Cell))
+POINT_FIELDS = tuple(field.name for field in fields(Point))
 
 
 def words_of(variant: Variant, names: Iterable[str] = DIMENSIONS) -> list[str]:
@@ -159,7 +159,7 @@ class Settings:
         are errors. `data` is the Dataset, for a task whose data exist beforehand; without it quantiles
         cannot be asked for.
 
-        >>> Settings.of("digits", lengths=[20, 5], seeds=1).cells()[0].length
+        >>> Settings.of("digits", lengths=[20, 5], seeds=1).points()[0].length
         20
         """
         task = one_of("task", task, (*TASKS, OWN))
@@ -210,8 +210,8 @@ class Settings:
             metric="MSE" if regression else "accuracy",
         )
 
-    def cells(self) -> list[Cell]:
-        """All cells, in the order in which they are run: a whole sweep of a variant, then the next, per seed.
+    def points(self) -> list[Point]:
+        """All points in the order in which they are run: a whole sweep of a variant, then the next, per seed.
 
         A sweep begins with its longest length and goes on from the shortest, so that two workers hardly
         ever train the longest models at once: at length 400 the tapes of two do not fit a processor's
@@ -231,18 +231,18 @@ class Settings:
             (self.lengths[-1], *self.lengths[:-1]),
         )
         made = (
-            Cell(length, seed, rnn, units, mask, pad, cut, clip, bias if rnn == "lstm" else None, shuffled)
+            Point(length, seed, rnn, units, mask, pad, cut, clip, bias if rnn == "lstm" else None, shuffled)
             for seed, rnn, units, mask, pad, cut, clip, bias, shuffled, length in grid
         )
         return list(
             dict.fromkeys(made)
-        )  # only an LSTM has a forget bias: for others a sweep over it is one cell
+        )  # only an LSTM has a forget bias: for others a sweep over it is one point
 
     @property
     def variants(self) -> list[Variant]:
         """The variants, in the order of the plan, those with shuffled labels last."""
         return sorted(
-            dict.fromkeys(cell.variant for cell in self.cells()), key=lambda variant: bool(variant[-1])
+            dict.fromkeys(point.variant for point in self.points()), key=lambda variant: bool(variant[-1])
         )
 
     @property
@@ -272,9 +272,9 @@ class Settings:
             found[key] = tuple(value) if isinstance(value, list) else value
         return cls(**found)
 
-    def model_seed(self, cell: Cell) -> int:
-        """Seed of the cell's weights and shuffling: the same for every length and every variant."""
-        child = np.random.SeedSequence(self.seed).spawn(self.seeds)[cell.seed]
+    def model_seed(self, point: Point) -> int:
+        """Seed of the point's weights and shuffling: the same for every length and every variant."""
+        child = np.random.SeedSequence(self.seed).spawn(self.seeds)[point.seed]
         return int(child.generate_state(1, np.uint64)[0])
 
     def command(self, more: Sequence[str] = ()) -> str:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from minilstm import files, plots
-from minilstm.study.cell import Record
 from minilstm.study.charts import charts
 from minilstm.study.figures import StudyFigure, study_figures
 from minilstm.study.journal import Journal, to_json
-from minilstm.study.plan import CELL_FIELDS, Cell, Settings
+from minilstm.study.plan import POINT_FIELDS, Point, Settings
+from minilstm.study.point import Record
 from minilstm.study.table import columns, entries
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from minilstm.study.result import StudyResult
 
 COLUMNS = (
-    *CELL_FIELDS,
+    *POINT_FIELDS,
     *("test_metric", "test_low", "test_high", "baseline", "train_metric"),
     *("validation_metric", "validation_error", "validation_baseline", "seconds_per_epoch", "ms_per_step"),
     *("tape_bytes", "data_bytes", "threads", "cut_share", "sequences_cut_share", "padding_share"),
@@ -64,7 +64,7 @@ def write(result: StudyResult, journal: Journal, kinds: Sequence[str] = ("png", 
 
 
 def to_csv(records: Sequence[Record]) -> str:
-    """One line per cell; "nan" where there is no number."""
+    """One line per point; "nan" where there is no number."""
     found = io.StringIO()
     writer = csv.writer(found, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -96,7 +96,7 @@ def to_html(result: StudyResult, settings: Settings, figures: Sequence[tuple[Stu
             columns=[name for name, _ in columns(settings)],
             table=entries(result.rows, settings),
             chosen=None if chosen is None else result.rows.index(chosen),
-            diverged=[(str(Cell.of(r)), r["diverged"]) for r in result.cells if r["diverged"] is not None],
+            diverged=[(str(Point.of(r)), r["diverged"]) for r in result.cells if r["diverged"] is not None],
             figures=[
                 {
                     "name": f.name,

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minilstm.study.cell import Record
 from minilstm.study.journal import Journal
 from minilstm.study.plan import DIMENSIONS, Settings
+from minilstm.study.point import Record
 from minilstm.study.summary import Row, choose, linear_fit, make_rows, variant_of
 from minilstm.study.words import conclude
 
@@ -55,8 +55,8 @@ class StudyResult:
 
 
 def result_of(journal: Journal, spent: dict[str, Any] | None = None) -> StudyResult:
-    """The result of the cells that are finished; `spent` is what it took to run them now."""
-    settings, order = journal.settings, {cell: k for k, cell in enumerate(journal.settings.cells())}
+    """The result of the points that are finished; `spent` is what it took to run them now."""
+    settings, order = journal.settings, {point: k for k, point in enumerate(journal.settings.points())}
     ranked = sorted(journal.records.items(), key=lambda item: (item[0].length, order[item[0]]))
     records = [record for _, record in ranked]
     rows = make_rows(records, settings)

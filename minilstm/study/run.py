@@ -1,6 +1,6 @@
-"""Runs cells: here, in worker processes, on a Dask cluster, or on any `concurrent.futures.Executor`.
+"""Runs points: here, in worker processes, on a Dask cluster, or on any `concurrent.futures.Executor`.
 
-Results do not depend on where a cell runs or on how many run at a time: each has its own seed, none
+Results do not depend on where a point runs or on how many run at a time: each has its own seed, none
 sees another, and the kernels give the same bits for any number of threads. Workers are spawned, not
 forked. They ignore Ctrl-C (the parent stops them) and end when the parent does, however it ended.
 """
@@ -24,15 +24,15 @@ from threadpoolctl import threadpool_limits
 from minilstm import layers
 from minilstm.compiled import threads
 from minilstm.model import Sequential
-from minilstm.study.cell import RNNS, Record, run_cell
-from minilstm.study.plan import Cell, Settings
+from minilstm.study.plan import Point, Settings
+from minilstm.study.point import RNNS, Record, run_point
 from minilstm.study.source import Source
 
-OnCell = Callable[[Cell, Record], None]
+OnPoint = Callable[[Point, Record], None]
 
 
 class StudyError(RuntimeError):
-    """The study could not go on; the finished cells are kept."""
+    """The study could not go on; the finished points are kept."""
 
 
 def processors() -> int:
@@ -53,34 +53,34 @@ def prepare_kernels(rnns: Sequence[str] = ("lstm",)) -> float:
     return time.perf_counter() - start
 
 
-def run_cells(
+def run_points(
     settings: Settings,
     source: Source,
-    cells: Sequence[Cell],
-    on_cell: OnCell,
+    points: Sequence[Point],
+    on_point: OnPoint,
     *,
     jobs: int = 1,
     executor: Executor | None = None,
     share: Callable[[Source], Any] = lambda source: source,
 ) -> None:
-    """Run every cell and hand each record to `on_cell`, in the order in which they are finished.
+    """Run every point and hand each record to `on_point`, in the order in which they are finished.
 
     `executor` runs them if there is one, otherwise `jobs` processes of our own. `share` gives an
-    executor the data in a form of its own, which it turns back into a Source for the cell. Raises
+    executor the data in a form of its own, which it turns back into a Source for the point. Raises
     StudyError when workers die. When this ends, for whatever reason, no worker of ours is left.
     """
     if executor is not None:
         shared = share(source)
-        _collect({executor.submit(work, settings, shared, cell, 1): cell for cell in cells}, on_cell)
-    elif jobs == 1 or len(cells) <= 1:
-        for cell in cells:
-            on_cell(cell, work(settings, source, cell, processors()))
+        _collect({executor.submit(work, settings, shared, point, 1): point for point in points}, on_point)
+    elif jobs == 1 or len(points) <= 1:
+        for point in points:
+            on_point(point, work(settings, source, point, processors()))
     else:
-        _run_in_pool(settings, source, cells, min(jobs, len(cells)), on_cell)
+        _run_in_pool(settings, source, points, min(jobs, len(points)), on_point)
 
 
-def work(settings: Settings, source: Source, cell: Cell, count: int) -> Record:
-    """Run one cell with `count` threads for the kernels and one for NumPy's BLAS; what a worker does.
+def work(settings: Settings, source: Source, point: Point, count: int) -> Record:
+    """Run one point with `count` threads for the kernels and one for NumPy's BLAS; what a worker does.
 
     One for BLAS because its results may depend on the number, which those of the kernels do not.
     """
@@ -88,24 +88,24 @@ def work(settings: Settings, source: Source, cell: Cell, count: int) -> Record:
     threads.set_num_threads(count)
     try:
         with threadpool_limits(1, "blas"):
-            return run_cell(settings, source, cell)
+            return run_point(settings, source, point)
     finally:
         threads.set_num_threads(before)
 
 
-def _collect(waiting: dict[Future[Record], Cell], on_cell: OnCell) -> None:
+def _collect(waiting: dict[Future[Record], Point], on_point: OnPoint) -> None:
     """Hand on each record as soon as it is there; what is left is cancelled if something goes wrong."""
     try:
         while waiting:
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                cell = waiting.pop(future)
+                point = waiting.pop(future)
                 error = future.exception()
                 if isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker":
                     raise StudyError(
                         "a worker process died (out of memory?); "
-                        "finished cells are kept, the same command goes on"
+                        "finished models are kept, the same command goes on"
                     ) from None
-                on_cell(cell, future.result())
+                on_point(point, future.result())
     except BaseException:
         for future in waiting:
             future.cancel()
@@ -113,7 +113,7 @@ def _collect(waiting: dict[Future[Record], Cell], on_cell: OnCell) -> None:
 
 
 def _run_in_pool(
-    settings: Settings, source: Source, cells: Sequence[Cell], jobs: int, on_cell: OnCell
+    settings: Settings, source: Source, points: Sequence[Point], jobs: int, on_point: OnPoint
 ) -> None:
     count = max(1, processors() // jobs)
     others = set(multiprocessing.active_children())
@@ -121,12 +121,12 @@ def _run_in_pool(
         jobs,
         multiprocessing.get_context("spawn"),
         initializer=_start_worker,
-        initargs=(settings, source, count, sorted({cell.rnn for cell in cells})),
+        initargs=(settings, source, count, sorted({point.rnn for point in points})),
     )
     try:
         with _workers_without_sigint():
-            waiting = {pool.submit(_work_here, cell): cell for cell in cells}
-        _collect(waiting, on_cell)
+            waiting = {pool.submit(_work_here, point): point for point in points}
+        _collect(waiting, on_point)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in set(multiprocessing.active_children()) - others:
@@ -149,12 +149,12 @@ def _workers_without_sigint() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_given: list[Any] = []  # in a worker: the settings, the data, the number of threads. Sent once, not per cell
+_given: list[Any] = []  # in a worker: the settings, the data, the number of threads. Sent once, not per point
 
 
-def _work_here(cell: Cell) -> Record:
+def _work_here(point: Point) -> Record:
     settings, source, count = _given
-    return work(settings, source, cell, count)
+    return work(settings, source, point, count)
 
 
 def _start_worker(settings: Settings, source: Source, count: int, rnns: Sequence[str]) -> None:
@@ -179,8 +179,8 @@ def _end_with_parent() -> None:
 def cluster(address: str) -> Iterator[tuple[Executor, Callable[[Source], Any]]]:
     """An executor on the Dask cluster whose scheduler is at `address`, and how to share data with it.
 
-    A worker that dies loses only the cell that it was at, which another takes up. Where every worker
-    offers the resource "timing" (`dask worker --resources "timing=1"`), each cell takes one, so that no
+    A worker that dies loses only the point that it was at, which another takes up. Where every worker
+    offers the resource "timing" (`dask worker --resources "timing=1"`), each point takes one, so that no
     two are timed on the same node at once. Raises ModuleNotFoundError without the extra `cluster`,
     OSError where nobody answers.
     """

@@ -34,7 +34,7 @@ class Source:
         return cls(task, seed, None if task in GENERATED else load_digits())
 
     def at(self, length: int) -> Dataset:
-        """The data for cells of `length`; the same for every seed of the model."""
+        """The data for points of `length`; the same for every seed of the model."""
         return _generated(self.task, length, self.seed) if self.data is None else self.data
 
 

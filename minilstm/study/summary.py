@@ -1,4 +1,4 @@
-"""From the records of cells to rows, fits, paired differences, and the choice.
+"""From the records of points to rows, fits, paired differences, and the choice.
 
 A row is one variant at one length, over its seeds. Everything here is arithmetic on records, so it can
 be tested on numbers made by hand. What it means in words is the business of `words`.
@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.study.cell import CONFIDENCE, METRICS, Record, student
 from minilstm.study.plan import DIMENSIONS, Settings, Variant
+from minilstm.study.point import METRICS, Record
+from minilstm.study.statistics import CONFIDENCE, student
 
 Row = dict[str, Any]
 

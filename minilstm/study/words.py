@@ -15,7 +15,7 @@ def conclude(rows: Sequence[Row], settings: Settings) -> str:
     metric = settings.metric
     real = [row for row in rows if not row["shuffled"]]
     if not real:
-        return "No cell is finished."
+        return "No model is finished."
     if not settings.padding:
         variants = dict.fromkeys(map(variant_of, real))
         said = [_reach([row for row in real if variant_of(row) == v], settings) for v in variants]
@@ -34,9 +34,9 @@ def conclude(rows: Sequence[Row], settings: Settings) -> str:
 
 
 def _nothing(rows: Sequence[Row], metric: str) -> str:
-    diverged, cells = sum(row["diverged"] for row in rows), sum(row["seeds"] for row in rows)
+    diverged, models = sum(row["diverged"] for row in rows), sum(row["seeds"] for row in rows)
     text = f"No length is recommended: none beats {_baseline(rows[0], metric)}"
-    return text + (f"; {diverged} of {cells} models diverged." if diverged else ".")
+    return text + (f"; {diverged} of {models} models diverged." if diverged else ".")
 
 
 def _baseline(row: Row, metric: str) -> str:

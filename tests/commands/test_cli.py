@@ -214,10 +214,10 @@ def test_a_stop_keeps_the_finished_cells_and_leaves_no_process(tmp_path, number,
     kept = [json.loads(line) for line in lines]
     assert len(kept) >= 2
     if number != signal.SIGKILL:
-        assert f"stopped; {len(kept)} of 80 cells are kept" in errors
+        assert f"stopped; {len(kept)} of 80 models are kept" in errors
         assert "Traceback" not in errors
         assert output.splitlines()[1].split()[0] == "length"
-        assert "of 80 cells" in errors
+        assert "of 80 models" in errors
         page = (tmp_path / "s" / "report.html").read_text("utf-8")
         assert "This study is not complete" in page
     while any(os.path.exists(f"/proc/{pid}") for pid in children) and time.monotonic() < deadline:

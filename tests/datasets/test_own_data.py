@@ -237,8 +237,8 @@ def test_a_dry_run_says_what_was_found_and_trains_nothing(tmp_path):
         "40 texts of 3 to 9, median 6 words",
         "classification into 2 classes (disliked, liked)",
         "train 28, validation 4, test 8",
-        "time per cell  memory per cell",
-        "8 cells, about",
+        "time per model  memory per model",
+        "8 models, about",
     ):
         assert words in dry.stdout
     assert dry.stdout.endswith("without --dry-run trains, and writes minilstm-study-films/.\n")

@@ -1,4 +1,4 @@
-"""The study: settings, cells, the folder, the statistics and the sentence. The command is in test_cli."""
+"""The study: settings, points, the folder, the statistics and the sentence. The command is in test_cli."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from scipy.stats import t as student_t
 
 import minilstm as ml
 from minilstm import study
-from minilstm.study import cell as cells
-from minilstm.study import journal, length_study, plan, report, run, summary, words
+from minilstm.study import journal, length_study, plan, report, run, statistics, summary, words
+from minilstm.study import point as points
 from minilstm.study.figures import study_figures
 from minilstm.study.journal import Journal
-from minilstm.study.plan import Cell, Settings
+from minilstm.study.plan import Point, Settings
 from minilstm.study.result import result_of
 from minilstm.study.source import Source
 
@@ -38,12 +38,12 @@ def source_of(settings):
     return Source.of(settings.task, settings.seed)
 
 
-def digits_cell(length, mask, seed=0, **more):
-    return Cell(length, seed, **{"units": 64, "mask": mask, "padding": "post", "truncating": "post"} | more)
+def digits_point(length, mask, seed=0, **more):
+    return Point(length, seed, **{"units": 64, "mask": mask, "padding": "post", "truncating": "post"} | more)
 
 
 def without_times(record):
-    return {key: value for key, value in record.items() if key not in cells.TIMES}
+    return {key: value for key, value in record.items() if key not in points.TIMES}
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +69,8 @@ def test_defaults():
         (None,),
     )
     assert (recall.mask, recall.padding, recall.clipnorm) == ((False,), (), (1.0,))
-    assert len(digits.cells()) == 2 * 5 * digits.seeds
-    assert len(recall.cells()) == 4 * recall.seeds
+    assert len(digits.points()) == 2 * 5 * digits.seeds
+    assert len(recall.points()) == 4 * recall.seeds
 
 
 @pytest.mark.parametrize(
@@ -128,26 +128,26 @@ def test_all_cells_of_a_seed_start_from_the_same_weights():
     settings = Settings.of("digits", seeds=2)
     data = ml.load_digits()
 
-    def weights(cell):
-        return cells.build_model(settings, cell, data).get_weights()
+    def weights(point):
+        return points.build_model(settings, point, data).get_weights()
 
-    first = [weights(digits_cell(T, mask, units=3)) for T in (5, 9) for mask in (False, True)]
-    other = weights(digits_cell(5, True, 1, units=3))
+    first = [weights(digits_point(T, mask, units=3)) for T in (5, 9) for mask in (False, True)]
+    other = weights(digits_point(5, True, 1, units=3))
     for found in first[1:]:
         assert all(map(np.array_equal, found, first[0]))
     assert not np.array_equal(other[0], first[0][0])
     more = Settings.of("digits", seeds=3)
-    assert more.model_seed(digits_cell(5, True, 1)) == settings.model_seed(digits_cell(5, True, 1))
+    assert more.model_seed(digits_point(5, True, 1)) == settings.model_seed(digits_point(5, True, 1))
 
 
 def test_the_grid_has_every_combination_once():
     settings = Settings.of(
         "digits", lengths=[5, 9], seeds=2, rnn=["lstm", "gru"], units=[3, 4], forget_bias=[0, 1], control=True
     )
-    found = settings.cells()
+    found = settings.points()
     assert len(found) == len(set(found)) == 2 * 2 * 2 * 2 * (2 + 1) * 2  # a GRU has no forget bias
     assert settings.varied == ["rnn", "units", "mask", "forget_bias", "shuffled"]
-    assert [cell.seed for cell in found] == sorted(cell.seed for cell in found)
+    assert [point.seed for point in found] == sorted(point.seed for point in found)
     assert settings.label(found[0].variant) == "lstm, 3 units, with mask, forget bias 0"
     assert len({settings.label(variant) for variant in settings.variants}) == len(settings.variants) == 24
 
@@ -159,35 +159,36 @@ def test_quantiles_are_those_of_the_training_part():
     assert found == (3, lengths[999], lengths[1799], lengths[-1])
 
 
-# ---- one cell ----
+# ---- one point ----
 
 
 def test_wilson_and_student_are_those_of_scipy():
     right = np.array([1.0] * 8 + [0.0] * 2)
     expected = binomtest(8, 10).proportion_ci(0.95, method="wilson")
-    assert cells.wilson(right) == (expected.low, expected.high)
+    assert statistics.wilson(right) == (expected.low, expected.high)
     values = np.array([1.0, 2.0, 4.0, 8.0])
-    np.testing.assert_allclose(cells.student(values), student_t.interval(0.95, 3, values.mean(), sem(values)))
-    assert all(map(math.isnan, cells.student(values[:1])))
+    expected = student_t.interval(0.95, 3, values.mean(), sem(values))
+    np.testing.assert_allclose(statistics.student(values), expected)
+    assert all(map(math.isnan, statistics.student(values[:1])))
 
 
 def test_a_record_is_what_a_model_trained_by_hand_gives():
     settings = Settings.of("digits", lengths=[6], seeds=1, epochs=2, units=4, padding="pre", truncating="pre")
-    cell = digits_cell(6, True, units=4, padding="pre", truncating="pre")
-    assert settings.cells()[0] == cell
-    record = cells.run_cell(settings, source_of(settings), cell)
+    point = digits_point(6, True, units=4, padding="pre", truncating="pre")
+    assert settings.points()[0] == point
+    record = points.run_point(settings, source_of(settings), point)
     data = ml.load_digits()
     x = {
         name: ml.pad_sequences(getattr(data, name).x, 6, "float32")
         for name in ("train", "validation", "test")
     }
     mask = {name: ml.lengths_to_mask(data.lengths(name), 6) for name in x}
-    model = cells.build_model(settings, cell, data)
+    model = points.build_model(settings, point, data)
     before = model.trace(x["validation"][:64], data.validation.y[:64], mask["validation"][:64])["lstm"]
     history = model.fit(x["train"], data.train.y, mask=mask["train"], epochs=2, verbose=0)
     right = model.predict(x["test"], mask=mask["test"]).argmax(axis=1) == data.test.y
     assert record["test_metric"] == right.mean()
-    assert (record["test_low"], record["test_high"]) == cells.wilson(right)
+    assert (record["test_low"], record["test_high"]) == statistics.wilson(right)
     assert record["curves"]["loss"] == history.history["loss"]
     assert record["before"]["norms"] == before.lag_norm("dh").tolist()
     assert record["before"]["horizon"] == before.horizon(0.01)
@@ -218,11 +219,11 @@ def test_the_adding_task_is_measured_by_its_squared_error():
 
 def test_divergence_is_a_result_and_not_a_crash():
     settings = Settings.of("adding", lengths=[3], seeds=1, epochs=2, units=3, learning_rate=1e30)
-    (cell,) = settings.cells()
-    record = cells.run_cell(settings, source_of(settings), cell)
+    (point,) = settings.points()
+    record = points.run_point(settings, source_of(settings), point)
     assert record["diverged"] is not None
     assert "epoch 1, batch" in record["diverged"]
-    assert all(record[name] is None for name in cells.METRICS)
+    assert all(record[name] is None for name in points.METRICS)
     assert record["baseline"] > 0
     json.dumps(record, allow_nan=False)
     rows = summary.make_rows([record], settings)
@@ -244,7 +245,7 @@ def test_the_profile_counts_from_the_end_of_each_recording(padding, masked):
     model.compile(loss="mse")
     x = np.random.default_rng(0).normal(size=(4, 6, 2))
     layer = model.trace(x, np.ones(4), real if masked else None)["lstm"]
-    found = cells.profile(layer, real)
+    found = points.profile(layer, real)
     norms = np.sqrt((layer.dh.astype(float) ** 2).sum(axis=2))
     by_offset = {}
     for b, length in enumerate(lengths):
@@ -257,25 +258,25 @@ def test_the_profile_counts_from_the_end_of_each_recording(padding, masked):
     np.testing.assert_array_equal(found["norm"], [np.median(by_offset[s]) for s in found["offset"]])
 
 
-# ---- many cells ----
+# ---- many points ----
 
 
 def test_two_cells_of_the_longest_length_are_never_neighbours():
-    cells = Settings.of("imdb").cells()
-    assert [cell.length for cell in cells] == [400, 25, 50, 100, 200] * 4
-    assert len({cell.variant for cell in cells[:5]}) == 1
-    twice = Settings.of("digits", seeds=2, rnn=["lstm", "gru"], forget_bias=[0, 1]).cells()
+    points = Settings.of("imdb").points()
+    assert [point.length for point in points] == [400, 25, 50, 100, 200] * 4
+    assert len({point.variant for point in points[:5]}) == 1
+    twice = Settings.of("digits", seeds=2, rnn=["lstm", "gru"], forget_bias=[0, 1]).points()
     assert len(twice) == len(set(twice)) == 2 * 5 * 2 * 3
-    assert {cell.seed for cell in twice[:30]} == {0}
+    assert {point.seed for point in twice[:30]} == {0}
 
 
 def test_results_do_not_depend_on_the_number_of_jobs(tiny):
     seen = []
-    parallel = length_study("recall", jobs=2, on_cell=lambda cell, record: seen.append(cell), **TINY)
+    parallel = length_study("recall", jobs=2, on_cell=lambda point, record: seen.append(point), **TINY)
     assert list(map(without_times, parallel.cells)) == list(map(without_times, tiny.cells))
     assert parallel.conclusion == tiny.conclusion
     assert len(seen) == 4
-    assert set(seen) == set(Settings.of("recall", **TINY).cells())
+    assert set(seen) == set(Settings.of("recall", **TINY).points())
 
 
 def test_threads_are_as_they_were_after_a_study():
@@ -319,10 +320,10 @@ def test_a_torn_last_line_is_dropped_and_its_cell_run_again(tmp_path, tiny):
     lines = (folder / "results.jsonl").read_bytes().splitlines(keepends=True)
     (folder / "results.jsonl").write_bytes(b"".join(lines[:-1]) + lines[-1][:40])
     seen = []
-    with pytest.warns(UserWarning, match=r"the last line of .*results.jsonl is torn; its cell is run again"):
-        result = length_study("recall", out=folder, on_cell=lambda cell, record: seen.append(cell), **TINY)
+    with pytest.warns(UserWarning, match=r"last line of .*results.jsonl is torn; its model is trained again"):
+        result = length_study("recall", out=folder, on_cell=lambda point, record: seen.append(point), **TINY)
     lost = json.loads(lines[-1])
-    assert seen == [Cell.of(lost)]
+    assert seen == [Point.of(lost)]
     assert list(map(without_times, result.cells)) == list(map(without_times, tiny.cells))
     assert len((folder / "results.jsonl").read_bytes().splitlines()) == 4
 
@@ -330,7 +331,7 @@ def test_a_torn_last_line_is_dropped_and_its_cell_run_again(tmp_path, tiny):
 def test_other_damage_is_an_error_with_file_and_line(tmp_path):
     folder, settings = tmp_path / "s", Settings.of("recall", **TINY)
     open_journal(settings, folder).close()
-    (folder / "results.jsonl").write_text(json.dumps(Cell(99, 0).to_dict()) + "\n")
+    (folder / "results.jsonl").write_text(json.dumps(Point(99, 0).to_dict()) + "\n")
     with pytest.raises(ValueError, match=r"results.jsonl:1 is damaged: length 99, seed 0, .* is not part"):
         open_journal(settings, folder)
     (folder / "results.jsonl").write_text("{\n")
@@ -556,9 +557,9 @@ def test_figures_hold_the_numbers_of_the_study(tiny):
 
 def test_figures_of_a_study_that_diverged_have_gaps(tiny):
     settings = Settings.of("recall", **TINY)
-    records = [{**r, "diverged": "NaN", **dict.fromkeys(cells.METRICS)} for r in tiny.cells]
+    records = [{**r, "diverged": "NaN", **dict.fromkeys(points.METRICS)} for r in tiny.cells]
     diverged = open_journal(settings)
-    diverged.records = {Cell.of(record): record for record in records}
+    diverged.records = {Point.of(record): record for record in records}
     found = result_of(diverged)
     figures = {f.name: f.figure for f in study_figures(found.summary, records, settings)}
     assert np.isnan(figures["accuracy"].axes[0].containers[0].lines[0].get_ydata()).all()

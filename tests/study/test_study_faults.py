@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from minilstm.study import cell as cells
 from minilstm.study import journal, length_study, run_missing
+from minilstm.study import point as points
 from minilstm.study.journal import Journal
 from minilstm.study.plan import Settings
 from minilstm.study.result import result_of
@@ -23,7 +23,7 @@ TINY = {"lengths": [3, 5], "seeds": 3, "epochs": 1, "units": 3}
 
 
 def without_times(record):
-    return {key: value for key, value in record.items() if key not in cells.TIMES}
+    return {key: value for key, value in record.items() if key not in points.TIMES}
 
 
 def open_journal(settings, folder):
@@ -64,7 +64,7 @@ KILLER = textwrap.dedent("""
             os._exit(0)
         return child
 
-    def first_cell(where):  # seconds from the start of a run to its first finished cell
+    def first_point(where):  # seconds from the start of a run to its first finished point
         begun, path = time.perf_counter(), os.path.join(where, "results.jsonl")
         child = start(where)
         while not (os.path.exists(path) and b"\\n" in open(path, "rb").read()):
@@ -75,7 +75,7 @@ KILLER = textwrap.dedent("""
         return seconds
 
     whole = study(None)  # undisturbed, in memory
-    needed = sorted(first_cell(f"{folder}-{k}") for k in range(3))[1]
+    needed = sorted(first_point(f"{folder}-{k}") for k in range(3))[1]
     random.seed(0)
     kept, torn, path = b"", 0, os.path.join(folder, "results.jsonl")
     for _ in range(kills):
@@ -84,7 +84,7 @@ KILLER = textwrap.dedent("""
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         now = open(path, "rb").read() if os.path.exists(path) else b""
-        assert now.startswith(kept), "a finished cell was lost"
+        assert now.startswith(kept), "a finished point was lost"
         kept = now[: now.rfind(b"\\n") + 1]
         torn += len(now) > len(kept)
     done = kept.count(b"\\n")
@@ -94,7 +94,7 @@ KILLER = textwrap.dedent("""
         for name in times:
             del record[name]
     lines = open(path).read().splitlines()
-    print(json.dumps({"done": done, "cells": len(whole), "lines": len(lines), "same": whole == again}))
+    print(json.dumps({"done": done, "points": len(whole), "lines": len(lines), "same": whole == again}))
 """)
 
 
@@ -107,7 +107,7 @@ def test_a_study_that_is_killed_100_times_ends_like_one_that_is_not(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["same"]
-    assert found["lines"] == found["cells"] == 120
+    assert found["lines"] == found["points"] == 120
     assert 5 < found["done"] < 120, f"the kills came too early or too late to prove anything: {found}"
 
 
@@ -121,7 +121,7 @@ def test_a_journal_that_ends_anywhere_is_mended(tmp_path, undisturbed, cut):
     path = folder / "results.jsonl"
     data = path.read_bytes()
     path.write_bytes(data[:-cut])
-    with pytest.warns(UserWarning, match=r"is torn; its cell is run again"):
+    with pytest.warns(UserWarning, match=r"is torn; its model is trained again"):
         book, source = open_journal(settings, folder)
     with book:
         ran = run_missing(book, source, 1)["cells_run"]
@@ -189,7 +189,7 @@ def test_a_full_disk_names_the_file_and_keeps_the_cells_before(tmp_path, monkeyp
         assert run_missing(book, source, 1)["cells_run"] == 4
 
 
-# ---- whoever runs the cells ----
+# ---- whoever runs the points ----
 
 
 def test_any_executor_gives_the_same_bits(undisturbed):
@@ -212,7 +212,7 @@ def until(condition, seconds=120):
 
 @pytest.mark.slow
 def test_a_dask_cluster_that_loses_a_worker_gives_the_same_bits(tmp_path):
-    """A scheduler and two workers on the loopback; one worker is killed when the first cells are there."""
+    """A scheduler and two workers on the loopback; one worker is killed when the first points are there."""
     pytest.importorskip("distributed")
     where = ["--scheduler-file", "cluster.json", "--no-dashboard"]
     options = ["--nthreads", "1", "--no-nanny", "--resources", "timing=1", "--local-directory", "."]

@@ -1,4 +1,4 @@
-"""One cell of the study: train one model, and measure it.
+"""One point of the study: train one model, and measure it.
 
 The result is a record, a dict that JSON can hold. A number that does not exist (the accuracy of a model
 that diverged, a norm that is not finite) is None in it, never 0. The fields in `TIMES` are the only
@@ -24,8 +24,9 @@ from minilstm.initializers import RandomUniform
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam
 from minilstm.sequences import lengths_to_mask, pad_sequences, padding_audit
-from minilstm.study.plan import Cell, Settings
+from minilstm.study.plan import Point, Settings
 from minilstm.study.source import Source
+from minilstm.study.statistics import standard_error, student, wilson
 from minilstm.trace.trace import LayerTrace
 
 Record = dict[str, Any]
@@ -35,7 +36,6 @@ TIMES = ("seconds_per_epoch", "ms_per_step", "seconds", "threads")
 PROBE = 64  # validation sequences whose gradients are looked at
 SEEN = 5_000  # training sequences, at most, on which the trained model is measured
 SNAPSHOTS = 20  # epochs, at most, after which the gradient's profile is kept
-CONFIDENCE = 0.95
 # Word vectors start with variance 1, as in PyTorch. From Keras's start, within 0.05 of 0, the IMDb model of
 # length 400 ended at a test accuracy of 0.846, where a PyTorch model with its own start reaches 0.887.
 UNIT = RandomUniform(-math.sqrt(3), math.sqrt(3))
@@ -43,17 +43,17 @@ RNNS: dict[str, Any] = {"lstm": layers.LSTM, "gru": layers.GRU, "simple_rnn": la
 
 
 class _Part:
-    """One split, padded and truncated to the cell's length."""
+    """One split, padded and truncated to the point's length."""
 
-    def __init__(self, split: Split, cell: Cell, ids: bool) -> None:
-        padding, truncating = cell.padding or "post", cell.truncating or "post"
+    def __init__(self, split: Split, point: Point, ids: bool) -> None:
+        padding, truncating = point.padding or "post", point.truncating or "post"
         dtype = "int32" if ids else "float32"
         self.x = pad_sequences(
-            split.x, maxlen=cell.length, dtype=dtype, padding=padding, truncating=truncating
+            split.x, maxlen=point.length, dtype=dtype, padding=padding, truncating=truncating
         )  # (B, T, D), or (B, T) ids
         self.y = split.y
-        self.real = lengths_to_mask([len(s) for s in split.x], cell.length, padding)  # (B, T)
-        self.mask = self.real if cell.mask else None
+        self.real = lengths_to_mask([len(s) for s in split.x], point.length, padding)  # (B, T)
+        self.mask = self.real if point.mask else None
 
     @property
     def nbytes(self) -> int:
@@ -63,8 +63,8 @@ class _Part:
 class _Watch(Callback):
     """Times of the training batches, how many gradients were clipped, and the gradient after each epoch."""
 
-    def __init__(self, cell: Cell, validation: _Part, epochs: int) -> None:
-        self.cell, self.validation = cell, validation
+    def __init__(self, point: Point, validation: _Part, epochs: int) -> None:
+        self.point, self.validation = point, validation
         self.epochs: list[list[float]] = []
         self.clipped = 0
         self.curves: dict[str, list[float]] = {}
@@ -89,7 +89,7 @@ class _Watch(Callback):
 
     def snapshot(self, model: Sequential, epoch: int) -> None:
         """Keep the gradient's norm at some steps before the end, and its horizon."""
-        layer = _trace(model, self.cell, self.validation)
+        layer = _trace(model, self.point, self.validation)
         norms = layer.lag_norm("dh")
         found = [finite(norms[k]) for k in thin(len(norms))]
         self.snapshots.append(
@@ -97,27 +97,27 @@ class _Watch(Callback):
         )
 
 
-def build_model(settings: Settings, cell: Cell, data: Dataset) -> Sequential:
-    """The compiled model of a cell; cells of one seed and one size start from the same weights."""
-    options: dict[str, Any] = {"units": cell.units, "name": cell.rnn}
-    if cell.forget_bias is not None:
-        options["unit_forget_bias"] = bool(cell.forget_bias)
+def build_model(settings: Settings, point: Point, data: Dataset) -> Sequential:
+    """The compiled model of a point; points of one seed and one size start from the same weights."""
+    options: dict[str, Any] = {"units": point.units, "name": point.rnn}
+    if point.forget_bias is not None:
+        options["unit_forget_bias"] = bool(point.forget_bias)
     stack: list[layers.Layer] = []
     if data.vocabulary is None:
-        options["input_shape"] = (cell.length, data.features)
+        options["input_shape"] = (point.length, data.features)
     else:
         words = layers.Embedding(
             data.vocabulary,
             settings.embedding or 1,
             embeddings_initializer=UNIT,
-            input_shape=(cell.length,),
+            input_shape=(point.length,),
             name="words",
         )
         stack.append(words)
-    stack.append(RNNS[cell.rnn](**options))
+    stack.append(RNNS[point.rnn](**options))
     stack.append(layers.Dense(data.classes, activation="softmax") if data.classes else layers.Dense(1))
-    model = Sequential(stack, dtype="float32", seed=settings.model_seed(cell))
-    optimizer = Adam(settings.learning_rate, clipnorm=cell.clipnorm)
+    model = Sequential(stack, dtype="float32", seed=settings.model_seed(point))
+    optimizer = Adam(settings.learning_rate, clipnorm=point.clipnorm)
     if data.classes is None:
         model.compile(optimizer, "mse")
     else:
@@ -125,21 +125,21 @@ def build_model(settings: Settings, cell: Cell, data: Dataset) -> Sequential:
     return model
 
 
-def run_cell(settings: Settings, source: Source, cell: Cell) -> Record:
-    """Train and measure one cell. Divergence is a result: `diverged` then says what happened."""
+def run_point(settings: Settings, source: Source, point: Point) -> Record:
+    """Train and measure one point. Divergence is a result: `diverged` then says what happened."""
     start = time.perf_counter()
-    data = source.at(cell.length)
+    data = source.at(point.length)
     ids = data.vocabulary is not None
-    train, validation, test = (_Part(part, cell, ids) for part in (data.train, data.validation, data.test))
-    if cell.shuffled:
-        train.y = np.random.default_rng([settings.seed, cell.seed]).permutation(train.y)
-    model = build_model(settings, cell, data)
-    audit = padding_audit(data.train.x, cell.length)[0]
-    watch = _Watch(cell, validation, settings.epochs)
-    record: Record = cell.to_dict() | {"diverged": None}
+    train, validation, test = (_Part(part, point, ids) for part in (data.train, data.validation, data.test))
+    if point.shuffled:
+        train.y = np.random.default_rng([settings.seed, point.seed]).permutation(train.y)
+    model = build_model(settings, point, data)
+    audit = padding_audit(data.train.x, point.length)[0]
+    watch = _Watch(point, validation, settings.epochs)
+    record: Record = point.to_dict() | {"diverged": None}
     record |= _baselines(train, validation, test, data.classes) | dict.fromkeys(METRICS)
     with np.errstate(all="ignore"):  # what is not finite becomes part of the record
-        record["before"] = _probe(model, cell, validation)
+        record["before"] = _probe(model, point, validation)
         watch.snapshot(model, 0)
         try:
             model.fit(
@@ -157,7 +157,7 @@ def run_cell(settings: Settings, source: Source, cell: Cell) -> Record:
             record["diverged"] = str(error)
         else:
             record |= _scores(model, train, validation, test, data.classes)
-        record["after"] = _probe(model, cell, validation)
+        record["after"] = _probe(model, point, validation)
     size = settings.batch_size
     steps = [seconds for epoch in watch.epochs for seconds in epoch]
     whole = [sum(epoch) for epoch in watch.epochs if len(epoch) == -(-len(train.x) // size)]
@@ -211,42 +211,18 @@ def _against(answer: Any, y: Array, classes: int | None) -> Array:
     return found.astype(float).reshape(len(y))  # (B,)
 
 
-def wilson(right: Array) -> tuple[float, float]:
-    """95 % interval of a share, from one True or 1.0 per success (Wilson 1927, as in scipy)."""
-    from scipy.stats import binomtest
-
-    found = binomtest(int(np.sum(right)), len(right)).proportion_ci(CONFIDENCE, method="wilson")
-    return float(found.low), float(found.high)
-
-
-def student(values: Array) -> tuple[float, float]:
-    """95 % interval of a mean, Student's t; (nan, nan) from fewer than two values."""
-    from scipy.stats import t
-
-    if len(values) < 2:
-        return math.nan, math.nan
-    half = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * standard_error(values)
-    mean = float(np.mean(values))
-    return mean - half, mean + half
-
-
-def standard_error(values: Array) -> float:
-    """Standard deviation / sqrt(n); nan from fewer than two values."""
-    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
-
-
 # ------------------------------------------------------------ what the gradient does
 
 
-def _trace(model: Sequential, cell: Cell, part: _Part) -> LayerTrace:
+def _trace(model: Sequential, point: Point, part: _Part) -> LayerTrace:
     """The recurrent layer on the first sequences of a part."""
     mask = None if part.mask is None else part.mask[:PROBE]
-    return model.trace(part.x[:PROBE], part.y[:PROBE], mask)[cell.rnn]
+    return model.trace(part.x[:PROBE], part.y[:PROBE], mask)[point.rnn]
 
 
-def _probe(model: Sequential, cell: Cell, part: _Part) -> Record:
+def _probe(model: Sequential, point: Point, part: _Part) -> Record:
     """The gradient of the hidden state, step by step, for the first validation sequences."""
-    layer = _trace(model, cell, part)
+    layer = _trace(model, point, part)
     statuses, counts = np.unique(layer.status("dh"), return_counts=True)
     per_sample = layer.norm("dh", per_sample=True)  # (B, T)
     first = layer.real.argmax(axis=1)  # (B,)
