@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import isa
 import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -28,11 +29,14 @@ Turns = dict[str, list[list[float]]]  # by name: for each turn, the seconds of s
 
 
 def machine(others: Others, *modules: str) -> dict[str, Any]:
-    """Processor, cores, caches, threads, date, what others took meanwhile, and versions, of `modules` too."""
-    names = dict.fromkeys(("minilstm", "numpy", "scipy", "numba", *modules))
+    """Processor, instruction sets, switches, cores, caches, threads, date, what others took, and versions."""
+    names = dict.fromkeys(("minilstm", "numpy", "numba", *modules))
     versions = {"python": platform.python_version()}
     return {
         "processor": _processor(),
+        "processor_isa": isa.NATIVE,
+        "isa": isa.in_force(),
+        "switches": {name: os.environ[name] for name in isa.SWITCHES["avx2"] if os.environ.get(name)},
         "cores": os.cpu_count(),
         "cache_bytes": cache_bytes(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -46,7 +50,8 @@ def machine(others: Others, *modules: str) -> dict[str, Any]:
 def sentence(found: dict[str, Any]) -> str:
     """One line of `machine`."""
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    where = f"{found['processor']}, {found['cores']} cores, {found['threads']} threads"
+    where = f"{found['processor']}, {found['isa']}, {found['cores']} cores, {found['threads']} threads"
+    where += "".join(f", {name}={value}" for name, value in found["switches"].items())
     taken = found["taken_by_others"]
     busy = f"; other work took {100 * taken:.0f} % of the cores meanwhile" if taken and taken > 0.03 else ""
     return f"{found['date']}, {where}, {versions}{busy}"

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 import minilstm as ml
 
@@ -85,6 +84,30 @@ def with_torch(
             return torch.sigmoid(logits()).numpy()
 
     return {"step": step, "predict": predict}
+
+
+def with_onednn(layer: str, weights: Weights, x: np.ndarray, y: np.ndarray, threads: int) -> Functions:
+    """oneDNN's LSTM as PyTorch calls it, its weights reordered once; for inference alone."""
+    import torch
+
+    if layer != "LSTM":
+        return {}
+    torch.set_num_threads(threads)
+    kernel, recurrent, bias, dense, dense_bias = (torch.tensor(weight) for weight in weights)
+    H, inputs, state = len(recurrent), torch.tensor(x), torch.zeros(len(x), len(recurrent))
+    wx, wh = torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight(
+        kernel.T.contiguous(), recurrent.T.contiguous(), H, False, True, False, (*x.shape[1::-1], x.shape[2])
+    )
+    fixed = wx, wh, bias, torch.zeros_like(bias), state, state
+    lstm_mode, options = 2, (False, False, False)  # not bidirectional, not batch first, no training
+
+    def predict() -> np.ndarray:
+        with torch.no_grad():
+            steps = inputs.transpose(0, 1).contiguous()
+            h = torch.ops.aten.mkldnn_rnn_layer(steps, *fixed, False, [], lstm_mode, H, 1, True, *options)[0]
+            return torch.sigmoid(torch.addmm(dense_bias, h[-1], dense)).numpy()
+
+    return {"predict": predict}
 
 
 def with_ort(layer: str, weights: Weights, x: np.ndarray, y: np.ndarray, threads: int) -> Functions:
@@ -159,32 +182,10 @@ def with_keras(
     }
 
 
-def products(gates: int, B: int, T: int, D: int, H: int, threads: int) -> Functions:
-    """The matrix products of a pass alone, as NumPy does them: the same sizes, nothing between them."""
-    numpy_blas = [info["filepath"] for info in ThreadpoolController().info() if "numpy" in info["filepath"]]
-    ThreadpoolController().select(filepath=numpy_blas).limit(limits=threads)
-    rng = np.random.default_rng(0)
-    K = H + D + 1
-    xh, w = rng.normal(size=(T, B, K)).astype("float32"), rng.normal(size=(K, gates * H)).astype("float32")
-    dz, ut = rng.normal(size=(T, B, gates * H)).astype("float32"), np.ascontiguousarray(w[:H].T)
-    z, dh = np.empty((B, gates * H), "float32"), np.empty((B, H), "float32")
-
-    def predict() -> None:
-        for t in range(T):
-            np.dot(xh[t], w, out=z)
-
-    def step() -> None:
-        predict()
-        for t in range(T):
-            np.dot(dz[t], ut, out=dh)
-        xh.reshape(T * B, K).T @ dz.reshape(T * B, gates * H)
-
-    return {"step": step, "predict": predict}
-
-
 PEERS: dict[str, Callable[..., Functions]] = {
     "torch": with_torch,
     "torch-flush": partial(with_torch, flush=True),
+    "onednn": with_onednn,
     "ort": with_ort,
     "keras-tf": partial(with_keras, "tensorflow"),
     "keras-jax": partial(with_keras, "jax"),
@@ -192,14 +193,15 @@ PEERS: dict[str, Callable[..., Functions]] = {
 NAMES = {
     "torch": "PyTorch",
     "torch-flush": "PyTorch, flushing",
+    "onednn": "PyTorch, oneDNN packed",
     "ort": "ONNX Runtime",
     "keras-tf": "Keras, TensorFlow",
     "keras-jax": "Keras, JAX",
-    "products": "products alone",
 }
 MODULES = {
     "torch": ["torch"],
     "torch-flush": ["torch"],
+    "onednn": ["torch"],
     "ort": ["onnxruntime"],
     "keras-tf": ["keras", "tensorflow"],
     "keras-jax": ["keras", "jax"],

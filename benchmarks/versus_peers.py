@@ -1,6 +1,7 @@
 """How fast is a training step and a prediction, beside PyTorch, ONNX Runtime and Keras?
 
-    python benchmarks/versus_peers.py [--peers torch,ort] [--rows 0,2,5] [--runs 3] [--quick] [--out FOLDER]
+    python benchmarks/versus_peers.py [--isa avx2] [--peers torch,ort] [--rows 0,2,5] [--runs 3] [--quick]
+        [--out FOLDER]
     python benchmarks/versus_peers.py --join A.json B.json [--out FOLDER]
 
 A training step is a whole train_on_batch: LSTM (or GRU, SimpleRNN) + Dense(1, sigmoid), binary
@@ -11,12 +12,17 @@ in turn, each turn after a pause and a warm-up.
 
 A ratio says how many times ours the other takes: above 1 we are faster. In each turn it is the quotient of
 the two medians of that turn; of a run, the median of its turns; of several runs, the median of the runs. The
-brackets hold the quartiles of all turns. `products` is the matrix products of the step alone, through NumPy
-on as many threads; the goals are those that the project set itself.
+brackets hold the quartiles of all turns. The goals are those that the project set itself, for AVX2 and for
+AVX-512; a prediction's is a ratio to the faster of PyTorch and ONNX Runtime.
 
-Peers: torch, torch-flush (numbers below the normal range count as 0, as in our kernels), ort (LSTM, predicts
-only), keras-tf, keras-jax. A process can hold PyTorch in one of these ways, and Keras on one back end;
-TensorFlow likes an environment of its own. --join makes one table of the files of several runs.
+With --isa avx2 or avx512 the measuring process starts with the switches of Numba, NumPy, PyTorch, oneDNN, MKL
+and XLA for that instruction set. ONNX Runtime has none: where it may use more than the others, its column
+says so. MKL obeys on processors of Intel; TensorFlow's own kernels are compiled for one set.
+
+Peers: torch, torch-flush (numbers below the normal range count as 0, as in our kernels), onednn (the LSTM
+that PyTorch calls, its weights reordered once; predicts only), ort (LSTM, predicts only), keras-tf,
+keras-jax. A process can hold PyTorch in one of the first two ways, and Keras on one back end; TensorFlow
+likes an environment of its own. --join makes one table of the files of several runs.
 
 With --out, writes versus_peers.json, .md (the tables below), .png and .svg.
 """
@@ -30,6 +36,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import isa
 import numpy as np
 from matplotlib.figure import Figure
 from measure import (
@@ -44,23 +51,25 @@ from measure import (
     write_figure,
     write_json,
 )
-from peers import MODULES, NAMES, PEERS, Functions, ours, products
+from peers import MODULES, NAMES, PEERS, Functions, ours
 
 import minilstm as ml
 from minilstm import plots
 
+Goals = tuple[float, float]  # with AVX2, with AVX-512
+
 
 class Row(NamedTuple):
-    """A configuration, and the goals: least ratios of PyTorch and of the products, and a prediction's."""
+    """A configuration, and the goals: least ratios of a training step and of a prediction."""
 
     layer: str
     B: int
     T: int
     D: int
     H: int
-    torch: float | None = None
-    products: float | None = None
-    predict: float | None = None
+    step: Goals | None = None
+    predict: Goals | None = None
+    beside: str = "torch"  # whose training step is the goal's
 
     @property
     def name(self) -> str:
@@ -68,17 +77,17 @@ class Row(NamedTuple):
 
 
 ROWS = [
-    Row("LSTM", 32, 10, 10, 64, 1.7, None, 0.8),
-    Row("LSTM", 32, 50, 10, 64, 2.0, None, 1.0),
-    Row("LSTM", 32, 100, 10, 64, 2.2, 1 / 0.9, 1.15),
-    Row("LSTM", 32, 1000, 10, 64, 3.8, 1 / 0.9, 1.5),
-    Row("LSTM", 1, 100, 10, 64, 3.0, 1 / 0.9, 0.9),
-    Row("LSTM", 64, 200, 32, 64, 2.6, 1 / 0.9, 1.3),
-    Row("LSTM", 64, 100, 128, 128, 1.9, 1.0, 1.1),
-    Row("LSTM", 64, 100, 256, 256, 1.4, 1.0, 1.05),
-    Row("LSTM", 32, 50, 512, 512, 1.0, None, 0.9),
-    Row("GRU", 32, 100, 10, 64, 1.5),
-    Row("SimpleRNN", 32, 100, 10, 64, 1.5),
+    Row("LSTM", 32, 10, 10, 64, (2.0, 2.4), (0.9, 1.0)),
+    Row("LSTM", 32, 50, 10, 64, (2.0, 2.2), (1.0, 1.2)),
+    Row("LSTM", 32, 100, 10, 64, (2.2, 2.4), (1.1, 1.3)),
+    Row("LSTM", 32, 1000, 10, 64, (3.0, 4.0), (1.3, 1.7), "torch-flush"),
+    Row("LSTM", 1, 100, 10, 64, (3.0, 3.3), (0.9, 1.0)),
+    Row("LSTM", 64, 200, 32, 64, (2.3, 2.6), (1.2, 1.3)),
+    Row("LSTM", 64, 100, 128, 128, (1.7, 2.0), (1.1, 1.1)),
+    Row("LSTM", 64, 100, 256, 256, (1.4, 1.5), (1.05, 1.05)),
+    Row("LSTM", 32, 50, 512, 512, (1.0, 1.1), (0.9, 0.9)),
+    Row("GRU", 32, 100, 10, 64, (3.0, 3.0)),
+    Row("SimpleRNN", 32, 100, 10, 64, (3.0, 3.0)),
 ]
 TASKS = {"step": "Training step", "predict": "Prediction"}
 FASTER = ("torch", "ort")  # a prediction's goal is a ratio to the faster of these
@@ -104,7 +113,6 @@ def sides_of(row: Row, peers: Sequence[str], threads: int) -> dict[str, Function
         if "step" in functions:
             functions["step"]()
     _refuse_unequal(row, {side: found for side, found in sides.items() if "step" in found})
-    sides["products"] = products(len(model.layers[0].cell.gates), *row[1:5], threads)
     return sides
 
 
@@ -183,9 +191,9 @@ def measure_all(rows: Sequence[Row], peers: Sequence[str], runs: int, quick: boo
 
 def joined(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One result of several, on one machine; where two have the same side of a row, the first counts."""
-    processors = {machine["processor"] for result in results for machine in result["machine"]}
-    if len(processors) > 1:
-        raise SystemExit(f"not of one machine: {', '.join(sorted(processors))}")
+    machines = {f"{one['processor']}, {one['isa']}" for result in results for one in result["machine"]}
+    if len(machines) > 1:
+        raise SystemExit(f"not of one machine: {'; '.join(sorted(machines))}")
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for result in results:
         for row in result["rows"]:
@@ -201,28 +209,28 @@ def joined(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def goals(row: dict[str, Any], task: str) -> dict[str, float]:
+def goals(row: dict[str, Any], task: str, instructions: str) -> dict[str, float]:
     """The least ratio that is the goal, by side, where that side was measured."""
     config = next((one for one in ROWS if one[:5] == tuple(row[k] for k in Row._fields[:5])), None)
-    if config is None:
+    wanted = config and (config.step if task == "step" else config.predict)
+    sides = (config.beside,) if config and task == "step" else FASTER
+    if not wanted or instructions not in isa.SWITCHES or not set(sides) <= set(row[task]):
         return {}
-    if task == "step":
-        wanted = {"torch": config.torch, "products": config.products}
-    else:
-        sides = [side for side in FASTER if side in row[task]]
-        complete = len(sides) == len(FASTER)
-        faster = min(sides, key=lambda side: row[task][side]["ratio"]) if complete else ""
-        wanted = {faster: config.predict}
-    return {side: goal for side, goal in wanted.items() if goal is not None and side in row[task]}
+    return {
+        min(sides, key=lambda side: row[task][side]["ratio"]): wanted[list(isa.SWITCHES).index(instructions)]
+    }
 
 
 def table(result: dict[str, Any], task: str) -> str:
     """One task in Markdown: our milliseconds, every ratio with its quartiles, and the goals."""
     sides = [side for side in NAMES if any(side in row[task] for row in result["rows"])]
-    lines = []
+    where, lines = result["machine"][0], []
+    names = dict(NAMES)
+    if where["isa"] != where["processor_isa"]:
+        names["ort"] += f" (no switch: {where['processor_isa']})"
     for row in result["rows"]:
         cells = [_name(row), f"{row[task]['minilstm']['ms']:.3g}"]
-        wanted = goals(row, task)
+        wanted = goals(row, task, where["isa"])
         for side in sides:
             found = row[task].get(side)
             cells.append(f"{found['ratio']:.2f}x [{found['low']:.2f}, {found['high']:.2f}]" if found else "")
@@ -231,7 +239,7 @@ def table(result: dict[str, Any], task: str) -> str:
             met = "met" if row[task][side]["ratio"] >= goal else "**missed**"
             verdicts.append(f"{NAMES[side]} {goal:.2f}x: {met}")
         lines.append([*cells, "; ".join(verdicts)])
-    head = [f"{TASKS[task]}: B, T, D, H", "minilstm ms", *(NAMES[side] for side in sides), "goal"]
+    head = [f"{TASKS[task]}: B, T, D, H", "minilstm ms", *(names[side] for side in sides), "goal"]
     return markdown(head, lines)
 
 
@@ -258,7 +266,8 @@ def draw(result: dict[str, Any]) -> Figure:
             ratio, low, high = (np.array([one[key] for one in found]) for key in ("ratio", "low", "high"))
             spread = [np.maximum(0, ratio - low), np.maximum(0, high - ratio)]
             ax.errorbar(ratio, y, xerr=spread, linestyle="none", markersize=7, label=NAMES[side], **style)
-            goal = [goals(row, task).get(side, np.nan) for row in rows if side in row[task]]
+            wanted = [goals(row, task, result["machine"][0]["isa"]) for row in rows if side in row[task]]
+            goal = [one.get(side, np.nan) for one in wanted]
             tick = {"marker": "|", "markersize": 13, "markeredgewidth": 2.5, "linestyle": "none"}
             ax.plot(goal, y, color=style["color"], **tick)
         ax.plot([], [], color="black", label="goal, in the colour of its peer", **tick)
@@ -283,7 +292,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--peers", default="torch,ort", help=f"of {','.join(PEERS)}; torch and keras once")
+    isa.add_option(parser)
+    parser.add_argument(
+        "--peers", default="torch,onednn,ort", help=f"of {','.join(PEERS)}; torch and keras once"
+    )
     parser.add_argument("--rows", default=",".join(map(str, range(len(ROWS)))), help="indices into the table")
     parser.add_argument("--runs", type=int, help="times to measure the whole table (3; with --quick 1)")
     parser.add_argument("--quick", action="store_true", help="fewer turns")
@@ -303,6 +315,7 @@ def main() -> None:
     if options.join:
         result = joined([json.loads(path.read_text()) for path in options.join])
     else:
+        isa.restrict(options.isa)
         rows = [ROWS[int(k)] for k in options.rows.split(",")]
         result = measure_all(rows, peers, options.runs or (1 if options.quick else 3), options.quick)
     print(f"\n{text(result)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,11 +18,11 @@ from unittest import mock
 import numpy as np
 import pytest
 from scipy.optimize import curve_fit
-from threadpoolctl import ThreadpoolController
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
+import isa  # noqa: E402
 import length_scaling  # noqa: E402
 import measure  # noqa: E402
 import startup  # noqa: E402
@@ -36,7 +37,7 @@ from minilstm.bptt.lstm import LSTMCell  # noqa: E402
 from minilstm.compiled import memory  # noqa: E402
 
 RNG = np.random.default_rng(0)
-COMMANDS = [path for path in BENCHMARKS.glob("*.py") if "argparse" in path.read_text()]
+COMMANDS = [path for path in BENCHMARKS.glob("*.py") if "def main()" in path.read_text()]
 Main = Callable[..., None]
 
 
@@ -58,13 +59,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Main:
 
 @pytest.fixture
 def same_threads(torch: Any) -> Iterator[None]:
-    """The numbers of threads of PyTorch and BLAS, which versus_peers sets, as they were."""
-    controller, count = ThreadpoolController(), torch.get_num_threads()
-    before = {info["filepath"]: info["num_threads"] for info in controller.info()}
+    """The number of threads of PyTorch, which versus_peers sets, as it was."""
+    count = torch.get_num_threads()
     yield
     torch.set_num_threads(count)
-    for path, threads in before.items():
-        controller.select(filepath=path).limit(limits=threads)
 
 
 def written(folder: Path, name: str) -> tuple[Any, str]:
@@ -110,7 +108,7 @@ def test_others_do_not_include_our_own_work():
 
 def test_machine_names_what_was_asked_for():
     found = measure.machine(measure.Others(), "matplotlib")
-    assert {"python", "minilstm", "numpy", "scipy", "numba", "matplotlib"} == set(found["versions"])
+    assert {"python", "minilstm", "numpy", "numba", "matplotlib"} == set(found["versions"])
     assert found["processor"]
     assert found["date"] in measure.sentence(found)
     busy = measure.sentence(found | {"taken_by_others": 0.25})
@@ -123,17 +121,19 @@ def test_machine_names_what_was_asked_for():
 @pytest.mark.peer
 def test_versus_peers(run, tmp_path, monkeypatch, capsys, same_threads):
     pytest.importorskip("onnxruntime")
-    rows = [Row("LSTM", 3, 4, 2, 5, 1e-9, 1e9, 1e-9), Row("GRU", 2, 3, 4, 5), Row("SimpleRNN", 2, 3, 4, 5)]
-    monkeypatch.setattr(versus_peers, "ROWS", rows)
-    run(versus_peers, "--rows", "0,1,2", "--runs", 2, "--peers", "torch,ort", "--out", tmp_path)
+    rows = [Row("LSTM", 3, 4, 2, 5, (1e-9, 1e-9), (1e9, 1e9)), Row("GRU", 2, 3, 4, 5)]
+    monkeypatch.setattr(versus_peers, "ROWS", [*rows, Row("SimpleRNN", 2, 3, 4, 5)])
+    run(versus_peers, "--rows", "0,1,2", "--runs", 2, "--out", tmp_path)
     result, text = written(tmp_path, "versus_peers")
     assert text in capsys.readouterr().out
-    assert "PyTorch 0.00x: met; products alone 1000000000.00x: **missed**" in text
+    if result["machine"][0]["isa"] != "other":
+        assert "PyTorch 0.00x: met" in text
+        assert re.search("(PyTorch|ONNX Runtime) 1000000000.00x: .*missed", text)
     assert {"torch", "onnxruntime"} < set(result["machine"][0]["versions"])
     lstm, gru, _ = result["rows"]
-    assert list(lstm["step"]) == ["minilstm", "torch", "products"]
-    assert list(lstm["predict"]) == ["minilstm", "torch", "ort", "products"]
-    assert list(gru["predict"]) == ["minilstm", "torch", "products"]
+    assert list(lstm["step"]) == ["minilstm", "torch"]
+    assert list(lstm["predict"]) == ["minilstm", "torch", "onednn", "ort"]
+    assert list(gru["predict"]) == ["minilstm", "torch"]
     assert len(lstm["step"]["torch"]["runs"]) == 2
 
 
@@ -182,42 +182,102 @@ def test_a_ratio_is_the_median_of_runs_of_the_median_of_turns():
     assert (torch["low"], torch["high"]) == tuple(np.percentile([2, 1, 5, 3, 6, 9], [25, 75]))
 
 
-def result_of(processor: str, **sides: float) -> dict[str, Any]:
+def result_of(processor: str, option: str, native: str = "avx512", **sides: float) -> dict[str, Any]:
+    """What versus_peers writes of its first row."""
     cells = {
         side.replace("_", "-"): {"ms": 2.0, "ratio": r, "low": r, "high": r} for side, r in sides.items()
     }
     row = dict(zip(Row._fields[:5], versus_peers.ROWS[0][:5], strict=True))
-    one = {
-        "processor": processor,
-        "cores": 2,
-        "threads": 2,
-        "date": "d",
-        "versions": {},
-        "taken_by_others": 0,
-    }
+    one = {"processor": processor, "processor_isa": native, "isa": option, "switches": {"SOME_ISA": option}}
+    one |= {"cores": 2, "threads": 2, "date": "d", "versions": {}, "taken_by_others": 0}
     tasks = {task: {"minilstm": {"ms": 2.0}} | cells for task in versus_peers.TASKS}
     return {"machine": [one], "runs": 3, "seconds": 1, "rows": [row | tasks]}
 
 
 def test_versus_peers_joins_files(run, tmp_path, capsys):
     paths = [tmp_path / "a.json", tmp_path / "b.json"]
-    measure.write_json(paths[0], result_of("x", torch=1.7, ort=0.7, products=0.5))
-    measure.write_json(paths[1], result_of("x", keras_tf=4.0, products=9.0))
+    measure.write_json(paths[0], result_of("x", "avx2", torch=2.1, ort=0.7))
+    measure.write_json(paths[1], result_of("x", "avx2", keras_tf=4.0, torch=9.0))
     run(versus_peers, "--join", *paths, "--out", tmp_path / "joined")
     result, text = written(tmp_path / "joined", "versus_peers")
     assert text in capsys.readouterr().out
     step = result["rows"][0]["step"]
-    assert {side: one.get("ratio") for side, one in step.items() if side != "minilstm"} == {
-        "torch": 1.7,
-        "ort": 0.7,
-        "keras-tf": 4.0,
-        "products": 0.5,
-    }
-    assert "PyTorch 1.70x: met" in text
-    assert "ONNX Runtime 0.80x: **missed**" in text  # the faster of the two
-    measure.write_json(paths[1], result_of("y", keras_tf=4.0))
-    with pytest.raises(SystemExit, match="not of one machine: x, y"):
-        run(versus_peers, "--join", *paths)
+    ratios = {side: one.get("ratio") for side, one in step.items() if side != "minilstm"}
+    assert ratios == {"torch": 2.1, "ort": 0.7, "keras-tf": 4.0}
+    assert "PyTorch 2.00x: met" in text
+    assert "ONNX Runtime 0.90x: **missed**" in text  # the faster of the two
+    assert "SOME_ISA=avx2" in text
+    assert "ONNX Runtime (no switch: avx512)" in text
+    for other in (result_of("y", "avx2", keras_tf=4.0), result_of("x", "avx512", keras_tf=4.0)):
+        measure.write_json(paths[1], other)
+        with pytest.raises(
+            SystemExit, match=r"not of one machine: x, avx2; (x, avx512|y, avx2)|x, avx512; x"
+        ):
+            run(versus_peers, "--join", *paths)
+
+
+def test_goals_are_those_of_the_instruction_set():
+    row = result_of("x", "avx2", torch=2.1)["rows"][0]
+    assert versus_peers.goals(row, "step", "avx2") == {"torch": 2.0}
+    assert versus_peers.goals(row, "step", "avx512") == {"torch": 2.4}
+    row = result_of("x", "avx512", torch=2.1, ort=0.7)["rows"][0]
+    assert versus_peers.goals(row, "predict", "avx512") == {"ort": 1.0}
+    assert versus_peers.goals(row, "step", "other") == {}
+    long = row | {"T": 1000}
+    assert versus_peers.goals(long, "step", "avx2") == {}  # PyTorch, flushing, is not there
+    long["step"] = long["step"] | {"torch-flush": {"ratio": 3.5}}
+    assert versus_peers.goals(long, "step", "avx2") == {"torch-flush": 3.0}
+
+
+# ---------------------------------------------------------------- instruction sets
+
+
+SHOW_ISA = """
+import argparse, json, isa
+parser = argparse.ArgumentParser()
+isa.add_option(parser)
+isa.restrict(parser.parse_args().isa)
+import measure, numba, numpy
+add = numba.njit(lambda x, y: x + y)
+add(numpy.ones(100, "float32"), numpy.ones(100, "float32"))
+(code,) = add.inspect_asm().values()
+registers = [name for name in ("xmm", "ymm", "zmm") if name in code]
+print(json.dumps(measure.machine(measure.Others()) | {"registers": registers}))
+"""
+
+
+def isa_process(tmp_path: Path, option: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A script with the option --isa, in a process of its own."""
+    script = tmp_path / "show_isa.py"
+    script.write_text(SHOW_ISA)
+    path = os.pathsep.join([str(BENCHMARKS), str(BENCHMARKS.parent), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, str(script), "--isa", option],
+        env=os.environ | {"PYTHONPATH": path} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(isa.NATIVE == "other", reason="the switches are for processors with AVX2")
+def test_a_script_runs_again_with_the_switches_of_an_instruction_set(tmp_path, torch):
+    done = isa_process(tmp_path, "avx2")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["isa"], found["processor_isa"]) == ("avx2", isa.NATIVE)
+    assert found["switches"].items() <= isa.switches("avx2").items()
+    assert {"NUMBA_CPU_NAME", "ONEDNN_MAX_CPU_ISA"} <= set(found["switches"])
+    assert "ymm" in found["registers"]
+    assert "zmm" not in found["registers"]
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(isa.NATIVE == "avx512", reason="this processor has all of them")
+def test_an_instruction_set_that_the_processor_lacks_is_refused(tmp_path):
+    done = isa_process(tmp_path, "avx512")
+    assert done.returncode == 1
+    assert "--isa must be native or one that this processor has, got avx512" in done.stderr
 
 
 # ---------------------------------------------------------------- length_scaling
