@@ -15,7 +15,7 @@ import numpy as np
 
 from minilstm.study.plan import DIMENSIONS, Settings, Variant
 from minilstm.study.point import METRICS, Record
-from minilstm.study.statistics import CONFIDENCE, student
+from minilstm.study.statistics import line, student, t_quantile
 
 Row = dict[str, Any]
 
@@ -133,23 +133,21 @@ def linear_fit(rows: Sequence[Row], name: str) -> dict[str, float | None] | None
     Both by least squares, the exponent on logarithms, with the interval of its slope (Student's t, from
     three lengths on).
     """
-    from scipy.stats import linregress, t
-
     points = [(row["length"], row[name]) for row in rows if row[name] is not None]
     if len({length for length, _ in points}) < 2:
         return None
-    fit = linregress(*zip(*points, strict=True))
+    fit = line(*zip(*points, strict=True))
     found: dict[str, float | None] = {
-        "intercept": float(fit.intercept),
-        "slope": float(fit.slope),
-        "r_squared": float(fit.rvalue**2),
+        "intercept": fit.intercept,
+        "slope": fit.slope,
+        "r_squared": fit.r_squared,
     }
     found |= dict.fromkeys(("exponent", "exponent_low", "exponent_high"))
     if all(value > 0 for _, value in points):
-        power = linregress(*zip(*((math.log(T), math.log(value)) for T, value in points), strict=True))
-        found["exponent"] = float(power.slope)
+        power = line(*zip(*((math.log(T), math.log(value)) for T, value in points), strict=True))
+        found["exponent"] = power.slope
         if len(points) > 2:
-            half = float(t.ppf((1 + CONFIDENCE) / 2, len(points) - 2) * power.stderr)
+            half = t_quantile(len(points) - 2) * power.slope_error
             found["exponent_low"], found["exponent_high"] = power.slope - half, power.slope + half
     return found
 

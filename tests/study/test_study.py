@@ -162,14 +162,35 @@ def test_quantiles_are_those_of_the_training_part():
 # ---- one point ----
 
 
-def test_wilson_and_student_are_those_of_scipy():
-    right = np.array([1.0] * 8 + [0.0] * 2)
-    expected = binomtest(8, 10).proportion_ci(0.95, method="wilson")
-    assert statistics.wilson(right) == (expected.low, expected.high)
+@pytest.mark.parametrize(("right", "n"), [(8, 10), (0, 10), (10, 10), (1, 1), (0, 1), (4321, 5000)])
+def test_wilson_is_that_of_scipy(right, n):
+    expected = binomtest(right, n).proportion_ci(0.95, method="wilson")
+    found = statistics.wilson(np.array([1.0] * right + [0.0] * (n - right)))
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+def test_student_is_that_of_scipy():
     values = np.array([1.0, 2.0, 4.0, 8.0])
     expected = student_t.interval(0.95, 3, values.mean(), sem(values))
     np.testing.assert_allclose(statistics.student(values), expected)
     assert all(map(math.isnan, statistics.student(values[:1])))
+    free = [*range(1, 12), 50, 101, 999, 4999, 20_000]
+    np.testing.assert_allclose(
+        [statistics.t_quantile(k) for k in free], student_t.ppf(0.975, free), rtol=1e-11
+    )
+
+
+def test_a_line_is_that_of_scipy():
+    rng = np.random.default_rng(0)
+    for n in (2, 3, 20):
+        x, y = rng.normal(size=n), rng.normal(1e3, 1, size=n)
+        expected, found = linregress(x, y), statistics.line(x, y)
+        assert found[:3] == pytest.approx(
+            (expected.intercept, expected.slope, expected.rvalue**2), rel=1e-12, abs=0
+        )
+        assert found.slope_error == pytest.approx(expected.stderr, rel=1e-9) or n == 2
+    assert math.isnan(statistics.line([1, 2], [1, 2]).slope_error)
+    assert statistics.line([1, 2, 3], [5, 5, 5]) == (5, 0, 0, 0)
 
 
 def test_a_record_is_what_a_model_trained_by_hand_gives():
