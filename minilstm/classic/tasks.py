@@ -6,6 +6,8 @@ Source: Hochreiter and Schmidhuber (1997), sections 5.1, 5.2, 5.4 and 5.6.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from minilstm.classic.network import Array
@@ -57,7 +59,7 @@ def possible_next(string: str) -> list[str]:
     return [*found, string[1], "E"]
 
 
-def reber_sequences(strings: list[str]) -> Sequences:
+def reber_sequences(strings: Sequence[str]) -> Sequences:
     """Strings as sequences that ask for the next symbol after each one but the last."""
     code = {symbol: k for k, symbol in enumerate(REBER)}
     read = np.array([code[symbol] for string in strings for symbol in string[:-1]])
