@@ -25,6 +25,7 @@ import bug_zoo
 import minilstm as ml
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
+from minilstm.compiled.engines import engine_of
 from minilstm.gradient_check.student.cases import CELLS, draw, spec_of
 
 BATCH, FEATURES, UNITS = 2, 2, 3
@@ -54,7 +55,7 @@ def torch_accepts(functions: dict, cell: str, length: int, mask: np.ndarray | No
                 arrays[0].transpose(1, 0, 2),
                 real,
                 tuple(arrays[1 : 1 + n]),
-                backend="numba",
+                engine=engine_of("numba"),
                 keep="outputs",
                 outputs=outputs,
             )

@@ -1,4 +1,4 @@
-"""One test body for both engines of the step loop: `steps` (NumPy) and `compiled` (kernels).
+"""One test body for both engines of the step loop: the plain one (NumPy) and `compiled.memory` (kernels).
 
 `test_steps` and `test_kernels` call these functions with their own engine.
 """

@@ -7,78 +7,69 @@ The time axis is worked through in segments. One loop serves three uses:
     state at each segment's start                 far less memory
     many, the gradient cut at each boundary       truncated BPTT
 
-What happens inside a segment stands in `steps` (NumPy, the reference) or `compiled` (Numba), which
-offer the same functions; what happens inside a step stands in `cells`. Here is only the loop over
-chunks of the batch and segments of time, and the sums.
+What happens inside a segment stands in `steps`, what happens inside a step in the cells (`lstm`). Here is
+only the loop over chunks of the batch and segments of time, and the sums. The engine that runs a segment
+is handed in; `compiled` has one with the same functions.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from dataclasses import replace
-from functools import cache
-from types import ModuleType
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from minilstm.bptt import steps
 from minilstm.bptt.cell import Array, Cell, State, Weights
 from minilstm.bptt.tape import Gradients, Kept, SegmentGradients, Tape, add_weights, join_chunks, join_states
-from minilstm.compiled import threads
 from minilstm.errors import one_of, whole_number
 from minilstm.norms import join_norms, step_norms
 
-BACKENDS = ("numba", "numpy")
-PARALLEL_WORK = 8_000_000  # multiply-adds in one pass below which waking a thread costs more than it saves
+Result = TypeVar("Result")
 
 
-@cache
-def _kernels() -> ModuleType | None:
-    """The compiled engine, or None, with one warning that names the cause, where Numba cannot be used."""
-    try:
-        from minilstm.compiled import memory
-    except Exception as error:  # whatever a broken installation raises
-        message = f"Numba cannot be used ({type(error).__name__}: {error}); the NumPy backend does the work"
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
-        return None
-    return memory
+def _all_at_once(B: int, weight_bytes: int, work: int) -> list[slice]:
+    return [slice(0, B)]
 
 
-def resolve_backend(backend: str, cell: Cell | None = None) -> str:
-    """`backend` if it can be used here, for this cell, otherwise "numpy" after one warning.
+def _as_they_are(cell: Cell, weights: Weights, rows: list[slice], drop: Array | None = None) -> Any:
+    return steps.Packed(cell, weights, drop)
 
-    >>> resolve_backend("numpy")
-    'numpy'
+
+def _one_by_one(function: Callable[[Any], Result], items: Sequence[Any], work: int) -> list[Result]:
+    return [function(item) for item in items]
+
+
+def _nothing(*_: Any) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs the steps of a segment: as it stands, the loop of `steps`, the whole batch in one thread.
+
+    `minilstm.compiled.engines` makes the other one. `work` is the number of multiply-adds of a whole pass.
+
+    chunks(B, weight_bytes, work) : the batch in pieces, each of which goes through time on its own;
+    pack(cell, weights, rows, drop) : cell and weights as the two functions want them;
+    forward_segment, backward_segment : see `steps`;
+    prepare(packed, need_dx) : called once before the segments are run backwards;
+    run(function, items, work) : `[function(item) for item in items]`;
+    release(segment) : nobody reads this segment any more
     """
-    one_of("backend", backend, BACKENDS)
-    if backend == "numba" and cell is not None and cell.variant is not None:
-        message = f"no compiled kernel for {cell.name} with {cell.variant}; the NumPy backend does the work"
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
-        return "numpy"
-    return "numpy" if backend == "numba" and _kernels() is None else backend
+
+    name: str = "numpy"
+    forward_segment: Callable[..., Any] = steps.forward_segment
+    backward_segment: Callable[..., SegmentGradients] = steps.backward_segment
+    chunks: Callable[[int, int, int], list[slice]] = _all_at_once
+    pack: Callable[[Cell, Weights, list[slice], Array | None], Any] = _as_they_are
+    prepare: Callable[[Any, bool], None] = _nothing
+    run: Callable[[Callable[[Any], Any], Sequence[Any], int], list[Any]] = _one_by_one
+    release: Callable[[Any], None] = _nothing
 
 
-def _engine(backend: str, B: int) -> ModuleType:
-    """The functions that do the work; an empty batch is the reference's, which has no chunks to fill."""
-    return (_kernels() if backend == "numba" and B > 0 else None) or steps
-
-
-def tape_bytes(
-    cell: Cell, T: int, B: int, D: int, H: int, itemsize: int, backend: str, segment_steps: int, keep: str
-) -> int:
-    """`Tape.nbytes` of a forward pass, known before it runs.
-
-    >>> from minilstm.bptt.lstm import LSTMCell
-    >>> tape_bytes(LSTMCell(), 5, 4, 2, 3, 8, "numpy", 5, "everything")
-    3264
-    """
-    lengths = [min(segment_steps, T - start) for start in range(0, T, segment_steps)]
-    states = len(cell.states) * len(lengths) * B * H
-    engine = _engine(backend, B)
-    kept = sum(engine.tape_size(cell, S, B, D, H) for S in lengths) if keep == "everything" else 0
-    return itemsize * (states + kept)
+PLAIN = Engine()
 
 
 def forward(
@@ -88,7 +79,7 @@ def forward(
     mask: Array | None = None,
     initial_state: State | None = None,
     *,
-    backend: str = "numpy",
+    engine: Engine = PLAIN,
     segment_steps: int | None = None,
     keep: str = "everything",
     outputs: Array | None = None,
@@ -99,17 +90,17 @@ def forward(
     Parameters
     ----------
     cell : the mathematics of one step
-    weights : W (D, nH), U (H, nH), b (nH,), one float dtype (any, also complex, with "numpy")
+    weights : W (D, nH), U (H, nH), b (nH,), one float dtype (any, also complex, with the plain engine)
     x : (T, B, D), T >= 1
     mask : (T, B) bool, True = real step, or None
     initial_state : (B, H) for each of cell.states, or None for zeros
-    backend : "numpy" or "numba"
+    engine : what runs the steps of a segment
     segment_steps : steps in a segment, or None for one segment
     keep : "everything" for a later `backward`; "boundaries" to keep the state at each segment's start
         only, from which backward computes the segment again; "outputs" where no backward will follow
     outputs : (T, B, H) to be filled with h of every step, or None
     drop : (B, H) factor of h where it enters the product with U, the same at every step, or None:
-        recurrent dropout; with "numpy" only
+        recurrent dropout; with the plain engine only
 
     >>> from minilstm.bptt.lstm import LSTMCell
     >>> weights = Weights(np.zeros((2, 12)), np.zeros((3, 12)), np.zeros(12))
@@ -121,13 +112,9 @@ def forward(
     T, B, D = x.shape
     H = len(weights.U)
     length = T if segment_steps is None else whole_number("segment_steps", segment_steps)
-    engine = _engine(backend, B)
     work = T * B * (H + D + 1) * weights.U.shape[1]
-    parallel = engine.PARALLEL and work > PARALLEL_WORK
-    rows = engine.chunks(B, weights.W.nbytes + weights.U.nbytes, parallel)
-    packed = engine.pack(cell, weights, rows)
-    if drop is not None:
-        packed = packed._replace(drop=drop)
+    rows = engine.chunks(B, weights.W.nbytes + weights.U.nbytes, work)
+    packed = engine.pack(cell, weights, rows, drop)
     spans = [slice(start, min(start + length, T)) for start in range(0, T, length)]
     if initial_state is None:
         initial_state = tuple(np.zeros((B, H), weights.U.dtype) for _ in cell.states)
@@ -148,9 +135,9 @@ def forward(
                 engine.release(segment)
         return states, kept
 
-    results = threads.run(run, rows, parallel)
+    results = engine.run(run, rows, work)
     states, segments = [s for s, _ in results], [k for _, k in results]
-    return Tape(cell, backend, packed, x, mask, rows, spans, states, segments, keep)  # type: ignore[arg-type]
+    return Tape(cell, engine, packed, x, mask, rows, spans, states, segments, keep)
 
 
 def backward(
@@ -187,7 +174,7 @@ def backward(
         raise RuntimeError('this tape was made with keep="outputs", and holds nothing for a backward pass')
     T, B, D = tape.x.shape
     H = len(weights.U)
-    engine, packed = _engine(tape.backend, B), tape.packed
+    engine, packed = tape.engine, tape.packed
     if dstate is None:
         dstate = tuple(np.zeros((B, H), weights.U.dtype) for _ in tape.cell.states)
 
@@ -222,10 +209,10 @@ def backward(
                 dlast = tuple(np.zeros_like(part) for part in dlast)
         return found[::-1]
 
-    packed.prepare_backward(need_dx)
+    engine.prepare(packed, need_dx)
     tape.consumed = overwrite
     work = 2 * T * B * (H + D + 1) * weights.U.shape[1]
-    parts = threads.run(run, range(len(tape.rows)), engine.PARALLEL and work > PARALLEL_WORK)
+    parts = engine.run(run, range(len(tape.rows)), work)
     every = [segment for chunk in parts for segment in chunk]  # a fixed order: the same bits for any threads
 
     def joined(pick: Callable[[SegmentGradients], Array]) -> Array:
@@ -240,5 +227,5 @@ def backward(
         dx=joined(lambda segment: segment.dx) if need_dx else None,  # type: ignore[arg-type,return-value]
         dz=joined(lambda segment: segment.dz) if record is True else None,  # type: ignore[arg-type,return-value]
         dtotal=tuple(picked(k) for k in range(len(tape.cell.states))) if record is True else None,
-        norms=join_norms([[part.norms for part in chunk] for chunk in parts]) if record == "norms" else None,  # type: ignore[misc]
+        norms=join_norms([[part.norms for part in chunk] for chunk in parts]) if record == "norms" else None,
     )

@@ -1,7 +1,7 @@
 """The step loop in NumPy: one segment of the time axis, one cell step after the other.
 
-This is the reference: short, readable, and working on complex arrays too. `kernels` offers the same
-functions compiled. What the loop adds to the cell's equations, forward:
+This is the reference: short, readable, and working on complex arrays too. `compiled.memory` offers the
+same functions compiled. What the loop adds to the cell's equations, forward:
 
     S1  xw = x @ W + b                   for all steps of the segment at once
     S2  hu = (h_prev * drop) @ U + rb    rb: the GRU's recurrent bias; drop: recurrent dropout, or 1
@@ -28,8 +28,6 @@ import numpy as np
 from minilstm.bptt.cell import Array, Cell, State, Weights
 from minilstm.bptt.tape import Kept, SegmentGradients
 
-PARALLEL = False  # NumPy's own products may use threads; the Python loop cannot
-
 
 class Packed(NamedTuple):
     """Cell and weights as the functions below want them: as they are."""
@@ -38,28 +36,10 @@ class Packed(NamedTuple):
     weights: Weights
     drop: Array | None = None  # (B, H) factor of h_prev on its way into the product with U
 
-    def prepare_backward(self, need_dx: bool) -> None:
-        """What all chunks need, before they start: nothing."""
-
-
-def pack(cell: Cell, weights: Weights, rows: list[slice]) -> Packed:
-    """Cell and weights as the functions below want them, for the chunks `rows`."""
-    return Packed(cell, weights)
-
 
 def dropped(array: Array, drop: Array | None) -> Array:
     """`array` with recurrent dropout."""
     return array if drop is None else array * drop
-
-
-def chunks(B: int, weight_bytes: int, parallel: bool) -> list[slice]:
-    """The batch in one piece."""
-    return [slice(0, B)]
-
-
-def tape_size(cell: Cell, S: int, b: int, D: int, H: int) -> int:
-    """Numbers on the tape of one segment."""
-    return len(cell.states) * (S + 1) * b * H + len(cell.kept) * S * b * H
 
 
 @dataclass
@@ -78,10 +58,6 @@ class Segment:
     @property
     def last_state(self) -> State:
         return tuple(state[-1].copy() for state in self.states)  # a view would keep the whole array alive
-
-
-def release(segment: Segment) -> None:
-    """Nobody reads this segment any more; nothing to do here."""
 
 
 def forward_segment(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -19,14 +19,8 @@ from minilstm.norms import StepNorms
 Kept = Literal["everything", "states", "end"]  # of a segment: for backward; h of each step; the last state
 
 
-class PackedWeights(Protocol):
-    """Cell and weights as the backend wants them."""
-
-    def prepare_backward(self, need_dx: bool) -> None: ...
-
-
 class SegmentTape(Protocol):
-    """What one segment of one chunk leaves for backward; `steps` and `kernels` each have their own form."""
+    """What one segment of one chunk leaves for backward; each engine has its own form."""
 
     @property
     def states(self) -> tuple[Array, ...]: ...  # (S+1, b, H) each, in the order of cell.states
@@ -60,8 +54,8 @@ class Tape:
     """
 
     cell: Cell
-    backend: str
-    packed: PackedWeights
+    engine: Any  # the `Engine` that ran it
+    packed: Any  # cell and weights as that engine wants them
     x: Array  # (T, B, D)
     mask: Array | None  # (T, B) bool, True = real step
     rows: list[slice]  # the samples of each chunk

@@ -255,7 +255,7 @@ def _info() -> int:
     import scipy.linalg  # noqa: F401  so that its BLAS is loaded and listed
     from threadpoolctl import threadpool_info
 
-    from minilstm.bptt.segments import resolve_backend
+    from minilstm.compiled.engines import resolve_backend
     from minilstm.study.journal import PACKAGES, package_version
 
     backend = resolve_backend("numba")

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.tape import Gradients, Tape
+from minilstm.compiled import engines
 from minilstm.errors import numeric_array, one_of, real_number, whole_number, wording
 from minilstm.initializers import Chrono, Initializer
 from minilstm.layers.base import Array, Keep, Layer, Shape
@@ -153,7 +154,7 @@ class Recurrent(Layer):
             whole_number("truncate_steps", truncate_steps)
         self.checkpoint_steps = checkpoint_steps
         self.truncate_steps = truncate_steps
-        self.backend = one_of("backend", backend, segments.BACKENDS)
+        self.backend = one_of("backend", backend, engines.BACKENDS)
         self.training_backend = self.backend
         self.state: State | None = None  # of a stateful layer, after its last batch
 
@@ -188,7 +189,7 @@ class Recurrent(Layer):
 
     def build(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
         super().build(input_shape, rng, dtype)
-        self.backend = segments.resolve_backend(self.backend, self.cell)
+        self.backend = engines.resolve_backend(self.backend, self.cell)
         if self.recurrent_dropout and self.training_backend == self.backend == "numba":
             message = "no compiled kernel for recurrent_dropout; the NumPy backend does the work of training"
             warnings.warn(message, RuntimeWarning, stacklevel=4)
@@ -210,7 +211,7 @@ class Recurrent(Layer):
     def tape_bytes(self, batch: int, length: int) -> int:
         """Bytes of the tape of one training batch, to the byte; the input apart."""
         (D, _), H = self.params["kernel"].shape, self.units
-        return segments.tape_bytes(
+        return engines.tape_bytes(
             self.cell,
             length,
             batch,
@@ -256,7 +257,7 @@ class Recurrent(Layer):
             (x if drop_x is None else x * drop_x[:, None]).transpose(1, 0, 2),
             None if mask is None else mask.T,
             self._first_state(B) if initial_state is None else initial_state,
-            backend=self.backend if rng is None else self.training_backend,
+            engine=engines.engine_of(self.backend if rng is None else self.training_backend, B),
             segment_steps=self.segment_steps(T),
             keep=self._keep(keep),
             outputs=None if outputs is None else outputs.transpose(1, 0, 2),

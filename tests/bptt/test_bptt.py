@@ -17,7 +17,7 @@ from tolerances import PARITY, check
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.lstm import LSTMCell
-from minilstm.compiled import threads
+from minilstm.compiled import engines, threads
 
 LSTM = LSTMCell()
 BACKENDS = ["numpy", "numba"]
@@ -31,7 +31,13 @@ def passes(
     """Tape and gradients of the case."""
     weights = Weights(case.W, case.U, case.b)
     tape = segments.forward(
-        LSTM, weights, case.x, case.mask, (case.h0, case.c0), backend=backend, **forward_options
+        LSTM,
+        weights,
+        case.x,
+        case.mask,
+        (case.h0, case.c0),
+        engine=engines.engine_of(backend),
+        **forward_options,
     )
     last = (case.dh_last, case.dc_last)
     options = {"truncate": truncate, "overwrite": overwrite, "record": True}
@@ -174,10 +180,10 @@ def test_boundaries_need_far_less_memory(backend):
     weights = Weights(case.W, case.U, case.b)
 
     def waiting(**options) -> tuple[int, int]:
-        segments.forward(LSTM, weights, case.x[:2], backend=backend)  # compile first
+        segments.forward(LSTM, weights, case.x[:2], engine=engines.engine_of(backend))  # compile first
         gc.collect()
         tracemalloc.start()
-        tape = segments.forward(LSTM, weights, case.x, backend=backend, **options)
+        tape = segments.forward(LSTM, weights, case.x, engine=engines.engine_of(backend), **options)
         gc.collect()
         traced, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -228,10 +234,17 @@ def test_a_tape_without_its_steps_is_refused(backend):
 def test_outputs_only_gives_the_same_outputs(backend):
     case = oracle.draw(np.random.default_rng(5), 5, 17, 2, 4, "random")
     weights, start = Weights(case.W, case.U, case.b), (case.h0, case.c0)
-    full = segments.forward(LSTM, weights, case.x, case.mask, start, backend=backend)
+    full = segments.forward(LSTM, weights, case.x, case.mask, start, engine=engines.engine_of(backend))
     outputs = np.empty_like(full.join("h"))
     slim = segments.forward(
-        LSTM, weights, case.x, case.mask, start, backend=backend, keep="outputs", outputs=outputs
+        LSTM,
+        weights,
+        case.x,
+        case.mask,
+        start,
+        engine=engines.engine_of(backend),
+        keep="outputs",
+        outputs=outputs,
     )
     np.testing.assert_array_equal(full.join("h"), outputs)
     np.testing.assert_array_equal(full.last_state[0], slim.last_state[0])
@@ -242,7 +255,7 @@ def test_outputs_only_gives_the_same_outputs(backend):
 def test_no_incoming_gradient_gives_none(backend):
     case = oracle.draw(np.random.default_rng(6), 5, 3, 2, 4, "random")
     weights = Weights(case.W, case.U, case.b)
-    tape = segments.forward(LSTM, weights, case.x, case.mask, backend=backend)
+    tape = segments.forward(LSTM, weights, case.x, case.mask, engine=engines.engine_of(backend))
     for external in (None, np.zeros_like(case.dh)):
         for array in named(segments.backward(weights, tape, external, record=True)).values():
             assert not array.any()
@@ -253,7 +266,7 @@ def test_backward_is_linear_in_the_incoming_gradient(backend):
     case = oracle.draw(np.random.default_rng(7), 5, 3, 2, 4, "random")
     other = oracle.draw(np.random.default_rng(8), 5, 3, 2, 4)
     weights = Weights(case.W, case.U, case.b)
-    tape = segments.forward(LSTM, weights, case.x, case.mask, backend=backend)
+    tape = segments.forward(LSTM, weights, case.x, case.mask, engine=engines.engine_of(backend))
 
     def back(dh, dh_last, dc_last):
         return named(segments.backward(weights, tape, dh, (dh_last, dc_last), record=True))
@@ -267,7 +280,7 @@ def test_backward_is_linear_in_the_incoming_gradient(backend):
 def test_external_at_the_last_step_and_the_last_state_s_gradient_are_one_thing(backend):
     case = oracle.draw(np.random.default_rng(9), 5, 3, 2, 4)
     weights = Weights(case.W, case.U, case.b)
-    tape = segments.forward(LSTM, weights, case.x, backend=backend)
+    tape = segments.forward(LSTM, weights, case.x, engine=engines.engine_of(backend))
     external = np.zeros_like(case.dh)
     external[-1] = case.dh_last
     by_state = segments.backward(weights, tape, None, (case.dh_last, 0 * case.dc_last), record=True)
@@ -278,7 +291,7 @@ def test_external_at_the_last_step_and_the_last_state_s_gradient_are_one_thing(b
 def test_what_is_not_asked_for_is_none(backend):
     case = oracle.draw(np.random.default_rng(9), 5, 3, 2, 4)
     weights = Weights(case.W, case.U, case.b)
-    tape = segments.forward(LSTM, weights, case.x, backend=backend)
+    tape = segments.forward(LSTM, weights, case.x, engine=engines.engine_of(backend))
     found = segments.backward(weights, tape, case.dh, need_dx=False)
     assert found.dx is found.dz is found.dtotal is None
 
@@ -360,7 +373,7 @@ def test_memory_layout_changes_nothing(backend):
 def test_a_batch_of_none(backend):
     case = oracle.draw(np.random.default_rng(14), 3, 2, 2, 4)
     weights = Weights(case.W, case.U, case.b)
-    tape = segments.forward(LSTM, weights, case.x[:, :0], backend=backend)
+    tape = segments.forward(LSTM, weights, case.x[:, :0], engine=engines.engine_of(backend))
     assert tape.last_state[0].shape == (0, 4)
     assert not segments.backward(weights, tape, case.dh[:, :0]).dweights.W.any()
 
@@ -368,7 +381,7 @@ def test_a_batch_of_none(backend):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_any_number_of_threads_gives_the_same_bits(dtype, monkeypatch):
     """Enough work for the threads to be used: 5 chunks on 1, 2, 3 and 4 threads."""
-    monkeypatch.setattr(segments, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(engines, "PARALLEL_WORK", 0)
     before = threads.get_num_threads()
     case = body.as_dtype(oracle.draw(np.random.default_rng(15), 12, 70, 4, 9, "random"), dtype)
     results = []
@@ -397,4 +410,4 @@ def test_unknown_words_are_refused():
     with pytest.raises(TypeError, match=r"segment_steps must be a whole number >= 1, got 2\.5"):
         segments.forward(LSTM, weights, case.x, segment_steps=2.5)
     with pytest.raises(ValueError, match="backend must be 'numba' or 'numpy', got 'cuda'"):
-        segments.resolve_backend("cuda")
+        engines.resolve_backend("cuda")

@@ -12,6 +12,7 @@ from tolerances import PARITY, check
 import minilstm as ml
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
+from minilstm.compiled import engines
 
 on_cells = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 
@@ -74,9 +75,11 @@ def test_kernels_are_the_reference(cell, sizes, dtype, mask):
         return [None if part is None else part.astype(dtype) for part in parts]
 
     weights, (x, dh), state, last = Weights(*cast(weights)), cast((x, dh)), cast(state), tuple(cast(last))
-    tape = segments.forward(cell, weights, x, real, tuple(state), backend="numba")
-    slim = segments.forward(cell, weights, x, real, tuple(state), backend="numba", keep="outputs")
-    assert tape.nbytes == segments.tape_bytes(cell, T, B, D, H, x.itemsize, "numba", T, "everything")
+    tape = segments.forward(cell, weights, x, real, tuple(state), engine=engines.engine_of("numba"))
+    slim = segments.forward(
+        cell, weights, x, real, tuple(state), engine=engines.engine_of("numba"), keep="outputs"
+    )
+    assert tape.nbytes == engines.tape_bytes(cell, T, B, D, H, x.itemsize, "numba", T, "everything")
     bound = PARITY[dtype]
     for name in (*cell.states, *cell.kept):
         check(tape.join(name), exact.join(name), bound, steps=0, what=name)
@@ -103,7 +106,7 @@ def test_a_recorded_pass_over_checkpoints_is_the_reference(cell, sizes, segment)
     expected = segments.backward(
         weights, segments.forward(cell, weights, x, real, state), dh, last, record=True
     )
-    options = {"backend": "numba", "segment_steps": segment, "keep": "boundaries"}
+    options = {"engine": engines.engine_of("numba"), "segment_steps": segment, "keep": "boundaries"}
     found = segments.backward(
         weights, segments.forward(cell, weights, x, real, state, **options), dh, last, record=True
     )
@@ -144,7 +147,7 @@ def test_the_layer_is_torch_s(cell, sizes, backend):
     ends = sum((torch.tensor(w) * part[0]).sum() for w, part in zip(last, end, strict=True))
     ((torch.tensor(dh) * out).sum() + ends).backward()
 
-    tape = segments.forward(cell, weights, x, None, state, backend=backend)
+    tape = segments.forward(cell, weights, x, None, state, engine=engines.engine_of(backend))
     found = segments.backward(weights, tape, dh, last)
     bound = PARITY["float64"]
     check(tape.join("h"), out.detach().numpy(), bound, steps=0, what="h")

@@ -16,6 +16,7 @@ from minilstm.bptt.cell import Weights
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
+from minilstm.compiled import engines
 
 CELLS = {cell.name: cell for cell in (LSTMCell(), GRUCell(), SimpleRNNCell())}
 ORDER = {"lstm": (0, 1, 2, 3), "gru": (1, 0, 2), "simple_rnn": (0,)}  # our blocks in PyTorch's order
@@ -96,7 +97,7 @@ def torch_s(torch, name, weights, x, mask, states, external, dlast):
 
 def ours(name, backend, weights, x, mask, states, external, dlast):
     cell = CELLS[name]
-    tape = segments.forward(cell, weights, x, mask, states, backend=backend)
+    tape = segments.forward(cell, weights, x, mask, states, engine=engines.engine_of(backend))
     got = segments.backward(weights, tape, external, dlast, record=True)
     found = {"W": got.dweights.W, "U": got.dweights.U, "b": got.dweights.b, "x": got.dx}
     found |= {} if name != "gru" else {"rb": got.dweights.rb}
@@ -171,7 +172,7 @@ def test_adjoint_laws(name, backend):
     """Backward twice gives the same bits; of nothing, nothing; and it is linear in what comes in."""
     for seed in range(20):
         weights, x, mask, states, external, dlast = case(name, seed)
-        tape = segments.forward(CELLS[name], weights, x, mask, states, backend=backend)
+        tape = segments.forward(CELLS[name], weights, x, mask, states, engine=engines.engine_of(backend))
 
         def back(dh, last, tape=tape, weights=weights):
             got = segments.backward(weights, tape, dh, last, record=True)

@@ -19,10 +19,10 @@ from conftest import require
 from numba import njit
 from tolerances import PARITY, ULPS, check
 
-from minilstm.bptt import steps
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
+from minilstm.bptt.segments import PLAIN
 from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.compiled import kernels, memory
 from minilstm.norms import norm, step_norms
@@ -102,7 +102,7 @@ def test_sizes_around_the_chunk(b, mask):
     """Kernels and NumPy agree at and around 16 samples, and at sizes that fill no vector register."""
     case = oracle.draw(np.random.default_rng(b), 3, b, 3, 5, mask)
     _, found = body.passes(memory, case)
-    _, expected = body.passes(steps, case)
+    _, expected = body.passes(PLAIN, case)
     for name in ("dW", "dU", "db", "dx", "dz", "dh", "dc"):
         check(getattr(found, name), getattr(expected, name), 1e-12, what=name)
 
@@ -118,7 +118,7 @@ def test_sizes_whose_products_are_cut(sizes, mask, dtype):
     T, b, D, H = sizes
     case = oracle.draw(np.random.default_rng(H), T, b, D, H, mask)
     case = case._replace(W=case.W / np.sqrt(D))
-    _, expected = body.passes(steps, case)
+    _, expected = body.passes(PLAIN, case)
     _, found = body.passes(memory, body.as_dtype(case, dtype))
     for name in ("dW", "dU", "db", "dx", "dz", "dh", "dc"):
         check(getattr(found, name), getattr(expected, name), PARITY[dtype], what=name)
@@ -377,6 +377,7 @@ with warnings.catch_warnings(record=True) as caught:
     from minilstm.bptt import segments
     from minilstm.bptt.cell import Weights
     from minilstm.bptt.lstm import LSTMCell
+    from minilstm.compiled import engines
     rng = np.random.default_rng(0)
     D, H = 3, 4
     shapes = (D, 4 * H), (H, 4 * H), (4 * H,)
@@ -384,7 +385,7 @@ with warnings.catch_warnings(record=True) as caught:
     x = rng.normal(size=(5, 20, D)).astype("float32")
     found = {}
     for backend in ("numba", "numpy"):
-        tape = segments.forward(LSTMCell(), weights, x, backend=backend)
+        tape = segments.forward(LSTMCell(), weights, x, engine=engines.engine_of(backend))
         found[backend] = segments.backward(weights, tape, np.ones((5, 20, H), "float32"))
 for ours, theirs in zip(*([*found[b].dweights[:3], found[b].dx] for b in ("numba", "numpy"))):
     assert abs(ours - theirs).max() <= 1e-5 * abs(theirs).max()

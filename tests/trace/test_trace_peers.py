@@ -185,7 +185,7 @@ def complex_steps(rec, head, x, y, t):
         begun = states_of(moves, lambda array: np.repeat(array, size, axis=0))
         rest = np.repeat(x[:, t + 1 :], size, axis=0).transpose(1, 0, 2).astype(complex)
         if len(rest):
-            begun = segments.forward(rec.cell, rec.weights, rest, None, begun, backend="numpy").last_state
+            begun = segments.forward(rec.cell, rec.weights, rest, None, begun).last_state
         loss = (begun[0] @ V + v - np.repeat(y, size, axis=0)) ** 2 / N
         return (loss.imag / STEP).reshape(N, size)
 

@@ -1,0 +1,99 @@
+"""Which engine runs the steps: the lesson's own, in NumPy, or the compiled one.
+
+Not the engines themselves: those are `bptt.segments.PLAIN` and `memory`. Numba is imported when the compiled
+engine is first asked for.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from minilstm.bptt.cell import Array, Cell, Weights
+from minilstm.bptt.segments import PLAIN, Engine
+from minilstm.compiled import threads
+from minilstm.errors import one_of
+
+BACKENDS = ("numba", "numpy")
+PARALLEL_WORK = 8_000_000  # multiply-adds in one pass below which waking a thread costs more than it saves
+
+
+@cache
+def _compiled() -> Engine | None:
+    """The compiled engine, or None, with one warning that names the cause, where Numba cannot be used."""
+    try:
+        from minilstm.compiled import memory
+    except Exception as error:  # whatever a broken installation raises
+        message = f"Numba cannot be used ({type(error).__name__}: {error}); the NumPy backend does the work"
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+        return None
+
+    def chunks(B: int, weight_bytes: int, work: int) -> list[slice]:
+        return memory.chunks(B, weight_bytes, work > PARALLEL_WORK)
+
+    def pack(cell: Cell, weights: Weights, rows: list[slice], drop: Array | None) -> memory.Packed:
+        assert drop is None  # recurrent dropout has no kernel: layers leave it to the plain engine
+        return memory.pack(cell, weights, rows)
+
+    def run(function: Callable[[Any], Any], items: Sequence[Any], work: int) -> list[Any]:
+        return threads.run(function, items, work > PARALLEL_WORK)
+
+    return Engine(
+        name="numba",
+        forward_segment=memory.forward_segment,
+        backward_segment=memory.backward_segment,
+        chunks=chunks,
+        pack=pack,
+        prepare=memory.Packed.prepare_backward,
+        run=run,
+        release=memory.release,
+    )
+
+
+def resolve_backend(backend: str, cell: Cell | None = None) -> str:
+    """`backend` if it can be used here, for this cell, otherwise "numpy" after one warning.
+
+    >>> resolve_backend("numpy")
+    'numpy'
+    """
+    one_of("backend", backend, BACKENDS)
+    if backend == "numba" and cell is not None and cell.variant is not None:
+        message = f"no compiled kernel for {cell.name} with {cell.variant}; the NumPy backend does the work"
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+        return "numpy"
+    return "numpy" if backend == "numba" and _compiled() is None else backend
+
+
+def engine_of(backend: str, B: int = 1) -> Engine:
+    """The engine of that name; for an empty batch the plain one, which has no chunks to fill.
+
+    >>> engine_of("numpy").name
+    'numpy'
+    """
+    return (_compiled() if backend == "numba" and B > 0 else None) or PLAIN
+
+
+def _plain_size(cell: Cell, S: int, b: int, D: int, H: int) -> int:
+    """Numbers on the tape of one segment of the plain engine."""
+    return len(cell.states) * (S + 1) * b * H + len(cell.kept) * S * b * H
+
+
+def tape_bytes(
+    cell: Cell, T: int, B: int, D: int, H: int, itemsize: int, backend: str, segment_steps: int, keep: str
+) -> int:
+    """`Tape.nbytes` of a forward pass, known before it runs.
+
+    >>> from minilstm.bptt.lstm import LSTMCell
+    >>> tape_bytes(LSTMCell(), 5, 4, 2, 3, 8, "numpy", 5, "everything")
+    3264
+    """
+    if engine_of(backend, B) is PLAIN:
+        size = _plain_size
+    else:
+        from minilstm.compiled.memory import tape_size as size
+    lengths = [min(segment_steps, T - start) for start in range(0, T, segment_steps)]
+    states = len(cell.states) * len(lengths) * B * H
+    kept = sum(size(cell, S, B, D, H) for S in lengths) if keep == "everything" else 0
+    return itemsize * (states + kept)
