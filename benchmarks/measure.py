@@ -10,9 +10,10 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import isa
 import numpy as np
@@ -156,28 +157,26 @@ class Call(NamedTuple):
     stop: float
 
 
+def noting(calls: list[Call], name: str, function: Callable[..., object]) -> Callable[..., object]:
+    """`function`, every call of which is noted in `calls`."""
+
+    def call(*arguments: Any, **options: Any) -> object:
+        start = time.perf_counter()
+        result = function(*arguments, **options)
+        calls.append(Call(name, arguments, threading.get_ident(), start, time.perf_counter()))
+        return result
+
+    return call
+
+
 @contextmanager
 def watched(*places: tuple[Any, str]) -> Iterator[list[Call]]:
     """Note every call of the functions `owner.name`, from all threads, while the block runs."""
     calls: list[Call] = []
-
-    def watch(name: str, function: Callable[..., object]) -> Callable[..., object]:
-        def call(*arguments: Any, **options: Any) -> object:
-            start = time.perf_counter()
-            result = function(*arguments, **options)
-            calls.append(Call(name, arguments, threading.get_ident(), start, time.perf_counter()))
-            return result
-
-        return call
-
-    before = [getattr(owner, name) for owner, name in places]
-    for (owner, name), function in zip(places, before, strict=True):
-        setattr(owner, name, watch(name, function))
-    try:
+    with ExitStack() as stack:
+        for owner, name in places:
+            stack.enter_context(mock.patch.object(owner, name, noting(calls, name, getattr(owner, name))))
         yield calls
-    finally:
-        for (owner, name), function in zip(places, before, strict=True):
-            setattr(owner, name, function)
 
 
 def covered(calls: Sequence[Call]) -> float:
