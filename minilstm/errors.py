@@ -9,13 +9,10 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from minilstm.trace.nonfinite import Origin
 
 __all__ = ["NonFiniteError", "PaddingWarning", "WeightsFileError"]
 
@@ -26,7 +23,7 @@ class NonFiniteError(ArithmeticError):
     origin : the `minilstm.trace.nonfinite.Origin` of the first such value, where it was found; otherwise None
     """
 
-    def __init__(self, message: str, origin: Origin | None = None) -> None:
+    def __init__(self, message: str, origin: Any = None) -> None:
         super().__init__(message)
         self.origin = origin
 

@@ -1,10 +1,9 @@
-"""Norms that neither overflow nor underflow, and the count of steps back from the end of a sample."""
+"""Norms that neither overflow nor underflow."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,75 +63,6 @@ def vector_norm(values: Array) -> float:
         return largest
     scaled = flat.astype(np.float64) / largest
     return largest * math.sqrt(float((scaled * scaled).sum()))
-
-
-def lags(real: Array) -> Array:
-    """(B, T) whole numbers: how many real steps follow in the same sample; -1 at masked steps.
-
-    >>> lags(np.array([[True, True, False, True, False]])).tolist()
-    [[2, 1, -1, 0, -1]]
-    """
-    after = np.cumsum(real[:, ::-1], axis=1)[:, ::-1] - 1
-    return np.where(real, after, -1)
-
-
-def lag_table(per_sample: Array, real: Array) -> Array:
-    """Values per sample and step (B, T), counted back from each sample's last real step: (B, L).
-
-    L is the length of the longest sample; nan where a sample is shorter.
-
-    >>> lag_table(np.array([[1.0, 3.0], [4.0, 0.0]]), np.array([[True, True], [True, False]])).tolist()
-    [[3.0, 1.0], [4.0, nan]]
-    """
-    lag = lags(real)
-    found = np.full((len(real), int(lag.max(initial=-1)) + 1), np.nan)
-    found[np.nonzero(real)[0], lag[real]] = per_sample[real]
-    return found
-
-
-def by_lag(per_sample: Array, real: Array) -> Array:
-    """Norms per sample and step (B, T), pooled over the samples at each lag: (L,), L the longest sample.
-
-    >>> by_lag(np.array([[1.0, 3.0], [4.0, 0.0]]), np.array([[True, True], [True, False]])).tolist()
-    [5.0, 1.0]
-    """
-    lag = lags(real)
-    return np.array([norm(per_sample[lag == k]) for k in range(int(lag.max(initial=-1)) + 1)])
-
-
-class StepNorms(NamedTuple):
-    """What is kept of a backward pass where only norms are wanted."""
-
-    steps: Array
-    """(states + n, T, parts) float64, of dL/dh_t, (dL/dc_t,) and dL/dz_t gate by gate: of each sample where
-    there is a mask; without one some samples together may be a part"""
-    db: Array
-    """(n, B, H): each sample's own gradient of the bias, the sum of its dz over time"""
-
-
-def step_norms(dz: Array, dstates: tuple[Array, ...]) -> StepNorms:
-    """The norms of one segment, by sample: dz (S, b, nH), dstates (S, b, H) each."""
-    S, b, H = dstates[0].shape
-    gates = dz.reshape(S, b, -1, H).transpose(2, 0, 1, 3)  # (n, S, b, H)
-    steps = [*(over_units(part) for part in dstates), *over_units(gates)]
-    return StepNorms(np.stack(steps), gates.sum(axis=1))
-
-
-def join_norms(chunks: Sequence[Sequence[StepNorms]]) -> StepNorms:
-    """Norms of [chunk of the batch][segment of time] as those of the whole; db in float64."""
-    if len(chunks[0]) > 1:
-        chunks = [[_join_segments(chunk)] for chunk in chunks]
-    return StepNorms(
-        np.concatenate([chunk.steps for (chunk,) in chunks], axis=2),
-        np.concatenate([chunk.db for (chunk,) in chunks], axis=1, dtype=np.float64),
-    )
-
-
-def _join_segments(segments: Sequence[StepNorms]) -> StepNorms:
-    db = [segment.db for segment in segments]
-    return StepNorms(
-        np.concatenate([segment.steps for segment in segments], axis=1), np.add.reduce(db, dtype=np.float64)
-    )
 
 
 def over_units(values: Array, wide: bool = True) -> Array:

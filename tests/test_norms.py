@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minilstm.norms import by_lag, lags, norm, norms_along, over_units
+from minilstm.norms import norm, norms_along, over_units
 
 
 @pytest.mark.parametrize("scale", [1e-310, 1e-200, 1.0, 1e200])
@@ -37,10 +37,3 @@ def test_quick_norms_are_the_scaled_ones(scale):
     np.testing.assert_allclose(over_units(values), norm(values, (2,)), rtol=rtol)
     np.testing.assert_allclose(norms_along(0, values), norm(values, (1, 2)), rtol=rtol)
     np.testing.assert_allclose(norms_along(2, values[:2]), norm(values[:2], (0, 1)), rtol=rtol)
-
-
-def test_lags_count_real_steps_only():
-    real = np.array([[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 1, 0]], bool)
-    assert lags(real).tolist() == [[2, -1, 1, 0], [-1, -1, -1, -1], [2, 1, 0, -1]]
-    assert by_lag(np.ones((3, 4)), real).tolist() == [np.sqrt(2)] * 3
-    assert by_lag(np.ones((1, 4)), np.zeros((1, 4), bool)).shape == (0,)

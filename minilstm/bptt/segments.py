@@ -22,9 +22,18 @@ import numpy as np
 
 from minilstm.bptt import steps
 from minilstm.bptt.cell import Array, Cell, State, Weights
-from minilstm.bptt.tape import Gradients, Kept, SegmentGradients, Tape, add_weights, join_chunks, join_states
+from minilstm.bptt.tape import (
+    Gradients,
+    Kept,
+    SegmentGradients,
+    Tape,
+    add_weights,
+    join_chunks,
+    join_norms,
+    join_states,
+    step_norms,
+)
 from minilstm.errors import one_of, whole_number
-from minilstm.norms import join_norms, step_norms
 
 Result = TypeVar("Result")
 

@@ -9,14 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from minilstm.bptt.cell import Array, Cell, State, Weights
-from minilstm.norms import StepNorms
+from minilstm.norms import over_units
 
 Kept = Literal["everything", "states", "end"]  # of a segment: for backward; h of each step; the last state
+
+
+class StepNorms(NamedTuple):
+    """What is kept of a backward pass where only norms are wanted."""
+
+    steps: Array
+    """(states + n, T, parts) float64, of dL/dh_t, (dL/dc_t,) and dL/dz_t gate by gate: of each sample where
+    there is a mask; without one some samples together may be a part"""
+    db: Array
+    """(n, B, H): each sample's own gradient of the bias, the sum of its dz over time"""
 
 
 class SegmentTape(Protocol):
@@ -152,3 +162,28 @@ def join_chunks(pieces: Sequence[Sequence[Array]]) -> Array:
             step += len(piece)
         row += b
     return out
+
+
+def step_norms(dz: Array, dstates: tuple[Array, ...]) -> StepNorms:
+    """The norms of one segment, by sample: dz (S, b, nH), dstates (S, b, H) each."""
+    S, b, H = dstates[0].shape
+    gates = dz.reshape(S, b, -1, H).transpose(2, 0, 1, 3)  # (n, S, b, H)
+    steps = [*(over_units(part) for part in dstates), *over_units(gates)]
+    return StepNorms(np.stack(steps), gates.sum(axis=1))
+
+
+def join_norms(chunks: Sequence[Sequence[StepNorms]]) -> StepNorms:
+    """Norms of [chunk of the batch][segment of time] as those of the whole; db in float64."""
+    if len(chunks[0]) > 1:
+        chunks = [[_join_segments(chunk)] for chunk in chunks]
+    return StepNorms(
+        np.concatenate([chunk.steps for (chunk,) in chunks], axis=2),
+        np.concatenate([chunk.db for (chunk,) in chunks], axis=1, dtype=np.float64),
+    )
+
+
+def _join_segments(segments: Sequence[StepNorms]) -> StepNorms:
+    db = [segment.db for segment in segments]
+    return StepNorms(
+        np.concatenate([segment.steps for segment in segments], axis=1), np.add.reduce(db, dtype=np.float64)
+    )

@@ -15,11 +15,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from minilstm.bptt.cell import Array, Weights
-from minilstm.bptt.tape import Gradients
+from minilstm.bptt.tape import Gradients, StepNorms
 from minilstm.callbacks.base import Callback, Logs
 from minilstm.errors import one_of, whole_number, wording
 from minilstm.layers import Layer, Recurrent
-from minilstm.norms import StepNorms, lags, norm, norms_along, over_units, vector_norm
+from minilstm.norms import norm, norms_along, over_units, vector_norm
+from minilstm.trace.lags import lags
 
 
 @dataclass

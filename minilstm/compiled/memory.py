@@ -18,10 +18,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from minilstm.bptt.cell import Array, Cell, State, Weights
-from minilstm.bptt.tape import Kept, SegmentGradients
+from minilstm.bptt.tape import Kept, SegmentGradients, StepNorms
 from minilstm.compiled import kernels
 from minilstm.compiled.kernels import BLAS, SMALL
-from minilstm.norms import StepNorms
 
 PARALLEL = True
 PAGE = 4096  # bytes

@@ -16,7 +16,7 @@ from minilstm.layers import Bidirectional, Layer, Recurrent
 from minilstm.layers.base import Array, Keep
 from minilstm.layers.wrappers import Wrapper
 from minilstm.losses import Loss
-from minilstm.trace.trace import LayerTrace, layer_trace
+from minilstm.trace.trace import LayerTrace
 
 
 class Pass(NamedTuple):
@@ -138,7 +138,7 @@ def _recorded(
     if isinstance(layer, Recurrent):
         trace, found = _recorded_steps(layer, path, dy, tape, reached)
         traces[path] = trace
-        return layer.input_order(trace.dx), found, layer.input_order(trace._reached["dx"])
+        return layer.input_order(trace.dx), found, layer.input_order(trace.reached["dx"])
     if not isinstance(layer, Wrapper):
         dx, found = layer.backward(dy, tape, need_dx=True)
         return dx, found, reached
@@ -162,7 +162,7 @@ def _recorded_steps(
     external = layer.external(dy, tape)
     entered = (external != 0).any(axis=-1) | (False if reached is None else reached)
     cut = layer.truncate_steps is not None
-    trace = layer_trace(
+    trace = LayerTrace.of_pass(
         path, layer.weights, tape.steps, gradients, external, entered, cut, layer.go_backwards
     )
     return trace, layer.named(gradients)

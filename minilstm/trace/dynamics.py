@@ -16,12 +16,12 @@ import numpy as np
 from minilstm.bptt.cell import Array, Weights
 from minilstm.errors import whole_number, wording
 from minilstm.norms import norm
-from minilstm.trace.trace import LayerTrace
+from minilstm.trace.recording import Recording
 
 GAIN = {"tanh": 1.0, "linear": 1.0, "relu": 1.0, "sigmoid": 0.25, "hard_sigmoid": 1 / 6}  # largest slope
 
 
-def jacobians(trace: LayerTrace, sample: int = 0) -> Array:
+def jacobians(trace: Recording, sample: int = 0) -> Array:
     """The one-step Jacobian at every time step of one sample: (T, S, S), S = 2H for an LSTM, else H.
 
     >>> import minilstm as ml
@@ -99,7 +99,7 @@ def lyapunov_exponents(steps: Array) -> Array:
     return np.sort(total / T)[::-1]
 
 
-def credit_map(trace: LayerTrace, steps: list[int] | None = None, sample: int = 0) -> Array:
+def credit_map(trace: Recording, steps: list[int] | None = None, sample: int = 0) -> Array:
     """||dh_t / dh_s|| of one sample for chosen t and all s, as a matrix (number of t, T); nan for s > t.
 
     How much of what h_t says can be traced back to h_s: the Frobenius norm of the h-h block of the product
@@ -123,7 +123,7 @@ def credit_map(trace: LayerTrace, steps: list[int] | None = None, sample: int = 
     return found
 
 
-def pascanu_bound(trace: LayerTrace) -> float:
+def pascanu_bound(trace: Recording) -> float:
     """eta of Pascanu et al. 2013: ||dh_t / dh_s|| <= eta^(t - s) for a simple recurrent network.
 
     The largest singular value of U times the largest slope of the activation: 1 for tanh, 1/4 for the
@@ -142,7 +142,7 @@ def _jacobians(steps: Array) -> Array:
     return steps
 
 
-def _sample(trace: LayerTrace, sample: int) -> int:
+def _sample(trace: Recording, sample: int) -> int:
     if not trace.real[trace.row(sample)].any():
         raise ValueError(
             wording("sample", "one with at least one real step", f"{sample}, which is all masked")

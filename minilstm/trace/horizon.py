@@ -10,16 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minilstm.bptt.cell import Array
 from minilstm.errors import wording
-from minilstm.norms import lag_table, lags, norm
-
-if TYPE_CHECKING:
-    from minilstm.trace.trace import LayerTrace
+from minilstm.norms import norm
+from minilstm.trace.lags import lag_table, lags
+from minilstm.trace.recording import Recording
 
 VANISHED = 0.01  # the fraction of the first norm below which the last one counts as vanished
 EXPLODED = 100.0
@@ -61,7 +59,7 @@ class Verdict:
     "underflow" (it became zero or subnormal although a path exists), "not finite", "no gradient", or
     "one step" where there is nothing to compare;
     ratio : norm at the largest lag / norm at lag 0, of the longest samples;  length : number of lags;
-    threshold, horizon : see `LayerTrace.horizon`;  decay : the fitted line;
+    threshold, horizon : see `Recording.horizon`;  decay : the fitted line;
     gate_rate : mean of ln(forget gate), the rate their product alone would give, nan without one;
     every_step : whether the loss reads more than the last step;
     lost : the lag from which on it is "not finite" or "underflow", None for the other words
@@ -122,12 +120,12 @@ def decay_of(norms: Array) -> Decay:
     return Decay(rate, 1 - left / variance if variance > 0 else 1.0, int(usable.sum()))
 
 
-def lag_norms(trace: LayerTrace, name: str) -> Array:
+def lag_norms(trace: Recording, name: str) -> Array:
     """The norm of each sample at each lag, (B, L), nan where a sample is shorter."""
     return lag_table(trace.norm(name, per_sample=True), trace.real)
 
 
-def verdict_of(trace: LayerTrace, name: str = "dh", threshold: float = 0.01) -> Verdict:
+def verdict_of(trace: Recording, name: str = "dh", threshold: float = 0.01) -> Verdict:
     """Say what the gradient `name` does on its way back. See `Verdict`."""
     horizon = trace.horizon(threshold, name)
     norms, status = lag_norms(trace, name), set(trace.status(name).tolist())
@@ -149,7 +147,7 @@ def verdict_of(trace: LayerTrace, name: str = "dh", threshold: float = 0.01) -> 
     return Verdict(word, name, ratio, length, threshold, horizon, decay, gates, every, lost)
 
 
-def _lost(trace: LayerTrace, name: str, word: str) -> int | None:
+def _lost(trace: Recording, name: str, word: str) -> int | None:
     """The first lag of which the pooled norm is what the word says."""
     pooled = trace.lag_norm(name)
     if word == "not finite":
@@ -161,7 +159,7 @@ def _lost(trace: LayerTrace, name: str, word: str) -> int | None:
     return int(gone.argmax()) if gone.any() else None
 
 
-def gate_rate(trace: LayerTrace) -> float:
+def gate_rate(trace: Recording) -> float:
     """Mean of ln(gate) over real steps, units and samples, of the gate that keeps the state; nan without one.
 
     exp(gate_rate k) is the geometric mean of the product of k of these gates.
@@ -172,7 +170,7 @@ def gate_rate(trace: LayerTrace) -> float:
         return float(np.log(_gate(trace)[trace.real]).mean())
 
 
-def effective_memory(trace: LayerTrace, per_sample: bool = False) -> Array:
+def effective_memory(trace: Recording, per_sample: bool = False) -> Array:
     """For each unit, the steps after which its gates alone have kept 1/e of the state: (H,), or (B, H).
 
     -1 / mean(ln f) over the real steps (z for a GRU): 1 / (1 - f) for f near 1. inf where f is 1
@@ -189,7 +187,7 @@ def effective_memory(trace: LayerTrace, per_sample: bool = False) -> Array:
         return np.where(count > 0, np.abs(memory), np.nan)  # abs: -0.0 gives -inf
 
 
-def side_by_side(traces: Mapping[str, LayerTrace], name: str = "dh", threshold: float = 0.01) -> str:
+def side_by_side(traces: Mapping[str, Recording], name: str = "dh", threshold: float = 0.01) -> str:
     """A table of verdicts, one row per trace, such as {"untrained": before["rec"], "trained": after["rec"]}.
 
     Compare at the same data and seed; the norms themselves depend on the scale of the loss, the columns
@@ -216,11 +214,11 @@ def side_by_side(traces: Mapping[str, LayerTrace], name: str = "dh", threshold: 
     )
 
 
-def _gate(trace: LayerTrace) -> Array:
+def _gate(trace: Recording) -> Array:
     return trace.arrays[MEMORY[trace.cell.name]].astype(np.float64)
 
 
-def _reads_every_step(trace: LayerTrace) -> bool:
+def _reads_every_step(trace: Recording) -> bool:
     """Whether the loss reaches h directly at a step before the last real one of some sample."""
     direct = (trace.external != 0).any(axis=-1)
     return bool((direct & (lags(trace.real) > 0)).any())

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,11 +29,9 @@ from minilstm.bptt.cell import Array, Cell, Weights
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.errors import one_of, whole_number, wording
-from minilstm.norms import by_lag, norm
-
-if TYPE_CHECKING:
-    from minilstm.trace.trace import LayerTrace
-
+from minilstm.norms import norm
+from minilstm.trace.lags import by_lag
+from minilstm.trace.recording import Recording
 
 quiet = np.errstate(over="ignore", invalid="ignore")  # NaN and Inf are shown, and not warned of
 
@@ -47,7 +44,7 @@ class Ledger:
     routes : the way that the gradient took to arrive at a step, see `shares`; (B, T, H) each
     """
 
-    trace: LayerTrace
+    trace: Recording
     terms: dict[str, tuple[str, ...]]
     routes: dict[str, Array]
     _arrays: dict[str, Array]
@@ -169,7 +166,7 @@ class Ledger:
 
 
 @quiet
-def ledger_of(trace: LayerTrace) -> Ledger:
+def ledger_of(trace: Recording) -> Ledger:
     """Open the sums of a layer's trace. See the module's docstring."""
     cell, weights = trace.cell, Weights(*(_float64(weight) for weight in trace.weights))  # type: ignore[arg-type]
     real, masked, flows = trace.real, ~trace.real, ~trace.cut
@@ -232,7 +229,7 @@ def _products(inputs: Array, d: Array) -> tuple[Array, float]:
     return ((inputs @ (total / size)) * (d / size)).sum(axis=0), size
 
 
-def _show(trace: LayerTrace, cell: LSTMCell, weights: Weights) -> Callable[[Array], Array]:
+def _show(trace: Recording, cell: LSTMCell, weights: Weights) -> Callable[[Array], Array]:
     """dL/dh -> what of it reaches c within the same step, (B, T, H): the cell's own B2; 0 at masked steps."""
     state = tuple(trace.arrays[name].astype(np.float64) for name in cell.states)
     prev = tuple(trace.before(name).astype(np.float64) for name in cell.states)
@@ -245,7 +242,7 @@ def _show(trace: LayerTrace, cell: LSTMCell, weights: Weights) -> Callable[[Arra
     return show
 
 
-def _dhu(trace: LayerTrace, dxw: Array) -> Array:
+def _dhu(trace: Recording, dxw: Array) -> Array:
     """dL/d(h_prev @ U): dL/d(x @ W), but for the candidate of a GRU, which sees the product behind r."""
     if not isinstance(trace.cell, GRUCell):
         return dxw

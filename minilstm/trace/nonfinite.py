@@ -16,15 +16,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from minilstm.bptt.cell import Array
 from minilstm.norms import norm
-
-if TYPE_CHECKING:
-    from minilstm.trace.trace import LayerTrace, Trace
+from minilstm.trace.ledger import ledger_of
+from minilstm.trace.recording import Recording
 
 HUGE = 1e6  # a norm that no healthy network has; passing it is told beside the overflow
 
@@ -92,7 +91,19 @@ class Origin:
         return text if self.growth is None else f"{text}; {self.growth}"
 
 
-def find_origin(trace: Trace, weights: Mapping[str, Array] | None = None) -> Origin | None:
+class Traced(Protocol):
+    """A traced pass, as `trace.Trace` is one."""
+
+    @property
+    def loss(self) -> float: ...
+    @property
+    def output(self) -> Array: ...
+    @property
+    def grads(self) -> dict[str, Array]: ...
+    def __iter__(self) -> Iterator[Recording]: ...
+
+
+def find_origin(trace: Traced, weights: Mapping[str, Array] | None = None) -> Origin | None:
     """The first value of a traced pass that is not finite, or None.
 
     weights : all weights of the model by name, where the caller has them; otherwise those of the
@@ -102,7 +113,7 @@ def find_origin(trace: Trace, weights: Mapping[str, Array] | None = None) -> Ori
         return next(_origins(trace, weights), None)
 
 
-def _origins(trace: Trace, weights: Mapping[str, Array] | None) -> Iterator[Origin]:
+def _origins(trace: Traced, weights: Mapping[str, Array] | None) -> Iterator[Origin]:
     """The places where something is not finite, in the order of computation; only the first is asked for."""
     layers = list(trace)
     if weights is None:
@@ -150,7 +161,7 @@ FORWARD: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 
 
-def _first(layer: LayerTrace, names: Iterable[str], *, backward: bool) -> tuple[str, int, int, int] | None:
+def _first(layer: Recording, names: Iterable[str], *, backward: bool) -> tuple[str, int, int, int] | None:
     """(name, step, sample, unit) of the first bad value; within a step the names go in their order."""
     bad = {name: ~np.isfinite(layer.arrays[name]) for name in names if name in layer.arrays}
     steps = np.flatnonzero(np.any([found.any(axis=(0, 2)) for found in bad.values()], axis=0))
@@ -162,7 +173,7 @@ def _first(layer: LayerTrace, names: Iterable[str], *, backward: bool) -> tuple[
     return name, step, sample, unit
 
 
-def _forward(layer: LayerTrace) -> Iterator[Origin]:
+def _forward(layer: Recording) -> Iterator[Origin]:
     found = _first(layer, ["x"], backward=False)
     if found is not None:
         yield _origin(layer, "forward", found, "the output of the layers below")
@@ -189,7 +200,7 @@ def _forward(layer: LayerTrace) -> Iterator[Origin]:
     yield _origin(layer, "forward", found, operation, inputs, growth)
 
 
-def _values(layer: LayerTrace, step: int, sample: int, unit: int) -> dict[str, float]:
+def _values(layer: Recording, step: int, sample: int, unit: int) -> dict[str, float]:
     """Everything that a step's equations read at one unit, and the largest |x| and |h_prev|."""
     x = layer.x[sample, step]
     before = {state: layer.before(state)[sample, step] for state in layer.states}
@@ -203,7 +214,7 @@ def _values(layer: LayerTrace, step: int, sample: int, unit: int) -> dict[str, f
     return {name: float(value) for name, value in found.items()}
 
 
-def _backward(layer: LayerTrace) -> Iterator[Origin]:
+def _backward(layer: Recording) -> Iterator[Origin]:
     found = _first(layer, ["external"], backward=True)
     if found is not None:
         yield _origin(layer, "backward", found, "the gradient from the layers above")
@@ -214,7 +225,7 @@ def _backward(layer: LayerTrace) -> Iterator[Origin]:
     name, step, sample, unit = found
     value = None
     if name in totals:
-        ledger = layer.ledger()
+        ledger = ledger_of(layer)
         operation = f"{name} = {' + '.join(ledger.terms[name])}"
         inputs = {term: float(ledger[term][sample, step, unit]) for term in ledger.terms[name]}
     elif name == "dz":
@@ -233,7 +244,7 @@ def _backward(layer: LayerTrace) -> Iterator[Origin]:
 
 
 def _origin(
-    layer: LayerTrace,
+    layer: Recording,
     phase: str,
     where: tuple[str, int, int, int],
     operation: str,
@@ -249,7 +260,7 @@ def _origin(
 
 
 def _growth(
-    layer: LayerTrace, names: Iterable[str], step: int, sample: int, *, backward: bool
+    layer: Recording, names: Iterable[str], step: int, sample: int, *, backward: bool
 ) -> Growth | None:
     """How many steps before `step` the norm of a state (or its gradient) of this sample passed 1e6."""
     direction = -1 if backward else 1

@@ -24,8 +24,9 @@ from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.segments import PLAIN
 from minilstm.bptt.simple_rnn import SimpleRNNCell
+from minilstm.bptt.tape import step_norms
 from minilstm.compiled import kernels, memory
-from minilstm.norms import norm, step_norms
+from minilstm.norms import norm
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 ROOT = Path(__file__).resolve().parents[2]

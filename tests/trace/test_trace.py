@@ -271,7 +271,7 @@ def hand_made(dh: np.ndarray, real: np.ndarray | None = None, reached=True) -> L
         arrays=arrays,
         real=real,
         cut=np.zeros(real.shape[1], bool),
-        _reached=dict.fromkeys(("dh", "dc", "dz", "dx"), path),
+        reached=dict.fromkeys(("dh", "dc", "dz", "dx"), path),
     )
 
 

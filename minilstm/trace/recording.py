@@ -1,0 +1,232 @@
+"""What one recurrent layer did in one pass: its arrays, and the plain questions one can ask of them.
+
+Not the analyses that are built on it (`horizon`, `ledger`, `nonfinite`, `dynamics`), nor `trace`, where users
+meet all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+
+from minilstm.bptt.cell import Array, Cell, Weights
+from minilstm.bptt.tape import Gradients, Tape
+from minilstm.errors import one_of, real_number, whole_number, wording
+from minilstm.norms import norm
+from minilstm.trace.lags import by_lag
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The arrays of one recurrent layer, batch first, in the model's dtype, as attributes.
+
+    h dh external : (B, T, H), and c dc of an LSTM;
+    i f g o of an LSTM, z r g q of a GRU : (B, T, H), see `minilstm.bptt.cell`;
+    dz : (B, T, nH), dL/d(pre-activations), in the blocks of cell.gates;
+    external is what reaches h_t directly from the layer above: where a mask ends the sample earlier, the
+    loss reads the held state, and external stands at the masked last step;
+    x dx : (B, T, D), the layer's input;  h0 c0 dh0 dc0 : (B, H), the initial state and its gradient;
+    real : (B, T) bool, the steps that are not masked;
+    cut : (T,) bool, the steps before which truncated backpropagation cut the gradient;
+    go_backwards : whether the layer reads from the last step to the first, as one of a Bidirectional does.
+    All arrays are then in the order of reading: row t is step T - 1 - t of the input.
+
+    In a TimeDistributed the samples are those that the layer within it sees: row b T + t, for step t of
+    sample b. At a masked step h and c are held, gates and dz are 0, and dh and dc pass through.
+    """
+
+    name: str
+    cell: Cell
+    weights: Weights = field(repr=False)  # a copy
+    arrays: dict[str, Array] = field(repr=False)
+    real: Array = field(repr=False)
+    cut: Array = field(repr=False)
+    reached: dict[str, Array] = field(repr=False)  # (B, T) bool each: a path from the loss exists
+    go_backwards: bool = False
+
+    @classmethod
+    def of_pass(
+        cls,
+        name: str,
+        weights: Weights,
+        tape: Tape,
+        gradients: Gradients,
+        external: Array,
+        reached: Array,
+        truncated: bool,
+        go_backwards: bool = False,
+    ) -> Self:
+        """Put a tape and its gradients, recorded per step, together for the reader.
+
+        external : (B, T, H); reached : (B, T) bool, the steps that a path from the loss enters directly;
+        truncated : whether the gradient was cut at the start of each segment.
+        """
+        T, B, _ = tape.x.shape
+        real = np.ones((B, T), bool) if tape.mask is None else tape.mask.T.copy()
+        cut = np.zeros(T, bool)
+        cut[[span.start for span in tape.spans]] = truncated
+
+        def batch_first(array: Any) -> Array:
+            found: Array = array.transpose(1, 0, 2)
+            return found
+
+        cell, first = tape.cell, tape.first_state
+        assert gradients.dtotal is not None  # recorded
+        arrays = {key: batch_first(tape.join(key)) for key in (*cell.states, *cell.kept)}
+        arrays |= {
+            f"d{key}": batch_first(part) for key, part in zip(cell.states, gradients.dtotal, strict=True)
+        }
+        arrays |= {"external": external, "dz": batch_first(gradients.dz), "dx": batch_first(gradients.dx)}
+        arrays |= {"x": batch_first(tape.x).copy()}
+        arrays |= {f"{key}0": part for key, part in zip(cell.states, first, strict=True)}
+        arrays |= {f"d{key}0": part for key, part in zip(cell.states, gradients.dstate, strict=True)}
+        return cls(
+            name=name,
+            cell=cell,
+            weights=Weights(*(None if weight is None else weight.copy() for weight in weights)),  # type: ignore[arg-type]
+            arrays=arrays,
+            real=real,
+            cut=cut,
+            reached=_paths(cell, weights, real, reached, cut),
+            go_backwards=go_backwards,
+        )
+
+    def __getattr__(self, name: str) -> Array:
+        try:
+            found: Array = self.__dict__["arrays"][name]
+        except KeyError:
+            message = f"the trace of a recurrent layer has no {name!r}"
+            raise AttributeError(message) from None
+        return found
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The names of the states, h first."""
+        return self.cell.states
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """The names of the blocks of dz."""
+        return self.cell.gates
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the arrays that have a row for each step, (B, T, .)."""
+        return [name for name, array in self.arrays.items() if array.ndim == 3]
+
+    @property
+    def named_weights(self) -> dict[str, Array]:
+        """The layer's weights as they were, under the names of its parameters."""
+        W, U, b, rb, p = self.weights
+        found = {"kernel": W, "recurrent_kernel": U, "bias": b if rb is None else np.stack([b, rb])}
+        return found if p is None else found | {"peepholes": p}
+
+    def before(self, state: str) -> Array:
+        """The state that each step starts from, "h" or "c": (B, T, H)."""
+        one_of("state", state, self.states)
+        first = self.arrays[f"{state}0"][:, None]
+        return np.concatenate([first, self.arrays[state][:, :-1]], axis=1)
+
+    def blocks(self, array: Array) -> dict[str, Array]:
+        """An array of blocks, such as dz (B, T, nH), as one array (B, T, H) for each gate."""
+        parts = np.split(array, len(self.gates), axis=-1)
+        return dict(zip(self.gates, parts, strict=True))
+
+    def row(self, sample: int) -> int:
+        """`sample`, where it is a row of the batch; ValueError or TypeError otherwise."""
+        B = len(self.real)
+        if not whole_number("sample", sample, 0) < B:
+            raise ValueError(wording("sample", f"a row of the batch, 0 to {B - 1}", sample))
+        return sample
+
+    def norm(self, name: str, per_sample: bool = False) -> Array:
+        """L2 norm of an array at each time step, over units and samples: (T,); or (B, T) `per_sample`.
+
+        float64, scaled before squaring, so that 1e-200 is a number. Masked steps do not count: they
+        add nothing, and a step that is masked in every sample has norm 0.
+
+        >>> import minilstm as ml
+        >>> model = ml.Sequential([ml.LSTM(4, input_shape=(6, 2)), ml.Dense(1)], seed=0)
+        >>> model.compile(loss="mse")
+        >>> model.trace(np.ones((3, 6, 2)), np.zeros(3))["lstm"].norm("dh").shape
+        (6,)
+        """
+        values = np.where(self.real[..., None], self._array(name), 0)  # (B, T, .)
+        return norm(values, (2,) if per_sample else (0, 2))
+
+    def lag_norm(self, name: str) -> Array:
+        """The same norm, counted back from each sample's last real step: (L,), L the longest length.
+
+        Entry k pools the steps that lie k real steps before the end of their sample, so padding does
+        not blur it.
+        """
+        return by_lag(self.norm(name, per_sample=True), self.real)
+
+    def horizon(self, threshold: float = 0.01, name: str = "dh", sample: int | None = None) -> float:
+        """How many steps back from the end the gradient still has `threshold` of its largest norm.
+
+        1 + the largest k with n_k >= threshold * max n, n = lag_norm(name), or the norms of one sample; 0 if
+        all norms are zero, nan if one is nan. Made for a loss on the last real step; for a loss on every
+        step it is the reach of the pooled gradient, whatever step it started from.
+        """
+        real_number("threshold", threshold, above=True, below=1.0)
+        if sample is None:
+            norms = self.lag_norm(name)
+        else:
+            row = self.row(sample)
+            norms = by_lag(self.norm(name, per_sample=True)[row, None], self.real[row, None])
+        if np.isnan(norms).any():
+            return float("nan")
+        if not norms.any():
+            return 0
+        return int(1 + np.nonzero(norms >= threshold * norms.max())[0].max())
+
+    def status(self, name: str) -> Array:
+        """What the values of each time step are, as (T,) strings.
+
+        "nan" or "inf" if there is one; "zero" if all are zero because no path leads there from the
+        loss; "underflow" if a path exists but the dtype flushed every value to zero or to a subnormal;
+        "masked" if no sample has a real step there; otherwise "ok". Masked samples do not count.
+        """
+        values = self._array(name)
+        size = np.abs(np.where(self.real[..., None], values, 0))
+        with np.errstate(invalid="ignore"):
+            largest = size.max(axis=(0, 2))  # (T,), NaN if there is one
+        reached = self.reached.get(name)
+        path = np.zeros(len(largest), bool) if reached is None else (reached & self.real).any(axis=0)
+        tiny = np.finfo(values.dtype).tiny
+        conditions = [
+            ~self.real.any(axis=0),
+            np.isnan(largest),
+            np.isinf(largest),
+            (largest == 0) & ~path,
+            largest < tiny,
+        ]
+        return np.select(conditions, ["masked", "nan", "inf", "zero", "underflow"], "ok")
+
+    def _array(self, name: str) -> Array:
+        return self.arrays[one_of("name", name, self.names)]
+
+
+def _paths(cell: Cell, weights: Weights, real: Array, reached: Array, cut: Array) -> dict[str, Array]:
+    """For each gradient, (B, T): does a path from the loss lead there, were there no rounding?
+
+    No path leads back from a step that is `cut` to the one before it.
+    """
+    path = {name: np.zeros_like(real) for name in ("dh", "dc", "dz") if name != "dc" or "c" in cell.states}
+    through_U = bool(np.any(weights.U))
+    h = c = np.zeros(len(real), bool)
+    for t in reversed(range(real.shape[1])):
+        h = h | reached[:, t]
+        path["dh"][:, t] = h
+        if "c" in cell.states:
+            path["dc"][:, t] = c = c | (h & real[:, t])  # LSTM B2, B7
+        inside = (h | c) & real[:, t]
+        path["dz"][:, t] = inside
+        direct = h if cell.name == "gru" else np.zeros_like(h)  # GRU B5
+        h = np.where(real[:, t], (inside & through_U) | direct, h)  # S5, S6
+        if cut[t]:
+            h = c = np.zeros(len(real), bool)
+    return path | {"dx": path["dz"] & bool(np.any(weights.W)), "external": reached}
