@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 _HOMES = {
+    "minilstm.classic.results": ["reproduce"],
     "minilstm.callbacks": [
         "CSVLogger",
         "Callback",
@@ -108,6 +109,7 @@ if TYPE_CHECKING:
     from minilstm.callbacks import ModelCheckpoint as ModelCheckpoint
     from minilstm.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
     from minilstm.callbacks import TerminateOnNaN as TerminateOnNaN
+    from minilstm.classic.results import reproduce as reproduce
     from minilstm.compiled.threads import get_num_threads as get_num_threads
     from minilstm.compiled.threads import set_num_threads as set_num_threads
     from minilstm.datasets import adding as adding

@@ -50,15 +50,25 @@ def streams(seed: int) -> tuple[np.random.Generator, ...]:
     return tuple(np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(3))
 
 
-def recently_correct(largest_error: float, mean_error: float) -> Met:
-    """ST3 of table 11: the last 2,000 sequences within `largest_error`, their mean below the other."""
-    errors: deque[float] = deque(maxlen=RECENT)
+class RecentlyCorrect:
+    """ST3 of table 11: the last 2,000 sequences within `largest_error`, their mean below `mean_error`.
 
-    def met(weights: Weights, outputs: Array, sequences: Sequences) -> bool:
-        errors.extend(np.abs(outputs - sequences.targets).max(axis=1))
-        return len(errors) == RECENT and max(errors) < largest_error and float(np.mean(errors)) < mean_error
+    accurate_after : after how many sequences their mean was first below it, or None
+    """
 
-    return met
+    def __init__(self, largest_error: float, mean_error: float) -> None:
+        self.largest_error, self.mean_error = largest_error, mean_error
+        self.errors: deque[float] = deque(maxlen=RECENT)
+        self.seen = 0
+        self.accurate_after: int | None = None
+
+    def __call__(self, weights: Weights, outputs: Array, sequences: Sequences) -> bool:
+        self.errors.extend(np.abs(outputs - sequences.targets).max(axis=1))
+        self.seen += len(outputs)
+        accurate = len(self.errors) == RECENT and float(np.mean(self.errors)) < self.mean_error
+        if accurate and self.accurate_after is None:
+            self.accurate_after = self.seen
+        return accurate and max(self.errors) < self.largest_error
 
 
 def wrong_of(
@@ -76,9 +86,10 @@ def until_recently_correct(
     """A trial of experiment 4 or 6."""
     first, training, testing = streams(seed)
     weights = shape.draw(first, 0.1, input_gate_bias)
-    solved, seen = run_online(shape, weights, draw, training, rate, recently_correct(*errors), limit)
+    criterion = RecentlyCorrect(*errors)
+    solved, seen = run_online(shape, weights, draw, training, rate, criterion, limit)
     wrong = wrong_of(shape, weights, draw, testing, errors[0])
-    return {"value": seen, "solved": solved, "wrong": wrong}
+    return {"value": seen, "solved": solved, "wrong": wrong, "accurate_after": criterion.accurate_after}
 
 
 def adding(seed: int, *, length: int, blocks: int, size: int, rate: float) -> Record:

@@ -1,4 +1,5 @@
-"""The command line: `minilstm study`, `report`, `compare`, `gradcheck`, `trace`, `info`.
+"""The command line: `minilstm study`, `report`, `compare`, `gradcheck`, `trace`, `reproduce`,
+`info`.
 
 Errors are one line on stderr. Exit codes: 0 done, 1 the work failed, 2 the request or the data cannot be
 meant, 130 Ctrl-C, 143 SIGTERM.
@@ -49,6 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from minilstm.commands import trace
 
             return trace.run(options)
+        if options.command == "reproduce":
+            from minilstm.commands import reproduce
+
+            return reproduce.run(options)
         from minilstm.study import command
 
         if options.command == "report":
@@ -73,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_study(commands)
     _add_gradcheck(commands)
     _add_trace(commands)
+    _add_reproduce(commands)
     commands.add_parser("info", help="versions, backend, threads, BLAS, kernel cache: for bug reports")
     return parser
 
@@ -182,6 +188,31 @@ def _add_trace(commands: Any) -> None:
     add("--data", type=Path, metavar="FILE", help="x (and y, mask) as .npz, or x as .npy; default: noise")
     add("--weights", type=Path, metavar="FILE", help="a saved model, in place of a new one")
     add("--out", type=Path, default=Path("minilstm-trace"), metavar="DIR", help="folder (./minilstm-trace)")
+
+
+def _add_reproduce(commands: Any) -> None:
+    parser = commands.add_parser(
+        "reproduce",
+        help="published results on length and gradients, run here, each beside its published value",
+        description="Run published results and say of each whether it was reproduced, by bands that were "
+        "written down first.\nFinished trials are kept; the same command goes on where it stopped.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="rows, see --list")
+    add("--all", action="store_true", help="every row")
+    add("--list", action="store_true", help="the rows and their claims, and stop")
+    add("--jobs", type=_positive, metavar="N", help="trials at a time (the number of processors)")
+    add("--trials", type=_positive, metavar="N", help="of each condition (the published numbers)")
+    add("--quick", action="store_true", help="fewer trials")
+    add("--json", action="store_true", help="print the rows as JSON instead of a table")
+    add(
+        "--out",
+        type=Path,
+        default=Path("minilstm-reproduce"),
+        metavar="DIR",
+        help="folder (./minilstm-reproduce)",
+    )
 
 
 def _positive(text: str) -> int:

@@ -12,16 +12,20 @@ import os
 import platform
 import socket
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import minilstm
 from minilstm import files
 from minilstm.study.plan import GENERATED, Point, Settings
 from minilstm.study.point import Record
 from minilstm.study.source import Source
+
+Key = TypeVar("Key")
 
 FORMAT = 2
 CONFIG, RESULTS, LOCK = "config.json", "results.jsonl", ".lock"
@@ -214,21 +218,34 @@ def _read(path: Path, planned: list[Point], mend: bool) -> dict[Point, Record]:
 
     Other damage is a ValueError.
     """
+    known = set(planned)
+
+    def point_of(record: Record) -> Point:
+        point = Point.of(record)
+        if point not in known:
+            raise ValueError(f"{point} is not part of this study")
+        return point
+
+    return read_lines(path, point_of, mend)
+
+
+def read_lines(path: Path, key_of: Callable[[Record], Key], mend: bool) -> dict[Key, Record]:
+    """The records in `path`, one a line, by their keys; of several with one key the first.
+
+    A torn last line is dropped with a warning (and cut off to `mend`). Other damage, and a record of which
+    `key_of` raises a ValueError, KeyError or TypeError, is a ValueError.
+    """
     if not path.exists():
         return {}
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1
-    known = set(planned)
-    found: dict[Point, Record] = {}
+    found: dict[Key, Record] = {}
     for number, line in enumerate(data[:whole].splitlines(), 1):
         try:
             record = json.loads(line)
-            point = Point.of(record)
-            if point not in known:
-                raise ValueError(f"{point} is not part of this study")
+            found.setdefault(key_of(record), record)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}:{number} is damaged: {error}") from None
-        found.setdefault(point, record)
     if whole < len(data):
         warnings.warn(
             f"the last line of {path} is torn; its model is trained again", UserWarning, stacklevel=2
@@ -239,6 +256,18 @@ def _read(path: Path, planned: list[Point], mend: bool) -> dict[Point, Record]:
 
 
 # ------------------------------------------------------------ one run at a time
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make `folder` if it is not there, and keep other runs out of it meanwhile; an OSError if that fails."""
+    _check_folder(folder)
+    handle = _lock(folder)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            _unlock(folder, handle)
 
 
 def _check_folder(folder: Path) -> None:

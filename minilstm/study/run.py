@@ -12,11 +12,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, redirect_stderr
 from multiprocessing import connection
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -29,6 +29,7 @@ from minilstm.study.point import RNNS, Record, run_point
 from minilstm.study.source import Source
 
 OnPoint = Callable[[Point, Record], None]
+Key = TypeVar("Key")
 
 
 class StudyError(RuntimeError):
@@ -76,7 +77,10 @@ def run_points(
         for point in points:
             on_point(point, work(settings, source, point, processors()))
     else:
-        _run_in_pool(settings, source, points, min(jobs, len(points)), on_point)
+        jobs = min(jobs, len(points))
+        count, rnns = max(1, processors() // jobs), sorted({point.rnn for point in points})
+        tasks = {point: (point,) for point in points}
+        run_in_pool(tasks, _work_here, on_point, jobs, _take_study, settings, source, count, rnns)
 
 
 def work(settings: Settings, source: Source, point: Point, count: int) -> Record:
@@ -93,40 +97,48 @@ def work(settings: Settings, source: Source, point: Point, count: int) -> Record
         threads.set_num_threads(before)
 
 
-def _collect(waiting: dict[Future[Record], Point], on_point: OnPoint) -> None:
+def _collect(waiting: dict[Future[Record], Key], on_record: Callable[[Key, Record], None]) -> None:
     """Hand on each record as soon as it is there; what is left is cancelled if something goes wrong."""
     try:
         while waiting:
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                point = waiting.pop(future)
+                key = waiting.pop(future)
                 error = future.exception()
                 if isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker":
                     raise StudyError(
                         "a worker process died (out of memory?); "
                         "finished models are kept, the same command goes on"
                     ) from None
-                on_point(point, future.result())
+                on_record(key, future.result())
     except BaseException:
         for future in waiting:
             future.cancel()
         raise
 
 
-def _run_in_pool(
-    settings: Settings, source: Source, points: Sequence[Point], jobs: int, on_point: OnPoint
+def run_in_pool(
+    tasks: Mapping[Key, Sequence[Any]],
+    work: Callable[..., Record],
+    on_record: Callable[[Key, Record], None],
+    jobs: int,
+    prepare: Callable[..., None],
+    *given: Any,
 ) -> None:
-    count = max(1, processors() // jobs)
+    """Run `work(*arguments)` of every task in `jobs` processes, each of which calls `prepare(*given)` first.
+
+    Raises StudyError when workers die. When this ends, for whatever reason, no worker is left.
+    """
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         jobs,
         multiprocessing.get_context("spawn"),
         initializer=_start_worker,
-        initargs=(settings, source, count, sorted({point.rnn for point in points})),
+        initargs=(prepare, given),
     )
     try:
         with _workers_without_sigint():
-            waiting = {pool.submit(_work_here, point): point for point in points}
-        _collect(waiting, on_point)
+            waiting = {pool.submit(work, *arguments): key for key, arguments in tasks.items()}
+        _collect(waiting, on_record)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in set(multiprocessing.active_children()) - others:
@@ -157,12 +169,16 @@ def _work_here(point: Point) -> Record:
     return work(settings, source, point, count)
 
 
-def _start_worker(settings: Settings, source: Source, count: int, rnns: Sequence[str]) -> None:
-    _given[:] = settings, source, count
+def _start_worker(prepare: Callable[..., None], given: Sequence[Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # the parent has said it already
-        prepare_kernels(rnns)
+        prepare(*given)
+
+
+def _take_study(settings: Settings, source: Source, count: int, rnns: Sequence[str]) -> None:
+    _given[:] = settings, source, count
+    prepare_kernels(rnns)
 
 
 def _end_with_parent() -> None:

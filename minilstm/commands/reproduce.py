@@ -1,0 +1,262 @@
+"""`minilstm reproduce`: published results on length and gradients, run here, each with a verdict.
+
+Trials are independent and are kept one by one, a line each, in DIR/results.jsonl: the same command goes on
+where it stopped, and a run with more trials takes over what a quick one has done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import minilstm
+from minilstm import files
+from minilstm.classic.results import ROWS
+from minilstm.classic.row import Record, Row, chosen
+from minilstm.errors import fail, in_words
+from minilstm.study.command import EXTRA, extras_missing
+from minilstm.study.journal import locked, read_lines, to_json
+from minilstm.study.run import StudyError, processors, run_in_pool
+
+JOURNAL, TABLE = "results.jsonl", "results.json"
+VERDICTS = {"reproduced": "reproduced", "partly": "partly", "not": "not reproduced", None: ""}
+
+
+class Trial(NamedTuple):
+    """One trial of one condition; `condition` is its settings as JSON."""
+
+    row: str
+    condition: str
+    seed: int
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the rows that are asked for; the exit code."""
+    if options.list:
+        for row in ROWS:
+            print(f"{row.name:<22} {row.claim} ({row.source})")
+        return 0
+    try:
+        rows = _wanted(options)
+        if not options.json and extras_missing():
+            return fail(EXTRA, 2)
+        with locked(options.out):
+            done = read_lines(options.out / JOURNAL, _trial_of, mend=True)
+            return _run(rows, done, options)
+    except (ValueError, OSError) as error:
+        return fail(in_words(error), 2)
+
+
+def _wanted(options: argparse.Namespace) -> list[Row]:
+    if options.all and options.names:
+        raise ValueError("give names of rows or --all, not both")
+    if not options.all and not options.names:
+        raise ValueError("which rows? give names, --all, or --list to see them")
+    return list(ROWS) if options.all else [chosen(ROWS, name) for name in dict.fromkeys(options.names)]
+
+
+def _trial_of(record: Record) -> Trial:
+    if record["minilstm"] != minilstm.__version__:
+        raise ValueError(f"it is of minilstm {record['minilstm']}; choose another folder with --out")
+    return Trial(record["row"], _as_key(record["settings"]), record["seed"])
+
+
+def _as_key(settings: Mapping[str, Any]) -> str:
+    return json.dumps(settings, sort_keys=True)
+
+
+def _count(row: Row, options: argparse.Namespace) -> int:
+    if options.trials is not None:
+        return int(options.trials)
+    return row.quick_trials if options.quick else row.trials
+
+
+def _planned(row: Row, count: int) -> dict[Trial, tuple[str, int, dict[str, Any]]]:
+    """The trials of a row, and what `_work` needs for each."""
+    return {
+        Trial(row.name, _as_key(settings), seed): (row.name, seed, settings)
+        for settings in row.conditions(row.settings).values()
+        for seed in range(count)
+    }
+
+
+def _work(name: str, seed: int, settings: dict[str, Any]) -> Record:
+    """One trial, with one thread, in this process or a worker: the same numbers for any number of jobs."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):
+        record = chosen(ROWS, name).trial(seed, settings)
+    return {"row": name, "settings": settings, "minilstm": minilstm.__version__} | record
+
+
+def _nothing() -> None:
+    """What a worker has to do before its first trial."""
+
+
+def _run(rows: Sequence[Row], done: dict[Trial, Record], options: argparse.Namespace) -> int:
+    """Run what is missing, row by row; the table of all rows that are finished, whatever happened."""
+    faults: list[str] = []
+    code = 0
+    with Progress(rows, done, options) as progress:
+        for row in rows:
+            missing = {
+                trial: task
+                for trial, task in _planned(row, _count(row, options)).items()
+                if trial not in done
+            }
+
+            def keep(trial: Trial, record: Record) -> None:
+                files.append_line(options.out / JOURNAL, json.dumps(record, allow_nan=False))
+                done[trial] = record
+                progress.finished(trial, record)
+
+            try:
+                jobs = min(options.jobs or processors(), len(missing))
+                if jobs > 1:
+                    run_in_pool(missing, _work, keep, jobs, _nothing)
+                else:
+                    for trial, task in missing.items():
+                        keep(trial, _work(*task))
+            except KeyboardInterrupt:
+                faults.append("stopped; finished trials are kept, the same command goes on")
+                code = 130
+                break
+            except OSError as error:
+                faults.append(f"{in_words(error)}; finished trials are kept, the same command goes on")
+                code = 1
+                break
+            except (StudyError, ArithmeticError, ModuleNotFoundError, MemoryError) as error:
+                faults.append(f"{row.name}: {in_words(error)}")
+                code = 1
+    results = _results(rows, done, options)
+    if options.json:
+        sys.stdout.write(to_json(results))
+    else:
+        show(results, options.quick)
+    try:
+        files.write_text(options.out / TABLE, to_json(results))
+    except OSError as error:
+        faults.append(in_words(error))
+        code = code or 1
+    for fault in faults:
+        fail(fault, code)
+    return code
+
+
+def _results(
+    rows: Sequence[Row], done: Mapping[Trial, Record], options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Of each row all of whose trials are finished, what `ml.reproduce` gives."""
+    found = []
+    for row in rows:
+        count = _count(row, options)
+        if not set(_planned(row, count)) <= set(done):
+            continue
+        records = {
+            condition: [done[Trial(row.name, _as_key(settings), seed)] for seed in range(count)]
+            for condition, settings in row.conditions(row.settings).items()
+        }
+        result = row.result(records, row.settings, count)
+        conditions = result["conditions"].items()
+        found.append(result | {"conditions": {str(key): summary for key, summary in conditions}})
+    return found
+
+
+# ------------------------------------------------------------ the table
+
+
+def show(results: Sequence[Mapping[str, Any]], quick: bool) -> None:
+    """The rows on stdout."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in ("claim", "source", "published", "here", "trials", "seconds", "verdict"):
+        table.add_column(name, justify="right" if name in ("trials", "seconds") else "left", overflow="fold")
+    for result in results:
+        reduced = f" ({result['reduced']})" if result["reduced"] else ""
+        table.add_row(
+            f"{result['name']}: {result['claim']}{reduced}",
+            result["source"],
+            result["published"],
+            "\n".join(here(result)),
+            str(result["trials"]),
+            f"{result['seconds']:.1f}",
+            VERDICTS[result["verdict"]],
+        )
+    console.print(table, markup=False)
+    if quick:
+        console.print("quick: fewer trials than were published", markup=False)
+
+
+def here(result: Mapping[str, Any]) -> list[str]:
+    """What was measured, a line for each condition."""
+    lines = []
+    for condition, one in result["conditions"].items():
+        words = [] if condition in (None, "None") else [f"{condition}:"]
+        if one["trials"] > 1 or one["solved"] != one["trials"]:
+            words.append(f"{one['solved']}/{one['trials']} solved,")
+        if one["mean"] is not None:
+            words.append(number(one["mean"]))
+        if one["interval"]:
+            words.append(f"[{number(one['interval'][0])}, {number(one['interval'][1])}]")
+        if one["wrong"]:
+            words.append(f"wrong {one['wrong'][0]:.1f}, at most {one['wrong'][1]}")
+        lines.append(" ".join(words).rstrip(","))
+    return [*lines, f"({result['measured']})"]
+
+
+def number(value: float) -> str:
+    """A number with four digits, thousands separated.
+
+    >>> number(21730.0), number(0.09452)
+    ('21,730', '0.09452')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+# ------------------------------------------------------------ progress
+
+
+class Progress:
+    """What is going on, on stderr: a bar and the time left on a terminal, elsewhere a line a trial."""
+
+    def __init__(
+        self, rows: Sequence[Row], done: Mapping[Trial, Record], options: argparse.Namespace
+    ) -> None:
+        planned = [trial for row in rows for trial in _planned(row, _count(row, options))]
+        self.total, self.done = len(planned), sum(trial in done for trial in planned)
+        self.bar: Any = None
+        if self.done:
+            print(f"{self.done} of {self.total} trials were finished before", file=sys.stderr)
+        if sys.stderr.isatty() and self.done < self.total:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+            self.bar = Progress(*columns, console=Console(stderr=True))
+            self.task = self.bar.add_task("", total=self.total, completed=self.done)
+
+    def __enter__(self) -> Progress:
+        self.context: Any = self.bar or nullcontext()
+        self.context.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self.context.__exit__(*raised)
+
+    def finished(self, trial: Trial, record: Record) -> None:
+        """Show one more finished trial."""
+        self.done += 1
+        value = "" if record["value"] is None else f", {number(record['value'])}"
+        text = f"{self.done}/{self.total}  {trial.row}, seed {trial.seed}{value}, {record['seconds']:.1f} s"
+        if self.bar is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self.bar.update(self.task, advance=1, description=text)

@@ -1,0 +1,304 @@
+"""Rows, their bands, `ml.reproduce`, and the command around them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import minilstm as ml
+from minilstm.classic import experiments, results, row
+from minilstm.classic.row import Band, Row
+from minilstm.commands import cli, reproduce
+
+ALWAYS = Band("holds", "none", lambda found: True)
+NEVER = Band("does not", "none", lambda found: False)
+
+
+def coin(seed: int, *, size: int, rate: float) -> row.Record:
+    """A trial that succeeds for even seeds."""
+    return {"value": 100.0 * size + seed, "solved": seed % 2 == 0, "wrong": seed}
+
+
+def exact(seed: int) -> row.Record:
+    return coin(0, size=1, rate=1)
+
+
+def some_row(**options) -> Row:
+    default = {"name": "coin", "claim": "Heads.", "source": "nobody", "published": "half", "run": coin}
+    default |= {"bands": (ALWAYS,), "measured": "points", "trials": 4, "quick_trials": 2}
+    return Row(**default | {"settings": {"size": (1, 2), "rate": 0.5}} | options)
+
+
+@pytest.fixture
+def rows(monkeypatch):
+    """These two rows in place of all others."""
+    found = (
+        some_row(),
+        some_row(name="exact", settings={}, run=exact, trials=1, quick_trials=1),
+    )
+    for module in (results, reproduce):
+        monkeypatch.setattr(module, "ROWS", found)
+    return found
+
+
+# ---------------------------------------------------------------- rows
+
+
+def test_a_row_as_a_dict(rows):
+    found = ml.reproduce("coin", trials=3, seed=2)
+    assert found["trials"] == 3
+    assert found["solved"] == 2  # seeds 2 and 4
+    assert found["mean"] == 103
+    assert found["range"] == [102, 104]
+    assert found["wrong"] == [3, 4]
+    assert found["interval"][0] <= 103 <= found["interval"][1]
+    assert list(found["conditions"]) == [1, 2]
+    assert found["conditions"][2]["mean"] == 203
+    assert [one["seed"] for one in found["conditions"][1]["records"]] == [2, 3, 4]
+    assert found["verdict"] == "reproduced"
+    assert found["seconds"] >= 0
+    json.dumps(found["bands"])
+
+
+def test_other_settings_have_no_verdict(rows):
+    found = ml.reproduce("coin", trials=1, size=7)
+    assert list(found["conditions"]) == [7]
+    assert found["mean"] == 700
+    assert found["verdict"] is None
+    assert found["bands"] == []
+    assert list(ml.reproduce("coin", trials=1, size=[3, 4])["conditions"]) == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("bands", "verdict"),
+    [((ALWAYS, ALWAYS), "reproduced"), ((ALWAYS, NEVER), "partly"), ((NEVER,), "not")],
+)
+def test_verdicts(bands, verdict):
+    one = some_row(bands=bands)
+    assert one.verdict({}) == verdict
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"name": "coins"}, ValueError, "name must be 'coin' or 'exact', got 'coins'"),
+        ({"name": "coin", "trials": 0}, ValueError, "trials must be a whole number >= 1, got 0"),
+        ({"name": "coin", "seed": -1}, ValueError, "seed must be a whole number >= 0, got -1"),
+        (
+            {"name": "coin", "length": 5},
+            ValueError,
+            "a setting of coin must be 'size' or 'rate', got 'length'",
+        ),
+        ({"name": "exact", "length": 5}, ValueError, "this row has none, got 'length'"),
+        ({"name": "coin", "size": 1.5}, TypeError, "size must be a whole number >= 1, got 1.5"),
+        ({"name": "coin", "rate": -1.0}, ValueError, "rate must be a finite number >= 0, got -1.0"),
+        ({"name": "coin", "rate": (0.1, 0.2)}, ValueError, r"rate must be one value, got \(0.1, 0.2\)"),
+    ],
+)
+def test_what_cannot_be_meant(rows, arguments, error, message):
+    with pytest.raises(error, match=message):
+        ml.reproduce(**arguments)
+
+
+def test_summary_of_failures_alone():
+    found = row.summary([{"value": 5, "solved": False, "wrong": 3, "seconds": 1.0}])
+    assert (found["solved"], found["mean"], found["range"], found["wrong"]) == (0, None, None, None)
+    assert not row.time_to_success({None: 5}).holds({None: found})
+    assert not row.nearly_all_solved().holds({None: found})
+    assert not row.never_more_wrong_than(3).holds({None: found})
+
+
+def test_shared_bands():
+    def of(mean, solved=30, worst=3):
+        return {None: {"trials": 30, "solved": solved, "mean": mean, "wrong": [1.0, worst]}}
+
+    time = row.time_to_success({None: 100})
+    assert [time.holds(of(mean)) for mean in (49, 50, 125, 126)] == [False, True, True, False]
+    share = row.nearly_all_solved()
+    assert [share.holds(of(1, solved)) for solved in (30, 29, 28)] == [True, True, False]
+    wrong = row.never_more_wrong_than(3)
+    assert [wrong.holds(of(1, worst=worst)) for worst in (3, 4)] == [True, False]
+
+
+def test_interval_covers_the_mean():
+    rng = np.random.default_rng(0)
+    covered = [row.interval(list(rng.exponential(size=30))) for _ in range(200)]
+    assert 0.85 < np.mean([low <= 1 <= high for low, high in covered]) < 0.99
+
+
+def test_every_row_says_all():
+    names = [one.name for one in results.ROWS]
+    assert len(set(names)) == len(names)
+    for one in results.ROWS:
+        assert one.bands
+        assert all(band.text and band.reason for band in one.bands)
+        assert one.quick_trials <= one.trials
+        assert one.claim.endswith(".")
+
+
+# ---------------------------------------------------------------- the paper's rows, small
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("reber", {"rate": 0.5}),
+        ("long-lag", {"lag": 5, "rate": 0.1}),
+        ("adding-1997", {"length": 20}),
+        ("temporal-order-1997", {"length": 20}),
+    ],
+)
+def test_small_versions_learn(name, settings, monkeypatch):
+    """With short sequences and a small budget; the mean alone would be wrong 2,167 times, or always."""
+    monkeypatch.setattr(experiments, "PATIENCE", 0.3)
+    monkeypatch.setattr(experiments, "RECENT", 200)
+    found = ml.reproduce(name, trials=1, **settings)
+    (one,) = next(iter(found["conditions"].values()))["records"]
+    assert one["value"] > 0
+    assert one["wrong"] < 2000
+    again = ml.reproduce(name, trials=1, **settings)
+    assert {**found, "seconds": 0, "conditions": 0} == {**again, "seconds": 0, "conditions": 0}
+
+
+def test_weight_counts_are_exact():
+    assert ml.reproduce("weight-counts")["verdict"] == "reproduced"
+
+
+def test_reber_strings_of_the_data_sets():
+    train, test = experiments.reber_strings(0)
+    assert len(train) == len(test) == 256
+    assert not set(train) & set(test)
+    assert experiments.reber_strings(0) == (train, test)
+    assert experiments.reber_strings(1)[0] != train
+
+
+def test_possible_symbols_must_be_the_most_active():
+    strings = experiments.Strings(["BTBTXSETE", "BPBTXSEPE"])
+    shape = experiments.configurations.EMBEDDED_REBER
+    outputs = strings.possible.astype(float)
+    outputs[-1, 0] = 2.0  # the end of the second string
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiments.online, "learn", lambda *_: outputs)
+        assert strings.predicted(shape, None).tolist() == [True, False]
+
+
+def test_criterion_of_the_last_sequences(monkeypatch):
+    monkeypatch.setattr(experiments, "RECENT", 3)
+    criterion = experiments.RecentlyCorrect(0.04, 0.01)
+
+    def one(error):
+        return experiments.Sequences(*[None] * 5, targets=np.zeros((1, 1))), np.array([[error]])
+
+    met = [
+        criterion(None, outputs, sequences)
+        for sequences, outputs in map(one, [0.03, 0, 0, 0.0, 0.1, 0, 0, 0])
+    ]
+    assert met == [False, False, False, True, False, False, False, True]
+    assert criterion.accurate_after == 4
+
+
+# ---------------------------------------------------------------- the command
+
+
+def command(capsys, *arguments):
+    code = cli.main(["reproduce", *map(str, arguments)])
+    return code, *capsys.readouterr()
+
+
+def test_command_goes_on_where_it_stopped(rows, tmp_path, capsys):
+    out = tmp_path / "out"
+    code, text, progress = command(capsys, "--all", "--quick", "--jobs", 1, "--out", out)
+    assert code == 0
+    assert "coin: Heads." in text
+    assert "quick: fewer trials than were published" in text
+    assert progress.count("coin, seed") == 4
+    journal = (out / "results.jsonl").read_text().splitlines()
+    assert len(journal) == 5
+    (out / "results.jsonl").write_text("\n".join(journal[:-1]) + '\n{"row": "co')
+    with pytest.warns(UserWarning, match="torn"):
+        code, text, progress = command(capsys, "coin", "--jobs", 1, "--out", out, "--json")
+    assert code == 0
+    assert "4 of 8 trials were finished before" in progress
+    assert progress.count("coin, seed") == 4
+    (found,) = json.loads(text)
+    assert found == json.loads((out / "results.json").read_text())[0]
+    assert found["conditions"]["2"]["trials"] == 4
+
+
+def test_a_row_that_fails_keeps_the_others(rows, tmp_path, capsys, monkeypatch):
+    def diverges(seed, **settings):
+        if seed == 1:
+            raise ml.NonFiniteError("the loss is nan")
+        return coin(seed, **settings)
+
+    bad = some_row(name="bad", run=diverges)
+    monkeypatch.setattr(reproduce, "ROWS", (bad, *rows))
+    code, text, errors = command(capsys, "--all", "--jobs", 1, "--out", tmp_path, "--json")
+    assert code == 1
+    assert "minilstm: error: bad: the loss is nan" in errors
+    assert [found["name"] for found in json.loads(text)] == ["coin", "exact"]
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 10
+
+
+def test_ctrl_c_and_a_full_disk_keep_what_is_finished(rows, tmp_path, capsys, monkeypatch):
+    def stops(seed, **settings):
+        if seed == 2:
+            raise KeyboardInterrupt
+        return coin(seed, **settings)
+
+    monkeypatch.setattr(reproduce, "ROWS", (some_row(run=stops),))
+    code, _, errors = command(capsys, "coin", "--jobs", 1, "--out", tmp_path)
+    assert code == 130
+    assert "finished trials are kept, the same command goes on" in errors
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 2
+    monkeypatch.setattr(reproduce, "ROWS", rows)
+
+    def full(path, line):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(reproduce.files, "append_line", full)
+    code, _, errors = command(capsys, "coin", "--jobs", 1, "--out", tmp_path)
+    assert code == 1
+    assert "No space left on device" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "name must be 'coin' or 'exact', got 'nothing'"),
+        ([], "which rows? give names, --all, or --list to see them"),
+        (["coin", "--all"], "give names of rows or --all, not both"),
+    ],
+)
+def test_requests_that_cannot_be_meant(rows, tmp_path, capsys, arguments, message):
+    code, _, errors = command(capsys, *arguments, "--out", tmp_path)
+    assert code == 2
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
+def test_results_of_another_version_or_kind_are_refused(rows, tmp_path, capsys):
+    lines = {"row": "coin", "settings": {}, "minilstm": "0.0.0", "seed": 0}, {"length": 5}
+    for line, message in zip(
+        lines, ("it is of minilstm 0.0.0; choose another folder", "damaged"), strict=True
+    ):
+        (tmp_path / "results.jsonl").write_text(json.dumps(line) + "\n")
+        code, _, errors = command(capsys, "coin", "--out", tmp_path)
+        assert code == 2
+        assert message in errors
+
+
+def test_list_names_every_row(capsys):
+    code, text, _ = command(capsys, "--list")
+    assert code == 0
+    assert all(one.name in text for one in results.ROWS)
+
+
+def test_workers_run_trials(rows, tmp_path, capsys):
+    """In processes of their own, where the rows are the real ones."""
+    tasks = {k: ("weight-counts", k, {}) for k in range(2)}
+    seen = {}
+    reproduce.run_in_pool(tasks, reproduce._work, seen.__setitem__, 2, reproduce._nothing)
+    assert {key: one["value"] for key, one in seen.items()} == {0: 15, 1: 15}
