@@ -76,6 +76,8 @@ def from_torch_state_dict(state: Mapping[str, Any], layers: Layers, *, prefix: s
     >>> _ = layer(np.ones((1, 2, 3)))
     >>> from_torch_state_dict(to_torch_state_dict(layer), layer)
     """
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise TypeError(wording("state", "a state dict, names -> tensors or arrays", f"{state!r:.60}"))
     given = {name[len(prefix) :]: _array(name, v) for name, v in state.items() if name.startswith(prefix)}
     found: list[tuple[Layer, str, Array]] = []
     used: set[str] = set()
@@ -86,18 +88,23 @@ def from_torch_state_dict(state: Mapping[str, Any], layers: Layers, *, prefix: s
         for one in names:
             if one not in given:
                 raise ValueError(
-                    wording("state", f"with an entry {prefix + one!r}", ", ".join(state) or "none")
+                    wording("state", f"with an entry {prefix + one!r}", f"{', '.join(state) or 'none':.300}")
                 )
         used |= set(names)
         value = _ours(layer, key, [given[one] for one in names])
         if value is None or value.shape != layer.params[key].shape:
             expected = f"what fits {layer.label}/{key} of shape {layer.params[key].shape}"
             raise ValueError(wording(f"state[{prefix + name!r}]", expected, f"shape {given[name].shape}"))
+        with np.errstate(over="ignore"):
+            value = value.astype(layer.params[key].dtype)
         if not np.isfinite(value).all():
-            raise ValueError(wording(f"state[{prefix + name!r}]", "finite", "NaN or Inf"))
+            expected = f"finite in {value.dtype}"
+            raise ValueError(wording(f"state[{prefix + name!r}]", expected, "NaN, Inf or too large a number"))
         found.append((layer, key, value))
     if surplus := [prefix + name for name in given if name not in used]:
-        raise ValueError(wording("state", "without weights that the layers do not have", ", ".join(surplus)))
+        raise ValueError(
+            wording("state", "without weights that the layers do not have", f"{', '.join(surplus):.300}")
+        )
     for layer, key, value in found:
         layer.params[key][...] = value
 
@@ -188,9 +195,13 @@ def _split_bias(
 
 def _array(name: str, value: Any) -> Array:
     """A tensor or an array as floats of NumPy."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    array = np.asarray(value)
+    try:
+        if hasattr(value, "detach"):
+            value = value.detach().cpu()
+            value = (value.float() if "bfloat16" in str(value.dtype) else value).numpy()
+        array = np.asarray(value)
+    except Exception as error:  # sparse, quantised, on no device, ragged: each has a type of its own
+        raise TypeError(wording(f"state[{name!r}]", "an array of floats", str(error)[:200])) from None
     if array.dtype.kind != "f":
         raise TypeError(wording(f"state[{name!r}]", "an array of floats", f"dtype {array.dtype}"))
     return array

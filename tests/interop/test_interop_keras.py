@@ -214,6 +214,20 @@ def linked(weights):
     weights[BIAS] = h5py.ExternalLink("/etc/x", "/y")
 
 
+def layers_of(config):
+    return config["config"]["layers"]
+
+
+def config_of(config, k):
+    return layers_of(config)[k]["config"]
+
+
+def nest(config):
+    for _ in range(40):
+        inner = {"class_name": "TimeDistributed", "config": {"name": "n", "layer": layers_of(config)[1]}}
+        layers_of(config)[1] = inner
+
+
 HARMFUL = {
     "missing": (lambda f, c: f.__delitem__(BIAS), f"it holds no '{BIAS}', which the model has"),
     "shape": (lambda f, c: replaced(f, data=np.ones(3)), r"has shape \(3,\)"),
@@ -230,6 +244,29 @@ HARMFUL = {
     ),
     "another class": (lambda f, c: c.__setitem__("class_name", "Functional"), "it holds a 'Functional'"),
     "no config": (lambda f, c: c.clear(), r"its config\.json cannot be read"),
+    "units": (
+        lambda f, c: config_of(c, 1).__setitem__("units", 5000),
+        r"has shape .*, the model's \(3, 20000\)",
+    ),
+    "many units": (lambda f, c: config_of(c, 1).__setitem__("units", 10**40), "has shape"),
+    "units of a text": (
+        lambda f, c: config_of(c, 1).__setitem__("units", [4]),
+        "units must be a whole number",
+    ),
+    "rate": (
+        lambda f, c: config_of(c, 1).__setitem__("dropout", 10**400),
+        "layer 'lstm.*' .* cannot be made",
+    ),
+    "class of another type": (lambda f, c: layers_of(c)[1].__setitem__("class_name", [1]), "must be one of"),
+    "a layer without config": (lambda f, c: layers_of(c)[1].pop("config"), "'config' in the config"),
+    "an input without config": (lambda f, c: layers_of(c)[0].pop("config"), "'config' in the config"),
+    "layers that are none": (lambda f, c: c["config"].__setitem__("layers", 3), "'layers' in the config"),
+    "many layers": (lambda f, c: layers_of(c).extend([layers_of(c)[1]] * 1100), "at most 1000 layers"),
+    "nested": (lambda f, c: nest(c), "nested too deeply"),
+    "compressed": (
+        lambda f, c: replaced(f, shape=(16,), dtype="f4", chunks=(16,), compression="gzip"),
+        "compressed or not there",
+    ),
 }
 
 

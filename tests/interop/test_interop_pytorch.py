@@ -182,3 +182,28 @@ def test_what_does_not_fit_is_named_and_changes_nothing(torch):
     peepholes = ml.Sequential([ml.LSTM(4, peepholes=True, backend="numpy", input_shape=(None, 2))])
     with pytest.raises(ValueError, match="as PyTorch has them"):
         to_torch_state_dict(peepholes.layers)
+
+
+def test_state_dicts_of_any_content_are_refused_by_name(torch):
+    layer = ml.LSTM(4)
+    layer(np.ones((1, 2, 3)))
+    before = layer.get_weights()
+    good = to_torch_state_dict(layer)
+    first = "weight_ih_l0"
+    tensor = torch.ones(16, 3)
+    wrong = {
+        "sparse": tensor.to_sparse(), "meta": tensor.to("meta"), "ragged": [[1.0], [1.0, 2.0]], "text": "x",
+        "object": {"a": 1}, "none": None,
+    }  # fmt: skip
+    for value in wrong.values():
+        with pytest.raises(TypeError, match=r"state\['weight_ih_l0'\] must be an array of floats"):
+            from_torch_state_dict(good | {first: value}, layer)
+    with pytest.raises(ValueError, match="must be finite in float32"):
+        from_torch_state_dict(good | {first: np.full((16, 3), 1e300)}, layer)
+    for state in ([1], "text", {1: tensor}):
+        with pytest.raises(TypeError, match="state must be a state dict"):
+            from_torch_state_dict(state, layer)
+    for old, new in zip(before, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    from_torch_state_dict(good | {first: tensor.bfloat16()}, layer)
+    np.testing.assert_array_equal(layer.params["kernel"], 1)

@@ -1,0 +1,157 @@
+"""The files of Keras 3, read without Keras: .keras (a zip with a config and an HDF5 file) and .weights.h5.
+
+A file is not trusted. Its arrays are looked up by the places that a model says, and their shapes, types and
+sizes are compared before any number is read or any memory taken: together they are no larger than the file.
+Whatever is wrong with it is a WeightsFileError. HDF5 itself is parsed by h5py's C library.
+
+Source: `keras/src/saving/saving_lib.py` for the places in the file.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from minilstm.errors import WeightsFileError, wording
+from minilstm.layers import Layer, Recurrent
+from minilstm.layers.base import Array, Shape
+
+METADATA_LIMIT = 2**21  # bytes of config.json; a layer takes about 1,500
+REASON_LIMIT = 300  # characters of what a file may make an error say
+
+
+class KerasFile:
+    """An open .keras or .weights.h5 file; any error while it is open is a WeightsFileError that names it."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        try:
+            import h5py
+        except ImportError:
+            raise ImportError("reading files of Keras needs h5py: pip install 'minilstm[keras]'") from None
+        self.h5py, self.path = h5py, os.fspath(path)
+        if not self.path.endswith((".keras", ".h5")):
+            raise ValueError(wording("path", "a name that ends in .keras or .weights.h5", repr(self.path)))
+        self.data = Path(path).read_bytes()
+
+    def __enter__(self) -> KerasFile:
+        self.stored = self._member("model.weights.h5") if self.path.endswith(".keras") else self.data
+        try:
+            self.file = self.h5py.File(io.BytesIO(self.stored), "r")
+        except Exception as error:  # h5py has a type for each of many ways to be damaged
+            raise self._refused(f"its weights are not HDF5: {error}") from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.file.close()
+        except Exception as damage:  # only a damaged file fails to close
+            error = error or damage
+        if isinstance(error, Exception) and not isinstance(error, WeightsFileError):
+            raise self._refused(str(error) or type(error).__name__) from None
+
+    def _refused(self, reason: str) -> WeightsFileError:
+        short = reason if len(reason) <= REASON_LIMIT else reason[: REASON_LIMIT - 3] + "..."
+        return WeightsFileError(self.path, short)
+
+    def _member(self, name: str) -> bytes:
+        """A member of the zip, which Keras never compresses: it cannot be larger than the file."""
+        try:
+            with zipfile.ZipFile(io.BytesIO(self.data)) as archive:
+                info = archive.getinfo(name)
+                if info.compress_type != zipfile.ZIP_STORED or info.file_size > len(self.data):
+                    raise self._refused(f"its {name} is compressed, which Keras does not do")
+                return archive.read(info)
+        except WeightsFileError:
+            raise
+        except KeyError:
+            raise self._refused(f"it holds no {name}") from None
+        except Exception as error:  # zipfile raises half a dozen types for damaged archives
+            raise self._refused(f"it is not a .keras file: {error}") from None
+
+    def config(self) -> Mapping[str, Any]:
+        """What config.json says of the Sequential that is in the file."""
+        text = self._member("config.json")
+        if len(text) > METADATA_LIMIT:
+            raise self._refused(f"its config.json has {len(text)} bytes, more than {METADATA_LIMIT}")
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise self._refused(f"its config.json cannot be read: {error}") from None
+        name = found.get("class_name") if isinstance(found, dict) else None
+        if name is None:
+            raise self._refused("its config.json cannot be read: it names no class")
+        if name != "Sequential":
+            raise self._refused(f"it holds a {name!r:.40}, not a Sequential")
+        config = found.get("config")
+        if not isinstance(config, dict):
+            raise self._refused("its config.json cannot be read: it describes no model")
+        return config
+
+    def weights(self, layers: Sequence[Layer], shapes: Sequence[Shape]) -> list[Array]:
+        """The arrays of `layers`, whose inputs have `shapes`, in Keras's order."""
+        found = [(place, self._dataset(place, shape)) for place, shape in _places(layers, shapes)]
+        size = sum(dataset.nbytes for _, dataset in found)
+        if size > len(self.stored):
+            raise self._refused(f"its arrays take {size} bytes, and it has {len(self.stored)}")
+        return [self._numbers(place, dataset) for place, dataset in found]
+
+    def _dataset(self, place: str, shape: tuple[int, ...]) -> Any:
+        """The dataset at `place`, not yet read: in this very file, of this shape, of numbers."""
+        found: Any = self.file
+        for part in place.split("/"):
+            link = found.get(part, getlink=True) if isinstance(found, self.h5py.Group) else None
+            if not isinstance(link, self.h5py.HardLink):
+                raise self._refused(f"it holds no {place!r}, which the model has")
+            found = found[part]
+        if not isinstance(found, self.h5py.Dataset) or found.is_virtual or found.external:
+            raise self._refused(f"its {place!r} is no array of its own")
+        if found.shape != shape or found.dtype.kind != "f":
+            raise self._refused(
+                f"its {place!r} has shape {found.shape} of {found.dtype}, the model's {shape}"
+            )
+        if found.id.get_storage_size() < found.nbytes:
+            raise self._refused(f"its {place!r} is compressed or not there, which Keras does not do")
+        return found
+
+    def _numbers(self, place: str, dataset: Any) -> Array:
+        found = np.asarray(dataset[()])
+        if not np.isfinite(found).all():
+            raise self._refused(f"its {place!r} holds NaN or Inf")
+        return found
+
+
+def _places(layers: Sequence[Layer], shapes: Sequence[Shape]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Where the file keeps each array, and its shape. Layers are counted by class: names do not matter."""
+    taken: dict[str, int] = {}
+    for layer, input_shape in zip(layers, shapes, strict=True):
+        name = layer.default_name()
+        taken[name] = taken.get(name, -1) + 1
+        groups = list(_groups(layer, f"layers/{name}" + (f"_{taken[name]}" if taken[name] else "")))
+        wanted = list(layer.weight_shapes(input_shape).values())
+        each = len(wanted) // len(groups) if groups else 0
+        for k, group in enumerate(groups):
+            for number, shape in enumerate(wanted[k * each : (k + 1) * each]):
+                yield f"{group}/{number}", shape
+
+
+def _groups(layer: Layer, place: str) -> Iterator[str]:
+    """Where the file keeps the arrays of a layer that stands at `place`."""
+    if isinstance(layer, Recurrent):
+        yield f"{place}/cell/vars"
+    elif type(layer).__name__ == "Bidirectional":
+        yield f"{place}/forward_layer/cell/vars"
+        yield f"{place}/backward_layer/cell/vars"
+    elif hasattr(layer, "sublayers"):
+        yield from _groups(layer.sublayers[0], f"{place}/layer")
+    elif layer.initializers:
+        yield f"{place}/vars"
