@@ -109,6 +109,11 @@ def _add_study(commands: Any) -> None:
     own.add_argument(
         "--group", metavar="COLUMN", help="rows with the same value are the steps of one sequence"
     )
+    own.add_argument(
+        "--padded-at",
+        choices=("pre", "post"),
+        help="end at which the rows of an .npz with lengths are padded (found out)",
+    )
     own.add_argument("--problem", choices=("classification", "regression"), help="(told by the labels)")
     own.add_argument("--words", type=int, metavar="N", help="size of the vocabulary of texts (10000)")
     own.add_argument(

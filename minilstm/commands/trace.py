@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from minilstm.bptt.cell import Array
+from minilstm.datasets.arrays import read_npy, read_npz
 from minilstm.errors import fail, wording
 from minilstm.layers import GRU, LSTM, Dense, Recurrent, SimpleRNN
 from minilstm.model import Sequential, load_model
@@ -82,15 +83,11 @@ def built(options: argparse.Namespace, shape: tuple[int, int]) -> Sequential:
 
 def read_data(path: Path) -> tuple[Array, Array | None, Array | None]:
     """x (B, T, D), and y and mask where they are there: a .npy of x, or a .npz with x, y, mask."""
+    data = path.read_bytes()
     try:
-        found = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        arrays = read_npz(data) if data.startswith(b"PK") else {"x": read_npy(data)}
+    except ValueError as error:
         raise ValueError(wording("--data", "a .npy or .npz file of arrays", f"{path}: {error}")) from None
-    if isinstance(found, np.ndarray):
-        arrays = {"x": found}
-    else:
-        with found:
-            arrays = {name: found[name] for name in found.files}
     if "x" not in arrays or arrays["x"].ndim != 3:
         got = {name: array.shape for name, array in arrays.items()}
         raise ValueError(wording("--data", "a file with x of shape (batch, time, features)", got))

@@ -115,7 +115,18 @@ def _texts(x: Sequence[Any], at: Sequence[str]) -> list[Any]:
     for k, text in enumerate(x):
         if not isinstance(text, str):
             raise TypeError(wording("x", "texts, as the first is", f"{type(text).__name__} in {at[k]}"))
+        _check_writable("x", text, at[k])
     return list(x)
+
+
+def _check_writable(argument: str, text: str, place: str) -> None:
+    """ValueError for a text that no file can hold: a report could never be written."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(
+            wording(argument, "of text that UTF-8 has", f"a lone surrogate in {place}")
+        ) from None
 
 
 def _numbers(x: Sequence[Any], at: Sequence[str]) -> list[Any]:
@@ -131,7 +142,8 @@ def _numbers(x: Sequence[Any], at: Sequence[str]) -> list[Any]:
         if array.dtype.kind not in "fiub":
             kind = "text" if array.dtype.kind in "US" else str(array.dtype)
             raise TypeError(wording("x", "sequences of numbers, or texts alone", f"{kind} in {at[k]}"))
-        array = array.astype(np.float32)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused below
+            array = array.astype(np.float32)
         if array.ndim not in (1, 2):
             raise ValueError(wording("x", "sequences of shape (L,) or (L, D)", f"{array.shape} in {at[k]}"))
         if array.size == 0:
@@ -156,7 +168,7 @@ def _targets(
     if any(texts) and not all(texts) and problem != "classification":
         expected = "labels of one kind, text or numbers"
         raise TypeError(
-            wording("y", expected, f"both: {values[texts.index(False)]!r} in {at[texts.index(False)]}")
+            wording("y", expected, f"both: {values[texts.index(False)]!r:.80} in {at[texts.index(False)]}")
         )
     if problem is not None:
         one_of("problem", problem, ("classification", "regression"))
@@ -179,11 +191,13 @@ def _targets(
         if whole:
             numbers = numbers.astype(np.int64)
     elif problem == "regression":
-        raise TypeError(wording("y", "numbers for a regression", f"text, {values[texts.index(True)]!r}"))
+        raise TypeError(wording("y", "numbers for a regression", f"text, {values[texts.index(True)]!r:.80}"))
     if numbers is not None:
         classes, found = np.unique(numbers, return_inverse=True)
         names = tuple(str(value) for value in classes.tolist())
     else:
+        for k, value in enumerate(values):
+            _check_writable("y", str(value), at[k])
         names = tuple(sorted({str(value) for value in values}))
         place = {label: k for k, label in enumerate(names)}
         found = np.array([place[str(value)] for value in values])

@@ -6,31 +6,27 @@
     .npz     x (N, T) or (N, T, D), y (N,), and lengths (N,) where rows are padded;
              or all steps in one x (sum of lengths, D), with lengths
 
-Files are UTF-8. Columns are found by their usual names, or named by the caller. Nothing is unpickled.
+Files are UTF-8. Columns are found by their usual names, or named by the caller. Nothing is unpickled, and
+no file takes more memory than a multiple of its size.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.errors import wording
+from minilstm.datasets.arrays import Array, read_npz
+from minilstm.datasets.columns import LENGTHS, SERIES, TEXTS, Found, Names, label_of, not_utf8, pick, some
+from minilstm.datasets.csv_file import read_csv
+from minilstm.errors import one_of, wording
 
 __all__ = ["Table", "read_file"]
-
-LABELS = ("label", "labels", "target", "class", "y", "sentiment", "category")
-TEXTS = ("text", "texts", "review", "sentence", "content", "comment", "message")
-SERIES = ("x", "sequence", "sequences", "series", "values", "data")
-LENGTHS = ("lengths", "length")
-SHOWN = 12  # columns named in a message
 
 
 class Table(NamedTuple):
@@ -50,19 +46,23 @@ def read_file(
     label: str | None = None,
     features: Sequence[str] | None = None,
     group: str | None = None,
+    padding: str | None = None,
 ) -> Table:
     """The sequences and labels of a .csv, .jsonl or .npz file.
 
     text, label, features, group : names of columns (keys, arrays); found by their usual names where None
+    padding : "pre" or "post", the end at which the rows of an .npz with lengths are padded; found out where
+        None, and refused where both ends could be meant
 
     Raises ValueError that names the file and the line, OSError where it cannot be read.
     """
     path = Path(path)
     data = path.read_bytes()
-    if not data.strip():
+    if not data.removeprefix(b"\xef\xbb\xbf").strip():
         raise ValueError(f"{path.name} is empty")
     names = {"text": text, "label": label, "features": list(features) if features else None, "group": group}
-    readers = {".csv": _csv, ".jsonl": _jsonl, ".npz": _npz}
+    names["padding"] = None if padding is None else one_of("padding", padding, ("pre", "post"))
+    readers = {".csv": read_csv, ".jsonl": _jsonl, ".npz": _npz}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise ValueError(wording("data", "a .csv, .jsonl or .npz file", path.name))
@@ -70,250 +70,116 @@ def read_file(
         x, y, places, reading = reader(data, names)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{path.name}: {error}") from None
-    return Table(x, y, places, f"{path.name}, SHA-256 {hashlib.sha256(data).hexdigest()}", reading)
-
-
-Found = tuple[list[Any], list[Any], list[str], str]
-Names = dict[str, Any]
-
-
-def _decoded(data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        byte = f"byte 0x{data[error.start]:02x} in line {line}"
-        raise ValueError(f"not UTF-8 ({byte}); save it as UTF-8 first") from None
-
-
-# ------------------------------------------------------------ which column is what
-
-
-def _pick(what: str, given: str | None, usual: Sequence[str], columns: Sequence[str]) -> str | None:
-    """The column that was named, or the one with a usual name; None if there is none."""
-    if given is not None:
-        if given not in columns:
-            raise ValueError(f"has no column {given!r} for --{what}; it has {_some(columns)}")
-        return given
-    found = [column for column in columns if column.strip().lower() in usual]
-    if len(found) > 1:
-        raise ValueError(f"{_some(found)} could each be the {what}; say which with --{what}")
-    return found[0] if found else None
-
-
-def _label(given: str | None, columns: Sequence[str]) -> str:
-    found = _pick("label", given, LABELS, columns)
-    if found is None:
-        raise ValueError(
-            f"has no column that is called {' or '.join(LABELS)}; name it with --label; "
-            f"it has {_some(columns)}"
-        )
-    return found
-
-
-def _some(columns: Sequence[str]) -> str:
-    shown = ", ".join(repr(column[:60]) for column in columns[:SHOWN])
-    return shown + (f" and {len(columns) - SHOWN} more" if len(columns) > SHOWN else "")
-
-
-# ------------------------------------------------------------ .csv
-
-
-def _csv(data: bytes, names: Names) -> Found:
-    text = _decoded(data)
-    head = text.split("\n", 1)[0]
-    delimiter = max(",;\t|", key=head.count)
-    limit = csv.field_size_limit(len(text) + 1)
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        columns = [column.strip() for column in next(reader)]
-        rows, lines = [], []
-        for row in reader:
-            if row:
-                rows.append(row)
-                lines.append(reader.line_num)
-    except csv.Error as error:
-        raise ValueError(f"is not valid CSV: {error}") from None
-    finally:
-        csv.field_size_limit(limit)
-    if len(set(columns)) < len(columns):
-        raise ValueError(f"column names must differ from each other, got {_some(columns)}")
-    if not rows:
-        raise ValueError("has a header and no rows")
-    label = _label(names["label"], columns)
-    wide = names["text"] is None and names["group"] is None
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != len(columns) and not (wide and len(row) < len(columns)):
-            raise ValueError(f"line {line} has {len(row)} fields, the header has {len(columns)}")
-        row += [""] * (len(columns) - len(row))
-    places = [f"line {line}" for line in lines]
-    cells = {column: [row[k] for row in rows] for k, column in enumerate(columns)}
-    rest = [column for column in columns if column != label]
-    for place, value in zip(places, cells[label], strict=True):
-        if not value.strip():
-            raise ValueError(f"{place} has no label (column {label!r})")
-    y = _labels(cells[label])
-    if names["group"] is not None:
-        return _long(cells, y, label, rest, places, names)
-    column = _text_column(names, cells, rest)
-    if column is not None:
-        said = f"text from column {column!r}, labels from {label!r}{_unused(rest, [column])}"
-        return cells[column], y, places, said
-    steps = names["features"] or rest
-    for step in steps:
-        _pick("features", step, (), rest)
-    series = [_wide([cells[step][k] for step in steps], steps, place) for k, place in enumerate(places)]
-    said = (
-        f"each row is a sequence of up to {len(steps)} numbers, labels from {label!r}{_unused(rest, steps)}"
-    )
-    return series, y, places, said
-
-
-def _unused(columns: Sequence[str], used: Sequence[str]) -> str:
-    left = [column for column in columns if column not in used]
-    return f", not used: {_some(left)}" if left else ""
-
-
-def _text_column(names: Names, cells: dict[str, list[str]], rest: Sequence[str]) -> str | None:
-    if names["features"] is not None:
-        return None
-    found = _pick("text", names["text"], TEXTS, rest)
-    if found is not None:
-        return found
-    texts = [column for column in rest if not _mostly_numbers(cells[column])]
-    if len(texts) > 1:
-        raise ValueError(f"{_some(texts)} could each be the text; say which with --text, or name --features")
-    if texts and len(rest) > 1 and 2 * len(set(cells[texts[0]])) <= len(cells[texts[0]]):
-        raise ValueError(
-            f"the rows repeat the values of column {texts[0]!r}: if rows with the same value are the steps "
-            f"of one sequence, say --group {texts[0]}; if it is the text, say --text {texts[0]}"
-        )
-    return texts[0] if texts else None
-
-
-def _mostly_numbers(values: Sequence[str]) -> bool:
-    return sum(_number(value) is not None or not value.strip() for value in values) > len(values) / 2
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _labels(values: Sequence[str]) -> list[Any]:
-    """Numbers if all are, the texts if none is."""
-    numbers = [_number(value) for value in values]
-    if all(number is not None for number in numbers):
-        return numbers
-    return [text if number is None else number for text, number in zip(values, numbers, strict=True)]
-
-
-def _wide(values: Sequence[str], steps: Sequence[str], place: str) -> np.ndarray[Any, Any]:
-    length = max((k + 1 for k, value in enumerate(values) if value.strip()), default=0)
-    return np.array([_float(value, step, place) for value, step in zip(values[:length], steps, strict=False)])
-
-
-def _float(value: str, column: str, place: str) -> float:
-    number = _number(value)
-    if number is None:
-        raise ValueError(f"{place}, column {column!r}: expected a number, got {value[:40]!r}")
-    return number
-
-
-def _long(
-    cells: dict[str, list[str]],
-    y: list[Any],
-    label: str,
-    rest: Sequence[str],
-    places: list[str],
-    names: Names,
-) -> Found:
-    group = _pick("group", names["group"], (), rest)
-    assert group is not None
-    features = names["features"] or [column for column in rest if column != group]
-    for feature in features:
-        _pick("features", feature, (), rest)
-    members: dict[str, list[int]] = {}
-    for k, key in enumerate(cells[group]):
-        members.setdefault(key, []).append(k)
-    x, found, where = [], [], []
-    for key, own in members.items():
-        labels = {y[k] for k in own}
-        if len(labels) > 1:
-            raise ValueError(f"sequence {key[:40]!r} has several labels; {places[own[0]]} and others")
-        x.append(np.array([[_float(cells[f][k], f, places[k]) for f in features] for k in own]))
-        found.append(y[own[0]])
-        where.append(f"sequence {key[:40]!r} ({places[own[0]]})")
-    said = f"steps of {_some(features)} grouped by {group!r}, labels from {label!r}"
-    said += _unused(rest, [group, *features])
-    return x, found, where, said
-
-
-# ------------------------------------------------------------ .jsonl, .npz
+    name = path.name.encode("utf-8", "replace").decode()  # it may hold bytes that are no text
+    return Table(x, y, places, f"{name}, SHA-256 {hashlib.sha256(data).hexdigest()}", reading)
 
 
 def _jsonl(data: bytes, names: Names) -> Found:
     rows: list[dict[str, Any]] = []
     places: list[str] = []
-    for number, line in enumerate(_decoded(data).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"line {number} is not valid JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"line {number}: expected an object, got {line[:40]!r}")
-        rows.append(row)
-        places.append(f"line {number}")
+    try:
+        lines = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="\n")
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                rows.append(_object(line, number))
+                places.append(f"line {number}")
+    except UnicodeDecodeError:
+        raise not_utf8(data) from None
     columns = list(rows[0])
-    label = _label(names["label"], columns)
+    label = label_of(names["label"], columns)
     rest = [column for column in columns if column != label]
     given = names["text"] or (names["features"] or [None])[0]
-    column = _pick("text" if names["text"] else "features", given, (*TEXTS, *SERIES), rest)
+    column = pick("text" if names["text"] else "features", given, (*TEXTS, *SERIES), rest)
     if column is None:
-        raise ValueError(f"name the sequences with --text or --features; it has {_some(rest)}")
+        raise ValueError(f"name the sequences with --text or --features; it has {some(rest)}")
     for row, place in zip(rows, places, strict=True):
         for key in (label, column):
             if row.get(key) is None:
                 raise ValueError(f"{place} has no {key!r}")
+        if not isinstance(row[label], (str, int, float)):
+            raise ValueError(f"{place}: expected a text or a number as {label!r}, got {row[label]!r:.40}")
     said = f"sequences from {column!r}, labels from {label!r}"
     return [row[column] for row in rows], [row[label] for row in rows], places, said
 
 
-def _npz(data: bytes, names: Names) -> Found:
+def _object(line: str, number: int) -> dict[str, Any]:
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise ValueError(f"cannot be read as .npz without pickle: {error}") from None
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"line {number} is not valid JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"line {number}: expected an object, got {line[:40]!r}")
+    return row
+
+
+def _npz(data: bytes, names: Names) -> Found:
+    arrays = read_npz(data)
     columns = list(arrays)
-    label = _label(names["label"], columns)
+    label = label_of(names["label"], columns)
     rest = [column for column in columns if column != label]
-    column = _pick("features", (names["features"] or [names["text"]])[0], (*SERIES, *TEXTS), rest)
+    column = pick("features", (names["features"] or [names["text"]])[0], (*SERIES, *TEXTS), rest)
     if column is None:
-        raise ValueError(f"name the sequences with --features; it has {_some(rest)}")
-    sizes = _pick("lengths", None, LENGTHS, rest)
+        raise ValueError(f"name the sequences with --features; it has {some(rest)}")
+    sizes = pick("lengths", None, LENGTHS, rest)
     x, y = arrays[column], arrays[label]
-    if y.ndim != 1 or x.ndim not in (1, 2, 3):
-        raise ValueError(f"expected x of (N, T) or (N, T, D) and y of (N,), got {x.shape} and {y.shape}")
-    lengths = None if sizes is None else arrays[sizes]
-    series = _unpadded(x, lengths, len(y))
-    places = [f"row {k}" for k in range(len(series))]
-    return series, y.tolist(), places, f"sequences from {column!r}, labels from {label!r}"
+    if y.ndim != 1 or x.ndim not in (1, 2, 3) or x.dtype.kind == "S" or y.dtype.kind == "S":
+        expected = "expected x of (N, T) or (N, T, D) and y of (N,), of numbers or texts"
+        raise ValueError(f"{expected}, got {x.dtype} of {x.shape} and {y.dtype} of {y.shape}")
+    said = f"sequences from {column!r}, labels from {label!r}"
+    if sizes is not None:
+        series, more = _unpadded(x, arrays[sizes], len(y), names["padding"])
+        said += f", lengths from {sizes!r}{more}"
+    elif names["padding"] is not None:
+        raise ValueError(f"padding must be left out where there are no lengths, got {names['padding']!r}")
+    else:
+        series = x.tolist() if x.dtype.kind == "U" else list(x)
+    return series, y.tolist(), [f"row {k}" for k in range(len(series))], said
 
 
-def _unpadded(x: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any] | None, samples: int) -> list[Any]:
-    if lengths is None:
-        return x.tolist() if x.dtype.kind == "U" else list(x)
+def _unpadded(x: Array, lengths: Array, samples: int, padding: str | None) -> tuple[list[Any], str]:
+    """Each sequence without its padding, and at which end that was found."""
     if lengths.dtype.kind not in "iu" or lengths.shape != (samples,) or (samples and lengths.min() < 1):
         raise ValueError(
             f"lengths must be {samples} whole numbers >= 1, got {lengths.dtype} of {lengths.shape}"
         )
-    if len(x) == samples and x.ndim >= 2 and lengths.max() <= x.shape[1]:
-        return [row[:length] for row, length in zip(x, lengths, strict=True)]
-    if lengths.sum() != len(x):
-        raise ValueError(f"lengths must add up to the {len(x)} steps of x, got {lengths.sum()}")
-    return np.split(x, np.cumsum(lengths)[:-1])
+    sizes: list[int] = lengths.tolist()  # Python's numbers do not overflow
+    if len(x) == samples and x.ndim >= 2 and max(sizes, default=0) <= x.shape[1]:
+        T, side = x.shape[1], padding or _padded_end(x, lengths)
+        if side is None:
+            return list(x), ""
+        parts = [
+            row[:size] if side == "post" else row[T - size :] for row, size in zip(x, sizes, strict=True)
+        ]
+        return parts, f", padded at the {'end' if side == 'post' else 'start'}"
+    if sum(sizes) != len(x):
+        raise ValueError(f"lengths must add up to the {len(x)} steps of x, got {sum(sizes)}")
+    if padding is not None:
+        raise ValueError(
+            f"padding must be left out where x holds one sequence after another, got {padding!r}"
+        )
+    return np.split(x, np.cumsum(sizes)[:-1]), ""
+
+
+def _padded_end(x: Array, lengths: Array) -> str | None:
+    """The end at which one number fills all that `lengths` leaves over; None where nothing is left over.
+
+    Raises ValueError where both ends, or neither, look like that.
+    """
+    steps, T = np.arange(x.shape[1]), x.shape[1]
+    if (lengths == T).all():
+        return None
+    left_over = {"post": steps >= lengths[:, None], "pre": steps < T - lengths[:, None].astype(np.int64)}
+    found = [side for side, where in left_over.items() if _is_constant(x[where])]
+    if len(found) != 1:
+        which = "both ends" if found else "neither end"
+        raise ValueError(
+            f"the rows of x are longer than lengths says, and {which} could be padding; "
+            "say which with padding= ('pre' or 'post'; on the command line --padded-at)"
+        )
+    return found[0]
+
+
+def _is_constant(values: Array) -> bool:
+    """Whether all are the same number (or all NaN)."""
+    first = values.reshape(-1)[:1]
+    return bool((values == first).all() or (values != values).all())

@@ -145,11 +145,13 @@ def _request(options: argparse.Namespace) -> tuple[Settings, Source]:
     """The settings and the data that the options describe."""
     given = {name: value for name, value in vars(options).items() if name in SETTINGS and value is not None}
     columns = {name: getattr(options, name) for name in ("text", "label", "features", "group")}
-    named = {name: value for name, value in columns.items() if value is not None}
-    named |= {"problem": options.problem} if options.problem is not None else {}
+    more = {"padded_at": options.padded_at, "problem": options.problem}
+    named = {name: value for name, value in (columns | more).items() if value is not None}
     if options.data is None:
         if named:
-            raise ValueError(wording(next(iter(named)), "given with --data FILE alone", "no --data"))
+            raise ValueError(
+                wording(next(iter(named)).replace("_", "-"), "given with --data FILE alone", "no --data")
+            )
         task = options.task or "digits"
         bare = Settings.of(task, **{**given, "lengths": None})  # what is wrong is known before data are read
         source = Source.of(task, bare.seed, words=options.words)
@@ -157,8 +159,8 @@ def _request(options: argparse.Namespace) -> tuple[Settings, Source]:
     if options.task is not None:
         raise ValueError(wording("task", "left out with --data", repr(options.task)))
     Settings.of(OWN, **{**given, "lengths": [1], "embedding": None})
-    table = read_file(options.data, **columns)
-    name = Path(options.data).name
+    table = read_file(options.data, **columns, padding=options.padded_at)
+    name = Path(options.data).name.encode("utf-8", "replace").decode()  # it may hold bytes that are no text
     try:
         data = from_sequences(
             table.x,
@@ -175,7 +177,10 @@ def _request(options: argparse.Namespace) -> tuple[Settings, Source]:
     words = ["--data", name]
     for option, value in [*named.items(), ("words", options.words)]:
         if value is not None:
-            words += [f"--{option}", ",".join(value) if isinstance(value, list) else str(value)]
+            words += [
+                f"--{option.replace('_', '-')}",
+                ",".join(value) if isinstance(value, list) else str(value),
+            ]
     return Settings.of(OWN, **given, data=data), Source(OWN, 0, data, tuple(words))
 
 

@@ -164,6 +164,7 @@ def test_jsonl_and_npz(tmp_path):
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
     assert read_file(tmp_path / "a.jsonl").x == [[[1, 2], [3, 4]], [[5, 6]]]
     padded = np.arange(12.0).reshape(2, 3, 2)
+    padded[0, 1:] = 0
     np.savez(tmp_path / "b.npz", X=padded, y=[0, 1], lengths=[1, 3])
     found = read_file(tmp_path / "b.npz")
     assert [row.shape for row in found.x] == [(1, 2), (3, 2)]

@@ -1,0 +1,55 @@
+"""Which column, key or array of a file is what: by its usual name, or as the caller says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+LABELS = ("label", "labels", "target", "class", "y", "sentiment", "category")
+TEXTS = ("text", "texts", "review", "sentence", "content", "comment", "message")
+SERIES = ("x", "sequence", "sequences", "series", "values", "data")
+LENGTHS = ("lengths", "length")
+SHOWN = 12  # columns named in a message
+
+Found = tuple[list[Any], list[Any], list[str], str]  # x, y, places, what was taken for what
+Names = dict[str, Any]  # text, label, features, group, padding: what the caller said, or None
+
+
+def pick(what: str, given: str | None, usual: Sequence[str], columns: Sequence[str]) -> str | None:
+    """The column that was named, or the one with a usual name; None if there is none."""
+    if given is not None:
+        if given not in columns:
+            raise ValueError(f"has no column {given!r} for --{what}; it has {some(columns)}")
+        return given
+    found = [column for column in columns if column.strip().lower() in usual]
+    if len(found) > 1:
+        raise ValueError(f"{some(found)} could each be the {what}; say which with --{what}")
+    return found[0] if found else None
+
+
+def label_of(given: str | None, columns: Sequence[str]) -> str:
+    """The column of the labels; ValueError if there is none."""
+    found = pick("label", given, LABELS, columns)
+    if found is None:
+        raise ValueError(
+            f"has no column that is called {' or '.join(LABELS)}; name it with --label; "
+            f"it has {some(columns)}"
+        )
+    return found
+
+
+def some(columns: Sequence[str]) -> str:
+    """The first of these names, for a message."""
+    shown = ", ".join(repr(column[:60]) for column in columns[:SHOWN])
+    return shown + (f" and {len(columns) - SHOWN} more" if len(columns) > SHOWN else "")
+
+
+def not_utf8(data: bytes) -> ValueError:
+    """The error for bytes that are not UTF-8, with the line of the first."""
+    try:
+        data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        byte = f"byte 0x{data[error.start]:02x} in line {line}"
+        return ValueError(f"not UTF-8 ({byte}); save it as UTF-8 first")
+    return ValueError("not UTF-8")
