@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import time
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -43,6 +46,31 @@ def torch() -> ModuleType:
     import torch
 
     return torch
+
+
+FUZZERS = 2  # tests that take `cases`; they share the minutes
+Cases = Callable[[int], Iterator[tuple[int, np.random.Generator]]]
+
+
+@pytest.fixture
+def cases(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Cases:
+    """`cases(count)` gives (seed, generator) for 0, 1, 2, ...: `count` of them, or while --minutes last."""
+    minutes = request.config.getoption("--minutes")
+
+    def run(count: int) -> Iterator[tuple[int, np.random.Generator]]:
+        seed, end = 0, time.monotonic() + 60 * (minutes or 0) / FUZZERS
+        while seed < count or (minutes and time.monotonic() < end):
+            yield seed, np.random.default_rng(seed)
+            seed += 1
+        record_property("count", f"{seed} cases")
+
+    return run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--minutes", type=float, default=None, help="how long the fuzzers run, together (-m fuzz)"
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
