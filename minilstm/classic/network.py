@@ -31,7 +31,7 @@ and where a step has a target, from the bottom up:
     G4  ds = dy_c y_out h'(s)                                    from C5; h' = (1 - h^2) / 2
     G5  dW_c[:, v] = ds_v P_c,  dW_in[:, j] = sum_{v in j} ds_v P_in    from T1, T2
 
-Learning is online: W := W - rate dW at every step that has a target, before the next step.
+Learning is online: W := W - rate dW after each sequence, dW being summed over its steps that have a target.
 
 This is the readable form; the compiled one stands in `compiled.classic`. It is not a layer of a model, and
 no option of the LSTM of today. Source: S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", Neural
@@ -165,7 +165,7 @@ def step(shape: Shape, weights: Weights, x: Array, y: Array, s: Array) -> Step:
 
 
 def steps(shape: Shape, weights: Weights, x: Array) -> Iterator[Step]:
-    """The steps over x (T, D), from the start; weights may be changed in place between two of them."""
+    """The steps over x (T, D), from the start."""
     y, s = start(shape)
     for row in x:
         now = step(shape, weights, row, y, s)
@@ -220,12 +220,8 @@ def truncated_gradient(shape: Shape, weights: Weights, x: Array, targets: Array)
 
 
 def learn(shape: Shape, weights: Weights, x: Array, targets: Array, rate: float) -> Array:
-    """Online learning on one sequence, in place; the outputs (T, K), each before its own update."""
-    traces, outputs = Traces(shape), []
-    for now, target in zip(steps(shape, weights, x), targets, strict=True):
-        traces.advance(now)
-        outputs.append(now.output)
-        if not np.isnan(target).any():
-            for weight, gradient in zip(weights, traces.gradient(weights, now, target), strict=True):
-                weight -= rate * gradient
-    return np.array(outputs)
+    """Online learning on one sequence, in place; its outputs (T, K), those of before the update."""
+    gradient, outputs = truncated_gradient(shape, weights, x, targets)
+    for weight, part in zip(weights, gradient, strict=True):
+        weight -= rate * part
+    return outputs

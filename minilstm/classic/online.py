@@ -76,7 +76,7 @@ def learn(
 ) -> Array:
     """Read the sequences in their order and learn online, changing `weights`; the outputs (rows, K).
 
-    Each output is that before its own update. rate 0: nothing is learned.
+    Weights change after each sequence; outputs are those before. rate 0: nothing is learned.
 
     >>> shape = Shape(inputs=2, blocks=1, size=1, outputs=1)
     >>> ones = Sequences.of_rows(np.ones((3, 2)), np.array([3]), np.ones((1, 1)))

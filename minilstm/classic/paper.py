@@ -9,7 +9,6 @@ from minilstm.classic import configurations, experiments
 from minilstm.classic.row import Band, Record, Row, nearly_all_solved, never_more_wrong_than, time_to_success
 
 SOURCE = "Hochreiter and Schmidhuber 1997"
-REBER = {0.1: 21_730, 0.2: 14_060, 0.5: 8_440}
 LAGS = {50: 30_000, 100: 31_000, 200: 33_000}
 
 
@@ -38,10 +37,10 @@ ROWS = (
         published="rate 0.1: 100 %, 21,730; 0.2: 97 %, 14,060; 0.5: 100 %, 8,440 (3,800 to 24,100)",
         run=experiments.reber,
         measured="training sequences until success",
-        bands=(nearly_all_solved(0.07), time_to_success(REBER)),
+        bands=(nearly_all_solved(0.07), time_to_success(experiments.PUBLISHED_REBER)),
         trials=30,
         quick_trials=5,
-        settings={"rate": tuple(REBER), "blocks": 3, "size": 2},
+        settings={"rate": tuple(experiments.PUBLISHED_REBER), "blocks": 3, "size": 2},
     ),
     Row(
         name="long-lag",

@@ -78,25 +78,25 @@ def output(V: Array, one_out: float, y_c: Array, found: Array) -> None:
 
 
 @kernel
-def update_outputs(V: Array, one_out: float, y_c: Array, d: Array, dcell: Array) -> None:
-    """V -= rate dV, and dcell = rate dy_c by the old V (G2); d is rate times that of G1."""
+def gradient_of_outputs(V: Array, dV: Array, one_out: float, y_c: Array, d: Array, dcell: Array) -> None:
+    """G2: dV += [y_c, 1]' d, dcell = dy_c."""
     C = y_c.size
     for v in range(C):
         dcell[v] = 0
         for k in range(d.size):
             dcell[v] += V[v, k] * d[k]
-            V[v, k] -= y_c[v] * d[k]
+            dV[v, k] += y_c[v] * d[k]
     for k in range(d.size):
-        V[C, k] -= one_out * d[k]
+        dV[C, k] += one_out * d[k]
 
 
 @kernel
-def update_hidden(
-    W: Array, one: Array, x_column: Array, x_value: Array, y: Array, a: Array, h: Array, P: Array,
+def gradient_of_hidden(
+    dW: Array, one: Array, x_column: Array, x_value: Array, y: Array, a: Array, h: Array, P: Array,
     dcell: Array,
 ) -> None:  # fmt: skip
-    """W -= rate dW, from dcell = rate dy_c."""
-    Z, H = W.shape
+    """G3 to G5: dW += that of this step, from dcell = dy_c."""
+    Z, H = dW.shape
     C = dcell.size
     blocks = (H - C) // 2
     size = C // blocks
@@ -106,29 +106,39 @@ def update_hidden(
             dgate += dcell[v] * h[v]
         dgate *= a[gate] * (1 - a[gate])
         for e in range(x_column.size):
-            W[x_column[e], gate] -= dgate * x_value[e]
+            dW[x_column[e], gate] += dgate * x_value[e]
         for i in range(H):
-            W[Z - 1 - H + i, gate] -= dgate * y[i]
-        W[Z - 1, gate] -= dgate * one[gate]
+            dW[Z - 1 - H + i, gate] += dgate * y[i]
+        dW[Z - 1, gate] += dgate * one[gate]
     for v in range(C):  # G4
         dcell[v] *= a[blocks + v // size] * (1 - h[v] * h[v]) / 2
     for i in range(Z):  # G5
         for v in range(C):
             gate, cell = v // size, 2 * blocks + v
-            W[i, gate] -= dcell[v] * P[i, v] * (one[gate] if i == Z - 1 else 1.0)
-            W[i, cell] -= dcell[v] * P[i, C + v] * (one[cell] if i == Z - 1 else 1.0)
+            dW[i, gate] += dcell[v] * P[i, v] * (one[gate] if i == Z - 1 else 1.0)
+            dW[i, cell] += dcell[v] * P[i, C + v] * (one[cell] if i == Z - 1 else 1.0)
+
+
+@kernel
+def update(weight: Array, gradient: Array, rate: float) -> None:
+    """weight -= rate * gradient, which becomes 0."""
+    for i in range(weight.shape[0]):
+        for k in range(weight.shape[1]):
+            weight[i, k] -= rate * gradient[i, k]
+            gradient[i, k] = 0
 
 
 def learn(
     W: Array, V: Array, one: Array, one_out: float, rate: float,
     column: Array, value: Array, start: Array, first: Array, target_row: Array, targets: Array,
     outputs: Array, y: Array, a: Array, s: Array, h: Array, to: Array, P: Array, d: Array, dcell: Array,
+    dW: Array, dV: Array,
 ) -> None:  # fmt: skip
-    """Read sequences and learn from each target at once; rate 0: only the outputs.
+    """Read sequences and learn from each at its end; rate 0: only the outputs.
 
     W, V : as in `classic.network`;  one, one_out : what bias weights read;  column to targets : see
-    `classic.online.Sequences`;  outputs : (rows, K), filled, each before its own update;  y to dcell : see
-    `rooms`, among them P (D+H+1, 2C) : [P_in, P_c]
+    `classic.online.Sequences`;  outputs : (rows, K), filled;  y to dV : see `rooms`, among them
+    P (D+H+1, 2C) : [P_in, P_c]
     """
     y_c = a[a.size - s.size :]
     for n in range(first.size - 1):
@@ -146,18 +156,21 @@ def learn(
                 output(V, one_out, y_c, found)
                 if rate != 0:
                     for k in range(d.size):  # G1
-                        d[k] = rate * (found[k] - targets[row, k]) * found[k] * (1 - found[k])
-                    update_outputs(V, one_out, y_c, d, dcell)
-                    update_hidden(W, one, x_column, x_value, y, a, h, P, dcell)
+                        d[k] = (found[k] - targets[row, k]) * found[k] * (1 - found[k])
+                    gradient_of_outputs(V, dV, one_out, y_c, d, dcell)
+                    gradient_of_hidden(dW, one, x_column, x_value, y, a, h, P, dcell)
             for k in range(y.size):
                 y[k] = a[k]
+        if rate != 0:
+            update(W, dW, rate)
+            update(V, dV, rate)
 
 
 run_learn = _compile(learn)
 
 
 def rooms(W: Array, V: Array) -> tuple[Array, ...]:
-    """The arrays from y to dcell that `learn` wants for these weights."""
+    """The arrays from y to dV that `learn` wants for these weights: zeros."""
     (Z, H), (C, K) = W.shape, (V.shape[0] - 1, V.shape[1])
-    sizes = H, H, C, C, 2 * C, (Z, 2 * C), K, C
+    sizes = H, H, C, C, 2 * C, (Z, 2 * C), K, C, (Z, H), (C + 1, K)
     return tuple(np.zeros(size) for size in sizes)
