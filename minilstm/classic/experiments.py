@@ -1,12 +1,12 @@
 """Experiments 1, 2c, 4 and 6a of the 1997 paper: online learning until the paper's own criterion is met.
 
 What the paper leaves open, decided by other evidence than what comes out: criteria are looked at every 100
-training sequences (the extremes that it gives for experiment 1 are multiples of 100), that of task 2c, which asks for
-10,000 further sequences, every 1,000; in experiment 1, which has a target at every step, weights change after
-each sequence, as in the simulator that the paper's authors published (an update per sequence or per epoch is
-all that it offers); a training error is the largest absolute error of the outputs, and its average is over
-the last 2,000 sequences; task 2c is tested with the weights at rest, on fresh sequences (table 11: a test set
-of 10,000). A trial that takes ten times the published number has failed.
+training sequences (the extremes that it gives for experiment 1 are multiples of 100), that of task 2c, which
+asks for 10,000 further sequences, every 1,000; in experiment 1, which has a target at every step, weights
+change after each sequence, as in the simulator that the paper's authors published (an update per sequence or
+per epoch is all that it offers); a training error is the largest absolute error of the outputs, and its
+average is over the last 2,000 sequences; task 2c is tested with the weights at rest, on fresh sequences (its
+table 11: a test set of 10,000). A trial that takes ten times the published number has failed.
 """
 
 from __future__ import annotations
