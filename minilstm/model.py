@@ -29,6 +29,7 @@ from minilstm.network import batches, passes
 from minilstm.network.batches import Batch, Given
 from minilstm.network.progress import History, Means, Progress
 from minilstm.optimizers import Optimizer
+from minilstm.tables import in_columns
 from minilstm.trace.nonfinite import find_origin
 from minilstm.trace.trace import Trace
 from minilstm.training.fit import Fit, Hooks, Step, score
@@ -225,9 +226,7 @@ class Sequential:
                 continue
             shape = ", ".join(str(size) for size in (None, *layer.output_shape(layer.input_shape)))
             rows.append((label, f"({shape})", f"{layer.count_params():,}"))
-        widths = [max(len(row[k]) for row in rows) for k in range(3)]
-        lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
-        lines.insert(1, "-" * len(lines[0]))
+        lines = in_columns(rows, left=2, rule=True)
         total, size = self.count_params(), self.count_params() * self.dtype.itemsize
         lines.append(f"Total params: {total:,} ({size / 1024:.2f} KB)")
         print_fn("\n".join([f'Model: "{self.name}", {self.dtype.name}', *lines]))

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "minilstm"
 
 # Each line imports only from the lines above it.
 ORDER = """
-errors files norms
+errors files norms tables
 bptt sequences losses metrics initializers regularizers
 cells compiled trace datasets
 layers optimizers

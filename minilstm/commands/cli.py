@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import minilstm
 from minilstm.errors import fail
+from minilstm.tables import in_columns
 
 EXAMPLES = """\
 examples:
@@ -309,7 +310,5 @@ def _info() -> int:
     if backend == "numba":
         folder = os.environ.get("NUMBA_CACHE_DIR")
         lines.append(("kernel cache", folder or "beside the package, or in the user's cache folder"))
-    width = max(len(name) for name, _ in lines)
-    for name, value in lines:
-        print(f"{name:<{width}}  {value}")
+    print("\n".join(in_columns(lines, left=2)))
     return 0

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from minilstm.tables import in_columns
+
 Array = NDArray[Any]
 
 FLOOR = 1e-270  # derivatives below it are not judged: 1e-30 times that nears the end of float64
@@ -285,11 +287,7 @@ class Report:
                     f"{worst.ratio:.6g}",
                 )
             )
-        widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-        lines = [
-            "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
-        ]
-        table = lines if self.comparisons else []
+        table = in_columns(rows, left=len(rows[0])) if self.comparisons else []
         notes = [f"Note: {note}." for note in self.notes]
         head = f"gradient check by {self.method}, tolerance {self.tolerance:.0e}"
         return "\n".join([head, *table, *notes, self.verdict])

@@ -3,8 +3,8 @@
 Each function takes plain results and returns the Axes (or the Figure) that it drew; nothing is shown,
 and no display or global state is touched (no pyplot). Save with `save`, or `ax.figure.savefig(...)`.
 
-Colours are Okabe and Ito's, and viridis for an order; each also has its own marker or label, so that a
-figure reads without colour. What is not a number is a gap with a cross, never a zero.
+Colours are Okabe and Ito's, plasma for an order, viridis for a map; each also has its own marker or label,
+so that a figure reads without colour. What is not a number is a gap with a cross, never a zero.
 """
 
 from minilstm.plots.base import (

@@ -83,14 +83,21 @@ def against_length(
 
     `low` and `high` name the ends of an interval, drawn as a bar. Rows without a number are gaps.
     """
-    style = series_style(0) | style
-    x, y = _floats([row["length"] for row in rows]), scale * _floats([row[name] for row in rows])
-    if low and high:
-        ends = [scale * _floats([row[key] for row in rows]) for key in (low, high)]
-        error = np.maximum(0, np.array([y - ends[0], ends[1] - y]))
-        ax.errorbar(x, y, error, linewidth=2, markersize=7, capsize=4, **style)
+    ends = [None if key is None else scale * _floats([row[key] for row in rows]) for key in (low, high)]
+    x, y = ([row[key] for row in rows] for key in ("length", name))
+    line(ax, x, scale * _floats(y), *ends, **{"linestyle": "-" if connect else "none"} | style)
+
+
+def line(ax: Axes, x: Any, y: Any, low: Any = None, high: Any = None, **style: Any) -> None:
+    """y against x, in `style`, with a bar from `low` to `high`; what is no number is a gap and a cross."""
+    style = series_style(0) | {"linewidth": 2, "markersize": 7} | style
+    x, y = _floats(x), _floats(y)
+    every = max(1, len(x) // 12)
+    if low is not None and high is not None:
+        error = np.maximum(0, np.array([y - _floats(low), _floats(high) - y]))
+        ax.errorbar(x, y, error, capsize=4, **style)
     else:
-        ax.plot(x, y, linestyle="-" if connect else "none", linewidth=2, markersize=7, **style)
+        ax.plot(x, y, markevery=every, **style)
     _mark_gaps(ax, x, y, style["color"])
 
 
@@ -107,7 +114,8 @@ def log_line(ax: Axes, x: Array, y: Array, **style: Any) -> None:
     y = _floats(y)
     usable = np.isfinite(y) & (y > 0)
     every = max(1, len(x) // 12)
-    ax.plot(x, np.where(usable, y, np.nan), linewidth=2, markersize=5, markevery=every, **style)
+    style = {"linewidth": 2, "markersize": 5} | style
+    ax.plot(x, np.where(usable, y, np.nan), markevery=every, **style)
     log_axis(ax)
     colour = style.get("color", GREY)
     at_edge = {"transform": ax.get_xaxis_transform(), "clip_on": False, "linestyle": "none", "color": colour}
@@ -134,8 +142,8 @@ def log_axis(ax: Axes) -> None:
 
 
 def ordered_colours(count: int) -> list[Any]:
-    """`count` colours for an order, from viridis without its pale end."""
-    return [matplotlib.colormaps["viridis"](k) for k in np.linspace(0.0, 0.82, count)]
+    """`count` colours for an order, from plasma without its pale end: blue, purple, red, orange."""
+    return [matplotlib.colormaps["plasma"](k) for k in np.linspace(0.0, 0.85, count)]
 
 
 # ------------------------------------------------------------ what all figures share

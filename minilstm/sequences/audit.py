@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minilstm.errors import whole_number, wording
+from minilstm.tables import in_columns
 
 Array = NDArray[Any]
 
@@ -61,9 +62,7 @@ class PaddingAudit:
             )
             for row in self.rows
         ]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ["  ".join(map(str.rjust, cells, widths)) for cells in table]
-        return "\n".join([f"{self[0].sequences} sequences, {self[0].steps} steps", *lines])
+        return "\n".join([f"{self[0].sequences} sequences, {self[0].steps} steps", *in_columns(table)])
 
 
 def padding_audit(

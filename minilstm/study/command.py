@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import signal
 import sys
 import warnings
@@ -98,8 +99,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.quiet:
             print(result.report, file=sys.stderr)
         return 0
-    print_table(result, settings)
-    print(f"\n{result.conclusion}\n\n{result.report}")
+    print(f"{_table(result)}\n\n{result.conclusion}\n\n{result.report}")
     return 0
 
 
@@ -236,7 +236,7 @@ def _stopped(journal: Journal, code: int, options: argparse.Namespace) -> int:
     if done:
         result = result_of(journal)
         if not options.json:
-            print_table(result, journal.settings)
+            print(_table(result))
         try:
             report.write(result, journal, kinds=())  # what takes longest can wait for the end
         except OSError as error:
@@ -244,30 +244,9 @@ def _stopped(journal: Journal, code: int, options: argparse.Namespace) -> int:
     return code
 
 
-# ------------------------------------------------------------ the table
-
-
-def print_table(result: StudyResult, settings: Settings) -> None:
-    """The study's table on stdout, one row per length and variant."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    from minilstm.study.table import columns, entries
-
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1 if console.width >= 100 else 0, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
-    for name, _ in columns(settings):
-        head = f"test {settings.metric}" if name == "test" else name.replace("/", "/\n").replace(" ", "\n")
-        table.add_column(head, justify="right", vertical="bottom", overflow="fold")
-    for line in entries(result.rows, settings):
-        table.add_row(*line)
-    console.print(table, markup=False)
+def _table(result: StudyResult) -> str:
+    """The study's table, as wide as the terminal."""
+    return result.table(shutil.get_terminal_size((160, 24)).columns)
 
 
 # ------------------------------------------------------------ progress

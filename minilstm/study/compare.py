@@ -11,6 +11,7 @@ from minilstm.study.plan import DIMENSIONS, words_of
 from minilstm.study.result import StudyResult
 from minilstm.study.summary import Row, variant_of
 from minilstm.study.words import with_interval
+from minilstm.tables import in_columns
 
 HEAD = ("length", "variant", "first", "second", "difference", "ms/step", "tape")
 
@@ -69,9 +70,6 @@ def _plain(value: Any) -> str:
 def as_text(studies: Sequence[StudyResult], names: Sequence[str]) -> str:
     """Both conclusions, what differs between the studies, and the table."""
     _same_metric(studies)
-    lines = [HEAD, *table(studies)]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(HEAD))]
-    shown = ["  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in lines]
     differing = [f"{name}: {before} | {after}" for name, before, after in differences(studies)]
     return "\n".join(
         [
@@ -82,9 +80,7 @@ def as_text(studies: Sequence[StudyResult], names: Sequence[str]) -> str:
             "",
             "differs: " + ("nothing" if not differing else "\n  ".join(["", *differing])),
             "",
-            shown[0],
-            "-" * len(shown[0]),
-            *shown[1:],
+            *in_columns([HEAD, *table(studies)], rule=True),
         ]
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from minilstm.study.plan import Point, Settings
 from minilstm.study.point import build_model
 from minilstm.study.source import Source
+from minilstm.tables import in_columns
 
 STEPS = 3  # timed training steps per model
 
@@ -114,9 +115,7 @@ def as_text(found: list[Estimate], jobs: int) -> str:
         (e.rnn, str(e.units), str(e.length), str(e.points), duration(e.seconds), f"{e.nbytes / 1e6:.1f} MB")
         for e in found
     ]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
-    shown = ["  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in lines]
     total = sum(e.points * e.seconds for e in found)
     points = sum(e.points for e in found)
     whole = f"{points} models, about {duration(total / jobs)} with {jobs} job{'s' if jobs > 1 else ''}"
-    return "\n".join([shown[0], "-" * len(shown[0]), *shown[1:], whole])
+    return "\n".join([*in_columns(lines, rule=True), whole])

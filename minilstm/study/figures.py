@@ -1,40 +1,28 @@
-"""The study's figures: which there are, what each says in one sentence, and how it is composed.
+"""The study's figures as data: which there are, what each shows, and the sentence that says what to see.
 
-The drawing itself is in `minilstm.plots`. A figure is made only where there is something to see: the
-generated tasks have no padding, and so none of the figures about it.
+`plots.chart` draws them for files, `page.js` for the page. A figure is made only where there is something
+to see: the generated tasks have no padding, and so none of the figures about it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from minilstm import plots
+from minilstm.plots.chart import Axis, Chart, Line, Numbers, Panel
 from minilstm.study.plan import Settings, Variant
 from minilstm.study.point import PROBE, Record
 from minilstm.study.summary import Row, variant_of
 
 MOST_PANELS = 6  # variants, at most, that a figure with a panel for each shows
+WHEN = ("before", "after")
 
 
-@dataclass(frozen=True)
-class StudyFigure:
-    """A figure, its file name without ending, its title, and the sentence that says what to see."""
-
-    name: str
-    title: str
-    caption: str
-    figure: Any  # matplotlib's Figure
-    wide: bool = True  # two panels side by side: too small on a phone without scrolling
-
-
-def study_figures(
-    summary: dict[str, Any], records: Sequence[Record], settings: Settings
-) -> Iterator[StudyFigure]:
-    """All figures of a study, one after the other (each takes memory until it is dropped)."""
+def study_figures(summary: dict[str, Any], records: Sequence[Record], settings: Settings) -> Iterator[Chart]:
+    """All figures of a study."""
     rows: list[Row] = summary["rows"]
     if not rows:
         return
@@ -45,24 +33,35 @@ def study_figures(
     if "rnn" in settings.varied:
         yield _kinds(records, settings)
     yield _back(records, settings)
-    yield _horizons(rows, settings)
+    yield Chart(
+        "horizon",
+        "Horizon against length",
+        "How many steps back from the end the gradient keeps 1 % of its largest norm: where this stays below "
+        "the dotted line, the first steps hardly teach anything.",
+        _before_and_after(rows, "horizon", "horizon (time steps)", settings, [_whole_length(settings)]),
+    )
     if settings.padding:
-        yield _padding(records, settings)
-    yield _first(rows, settings)
+        panels = [replace(_padding(records, settings, when), title=f"{when} training") for when in WHEN]
+        yield Chart(
+            "padding_gradient",
+            f"Gradient norm across the padding, length {settings.lengths[-1]}",
+            "Read from the right, as the gradient runs: the shaded part is padding, the rest is data; "
+            "the line is the median over sequences.",
+            _same_range(panels),
+        )
+    yield Chart(
+        "first_step",
+        "Gradient norm at the first step against length",
+        "What is left of the gradient when it arrives at the first step of a sequence, on a log axis: "
+        "where this is tiny, the beginning cannot be learned from.",
+        _before_and_after(rows, "first_norm", "norm of dh", settings),
+    )
     if settings.padding:
         yield _shares(rows, settings)
     yield _training(records, settings)
 
 
-def style_of(settings: Settings, variant: Variant) -> dict[str, Any]:
-    """Colour, marker and name of a variant, the same in every figure."""
-    variants = settings.variants
-    if len(variants) == 1:
-        return plots.series_style(0)
-    if settings.varied == ["mask"]:
-        return dict(plots.MASK_STYLE[variant[2]])
-    style = plots.series_style(variants.index(variant)) | {"label": settings.label(variant)}
-    return style | ({"color": plots.GREY, "alpha": 0.6} if variant[-1] else {})
+# ------------------------------------------------------------ what the figures share
 
 
 def _own(rows: Sequence[Any], variant: Variant) -> list[Any]:
@@ -70,300 +69,245 @@ def _own(rows: Sequence[Any], variant: Variant) -> list[Any]:
     return [row for row in rows if variant_of(row) == variant]
 
 
-def _panels(settings: Settings) -> list[Variant]:
+def _style(settings: Settings, variant: Variant) -> dict[str, Any]:
+    """Name and place of a variant, the same in every figure; its control is dotted, in the same colour."""
+    place = settings.variants.index((*variant[:-1], False))
+    if settings.varied == ["mask"]:
+        place = int(not variant[2])
+    return {"name": settings.label(variant), "series": place, "dash": "dot" if variant[-1] else "solid"}
+
+
+def _panelled(settings: Settings) -> list[Variant]:
     return [variant for variant in settings.variants if not variant[-1]][:MOST_PANELS]
 
 
-def _contrast(rows: Sequence[Row], records: Sequence[Record], settings: Settings) -> StudyFigure:
-    figure, (left, right) = plots.new_figure(1, 2, width=12, height=4.8)
-    _draw_metric(left, rows, records, settings)
-    left.set_title(f"The effect: {settings.metric} against length", fontsize=13, loc="left")
-    _draw_padding(right, records, settings, "before")
-    right.set_title(f"The cause: the gradient at length {settings.lengths[-1]}", fontsize=13, loc="left")
-    return StudyFigure(
-        "contrast",
-        "What padding does without a mask",
-        f"Left: {settings.metric} at each length. Right: with a mask the gradient crosses the "
-        "padding unchanged; without one it decays there, before it reaches any data.",
-        figure,
-    )
+def _against_length(rows: Sequence[Row], name: str, settings: Settings, scale: float = 1.0) -> list[Line]:
+    """A column of the rows against length, a line per variant."""
+    found = []
+    for variant in settings.variants:
+        own = _own(rows, variant)
+        y = [None if row[name] is None else scale * row[name] for row in own]
+        found.append(Line([row["length"] for row in own], y, **_style(settings, variant)))
+    return found
 
 
-def metric_figure(rows: Sequence[Row], records: Sequence[Record], settings: Settings) -> StudyFigure:
+def _lengths(settings: Settings) -> Axis:
+    return Axis("length (time steps)", log=True, ticks=settings.lengths)
+
+
+def _before_and_after(
+    rows: Sequence[Row], name: str, title: str, settings: Settings, more: Sequence[Line] = ()
+) -> list[Panel]:
+    """A column against length on a log axis, before and after training."""
+    y = Axis(title, log=True)
+    lines = {when: [*_against_length(rows, f"{name}_{when}", settings), *more] for when in WHEN}
+    return _same_range([Panel(lines[when], _lengths(settings), y, f"{when} training") for when in WHEN])
+
+
+def _whole_length(settings: Settings) -> Line:
+    return Line(settings.lengths, settings.lengths, "the whole length", dash="dot")
+
+
+def _same_range(panels: Sequence[Panel]) -> list[Panel]:
+    """The panels with one range of y, on log axes: what lies in any of them, and in any frame."""
+    lines = [line for panel in panels for line in panel.lines]
+    found = [y for line in lines for values in (line.frames or [line.y]) for y in values if y]
+    if not found:
+        return list(panels)
+    low, high = min(found), max(found)
+    room = max(1.2, (high / low) ** 0.04)
+    return [replace(panel, y=replace(panel.y, low=low / room, high=high * room)) for panel in panels]
+
+
+def _median(lists: Sequence[Numbers]) -> list[float | None]:
+    """Elementwise median over seeds, over the shortest list's length; None where a seed has no number."""
+    found = np.median(np.array(list(zip(*lists, strict=False)), dtype=float).reshape(-1, len(lists)), axis=1)
+    return [None if np.isnan(value) else float(value) for value in found]
+
+
+# ------------------------------------------------------------ metric and cost
+
+
+def metric_figure(rows: Sequence[Row], records: Sequence[Record], settings: Settings) -> Chart:
     """The test metric against length, with the seeds and the baseline."""
-    figure, (ax,) = plots.new_figure()
-    _draw_metric(ax, rows, records, settings)
-    return StudyFigure(
+    return Chart(
         "mse" if settings.metric == "MSE" else "accuracy",
         f"Test {settings.metric} against length",
         "Bars are the range of the seeds' 95 % intervals, faint dots single seeds; the dashed line is what "
         f"always giving {'the mean' if settings.metric == 'MSE' else 'the commonest answer'} reaches.",
-        figure,
-        wide=False,
+        [_metric(rows, records, settings)],
     )
 
 
-def _draw_metric(ax: Any, rows: Sequence[Row], records: Sequence[Record], settings: Settings) -> None:
-    for variant in settings.variants:
-        style = style_of(settings, variant)
-        plots.against_length(
-            ax, _own(rows, variant), "test_metric", low="test_low", high="test_high", **style
-        )
+def _metric(rows: Sequence[Row], records: Sequence[Record], settings: Settings) -> Panel:
+    lines = _against_length(rows, "test_metric", settings)
+    for k, variant in enumerate(settings.variants):
+        low, high = ([row[f"test_{end}"] for row in _own(rows, variant)] for end in ("low", "high"))
+        lines[k] = replace(lines[k], low=low, high=high)
         if settings.seeds > 1:
-            found = [r for r in _own(records, variant) if r["test_metric"] is not None]
-            dots = [[r[key] for r in found] for key in ("length", "test_metric")]
-            faint = {"color": style["color"], "alpha": 0.3, "markersize": 4, "linestyle": "none"}
-            ax.plot(*dots, marker=style["marker"], **faint)
-    base = sorted({row["length"]: row["baseline"] for row in rows}.items())
-    where, height = zip(*base, strict=True)
-    ax.plot(where, height, color=plots.GREY, linestyle="--", linewidth=1.5, label="baseline")
-    plots.name_axes(ax, "length (time steps)", f"test {settings.metric}")
-    plots.length_axis(ax, settings.lengths)
+            seeds = [record for record in _own(records, variant) if record["test_metric"] is not None]
+            x, y = ([record[key] for record in seeds] for key in ("length", "test_metric"))
+            lines.append(replace(lines[k], x=x, y=y, low=None, high=None, dash="none", faint=True))
+    base = {row["length"]: row["baseline"] for row in rows}
+    lines.append(Line(list(base), list(base.values()), "baseline", dash="dash"))
+    lowest = min([*base.values(), *(row["test_low"] for row in rows if row["test_low"] is not None)])
+    scale = Axis(f"test {settings.metric}", 0.0)
     if settings.metric == "accuracy":
-        lowest = min((row["test_low"] for row in rows if row["test_low"] is not None), default=0)
-        ax.set_ylim(max(0.0, min(lowest, *height) - 0.05) if min(lowest, *height) > 0.4 else 0, 1.03)
-    else:
-        ax.set_ylim(0, None)
-    plots.legend(ax, fontsize=11 if len(settings.variants) < 4 else 9)
+        scale = replace(scale, low=lowest - 0.05 if lowest > 0.4 else 0.0, high=1.03)
+    return Panel(lines, _lengths(settings), scale)
 
 
-def _cost(rows: Sequence[Row], cost: dict[str, Any], settings: Settings) -> Iterator[StudyFigure]:
-    panels = (
-        (
-            "cost",
-            "ms_per_step",
-            1.0,
-            "ms",
-            "milliseconds per training step",
-            "Time of a training step against length",
-        ),
+def _cost(rows: Sequence[Row], cost: dict[str, Any], settings: Settings) -> Iterator[Chart]:
+    kinds = (
+        ("cost", "ms_per_step", 1.0, "ms", "milliseconds", "Time of a training step against length"),
         ("memory", "tape_bytes", 1e-6, "MB", "megabytes", "Tape kept for the backward pass against length"),
     )
-    few = len(settings.variants) <= 2
-    for file, name, scale, unit, axis, title in panels:
-        figure, (ax,) = plots.new_figure()
+    for name, column, scale, unit, words, title in kinds:
+        lines = [replace(line, dash="none") for line in _against_length(rows, column, settings, scale)]
         for variant in settings.variants:
-            style = style_of(settings, variant)
-            plots.against_length(ax, _own(rows, variant), name, scale=scale, connect=False, **style)
-            fit = cost.get(settings.label(variant), {}).get(name)
+            fit = cost.get(settings.label(variant), {}).get(column)
             if fit is not None:
-                fit = {key: scale * fit[key] for key in ("intercept", "slope")}
-                text = f"{fit['intercept']:.3g} + {fit['slope']:.3g} T {unit}" if few else "_fit"
-                plots.fit_line(ax, settings.lengths, fit, style["color"], text)
-        ax.set_ylim(bottom=0)
-        ax.set_xlim(left=0)
-        plots.legend(ax, fontsize=11 if few else 9)
-        plots.name_axes(ax, "length T (time steps)", axis)
+                a, b, last = scale * fit["intercept"], scale * fit["slope"], settings.lengths[-1]
+                style = _style(settings, variant)
+                text = ": ".join(filter(None, [style["name"], f"{a:.3g} + {b:.3g} T {unit}"]))
+                style |= {"name": text if len(settings.variants) <= 2 else "", "dash": "dash"}
+                lines.append(Line([0, last], [a, a + b * last], **style))
         caption = "What each further time step adds: the dashed lines are least-squares fits a + b T."
-        yield StudyFigure(file, title, caption, figure, wide=False)
+        panel = Panel(lines, Axis("length T (time steps)", 0.0), Axis(words, 0.0))
+        yield Chart(name, title, caption, [panel])
 
 
-def _back(records: Sequence[Record], settings: Settings) -> StudyFigure:
-    variants = _panels(settings)
-    figure, axes = plots.new_figure(len(variants), 2, width=11, height=3.9 * len(variants))
-    colours = plots.ordered_colours(len(settings.lengths))
-    panels = [(variant, when) for variant in variants for when in ("before", "after")]
-    for ax, (variant, when) in zip(axes, panels, strict=True):
+def _shares(rows: Sequence[Row], settings: Settings) -> Chart:
+    own = _own(rows, variant_of(rows[0]))
+    columns = (("cut_share", "steps cut off"), ("padding_share", "steps that are padding"))
+    x = [row["length"] for row in own]
+    lines = [
+        Line(x, [100 * row[column] for row in own], words, k) for k, (column, words) in enumerate(columns)
+    ]
+    return Chart(
+        "shares",
+        "Truncation and padding",
+        "A short length throws data away, a long one spends most of its work on padding.",
+        [Panel(lines, _lengths(settings), Axis("per cent of the training part", 0.0, 100.0))],
+    )
+
+
+# ------------------------------------------------------------ the gradient
+
+
+def _contrast(rows: Sequence[Row], records: Sequence[Record], settings: Settings) -> Chart:
+    metric, cause = _metric(rows, records, settings), _padding(records, settings, "before")
+    return Chart(
+        "contrast",
+        "What padding does without a mask",
+        f"The effect is {settings.metric} at each length. The cause is the gradient: with a mask it crosses "
+        "the padding unchanged; without one it decays there, before it reaches any data.",
+        [
+            replace(metric, title=f"the effect: {settings.metric} against length"),
+            replace(cause, title=f"the cause: the gradient at length {settings.lengths[-1]}"),
+        ],
+    )
+
+
+def _padding(records: Sequence[Record], settings: Settings, when: str) -> Panel:
+    """The gradient from step to step across the end of the sequences, at the longest length."""
+    lines: list[Line] = []
+    for variant in _panelled(settings):
+        own = [r[when]["profile"] for r in _own(records, variant) if r["length"] == settings.lengths[-1]]
+        own = [profile for profile in own if profile["offset"]]
+        if own:
+            norms = _median([profile["norm"] for profile in own])
+            lines.append(Line(own[0]["offset"][: len(norms)], norms, **_style(settings, variant)))
+    right = max((line.x[-1] or 0 for line in lines), default=0)
+    x, y = Axis("steps after the end of the sequence"), Axis("norm of dh per sequence", log=True)
+    return _same_range([Panel(lines, x, y, padding=(0.5, right + 0.5) if right > 0 else None)])[0]
+
+
+def _back(records: Sequence[Record], settings: Settings) -> Chart:
+    """A panel per variant, a line per length, a frame per epoch: the gradient on its way back."""
+    epochs = sorted({0, settings.epochs, *(shot["epoch"] for r in records for shot in r["snapshots"])})
+    panels = []
+    for variant in _panelled(settings):
+        lines = []
         for k, length in enumerate(settings.lengths):
-            norms = _median_over_seeds(records, length, variant, lambda r, w=when: r[w]["norms"])
-            if norms is not None:
-                plots.log_line(
-                    ax,
-                    np.arange(len(norms)),
-                    norms,
-                    color=colours[k],
-                    marker=plots.MARKERS[k % 8],
-                    label=f"{length}",
-                )
-        label = settings.label(variant)
-        title = f"{label}, {when} training" if label else f"{when} training"
-        plots.name_axes(ax, "steps before the end", "norm of dh", title[:1].upper() + title[1:])
-    _same_limits(axes)
-    plots.whole_ticks(axes)
-    plots.legend(axes[0], title="length", ncols=2, fontsize=10)
-    return StudyFigure(
+            own = [record for record in _own(records, variant) if record["length"] == length]
+            seeds = [_norms(record, settings.epochs) for record in own]
+            if own:
+                frames = [_median([norms[e] for norms in seeds if e in norms] or [[]]) for e in epochs]
+                order = (k, len(settings.lengths))
+                lines.append(Line(own[0]["lags"], frames[-1], f"{length}", order=order, frames=frames))
+        x, y = Axis("steps before the end", whole=True), Axis("norm of dh", log=True)
+        panels.append(Panel(lines, x, y, settings.label(variant)))
+    return Chart(
         "gradient_back",
         "Gradient norm against steps before the end",
         "Read from the left: how fast the gradient of the hidden state shrinks on its way back from the loss "
         f"(L2 norm over the units of {PROBE} validation sequences; masked steps are not counted, padding "
         "without a mask is).",
-        figure,
+        _same_range(panels),
+        "length",
+        epochs,
     )
 
 
-def _kinds(records: Sequence[Record], settings: Settings) -> StudyFigure:
+def _norms(record: Record, epochs: int) -> dict[int, Numbers]:
+    """The gradient's norm at the record's lags, by epoch; the last is that of the model as it ended."""
+    found: dict[int, Numbers] = {shot["epoch"]: shot["norms"] for shot in record["snapshots"]}
+    ends = {0: "before", epochs: "after"}
+    return found | {e: [record[when]["norms"][k] for k in record["lags"]] for e, when in ends.items()}
+
+
+def _kinds(records: Sequence[Record], settings: Settings) -> Chart:
     """The kinds of layer in one picture: the first variant of each, at the longest length."""
-    figure, axes = plots.new_figure(1, 2, width=11, height=4.4)
     length = settings.lengths[-1]
     kinds = {variant[0]: variant for variant in reversed(settings.variants) if not variant[-1]}
-    for ax, when in zip(axes, ("before", "after"), strict=True):
+    panels = []
+    for when in WHEN:
+        lines = []
         for k, rnn in enumerate(settings.rnn):
-            norms = _median_over_seeds(records, length, kinds[rnn], lambda r, w=when: r[w]["norms"])
-            if norms is not None and np.isfinite(norms).any() and np.nanmax(norms) > 0:
-                relative = norms / np.nanmax(norms)
-                plots.log_line(ax, np.arange(len(norms)), relative, label=rnn, **plots.series_style(k))
-        plots.name_axes(
-            ax, "steps before the end", "norm of dh / its largest", f"{when.capitalize()} training"
-        )
-    _same_limits(axes)
-    plots.whole_ticks(axes)
-    plots.legend(axes[0])
-    return StudyFigure(
+            own = [r[when]["norms"] for r in _own(records, kinds[rnn]) if r["length"] == length]
+            norms = _median(own) if own else []
+            largest = max((norm for norm in norms if norm), default=None)
+            if largest:
+                y = [None if norm is None else norm / largest for norm in norms]
+                lines.append(Line(list(range(len(y))), y, rnn, k))
+        x = Axis("steps before the end", whole=True)
+        panels.append(Panel(lines, x, Axis("norm of dh / its largest", log=True), f"{when} training"))
+    return Chart(
         "kinds",
         f"Which forgets first, at length {length}",
         "Read from the left: what is left of the gradient on its way back. At each step a GRU's direct path "
         "multiplies it by its gate z, which starts at 1/2, an LSTM's by its forget gate, which starts "
         "at 0.73 (bias 1), and training can open both; a SimpleRNN has nothing to open.",
-        figure,
+        _same_range(panels),
     )
 
 
-def _horizons(rows: Sequence[Row], settings: Settings) -> StudyFigure:
-    figure, axes = plots.new_figure(1, 2, width=11, height=4.2)
-    for ax, when in zip(axes, ("before", "after"), strict=True):
-        for variant in settings.variants:
-            plots.against_length(ax, _own(rows, variant), f"horizon_{when}", **style_of(settings, variant))
-        ax.plot(settings.lengths, settings.lengths, color=plots.GREY, linestyle=":", label="the whole length")
-        plots.name_axes(ax, "length (time steps)", "horizon (time steps)", f"{when.capitalize()} training")
-        plots.length_axis(ax, settings.lengths)
-        plots.log_axis(ax)
-    _same_limits(axes)
-    plots.legend(axes[0], fontsize=9)
-    return StudyFigure(
-        "horizon",
-        "Horizon against length",
-        "How many steps back from the end the gradient keeps 1 % of its largest norm: where this stays below "
-        "the dotted line, the first steps hardly teach anything.",
-        figure,
-    )
+# ------------------------------------------------------------ training
 
 
-def _padding(records: Sequence[Record], settings: Settings) -> StudyFigure:
-    figure, axes = plots.new_figure(1, 2, width=11, height=4.4)
-    for ax, when in zip(axes, ("before", "after"), strict=True):
-        _draw_padding(ax, records, settings, when)
-        ax.set_title(f"{when.capitalize()} training", fontsize=12.5, loc="left")
-    _same_limits(axes)
-    return StudyFigure(
-        "padding_gradient",
-        f"Gradient norm across the padding, length {settings.lengths[-1]}",
-        "Read from the right, as the gradient runs: the shaded part is padding, the rest is data; "
-        "the line is the median over sequences.",
-        figure,
-    )
-
-
-def _draw_padding(ax: Any, records: Sequence[Record], settings: Settings, when: str) -> None:
-    length = settings.lengths[-1]
-    right = 0
-    for variant in _panels(settings):
-        own = [r[when]["profile"] for r in _own(records, variant) if r["length"] == length]
-        own = [profile for profile in own if profile["offset"]]
-        if not own:
-            continue
-        offset = np.array(own[0]["offset"])
-        norm = _median([profile["norm"] for profile in own])
-        right = max(right, int(offset.max(initial=0)))
-        plots.log_line(ax, offset, norm, **style_of(settings, variant))
-    if right > 0:
-        ax.axvspan(0.5, right + 0.5, color="0.9", zorder=0)
-        ax.text(0.97, 0.04, "padding", transform=ax.transAxes, ha="right", fontsize=11, color=plots.GREY)
-    plots.name_axes(ax, "steps after the end of the sequence", "norm of dh per sequence")
-    plots.legend(ax, fontsize=11 if len(settings.variants) < 4 else 9)
-
-
-def _first(rows: Sequence[Row], settings: Settings) -> StudyFigure:
-    figure, axes = plots.new_figure(1, 2, width=11, height=4.2)
-    for ax, when in zip(axes, ("before", "after"), strict=True):
-        for variant in settings.variants:
-            plots.against_length(ax, _own(rows, variant), f"first_norm_{when}", **style_of(settings, variant))
-        plots.log_axis(ax)
-        plots.name_axes(ax, "length (time steps)", "norm of dh", f"{when.capitalize()} training")
-        plots.length_axis(ax, settings.lengths)
-    _same_limits(axes)
-    plots.legend(axes[0], fontsize=11 if len(settings.variants) < 4 else 9)
-    return StudyFigure(
-        "first_step",
-        "Gradient norm at the first step against length",
-        "What is left of the gradient when it arrives at the first step of a sequence, on a log axis: "
-        "where this is tiny, the beginning cannot be learned from.",
-        figure,
-    )
-
-
-def _shares(rows: Sequence[Row], settings: Settings) -> StudyFigure:
-    figure, (ax,) = plots.new_figure()
-    own = _own(rows, variant_of(rows[0]))
-    lengths = [row["length"] for row in own]
-    for name, words, colour, marker in (
-        ("cut_share", "steps cut off", plots.ORANGE, "s"),
-        ("padding_share", "cells that are padding", plots.BLUE, "o"),
-    ):
-        ax.plot(
-            lengths, [100 * row[name] for row in own], color=colour, marker=marker, linewidth=2, label=words
-        )
-    plots.name_axes(ax, "length (time steps)", "per cent of the training part")
-    plots.length_axis(ax, settings.lengths)
-    ax.set_ylim(0, 100)
-    plots.legend(ax)
-    return StudyFigure(
-        "shares",
-        "Truncation and padding",
-        "A short length throws data away, a long one spends most of its work on padding.",
-        figure,
-        wide=False,
-    )
-
-
-def _training(records: Sequence[Record], settings: Settings) -> StudyFigure:
-    variants = _panels(settings)
-    columns = min(2, len(variants))
-    rows = -(-len(variants) // columns)
-    figure, axes = plots.new_figure(rows, columns, width=5.5 * columns + (columns == 1), height=4.2 * rows)
+def _training(records: Sequence[Record], settings: Settings) -> Chart:
     key = "val_loss" if settings.metric == "MSE" else "val_accuracy"
-    colours = plots.ordered_colours(len(settings.lengths))
-    for ax, variant in zip(axes, variants, strict=False):
-        for record in _own(records, variant):
-            curve = record["curves"].get(key, [])
-            if curve:
-                k = settings.lengths.index(record["length"])
-                style = {
-                    "color": colours[k],
-                    "marker": plots.MARKERS[k % 8],
-                    "markersize": 3.5,
-                    "linewidth": 1.2,
-                }
-                name = f"{record['length']}" if record["seed"] == 0 else None
-                ax.plot(np.arange(1, len(curve) + 1), np.array(curve, dtype=float), label=name, **style)
-        label = settings.label(variant)
-        plots.name_axes(ax, "epoch", f"validation {settings.metric}", label[:1].upper() + label[1:])
-        ax.set_ylim(0, 1.03 if settings.metric == "accuracy" else None)
-    for ax in axes[len(variants) :]:
-        ax.set_visible(False)
-    plots.legend(axes[0], title="length", ncols=2, fontsize=10)
-    plots.whole_ticks(axes)
-    return StudyFigure(
+    get: Callable[[Record], list[float | None]] = lambda record: record["curves"].get(key, [])  # noqa: E731
+    panels = []
+    for variant in _panelled(settings):
+        own = [record for record in _own(records, variant) if get(record)]
+        lines = [
+            Line(
+                list(range(1, len(get(record)) + 1)),
+                get(record),
+                f"{record['length']}",
+                order=(settings.lengths.index(record["length"]), len(settings.lengths)),
+            )
+            for record in own
+        ]
+        high = 1.03 if settings.metric == "accuracy" else None
+        y = Axis(f"validation {settings.metric}", 0.0, high)
+        panels.append(Panel(lines, Axis("epoch", whole=True), y, settings.label(variant)))
+    return Chart(
         "training",
         "Training",
         "Validation value after each epoch, one line per seed: where a line stays flat, nothing is learned.",
-        figure,
+        panels,
+        "length",
     )
-
-
-def _median_over_seeds(records: Sequence[Record], length: int, variant: Variant, get: Any) -> Any:
-    own = [get(record) for record in _own(records, variant) if record["length"] == length]
-    return _median(own) if own else None
-
-
-def _median(lists: Sequence[Sequence[float | None]]) -> Any:
-    """Elementwise median, over the shortest list's length; NaN where one is missing."""
-    shortest = min(map(len, lists))
-    return np.median(np.array([values[:shortest] for values in lists], dtype=float), axis=0)
-
-
-def _same_limits(axes: Sequence[Any]) -> None:
-    ends = [ax.get_ylim() for ax in axes]
-    low, high = (how(values) for how, values in zip((min, max), zip(*ends, strict=True), strict=True))
-    for ax in axes:
-        if ax.get_yscale() == "linear" or low > 0:  # a log axis with nothing on it has no limits to share
-            ax.set_ylim(low, high)

@@ -1,138 +1,177 @@
 "use strict";
-// The charts, the theme, the slider over epochs, and the table that sorts. All text is set as text.
+// The charts, their legends, the theme, the slider over epochs, and the table that sorts. All text is set as text.
 (function () {
   const charts = JSON.parse(document.getElementById("charts").textContent);
-  const drawn = new Map(); // name -> the element plotly draws into
+  const root = document.documentElement;
+  const drawn = new Set();
+  const hidden = {}; // name of a chart -> names of lines that are switched off
+  // As in `plots.MARKERS`: plotly's name, and the outline for the legend.
+  const MARKERS = [
+    ["circle", "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0"], ["square", "M-4.5,-4.5h9v9h-9z"],
+    ["diamond", "M0,-6l6,6l-6,6l-6,-6z"], ["triangle-up", "M0,-5.5l6,10h-12z"],
+    ["triangle-down", "M0,5.5l6,-10h-12z"], ["cross", "M-2,-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z"],
+    ["star", "M0,-6l1.5,4h4.2l-3.4,2.6l1.3,4.1l-3.6,-2.5l-3.6,2.5l1.3,-4.1l-3.4,-2.6h4.2z"],
+    ["x", "M-4,-6l4,4l4,-4l2,2l-4,4l4,4l-2,2l-4,-4l-4,4l-2,-2l4,-4l-4,-4z"],
+  ];
 
-  const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const style = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  const list = (name) => style(name).split(",").map((word) => word.trim());
+  const numberOf = (line) => (line.order ? line.order[0] : line.series);
+  const place = (name) => document.getElementById("chart-" + name);
 
-  function colours() {
-    return style("--series").split(",").map((word) => word.trim());
+  function colourOf(line) {
+    if (line.order) {
+      const stops = list("--order");
+      return stops[Math.round((line.order[0] * (stops.length - 1)) / Math.max(1, line.order[1] - 1))];
+    }
+    const series = list("--series");
+    return line.series === null ? style("--soft") : series[line.series % series.length];
   }
 
-  // Colours for an order, from viridis without the end that does not show on the page.
-  function ordered(k, count) {
-    const stops = style("--order").split(",").map((word) => word.trim());
-    return stops[Math.round((k * (stops.length - 1)) / Math.max(1, count - 1))];
-  }
-
-  function traceOf(trace, chart) {
-    const series = colours();
-    const colour =
-      trace.order !== undefined ? ordered(trace.order, chart.steps)
-      : trace.role === "soft" ? style("--soft")
-      : series[Number(trace.role) % series.length];
+  function traceOf(line, name, frame) {
+    const colour = colourOf(line);
+    const number = numberOf(line);
+    const marked = number !== null && !["dash", "dot"].includes(line.dash);
     const found = {
-      x: trace.x,
-      y: trace.y,
-      name: trace.name,
-      mode: trace.mode || (trace.symbol ? "lines+markers" : "lines"),
-      type: "scatter",
-      connectgaps: false,
-      opacity: trace.faint ? 0.4 : 1,
-      line: { color: colour, dash: trace.dash || "solid", width: 2 },
-      marker: { color: colour, symbol: trace.symbol || "circle", size: trace.faint ? 5 : 8 },
-      showlegend: !trace.hide && !trace.faint,
-      legendgroup: trace.group || trace.name,
+      x: line.x,
+      y: line.frames ? line.frames[frame] : line.y,
+      name: line.name,
+      mode: line.dash === "none" ? "markers" : marked ? "lines+markers" : "lines",
+      visible: !(hidden[name] || new Set()).has(line.name),
+      opacity: line.faint ? 0.4 : 1,
+      line: { color: colour, dash: line.dash === "none" ? "solid" : line.dash, width: 2 },
+      marker: { color: colour, symbol: MARKERS[(number || 0) % 8][0], size: line.faint ? 5 : 8, maxdisplayed: 13 },
     };
-    if (trace.up) {
-      found.error_y = { type: "data", symmetric: false, array: trace.up, arrayminus: trace.down, color: colour };
+    if (line.low) {
+      const gap = (high, low) => high.map((value, k) => (value === null || low[k] === null ? null : value - low[k]));
+      found.error_y = { symmetric: false, array: gap(line.high, line.y), arrayminus: gap(line.y, line.low), color: colour };
     }
     return found;
   }
 
   function axisOf(axis) {
     const found = {
-      title: { text: axis.title, standoff: 12 },
-      gridcolor: style("--line"),
-      zerolinecolor: style("--line"),
-      linecolor: style("--line"),
-      automargin: true,
+      gridcolor: style("--line"), zerolinecolor: style("--line"), linecolor: style("--line"), automargin: true,
     };
-    if (axis.type) found.type = axis.type;
-    if (axis.type === "log") {
-      found.exponentformat = "power";
-      found.dtick = axis.tickvals ? undefined : 1;
+    const scaled = (value) => (axis.log ? Math.log10(value) : value);
+    // Powers of ten; over less than two decades 2 and 5 of each as well, as in `plots.log_axis`.
+    let ticks = axis.ticks;
+    if (axis.log) Object.assign(found, { type: "log", exponentformat: "power" });
+    if (axis.log && axis.high !== null && axis.high < 100 * axis.low) {
+      const first = Math.floor(Math.log10(axis.low));
+      ticks = [0, 1, 2].flatMap((k) => [1, 2, 5].map((m) => Number(m + "e" + (first + k))));
     }
-    if (axis.tickvals) {
-      found.tickvals = axis.tickvals;
-      found.ticktext = axis.tickvals.map(String);
-    }
-    if (axis.rangemode) found.rangemode = axis.rangemode;
-    if (axis.range) found.range = axis.range;
+    if (ticks) Object.assign(found, { tickvals: ticks, ticktext: ticks.map(String) });
+    if (axis.low !== null && axis.high !== null) found.range = [scaled(axis.low), scaled(axis.high)];
+    else if (axis.low === 0) found.rangemode = "tozero";
     return found;
   }
 
-  function controlOf(name, kind) {
-    return document.getElementById(kind + "-" + name);
-  }
-
-  function tracesOf(name) {
-    const chart = charts[name];
-    const view = controlOf(name, "view");
-    const slider = controlOf(name, "epoch");
-    const traces = chart.views ? chart.views[view ? Number(view.value) : 0].traces : chart.traces;
-    return traces.map((trace) => {
-      const found = traceOf(trace, chart);
-      if (trace.frames && slider) found.y = trace.frames[Number(slider.value)];
-      return found;
-    });
-  }
-
-  // All epochs and views in one range, so that what moves is the curve and not the axis.
-  function rangeOf(chart) {
-    const values = chart.views.flatMap((view) => view.traces.flatMap((trace) => trace.frames.flat()));
-    const logs = values.filter((value) => value > 0).map(Math.log10);
-    return logs.length ? [Math.min(...logs) - 0.2, Math.max(...logs) + 0.2] : undefined;
-  }
-
-  function layoutOf(name) {
-    const chart = charts[name];
-    const layout = {
+  function layoutOf(panel) {
+    const shapes = panel.padding
+      ? [{ type: "rect", x0: panel.padding[0], x1: panel.padding[1], y0: 0, y1: 1, yref: "paper", layer: "below", line: { width: 0 }, fillcolor: style("--panel") }]
+      : [];
+    const words = panel.padding
+      ? [{ text: "padding", x: 1, y: 0, xref: "paper", yref: "paper", xanchor: "right", yanchor: "bottom", showarrow: false, font: { color: style("--soft") } }]
+      : [];
+    return {
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
-      font: { color: style("--ink"), family: "system-ui, sans-serif", size: 14 },
-      margin: { l: 60, r: 16, t: 16, b: 96 },
-      xaxis: axisOf(chart.x),
-      yaxis: axisOf(chart.y),
-      legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom" },
+      font: { color: style("--ink"), family: "system-ui, sans-serif", size: 13 },
+      margin: { l: 44, r: 14, t: 8, b: 30 },
+      xaxis: axisOf(panel.x),
+      yaxis: axisOf(panel.y),
+      shapes,
+      annotations: words,
+      showlegend: false,
       hovermode: "closest",
+      hoverlabel: { namelength: -1 },
     };
-    if (chart.epochs) layout.yaxis.range = rangeOf(chart);
-    return layout;
   }
 
-  function draw(name) {
-    const place = document.getElementById("chart-" + name);
-    if (!drawn.has(name)) {
-      place.replaceChildren();
-      place.classList.add("live");
-      drawn.set(name, place);
-    }
-    Plotly.react(place, tracesOf(name), layoutOf(name), { displayModeBar: false, responsive: true });
+  function element(parent, kind, className, text) {
+    const found = document.createElement(kind);
+    found.className = className;
+    if (text) found.textContent = text;
+    parent.append(found);
+    return found;
   }
 
-  function say(name) {
+  // A box per panel, its titles as text beside the plot, where they wrap and are never cut off; then the legend.
+  function build(name) {
     const chart = charts[name];
-    const slider = controlOf(name, "epoch");
-    const epoch = chart.epochs[Number(slider.value)];
-    const text = epoch === 0 ? "before training" : "after epoch " + epoch;
-    slider.setAttribute("aria-valuetext", text);
-    controlOf(name, "said").textContent = text;
-  }
-
-  function setUp(name) {
-    for (const kind of ["view", "epoch"]) {
-      const control = controlOf(name, kind);
-      if (!control) continue;
-      control.addEventListener("input", () => {
-        if (kind === "epoch") say(name);
+    const box = place(name);
+    box.replaceChildren();
+    box.classList.add("live", chart.panels.length > 1 ? "several" : "one");
+    for (const panel of chart.panels) {
+      const own = element(box, "div", "panel");
+      if (panel.title) element(own, "h4", "", panel.title);
+      element(own, "div", "y soft", panel.y.title);
+      element(own, "div", "plot");
+      element(own, "div", "x soft", panel.x.title);
+    }
+    const legend = element(box, "div", "legend");
+    if (chart.legend) element(legend, "span", "soft", chart.legend);
+    const lines = chart.panels.flatMap((panel) => panel.lines).filter((line) => line.name && !line.faint);
+    for (const line of new Map(lines.map((one) => [one.name, one])).values()) {
+      const button = element(legend, "button", "", "");
+      button.type = "button";
+      button.setAttribute("aria-pressed", "true");
+      button.append(keyOf(line), line.name);
+      button.addEventListener("click", () => {
+        const off = (hidden[name] = hidden[name] || new Set());
+        const shown = off.delete(line.name) || !off.add(line.name);
+        button.setAttribute("aria-pressed", String(shown));
         draw(name);
       });
     }
-    if (controlOf(name, "epoch")) say(name);
-    const controls = document.getElementById("controls-" + name);
-    if (controls) controls.hidden = false;
+  }
+
+  // The line and the marker of a legend's entry; their colour is set in `draw`, as it changes with the theme.
+  function keyOf(line) {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    for (const [name, value] of [["viewBox", "-15 -8 30 16"], ["width", "30"], ["height", "16"], ["aria-hidden", "true"]]) {
+      svg.setAttribute(name, value);
+    }
+    const add = (d, stroke) => {
+      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      path.setAttribute("d", d);
+      if (stroke) path.setAttribute("stroke-dasharray", { dash: "6 4", dot: "2 3" }[line.dash] || "");
+      path.setAttribute(stroke ? "stroke" : "fill", "currentColor");
+      path.setAttribute("stroke-width", stroke ? "2" : "0");
+      svg.append(path);
+    };
+    if (line.dash !== "none") add("M-15,0H15", true);
+    if (numberOf(line) !== null && !["dash", "dot"].includes(line.dash)) add(MARKERS[numberOf(line) % 8][1], false);
+    svg.line = line;
+    return svg;
+  }
+
+  function draw(name) {
+    if (!drawn.has(name)) build(name);
+    drawn.add(name);
+    const slider = document.getElementById("epoch-" + name);
+    const frame = slider ? Number(slider.value) : 0;
+    place(name).querySelectorAll(".legend svg").forEach((svg) => (svg.style.color = colourOf(svg.line)));
+    place(name).querySelectorAll(".plot").forEach((plot, k) => {
+      const panel = charts[name].panels[k];
+      const traces = panel.lines.map((line) => traceOf(line, name, frame));
+      Plotly.react(plot, traces, layoutOf(panel), { displayModeBar: false, responsive: true });
+    });
+  }
+
+  function setUp(name) {
+    const slider = document.getElementById("epoch-" + name);
+    if (!slider) return;
+    const say = () => {
+      const epoch = charts[name].epochs[Number(slider.value)];
+      const text = epoch === 0 ? "before training" : "after epoch " + epoch;
+      slider.setAttribute("aria-valuetext", text);
+      document.getElementById("said-" + name).textContent = text;
+    };
+    slider.addEventListener("input", () => { say(); draw(name); });
+    say();
+    document.getElementById("controls-" + name).hidden = false;
   }
 
   // A table whose headings sort it. Entries begin with their number; what has none comes last.
@@ -161,18 +200,16 @@
   }
 
   const theme = document.getElementById("theme");
+  const turn = (name) => {
+    root.dataset.theme = name;
+    drawn.forEach(draw);
+  };
   theme.hidden = false;
-  theme.addEventListener("click", () => {
-    const dark = style("--page") !== "#ffffff";
-    document.documentElement.dataset.theme = dark ? "light" : "dark";
-    for (const name of drawn.keys()) draw(name);
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    for (const name of drawn.keys()) draw(name);
-  });
+  theme.addEventListener("click", () => turn(style("--page") === "#ffffff" ? "dark" : "light"));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach(draw));
 
-  // Charts are drawn when they come near, so that a long page opens fast; all of them before printing.
-  const names = Object.keys(charts).filter((name) => document.getElementById("chart-" + name));
+  // Charts are drawn when they come near, so that a long page opens fast; all of them, in ink, before printing.
+  const names = Object.keys(charts).filter(place);
   names.forEach(setUp);
   const near = new IntersectionObserver((entries) => {
     for (const entry of entries) {
@@ -181,6 +218,13 @@
       draw(entry.target.id.slice("chart-".length));
     }
   }, { rootMargin: "400px" });
-  names.forEach((name) => near.observe(document.getElementById("chart-" + name)));
-  addEventListener("beforeprint", () => names.forEach((name) => drawn.has(name) || draw(name)));
+  names.forEach((name) => near.observe(place(name)));
+  let before = null;
+  addEventListener("beforeprint", () => {
+    before = root.dataset.theme || "";
+    document.querySelectorAll("details").forEach((one) => (one.open = true));
+    names.forEach(draw);
+    turn("light");
+  });
+  addEventListener("afterprint", () => turn(before));
 })();

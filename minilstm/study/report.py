@@ -11,14 +11,14 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from minilstm import files, plots
-from minilstm.study.charts import charts
-from minilstm.study.figures import StudyFigure, study_figures
+from minilstm.plots.chart import Chart, draw
+from minilstm.study.figures import study_figures
 from minilstm.study.journal import Journal, to_json
 from minilstm.study.plan import POINT_FIELDS, Point, Settings
 from minilstm.study.point import Record
@@ -52,13 +52,13 @@ def write(result: StudyResult, journal: Journal, kinds: Sequence[str] = ("png", 
     drawings = folder / "figures"
     drawings.mkdir(exist_ok=True)
     shown = []
-    for figure in study_figures(result.summary, result.cells, journal.settings):
-        plots.settle(figure.figure)
-        svg = plots.save(figure.figure, "svg")
-        files.write_bytes(drawings / f"{figure.name}.svg", svg)
-        for kind in kinds:
-            files.write_bytes(drawings / f"{figure.name}.{kind}", plots.save(figure.figure, kind))
-        shown.append((replace(figure, figure=None), svg))
+    for chart in study_figures(result.summary, result.cells, journal.settings):
+        figure = draw(chart)
+        plots.settle(figure)
+        pictures = {kind: plots.save(figure, kind) for kind in ("svg", *kinds)}
+        for kind, data in pictures.items():
+            files.write_bytes(drawings / f"{chart.name}.{kind}", data)
+        shown.append((chart, pictures["svg"]))
     files.write_text(folder / "report.html", to_html(result, journal.settings, shown))
     return replace(result, report=folder / "report.html")
 
@@ -80,12 +80,11 @@ def to_csv(records: Sequence[Record]) -> str:
     return found.getvalue()
 
 
-def to_html(result: StudyResult, settings: Settings, figures: Sequence[tuple[StudyFigure, bytes]]) -> str:
+def to_html(result: StudyResult, settings: Settings, figures: Sequence[tuple[Chart, bytes]]) -> str:
     """The report as one page."""
     from plotly.offline import get_plotlyjs
 
     summary, chosen = result.summary, result.recommend()
-    live = charts(result.rows, result.cells, summary["cost"], settings)
     return (
         environment()
         .get_template("report.html.j2")
@@ -97,23 +96,12 @@ def to_html(result: StudyResult, settings: Settings, figures: Sequence[tuple[Stu
             table=entries(result.rows, settings),
             chosen=None if chosen is None else result.rows.index(chosen),
             diverged=[(str(Point.of(r)), r["diverged"]) for r in result.cells if r["diverged"] is not None],
-            figures=[
-                {
-                    "name": f.name,
-                    "title": f.title,
-                    "caption": f.caption,
-                    "wide": f.wide,
-                    "data": base64.b64encode(svg).decode(),
-                    "views": [view["name"] for view in live.get(f.name, {}).get("views", [])],
-                    "epochs": live.get(f.name, {}).get("epochs", []),
-                }
-                for f, svg in figures
-            ],
+            figures=[(chart, base64.b64encode(svg).decode()) for chart, svg in figures],
             fits=fit_sentences(summary["cost"]),
             labels=[
                 label if len(label) <= 60 else label[:57] + "..." for label in summary["data"]["labels"][:30]
             ],
-            charts=in_script({f.name: live[f.name] for f, _ in figures if f.name in live}),
+            charts=in_script({chart.name: asdict(chart) for chart, _ in figures}),
             plotly=Markup(get_plotlyjs()),
         )
     )

@@ -32,18 +32,18 @@ class StudyResult:
     settings: Settings = field(repr=False)
     report: Path | None = None
 
-    def table(self) -> str:
-        """The rows as text, one line per length and variant."""
+    def table(self, width: int | None = None) -> str:
+        """The rows as text, one line per length and variant; only columns that fit `width` characters."""
         from minilstm.study.table import as_text
 
-        return as_text(self.rows, self.settings)
+        return as_text(self.rows, self.settings, width)
 
     def plot(self) -> Figure:
         """The metric against length, as a matplotlib Figure."""
+        from minilstm.plots.chart import draw
         from minilstm.study.figures import metric_figure
 
-        figure: Figure = metric_figure(self.rows, self.cells, self.settings).figure
-        return figure
+        return draw(metric_figure(self.rows, self.cells, self.settings))
 
     def recommend(self) -> Row | None:
         """The row of the recommended length by the one-standard-error rule; None if none beats the baseline.

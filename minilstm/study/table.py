@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from minilstm.study.plan import Settings, words_of
-from minilstm.study.summary import Row, variant_of
+from minilstm.study.plan import Settings
+from minilstm.study.summary import Row
 from minilstm.study.words import number, with_interval
+from minilstm.tables import in_columns
 
+# Columns to leave out where there is no room for all, the first of them first.
+DISPENSABLE = ("s/epoch", "tape MB", "train", "cut %", "pad %", "ms/step", "val", "horizon", "vs best")
 Entry = Callable[[Row, Settings], str]
 
 
@@ -86,15 +89,19 @@ def entries(rows: Sequence[Row], settings: Settings) -> list[list[str]]:
     return [[entry(row, settings) for _, entry in found] for row in rows]
 
 
-def as_text(rows: Sequence[Row], settings: Settings) -> str:
-    """The table in plain text, columns aligned to the right."""
-    head = [f"test {settings.metric}" if name == "test" else name for name, _ in columns(settings)]
-    lines = [head, *entries(rows, settings)]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
-    shown = ["  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in lines]
-    return "\n".join([shown[0], "-" * len(shown[0]), *shown[1:]])
-
-
-def variant_words(row: Row) -> str:
-    """All that a row's variant is, for a heading or a tooltip."""
-    return ", ".join(words_of(variant_of(row)))
+def as_text(rows: Sequence[Row], settings: Settings, width: int | None = None) -> str:
+    """The table in plain text; wider than `width`, it goes without what can best be missed."""
+    head = [name for name, _ in columns(settings)]
+    lines = [
+        [f"test {settings.metric}" if name == "test" else name for name in head],
+        *entries(rows, settings),
+    ]
+    out: list[str] = []
+    text = in_columns(lines, rule=True)
+    for name in (name for name in DISPENSABLE if name in head):
+        if width is None or len(text[1]) <= width:
+            break
+        out.append(name)
+        kept = [k for k, other in enumerate(head) if other not in out]
+        text = in_columns([[line[k] for k in kept] for line in lines], rule=True)
+    return "\n".join([*text, *([f"Too wide for here, and in results.csv: {', '.join(out)}"] if out else [])])

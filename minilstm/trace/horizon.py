@@ -16,6 +16,7 @@ import numpy as np
 from minilstm.bptt.cell import Array
 from minilstm.errors import wording
 from minilstm.norms import norm
+from minilstm.tables import in_columns
 from minilstm.trace.lags import lag_table, lags
 from minilstm.trace.recording import Recording
 
@@ -204,14 +205,7 @@ def side_by_side(traces: Mapping[str, Recording], name: str = "dh", threshold: f
             f"{gates:.3g}",
         )
         rows.append((label, found.word, *numbers, f"{found.horizon:g} of {found.length}"))
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if k < 2 else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
+    return "\n".join(in_columns(rows, left=2))
 
 
 def _gate(trace: Recording) -> Array:

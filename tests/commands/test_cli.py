@@ -42,8 +42,8 @@ def test_a_study_prints_a_table_a_sentence_and_the_report(done):
     process, folder = done
     assert process.returncode == 0, process.stderr
     lines = process.stdout.rstrip().splitlines()
-    assert lines[1].split()[:3] == ["length", "test", "accuracy"]
-    assert [line.split()[0] for line in lines[3:5]] == ["3", "5"]
+    assert lines[0].split()[:3] == ["length", "test", "accuracy"]
+    assert [line.split()[0] for line in lines[2:4]] == ["3", "5"]
     assert lines[-1] == "minilstm-study-recall/report.html"
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["conclusion"] == lines[-3]

@@ -19,6 +19,7 @@ from scipy.stats import t as student_t
 
 import minilstm as ml
 from minilstm import study
+from minilstm.plots.chart import draw
 from minilstm.study import journal, length_study, plan, report, run, statistics, summary, words
 from minilstm.study import point as points
 from minilstm.study.figures import study_figures
@@ -550,12 +551,24 @@ def test_the_fit_is_least_squares():
     assert summary.linear_fit(rows[:1], "y") is None
 
 
-# ---- figures and report ----
+# ---- table, figures and report ----
+
+
+def test_the_table_leaves_out_columns_until_it_fits_and_names_them(tiny):
+    whole, narrow = tiny.table(), tiny.table(80)
+    assert len(whole.splitlines()[0]) > 80 >= max(map(len, narrow.splitlines()))
+    left = narrow.splitlines()[-1].removeprefix("Too wide for here, and in results.csv: ").split(", ")
+    head = narrow.splitlines()[0]
+    assert left[0] == "s/epoch"
+    assert not [name for name in left if name in head]
+    assert all(name in whole.splitlines()[0] for name in left)
+    assert "test accuracy" in head
+    assert "Too wide" not in whole
 
 
 def test_figures_hold_the_numbers_of_the_study(tiny):
     settings = Settings.of("recall", **TINY)
-    figures = {f.name: f.figure for f in study_figures(tiny.summary, tiny.cells, settings)}
+    figures = {chart.name: draw(chart) for chart in study_figures(tiny.summary, tiny.cells, settings)}
     assert list(figures) == [
         "accuracy",
         "cost",
@@ -582,7 +595,7 @@ def test_figures_of_a_study_that_diverged_have_gaps(tiny):
     diverged = open_journal(settings)
     diverged.records = {Point.of(record): record for record in records}
     found = result_of(diverged)
-    figures = {f.name: f.figure for f in study_figures(found.summary, records, settings)}
+    figures = {chart.name: draw(chart) for chart in study_figures(found.summary, records, settings)}
     assert np.isnan(figures["accuracy"].axes[0].containers[0].lines[0].get_ydata()).all()
 
 
