@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import minilstm as ml
+from minilstm.network.network import build
 
 Layers = list[tuple[str, tuple[Any, ...], dict[str, Any]]]
 
@@ -28,7 +29,7 @@ def pair(keras, layers: Layers, shape: tuple[int | None, ...], seed: int = 7, **
     kind, options = compiled.pop("optimizer", ("Adam", {"learning_rate": 0.01}))
     theirs.compile(optimizer=getattr(keras.optimizers, kind)(**_for(keras, options)), **compiled)
     ours.compile(optimizer=getattr(ml, kind)(**_for(ml, options)), **compiled)
-    ours._build(shape)
+    build(ours, shape)
     ours.set_weights(keras_weights(theirs))
     return theirs, ours
 

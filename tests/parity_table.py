@@ -31,6 +31,7 @@ from tolerances import distance
 import minilstm as ml
 from minilstm import losses, metrics
 from minilstm.network import batches, passes
+from minilstm.network.network import build, optimizer_and_loss
 
 README = Path(__file__).parent.parent / "README.md"
 START, END = "<!-- parity: written by tests/parity_table.py -->\n", "<!-- end of parity -->\n"
@@ -59,7 +60,7 @@ def network(rng: Generator, layers: Layers, x: np.ndarray, masked: bool) -> floa
     theirs = keras.Sequential([keras.Input(x.shape[1:])] + [_layer(keras.layers, spec) for spec in layers])
     ours = ml.Sequential([_layer(ml, spec) for spec in layers], dtype="float64")
     ours.compile(loss="mse")
-    ours._build(x.shape[1:])
+    build(ours, x.shape[1:])
     weights = [rng.normal(size=w.shape) * 0.5 for w in ours.get_weights()]
     ours.set_weights(weights)
     theirs.set_weights(weights)
@@ -71,7 +72,7 @@ def network(rng: Generator, layers: Layers, x: np.ndarray, masked: bool) -> floa
     error.mean().backward()
     batch = batches.checked(ours, x, y)
     done = passes.forward(ours.layers, batch.x, None, keep="gradient")
-    found = passes.loss_and_gradient(ours.layers, ours._compiled()[1], batch.y, done)
+    found = passes.loss_and_gradient(ours.layers, optimizer_and_loss(ours)[1], batch.y, done)
     grads, _ = passes.backward(ours.layers, found, done)
     expected = [w.value.grad for w in theirs.trainable_weights]
     pairs = [(done.output, output.detach().numpy())]
@@ -116,7 +117,7 @@ def against_torch(cell: str, theirs: Any) -> Case:
         x, units = features(rng), int(rng.integers(1, 7))
         model = ml.Sequential([getattr(ml, cell)(units, return_sequences=True)], dtype="float64")
         model.compile(loss="mse")
-        model._build(x.shape[1:])
+        build(model, x.shape[1:])
         W, U, b = [rng.normal(size=w.shape) * 0.5 for w in model.get_weights()]
         model.set_weights([W, U, b])
         layer = theirs(x.shape[2], units, batch_first=True, dtype=torch.float64)

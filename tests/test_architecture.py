@@ -28,13 +28,10 @@ commands
 """
 FLOOR = {room: floor for floor, line in enumerate(ORDER.strip().splitlines()) for room in line.split()}
 # Still to be cut: room -> rooms above it that it imports.
-UPWARD = {
-    "callbacks": {"model"},
-    "network": {"callbacks", "model"},
-    "saving": {"model"},
-    "training": {"model"},
-}
+UPWARD: dict[str, set[str]] = {}
 ONLY_HERE = {"numba": {"compiled"}, "llvmlite": {"compiled"}, "matplotlib": {"plots"}}
+# Public names of others that begin with an underscore: of named tuples, of `os`, of Numba's struct proxies.
+NOT_PRIVATE = {"_replace", "_asdict", "_fields", "_make", "_exit", "_getvalue"}
 NEVER_HERE = {"torch", "keras", "tensorflow", "jax", "sklearn", "onnxruntime"}
 
 
@@ -91,6 +88,7 @@ def dotted(path: Path) -> str:
 
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 NAMES = {dotted(path) for path in FILES}
 IMPORTS = [one for path in FILES for one in imports_of(path)]
 INSIDE = [one for one in IMPORTS if one.room is not None and one.who not in ("__init__", "__main__")]
@@ -136,6 +134,49 @@ def circles() -> list[list[str]]:
     return found
 
 
+def private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__") and name not in NOT_PRIVATE
+
+
+def names_of(tree: ast.Module) -> set[str]:
+    """What a module defines: its functions, classes, methods, variables and attributes."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add(node.attr)
+    return found
+
+
+def foreign_private(tree: ast.Module) -> list[tuple[int, str]]:
+    """Private members of other modules, by line: `other._x`, `from other import _x`."""
+    own = names_of(tree)
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and private(node.attr) and node.attr not in own:
+            found.append((node.lineno, ast.unparse(node)))
+        elif isinstance(node, ast.ImportFrom):
+            found += [(node.lineno, f"import {a.name}") for a in node.names if private(a.name)]
+    return found
+
+
+def roundabout(tree: ast.Module, members: set[str]) -> list[tuple[int, str]]:
+    """`getattr(other, "name")`, by line, for a `name` that this package defines: it goes around an import."""
+    return [
+        (node.lineno, ast.unparse(node))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "getattr"
+        and ast.unparse(node.args[0]) != "self"
+        and isinstance(node.args[1], ast.Constant)
+        and node.args[1].value in members
+    ]
+
+
 def figures() -> str:
     """What ../shared/layout.md measures the structure by; `python tests/test_architecture.py` prints it."""
     files = [path for path in PACKAGE.iterdir() if path.suffix == ".py" and not path.stem.startswith("__")]
@@ -167,7 +208,26 @@ def test_imports_go_one_way():
 
 
 def test_no_file_imports_itself_by_way_of_others():
-    assert len(circles()) <= 1
+    assert circles() == []
+
+
+def test_no_private_member_is_used_from_another_module():
+    found = [
+        f"{path.relative_to(PACKAGE)}:{n}: {text}"
+        for path in FILES
+        for n, text in foreign_private(TREES[path])
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_no_getattr_stands_for_an_import():
+    members = set().union(*(names_of(tree) for tree in TREES.values()))
+    found = [
+        f"{path.relative_to(PACKAGE)}:{n}: {text}"
+        for path in FILES
+        for n, text in roundabout(TREES[path], members)
+    ]
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("library", sorted(ONLY_HERE))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minilstm.errors import wording
-
-if TYPE_CHECKING:
-    from minilstm.model import Sequential
-    from minilstm.optimizers import Optimizer
+from minilstm.network.network import Network, optimizer_and_loss
+from minilstm.optimizers import Optimizer
 
 Logs = dict[str, float]
 
@@ -29,13 +27,13 @@ class Callback:
     ...         print(epoch, logs["loss"])
     """
 
-    model: Sequential
+    model: Network
     params: dict[str, Any]
     logs_learning_rate = False  # whether the logs of an epoch are to hold "learning_rate"
     resumable: tuple[str, ...] = ()  # attributes, numbers or None, that a fit which is taken up again needs
     resume_from: str | None = None  # the file that fit goes on from, if it is there
 
-    def set_model(self, model: Sequential) -> None:
+    def set_model(self, model: Network) -> None:
         """Before everything else."""
         self.model = model
 
@@ -74,9 +72,9 @@ class Callback:
         """After a batch of an evaluation."""
 
 
-def settable_rate(callback: Callback, model: Sequential) -> Optimizer:
+def settable_rate(callback: Callback, model: Network) -> Optimizer:
     """The model's optimizer; ValueError where a schedule has the learning rate."""
-    optimizer = model._compiled()[0]
+    optimizer = optimizer_and_loss(model)[0]
     if optimizer.schedule is not None:
         expected = f"a number for {type(callback).__name__}, which sets it"
         raise ValueError(wording("learning_rate", expected, repr(optimizer.schedule)))

@@ -19,6 +19,8 @@ from minilstm.bptt.tape import Gradients, StepNorms
 from minilstm.callbacks.base import Callback, Logs
 from minilstm.errors import one_of, whole_number, wording
 from minilstm.layers import Layer, Recurrent
+from minilstm.layers.wrappers import Wrapper
+from minilstm.network import tracing
 from minilstm.norms import norm, norms_along, over_units, vector_norm
 from minilstm.trace.lags import lags
 
@@ -123,7 +125,7 @@ class GradientTracer(Callback):
         self._open = Record(self._epoch, batch)
         self.records.append(self._open)
         if self.data is not None:
-            self._open.layers = _traced(self.model.trace(*self.data))
+            self._open.layers = _traced(tracing.trace(self.model, *self.data))
         else:
             for path, layer in _recurrent(self.model.layers):
                 layer.observer = partial(self._observe, path, layer)
@@ -182,7 +184,8 @@ def _recurrent(layers: Sequence[Layer], path: str = "") -> Iterator[tuple[str, R
     for layer in layers:
         if isinstance(layer, Recurrent):
             yield f"{path}{layer.label}", layer
-        yield from _recurrent(getattr(layer, "sublayers", ()), f"{path}{layer.label}/")
+        elif isinstance(layer, Wrapper):
+            yield from _recurrent(layer.sublayers, f"{path}{layer.label}/")
 
 
 def _traced(trace: Any) -> dict[str, LayerNorms]:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from minilstm import metrics
+from minilstm import metrics, saving
 from minilstm.callbacks.base import Callback, Logs, settable_rate
 from minilstm.errors import one_of, real_number, whole_number, wording
 from minilstm.layers.base import Array
@@ -279,10 +278,7 @@ class ModelCheckpoint(Monitor):
         if not self._wanted(epoch, logs, path):
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        save: Callable[[str], None] = getattr(
-            self.model, "save_weights" if self.save_weights_only else "save"
-        )
-        save(path)
+        (saving.save_weights if self.save_weights_only else saving.save)(self.model, path)
 
     def _wanted(self, epoch: int, logs: Logs, path: str) -> bool:
         start = f"\nEpoch {epoch + 1}: "

@@ -24,8 +24,11 @@ from minilstm.gradient_check.nudges import Nudged, nudged_states
 from minilstm.gradient_check.numeric import CENTRAL, COMPLEX, TINY, Array, Method, sample
 from minilstm.gradient_check.report import AXES, Comparison, Report
 from minilstm.layers import Embedding, Layer, Recurrent
+from minilstm.layers.wrappers import Wrapper, inside
 from minilstm.losses import Loss
 from minilstm.network import batches, passes
+from minilstm.network.network import optimizer_and_loss
+from minilstm.network.tracing import checked_states
 
 if TYPE_CHECKING:
     from minilstm.model import Sequential
@@ -151,7 +154,7 @@ def _analytic(
 ) -> Analytic:
     twin = _as_dtype(model, np.dtype(np.float64))
     data = batches.checked(twin, x, y, mask)
-    states = twin._checked_states(initial_state, data.size)
+    states = checked_states(twin, initial_state, data.size)
     for layer in _recurrent(twin):
         zeros = tuple(np.zeros((data.size, layer.units)) for _ in layer.cell.states)
         states.setdefault(layer.label, zeros)
@@ -161,7 +164,7 @@ def _analytic(
         shift.params, shift.built = {"shift": np.zeros(0)}, True
         layers.insert(0, shift)
     done = passes.forward(layers, data.x, data.mask, keep="trace", states=states)
-    loss = passes.loss_and_gradient(layers, twin._compiled()[1], data.y, done)
+    loss = passes.loss_and_gradient(layers, optimizer_and_loss(twin)[1], data.y, done)
     gradients, traces = passes.backward(layers, loss, done, record=True)
     dx = gradients.pop("\0/shift", None)
     if dx is not None:
@@ -188,10 +191,9 @@ def _as_dtype(model: Sequential, dtype: np.dtype[Any], backend: str | None = Non
 
 def _set_backend(layer: Layer, backend: str) -> None:
     """On a layer and on the layers that it wraps."""
-    if isinstance(layer, Recurrent):
-        layer.backend = backend
-    for inner in getattr(layer, "sublayers", ()):
-        _set_backend(inner, backend)
+    for inner in inside([layer]):
+        if isinstance(inner, Recurrent):
+            inner.backend = backend
 
 
 def _recurrent(model: Sequential) -> list[Recurrent]:
@@ -205,7 +207,7 @@ class _Network:
         self.method, self.gradients = method, analytic.gradients
         self.model = _as_dtype(analytic.model, method.dtype, "numpy")
         self.layers = self.model.layers
-        self.loss: Loss = analytic.model._compiled()[1]
+        self.loss: Loss = optimizer_and_loss(analytic.model)[1]
         data = analytic.data
         self.ids = isinstance(self.layers[0], Embedding)
         self.x = data.x if self.ids else data.x.astype(method.dtype)
@@ -350,7 +352,8 @@ def _gates(layers: Sequence[Layer], path: str = "") -> dict[str, tuple[str, ...]
     for layer in layers:
         if isinstance(layer, Recurrent):
             found[path + layer.label] = layer.cell.gates
-        found |= _gates(getattr(layer, "sublayers", ()), f"{path}{layer.label}/")
+        elif isinstance(layer, Wrapper):
+            found |= _gates(layer.sublayers, f"{path}{layer.label}/")
     return found
 
 

@@ -8,7 +8,7 @@ ever of a size that a description merely claims. `keras_file` reads the files.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from minilstm.errors import wording
 from minilstm.interop.keras_file import KerasFile
 from minilstm.layers import Layer
 from minilstm.layers.base import Array, Shape
+from minilstm.layers.wrappers import inside
 from minilstm.model import Sequential
 from minilstm.regularizers import L1L2
 
@@ -53,8 +54,8 @@ def to_keras(model: Sequential | Layer) -> list[Array]:
     >>> [array.shape for array in to_keras(model)]
     [(3, 12), (4, 12), (2, 12)]
     """
-    for layer in _flat(model.layers if isinstance(model, Sequential) else [model]):
-        if getattr(layer, "peepholes", False) or getattr(layer, "forget_gate", "learned") != "learned":
+    for layer in inside(model.layers if isinstance(model, Sequential) else [model]):
+        if isinstance(layer, layers.LSTM) and (layer.peepholes or layer.forget_gate != "learned"):
             expected = "a cell that Keras has too (without peepholes, with a learned forget gate)"
             raise ValueError(wording(f"layer {layer.label!r}", expected, layer.config()))
     return model.get_weights()
@@ -99,13 +100,6 @@ def load_keras_weights(model: Sequential, path: str | os.PathLike[str]) -> None:
 
 
 # ------------------------------------------------------------------------------------------ architecture
-
-
-def _flat(parts: Iterable[Layer]) -> Iterator[Layer]:
-    """Each layer, and the layers inside it."""
-    for layer in parts:
-        yield layer
-        yield from _flat(getattr(layer, "sublayers", ()))
 
 
 class Architecture(NamedTuple):

@@ -23,6 +23,7 @@ import numpy as np
 from minilstm.errors import WeightsFileError, wording
 from minilstm.layers import Layer, Recurrent
 from minilstm.layers.base import Array, Shape
+from minilstm.layers.wrappers import Wrapper
 
 METADATA_LIMIT = 2**21  # bytes of config.json; a layer takes about 1,500
 REASON_LIMIT = 300  # characters of what a file may make an error say
@@ -151,7 +152,7 @@ def _groups(layer: Layer, place: str) -> Iterator[str]:
     elif type(layer).__name__ == "Bidirectional":
         yield f"{place}/forward_layer/cell/vars"
         yield f"{place}/backward_layer/cell/vars"
-    elif hasattr(layer, "sublayers"):
+    elif isinstance(layer, Wrapper):
         yield from _groups(layer.sublayers[0], f"{place}/layer")
     elif layer.initializers:
         yield f"{place}/vars"

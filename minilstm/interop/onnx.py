@@ -189,14 +189,13 @@ class _Graph:
         return self.one("Div", total, self.one("Max", count, self.constant("one", 1.0)))
 
     def _recurrent(self, layer: Recurrent, x: str) -> str:
-        backwards = bool(getattr(layer, "go_backwards", False))
-        Y, Y_h = self._operator([layer], x, "reverse" if backwards else "forward")
+        Y, Y_h = self._operator([layer], x, "reverse" if layer.go_backwards else "forward")
         if not layer.return_sequences:
             return self.one("Squeeze", Y_h, self.constant("axis", [0], np.int64))
         y = self.one(
             "Transpose", self.one("Squeeze", Y, self.constant("axis", [1], np.int64)), perm=[1, 0, 2]
         )
-        return self._flipped(y) if backwards else y
+        return self._flipped(y) if layer.go_backwards else y
 
     def _flipped(self, x: str) -> str:
         """x (B, T, .) with time turned round, the order of the outputs of a layer that goes backwards."""

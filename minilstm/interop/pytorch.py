@@ -17,6 +17,7 @@ import numpy as np
 from minilstm.errors import wording
 from minilstm.layers import Dense, Embedding, Layer, Recurrent
 from minilstm.layers.base import Array
+from minilstm.layers.wrappers import Wrapper
 
 __all__ = ["from_torch_state_dict", "to_torch_state_dict"]
 
@@ -133,7 +134,7 @@ def _places(layers: Layers) -> Iterator[tuple[str, Layer, str]]:
 
 def _directions(layer: Layer) -> tuple[Recurrent, ...]:
     """The recurrent layers in `layer`: itself, or forward and backward."""
-    inner = tuple(getattr(layer, "sublayers", (layer,)))
+    inner: tuple[Any, ...] = layer.sublayers if isinstance(layer, Wrapper) else (layer,)
     gates = {"lstm": ("i", "f", "g", "o"), "gru": ("z", "r", "g"), "simple_rnn": ("h",)}
     for one in inner:
         if (

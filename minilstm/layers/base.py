@@ -66,21 +66,6 @@ class Layer(ABC):
         """
         return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
-    def _weight(
-        self,
-        key: str,
-        prefix: str,
-        initializer: str | Initializer,
-        regularizer: str | Regularizer | None,
-    ) -> None:
-        """How the weight `key` begins, and its penalty: `prefix`_initializer and `prefix`_regularizer."""
-        setattr(self, f"{prefix}_initializer", initializer)
-        setattr(self, f"{prefix}_regularizer", regularizer)
-        self.initializers[key] = initializers.get(f"{prefix}_initializer", initializer)
-        penalty = regularizers.get(f"{prefix}_regularizer", regularizer)
-        if penalty is not None:
-            self.regularizers[key] = penalty
-
     def build(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
         """Make the weights for inputs of `input_shape`. A layer that has weights keeps them."""
         self.output_shape(input_shape)  # raises where the layer cannot take this input
@@ -195,6 +180,22 @@ class Layer(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label!r}>"
+
+
+def declare_weight(
+    layer: Layer,
+    key: str,
+    prefix: str,
+    initializer: str | Initializer,
+    regularizer: str | Regularizer | None,
+) -> None:
+    """How the weight `key` begins, and its penalty: `prefix`_initializer and `prefix`_regularizer."""
+    setattr(layer, f"{prefix}_initializer", initializer)
+    setattr(layer, f"{prefix}_regularizer", regularizer)
+    layer.initializers[key] = initializers.get(f"{prefix}_initializer", initializer)
+    penalty = regularizers.get(f"{prefix}_regularizer", regularizer)
+    if penalty is not None:
+        layer.regularizers[key] = penalty
 
 
 def checked_list(argument: str, value: Any) -> list[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from minilstm.bptt import activations
 from minilstm.errors import whole_number, wording
 from minilstm.initializers import Initializer
-from minilstm.layers.base import Array, Keep, Layer, Shape
+from minilstm.layers.base import Array, Keep, Layer, Shape, declare_weight
 from minilstm.regularizers import Regularizer
 
 
@@ -56,8 +56,8 @@ class Dense(Layer):
         self.units = whole_number("units", units)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
-        self._weight("kernel", "kernel", kernel_initializer, kernel_regularizer)
-        self._weight("bias", "bias", bias_initializer, bias_regularizer)
+        declare_weight(self, "kernel", "kernel", kernel_initializer, kernel_regularizer)
+        declare_weight(self, "bias", "bias", bias_initializer, bias_regularizer)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if not input_shape or input_shape[-1] is None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from minilstm.errors import whole_number, wording
 from minilstm.initializers import Initializer
-from minilstm.layers.base import Array, Keep, Layer, Shape, both
+from minilstm.layers.base import Array, Keep, Layer, Shape, both, declare_weight
 from minilstm.regularizers import Regularizer
 
 
@@ -51,7 +51,7 @@ class Embedding(Layer):
         self.input_dim = whole_number("input_dim", input_dim)
         self.output_dim = whole_number("output_dim", output_dim)
         self.mask_zero = bool(mask_zero)
-        self._weight("embeddings", "embeddings", embeddings_initializer, embeddings_regularizer)
+        declare_weight(self, "embeddings", "embeddings", embeddings_initializer, embeddings_regularizer)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 1:

@@ -20,7 +20,7 @@ from minilstm.bptt.tape import Gradients, Tape
 from minilstm.compiled import engines
 from minilstm.errors import numeric_array, one_of, real_number, whole_number, wording
 from minilstm.initializers import Chrono, Initializer
-from minilstm.layers.base import Array, Keep, Layer, Shape
+from minilstm.layers.base import Array, Keep, Layer, Shape, declare_weight
 from minilstm.layers.dropout import drop
 from minilstm.regularizers import Regularizer
 
@@ -142,9 +142,9 @@ class Recurrent(Layer):
         self.dropout = real_number("dropout", dropout, below=1.0)
         self.recurrent_dropout = real_number("recurrent_dropout", recurrent_dropout, below=1.0)
         self.use_bias = bool(use_bias)
-        self._weight("kernel", "kernel", kernel_initializer, kernel_regularizer)
-        self._weight("recurrent_kernel", "recurrent", recurrent_initializer, recurrent_regularizer)
-        self._weight("bias", "bias", bias_initializer, bias_regularizer)
+        declare_weight(self, "kernel", "kernel", kernel_initializer, kernel_regularizer)
+        declare_weight(self, "recurrent_kernel", "recurrent", recurrent_initializer, recurrent_regularizer)
+        declare_weight(self, "bias", "bias", bias_initializer, bias_regularizer)
         if checkpoint_steps is not None and truncate_steps is not None:
             expected, got = "given alone, without truncate_steps", "both"
             raise ValueError(wording("checkpoint_steps", expected, got))

@@ -10,7 +10,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,35 +20,11 @@ from minilstm.errors import real_number, whole_number, wording
 from minilstm.layers import Embedding
 from minilstm.layers.base import Array, Shape
 from minilstm.layers.recurrent import checked_mask
-from minilstm.metrics import Metric
 from minilstm.network import inputs
-
-if TYPE_CHECKING:
-    from minilstm.model import Sequential
-
+from minilstm.network.network import Network, build, optimizer_and_loss
+from minilstm.network.passes import Batch
 
 DEFAULT_BATCH_SIZE = 32
-
-
-class Batch(NamedTuple):
-    """Checked samples: inputs, targets, mask (B, T), weight of each row of the loss, fitting metrics."""
-
-    x: Array
-    y: Array
-    mask: Array | None
-    weight: Array | None
-    metrics: tuple[Metric, ...]
-
-    @property
-    def size(self) -> int:
-        """The number of samples."""
-        return len(self.x)
-
-    def take(self, rows: slice | Array) -> Batch:
-        """Some of the samples."""
-        mask = None if self.mask is None else self.mask[rows]
-        weight = None if self.weight is None else self.weight[rows]
-        return Batch(self.x[rows], self.y[rows], mask, weight, self.metrics)
 
 
 class Arrays:
@@ -136,7 +112,7 @@ class Given(NamedTuple):
 
 
 def source(
-    model: Sequential, given: Given, class_weight: Mapping[int, float] | None = None, epochs: int = 1
+    model: Network, given: Given, class_weight: Mapping[int, float] | None = None, epochs: int = 1
 ) -> Source:
     """What `given` stands for: arrays where there is a y, otherwise an iterable of batches."""
     if given.y is not None or not (gives_batches(given.x) or isinstance(given.x, list)):
@@ -158,7 +134,7 @@ def source(
 
 
 def training_data(
-    model: Sequential,
+    model: Network,
     given: Given,
     validation: Given | None,
     split: float,
@@ -201,7 +177,7 @@ def validation_given(data: Any, mask: Any, batch_size: Any, steps: Any) -> Given
 
 
 def prediction_inputs(
-    model: Sequential, x: Any, mask: Any, batch_size: int | None, steps: int | None
+    model: Network, x: Any, mask: Any, batch_size: int | None, steps: int | None
 ) -> Iterator[tuple[Array, Array | None]]:
     """The inputs of predict in batches, with their masks; one batch of nothing where there is no sample."""
     if gives_batches(x):
@@ -222,7 +198,7 @@ def prediction_inputs(
         yield array[part], None if real is None else real[part]
 
 
-def _arrays(model: Sequential, given: Given, class_weight: Mapping[int, float] | None) -> Arrays:
+def _arrays(model: Network, given: Given, class_weight: Mapping[int, float] | None) -> Arrays:
     if given.y is None:
         expected = f"given where {given.argument} is not an iterable of batches"
         raise ValueError(wording("y", expected, None))
@@ -272,7 +248,8 @@ class _ByIndex:
         return (self.source[k] for k in range(len(self.source)))
 
     def on_epoch_end(self) -> None:
-        getattr(self.source, "on_epoch_end", lambda: None)()
+        if hasattr(self.source, "on_epoch_end"):
+            self.source.on_epoch_end()
 
 
 def _parts(item: Any) -> tuple[Any, Any, Any, Any]:
@@ -284,20 +261,20 @@ def _parts(item: Any) -> tuple[Any, Any, Any, Any]:
     return x, y, weight, mask
 
 
-def checked_inputs(model: Sequential, x: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array | None]:
+def checked_inputs(model: Network, x: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array | None]:
     """x as a pass takes it, free of anything a layer cannot take, and the mask; builds the model."""
     return _checked_inputs(model, _as_array(model, x), mask)[:2]
 
 
 def checked(
-    model: Sequential,
+    model: Network,
     x: ArrayLike,
     y: ArrayLike,
     mask: ArrayLike | None = None,
     weight: ArrayLike | None = None,
 ) -> Batch:
     """Samples that training, evaluation and trace can use without another look at them."""
-    loss = model._compiled()[1]
+    loss = optimizer_and_loss(model)[1]
     if model.built and not any(layer.params for layer in model.layers):
         expected = "with at least one layer that learns"
         raise ValueError(wording("model", expected, [type(layer).__name__ for layer in model.layers]))
@@ -313,17 +290,17 @@ def checked(
     return Batch(array, targets, real, weights, found)
 
 
-def weigh_classes(model: Sequential, batch: Batch, class_weight: Mapping[int, float] | None) -> Batch:
+def weigh_classes(model: Network, batch: Batch, class_weight: Mapping[int, float] | None) -> Batch:
     """The batch with the weight of its row's class on each row."""
     if class_weight is None:
         return batch
     if batch.weight is not None:
         raise ValueError(wording("class_weight", "None where sample_weight is given", "both"))
     shape = (batch.size, *output_shape(model, batch.x))
-    return batch._replace(weight=model._compiled()[1].class_weights(class_weight, batch.y, shape))
+    return batch._replace(weight=optimizer_and_loss(model)[1].class_weights(class_weight, batch.y, shape))
 
 
-def output_shape(model: Sequential, array: Array) -> tuple[int, ...]:
+def output_shape(model: Network, array: Array) -> tuple[int, ...]:
     """Shape of one sample's output for these inputs; raises where a layer cannot take them."""
     shape: Shape = array.shape[1:]
     for layer in model.layers:
@@ -331,7 +308,7 @@ def output_shape(model: Sequential, array: Array) -> tuple[int, ...]:
     return tuple(int(size or 0) for size in shape)
 
 
-def _as_array(model: Sequential, x: ArrayLike) -> Array:
+def _as_array(model: Network, x: ArrayLike) -> Array:
     """x as (batch, ...): of the model's dtype, or as it came for an Embedding."""
     if not model.layers:
         raise RuntimeError("the model has no layers")
@@ -341,13 +318,13 @@ def _as_array(model: Sequential, x: ArrayLike) -> Array:
 
 
 def _checked_inputs(
-    model: Sequential, array: Array, mask: ArrayLike | None
+    model: Network, array: Array, mask: ArrayLike | None
 ) -> tuple[Array, Array | None, tuple[int, ...]]:
     """x and the mask as `checked_inputs` gives them, and the shape of the model's output."""
     first = model.layers[0]
     if not model.built:
         timed = array.ndim == 3 or isinstance(first, Embedding)
-        model._build((None, *array.shape[2:]) if timed else array.shape[1:])
+        build(model, (None, *array.shape[2:]) if timed else array.shape[1:])
     shape = (len(array), *output_shape(model, array))
     if mask is not None and array.ndim == 2 and not isinstance(first, Embedding):
         raise ValueError(wording("mask", "None where x has no time axis", f"x of shape {array.shape}"))

@@ -1,7 +1,7 @@
 """One pass through layers in a row: forward, the loss, and backward, recorded step by step or not.
 
 Training, evaluation and the trace run this code and no other, so that a trace shows what training does.
-What this file is not: it checks nothing, changes no weight, and knows no batches.
+What this file is not: it checks nothing and changes no weight.
 """
 
 from __future__ import annotations
@@ -16,7 +16,29 @@ from minilstm.layers import Bidirectional, Layer, Recurrent
 from minilstm.layers.base import Array, Keep
 from minilstm.layers.wrappers import Wrapper
 from minilstm.losses import Loss
+from minilstm.metrics import Metric
 from minilstm.trace.trace import LayerTrace
+
+
+class Batch(NamedTuple):
+    """Checked samples: inputs, targets, mask (B, T), weight of each row of the loss, fitting metrics."""
+
+    x: Array
+    y: Array
+    mask: Array | None
+    weight: Array | None
+    metrics: tuple[Metric, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of samples."""
+        return len(self.x)
+
+    def take(self, rows: slice | Array) -> Batch:
+        """Some of the samples."""
+        mask = None if self.mask is None else self.mask[rows]
+        weight = None if self.weight is None else self.weight[rows]
+        return Batch(self.x[rows], self.y[rows], mask, weight, self.metrics)
 
 
 class Pass(NamedTuple):

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from minilstm.callbacks import Callback
-    from minilstm.network.batches import Batch
-    from minilstm.network.passes import Pass
+from minilstm.network.passes import Batch, Pass
 
 
 @dataclass
@@ -56,8 +53,14 @@ class Means:
         return logs
 
 
+class Remembers(Protocol):
+    """A callback, as far as a saved fit knows it: the names of the attributes that going on needs."""
+
+    resumable: tuple[str, ...]
+
+
 @dataclass
-class Progress:
+class FitState:
     """Where a fit stands: `batch` batches of epoch `epoch` are done, the samples are taken in `order`."""
 
     epoch: int = 0
@@ -65,8 +68,8 @@ class Progress:
     order: NDArray[Any] | None = None  # None before an epoch has begun, and where the data has its own order
     means: Means = field(default_factory=Means)
     history: History = field(default_factory=History)
-    callbacks: Sequence[Callback] = ()
+    callbacks: Sequence[Remembers] = ()
 
-    def resumable(self) -> list[Callback]:
+    def resumable(self) -> list[Remembers]:
         """The callbacks that have something to remember."""
         return [callback for callback in self.callbacks if callback.resumable]

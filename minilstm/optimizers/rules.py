@@ -94,7 +94,7 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm)
 
     def _change(self, a: float, g: Array, slots: Sequence[Array]) -> Array:
-        slot = dict(zip(self._slot_names, slots, strict=True))
+        slot = dict(zip(self.slot_names, slots, strict=True))
         v = slot["velocity"]
         change = g * g
         change *= 1 - self.rho
@@ -188,7 +188,7 @@ class Adam(Optimizer):
 
         number = w.dtype.type
         rates = number(a), number(1 - self.beta_1), number(1 - self.beta_2), number(self.epsilon)
-        kernels.run_adam(w, g, *self._slots, *rates)
+        kernels.run_adam(w, g, *self.slots.values(), *rates)
 
     def _rate(self, dtype: np.dtype[Any]) -> float:
         number, t = dtype.type, self.iterations + 1

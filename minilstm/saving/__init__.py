@@ -13,27 +13,24 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minilstm import files
 from minilstm.errors import WeightsFileError, wording
 from minilstm.layers.base import Array
-from minilstm.network.progress import Progress
+from minilstm.network.network import Network
+from minilstm.network.progress import FitState
 from minilstm.saving.container import SUFFIXES, DamagedError, Document, pack, unpack
 from minilstm.saving.objects import encode
 from minilstm.saving.reading import Saved
-
-if TYPE_CHECKING:
-    from minilstm.model import Sequential
 
 __all__ = ["load_weights", "restore", "resume", "save", "save_weights"]
 
 Path_ = str | os.PathLike[str]
 
 
-def save(model: Sequential, path: Path_) -> None:
+def save(model: Network, path: Path_) -> None:
     """Write `model` to `path`, an .npz or a .safetensors; see `Sequential.save`."""
     suffix = _checked_suffix(path)
     if not model.layers:
@@ -41,7 +38,7 @@ def save(model: Sequential, path: Path_) -> None:
     files.write_bytes(path, pack(suffix, *describe(model)))
 
 
-def save_weights(model: Sequential, path: Path_) -> None:
+def save_weights(model: Network, path: Path_) -> None:
     """Write the weights of `model` alone; see `Sequential.save_weights`."""
     suffix = _checked_suffix(path)
     if not model.built:
@@ -49,7 +46,7 @@ def save_weights(model: Sequential, path: Path_) -> None:
     files.write_bytes(path, pack(suffix, {"weights_only": True}, _weights(model)))
 
 
-def load_weights(model: Sequential, path: Path_) -> None:
+def load_weights(model: Network, path: Path_) -> None:
     """Put the weights of a file into `model`; see `Sequential.load_weights`."""
     if not model.built:
         raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
@@ -70,7 +67,7 @@ def load_weights(model: Sequential, path: Path_) -> None:
         value[...] = found[name]
 
 
-def resume(model: Sequential, path: Path_, samples: int | None) -> None:
+def resume(model: Network, path: Path_, samples: int | None) -> None:
     """Bring `model`, its optimizer, and the fit in `model.progress` to where the file stands.
 
     Raises WeightsFileError where the file is damaged, of another model, optimizer or set of callbacks, or of
@@ -82,7 +79,7 @@ def resume(model: Sequential, path: Path_, samples: int | None) -> None:
         raise WeightsFileError(os.fspath(path), str(error)) from None
 
 
-def restore(model: Sequential, path: Path_) -> None:
+def restore(model: Network, path: Path_) -> None:
     """Make `model` the one that `path` holds; it stays as it was where that raises.
 
     Raises WeightsFileError for a file that is not a model of minilstm, whole and unchanged; OSError where it
@@ -117,7 +114,7 @@ def _read(path: Path_) -> bytes:
 # ------------------------------------------------------------------------------------------ model -> document
 
 
-def describe(model: Sequential) -> tuple[Document, dict[str, Array]]:
+def describe(model: Network) -> tuple[Document, dict[str, Array]]:
     """The document and the arrays of a file that holds `model`."""
     content: Document = {
         "name": model.name,
@@ -125,10 +122,10 @@ def describe(model: Sequential) -> tuple[Document, dict[str, Array]]:
         "built": model.built,
         "layers": [encode("layers", layer) for layer in model.layers],
         "random": {
-            "entropy": encode("seed", model._seeds.entropy),
-            "spawn_key": list(model._seeds.spawn_key),
-            "children": model._seeds.n_children_spawned,
-            "shuffle": model._shuffle.bit_generator.state,
+            "entropy": encode("seed", model.seeds.entropy),
+            "spawn_key": list(model.seeds.spawn_key),
+            "children": model.seeds.n_children_spawned,
+            "shuffle": model.shuffle.bit_generator.state,
             "steps_taken": model.steps_taken,
         },
         "compiled": None,
@@ -149,7 +146,7 @@ def describe(model: Sequential) -> tuple[Document, dict[str, Array]]:
     return content, arrays
 
 
-def _weights(model: Sequential) -> dict[str, Array]:
+def _weights(model: Network) -> dict[str, Array]:
     """The weights themselves, under their names in a file."""
     return {
         f"layers/{k}/{name}": value
@@ -158,7 +155,7 @@ def _weights(model: Sequential) -> dict[str, Array]:
     }
 
 
-def _describe_progress(progress: Progress) -> tuple[Document, dict[str, Array]]:
+def _describe_progress(progress: FitState) -> tuple[Document, dict[str, Array]]:
     history, means = progress.history, progress.means
     arrays = {
         f"history/{k}": np.array(values, np.float64)
@@ -173,7 +170,7 @@ def _describe_progress(progress: Progress) -> tuple[Document, dict[str, Array]]:
     listed = []
     for k, callback in enumerate(progress.resumable()):
         kept = {name: encode(name, getattr(callback, name)) for name in callback.resumable}
-        best = getattr(callback, "best_weights", None) or []
+        best = vars(callback).get("best_weights") or []
         arrays |= {f"callbacks/{k}/{j}": weight for j, weight in enumerate(best)}
         listed.append({"class": type(callback).__name__, "kept": kept, "weights": len(best)})
     content = {

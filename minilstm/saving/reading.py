@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,13 +11,11 @@ from minilstm import metrics
 from minilstm.layers import Layer
 from minilstm.layers.base import Array, Shape
 from minilstm.losses import Loss
-from minilstm.network.progress import History, Means, Progress
+from minilstm.network.network import Network
+from minilstm.network.progress import FitState, History, Means
 from minilstm.optimizers import Optimizer
 from minilstm.saving.container import DamagedError, Document
 from minilstm.saving.objects import decode
-
-if TYPE_CHECKING:
-    from minilstm.model import Sequential
 
 Kind = TypeVar("Kind")
 
@@ -31,7 +29,7 @@ class Saved:
 
     optimizer: Optimizer | None
     loss: Loss | None
-    progress: Progress | None
+    progress: FitState | None
 
     def __init__(self, content: Document, arrays: dict[str, Array]) -> None:
         self._arrays, self._used = arrays, set[str]()
@@ -53,18 +51,18 @@ class Saved:
         if foreign := sorted(set(arrays) - self._used):
             raise DamagedError(f"it holds {foreign[0]!r}, which the model does not have")
 
-    def into(self, model: Sequential) -> None:
+    def into(self, model: Network) -> None:
         """Put everything into `model`."""
         for layer, shape, weights in zip(self.layers, self.shapes, self.weights, strict=False):
             layer.restore(shape, self.dtype, weights)
         model.name, model.dtype, model.layers = self.name, self.dtype, self.layers
-        model._seeds, model._shuffle, model.steps_taken = self.seeds, self.shuffle, self.steps_taken
+        model.seeds, model.shuffle, model.steps_taken = self.seeds, self.shuffle, self.steps_taken
         model.optimizer, model.loss, model.metrics = self.optimizer, self.loss, self.metrics
         model.progress = self.progress
         if model.optimizer is not None and self.iterations:
             model.optimizer.restore(model.named_weights, self.iterations, self.slots)
 
-    def resume(self, model: Sequential, now: Document, samples: int | None) -> None:
+    def resume(self, model: Network, now: Document, samples: int | None) -> None:
         """Bring `model`, which is as `now` says, and its fit to where this stands; or change nothing."""
         before, fit = self._content, model.progress
         if self.progress is None or fit is None:
@@ -181,7 +179,7 @@ class Saved:
         means = Means(loss, int(samples), dict(zip(names, pairs, strict=True)))
         epoch, batch = _whole_numbers([_entry(said, "epoch", int), _entry(said, "batch", int)])
         order = self._order() if _entry(said, "ordered", bool) else None
-        self.progress = Progress(epoch, batch, order, means, history)
+        self.progress = FitState(epoch, batch, order, means, history)
         for k, one in enumerate(_entry(said, "callbacks", list)):
             self.callbacks.append(self._callback(k, one))
 

@@ -170,10 +170,10 @@ class Settings:
                 if value is not None:
                     expected = f"left out for {task}, whose sequences all have exactly the length studied"
                     raise ValueError(wording(name, expected, repr(value)))
-        text = task == "imdb" or getattr(data, "vocabulary", None) is not None
+        text = task == "imdb" or (data is not None and data.vocabulary is not None)
         if embedding is not None and not text:
             raise ValueError(wording("embedding", "left out where the steps are numbers", embedding))
-        regression = task == "adding" or getattr(data, "task", None) == "regression"
+        regression = task == "adding" or (data is not None and data.task == "regression")
         sides = ("pre", "post")
         rnns = _several("rnn", rnn, lambda value: one_of("rnn", value, RNNS))
         return cls(

@@ -22,6 +22,8 @@ from minilstm.datasets import Dataset, Split
 from minilstm.errors import NonFiniteError
 from minilstm.initializers import RandomUniform
 from minilstm.model import Sequential
+from minilstm.network import tracing
+from minilstm.network.network import Network
 from minilstm.optimizers import Adam
 from minilstm.sequences import lengths_to_mask, pad_sequences, padding_audit
 from minilstm.study.plan import Point, Settings
@@ -87,7 +89,7 @@ class _Watch(Callback):
         if epoch + 1 in self.kept:
             self.snapshot(self.model, epoch + 1)
 
-    def snapshot(self, model: Sequential, epoch: int) -> None:
+    def snapshot(self, model: Network, epoch: int) -> None:
         """Keep the gradient's norm at some steps before the end, and its horizon."""
         layer = _trace(model, self.point, self.validation)
         norms = layer.lag_norm("dh")
@@ -214,10 +216,10 @@ def _against(answer: Any, y: Array, classes: int | None) -> Array:
 # ------------------------------------------------------------ what the gradient does
 
 
-def _trace(model: Sequential, point: Point, part: _Part) -> LayerTrace:
+def _trace(model: Network, point: Point, part: _Part) -> LayerTrace:
     """The recurrent layer on the first sequences of a part."""
     mask = None if part.mask is None else part.mask[:PROBE]
-    return model.trace(part.x[:PROBE], part.y[:PROBE], mask)[point.rnn]
+    return tracing.trace(model, part.x[:PROBE], part.y[:PROBE], mask)[point.rnn]
 
 
 def _probe(model: Sequential, point: Point, part: _Part) -> Record:

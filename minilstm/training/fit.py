@@ -1,6 +1,6 @@
 """The loop of fit: epochs, batches, means, callbacks, what is printed; and the same without training.
 
-All that changes while fit runs, beside the weights and the optimizer, is one `Progress`.
+All that changes while fit runs, beside the weights and the optimizer, is one `FitState`.
 What this file is not: it checks no arguments (`model` does) and computes no gradients (`passes` does).
 """
 
@@ -9,33 +9,22 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from minilstm import saving
 from minilstm.callbacks import Callback, Logs
 from minilstm.errors import NonFiniteError
 from minilstm.network import passes
 from minilstm.network.batches import Source, Stream
-from minilstm.network.progress import History, Means, Progress
-from minilstm.optimizers import Update
+from minilstm.network.network import Network, optimizer_and_loss, train_step
+from minilstm.network.progress import FitState, History, Means
 from minilstm.training.progress_bar import ProgressBar
-
-if TYPE_CHECKING:
-    from minilstm.model import Sequential
-
-
-class Step(NamedTuple):
-    """What one training step found: the loss before the update, the update, the forward pass."""
-
-    loss: float
-    update: Update
-    done: passes.Pass
 
 
 class Hooks:
     """Call a method of all callbacks, in their order."""
 
-    def __init__(self, callbacks: Sequence[Callback], model: Sequential, params: dict[str, Any]) -> None:
+    def __init__(self, callbacks: Sequence[Callback], model: Network, params: dict[str, Any]) -> None:
         self.callbacks = callbacks
         for callback in callbacks:
             callback.set_params(params)
@@ -50,7 +39,7 @@ class Hooks:
 class Fit:
     """One call of fit, its arguments checked. `run` goes on from where `progress` stands."""
 
-    model: Sequential
+    model: Network
     data: Source
     validation: Source | None
     epochs: int
@@ -64,7 +53,7 @@ class Fit:
         params = {"verbose": self.verbose, "epochs": self.epochs, "steps": self.data.steps}
         # who saves the model comes last, and so saves what the others have done
         self.callbacks = sorted(self.callbacks, key=lambda callback: callback.resume_from is not None)
-        self.progress = Progress(self.initial_epoch, history=History(params=params), callbacks=self.callbacks)
+        self.progress = FitState(self.initial_epoch, history=History(params=params), callbacks=self.callbacks)
         self.hooks = Hooks(self.callbacks, self.model, params)
 
     def run(self) -> History:
@@ -93,7 +82,7 @@ class Fit:
             print(f"Epoch {progress.epoch + 1}/{self.epochs}")
         if progress.batch == 0:
             self.hooks("on_epoch_begin", progress.epoch, {})
-            progress.order = self.data.order(self.model._shuffle if self.shuffle else None)
+            progress.order = self.data.order(self.model.shuffle if self.shuffle else None)
             progress.means = Means()
         bar = ProgressBar(self.data.steps, self.verbose)
         self._batches(bar)
@@ -107,7 +96,7 @@ class Fit:
         logs = dict(sorted(logs.items()))
         bar.close(done, logs)
         if any(callback.logs_learning_rate for callback in self.callbacks):
-            logs["learning_rate"] = self.model._compiled()[0].learning_rate
+            logs["learning_rate"] = optimizer_and_loss(self.model)[0].learning_rate
         return self._end_epoch(logs)
 
     def _end_epoch(self, logs: Logs) -> Logs:
@@ -127,7 +116,7 @@ class Fit:
             number = progress.batch
             self.hooks("on_train_batch_begin", number, {})
             try:
-                step = self.model._train_step(batch)
+                step = train_step(self.model, batch)
             except NonFiniteError as error:
                 where = f"epoch {progress.epoch + 1}, batch {number + 1}"
                 text = f"{where}: {error}. The weights are those before this batch."
@@ -154,9 +143,9 @@ class Fit:
                 return
 
 
-def score(model: Sequential, data: Source, hooks: Hooks, bar: ProgressBar | None = None) -> Logs:
+def score(model: Network, data: Source, hooks: Hooks, bar: ProgressBar | None = None) -> Logs:
     """Loss and metrics of the model as it is."""
-    loss, means = model._compiled()[1], Means()
+    loss, means = optimizer_and_loss(model)[1], Means()
     hooks("on_test_begin", {})
     for number, batch in enumerate(data.read(None)):
         hooks("on_test_batch_begin", number, {})

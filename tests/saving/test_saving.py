@@ -17,6 +17,7 @@ import pytest
 import minilstm as ml
 from minilstm import saving
 from minilstm.initializers import Constant
+from minilstm.network.network import build
 from minilstm.regularizers import L1L2
 from minilstm.saving import container, objects
 from minilstm.saving.reading import Saved
@@ -106,7 +107,7 @@ def test_a_model_comes_back_in_every_stage(tmp_path, suffix):
     for stage in range(4):
         first = ml.Sequential([ml.Embedding(5, 2), ml.LSTM(3), ml.Dense(1)], seed=3, name="n")
         if stage >= 1:
-            first._build((6,))
+            build(first, (6,))
         if stage >= 2:
             first.compile(optimizer="rmsprop", loss=None)
         if stage >= 3:

@@ -1,0 +1,238 @@
+"""Network: layers in a row with their weights and all that changes while they are trained; one training step.
+
+What this file is not: it knows no data beyond one checked batch (`batches`), no epochs (`training`), and
+none of Keras's words for them (`model`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minilstm.bptt.cell import State
+from minilstm.errors import NonFiniteError, one_of, whole_number, wording
+from minilstm.layers import Bidirectional, Layer, Recurrent
+from minilstm.layers.base import Array, Shape, checked_list
+from minilstm.layers.wrappers import inside
+from minilstm.losses import Loss
+from minilstm.metrics import TopK
+from minilstm.network import passes
+from minilstm.network.passes import Batch
+from minilstm.network.progress import FitState
+from minilstm.optimizers import Optimizer, Update
+from minilstm.trace.nonfinite import find_origin
+from minilstm.trace.trace import Trace
+
+DROPOUT = 2**32 - 1  # key of the layers' randomness, beside the keys that `spawn` counts from 0
+NOT_USED = np.random.default_rng(0)  # says "training" to layers that draw nothing
+
+
+class Network:
+    """What `Sequential` is below the words of Keras; its arguments are explained there.
+
+    optimizer, loss, metrics : as compiled;  progress : where the last fit stands;
+    seeds : what layers and orders draw their randomness from;  shuffle : the orders of the samples;
+    steps_taken : training steps since the network was made;  stop_training : set to end a fit
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer] | None = None,
+        *,
+        dtype: str = "float32",
+        seed: int | None = None,
+        name: str = "sequential",
+    ) -> None:
+        name_of = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+        self.dtype = np.dtype(one_of("dtype", name_of, ("float32", "float64")))
+        if isinstance(layers, Layer):
+            raise TypeError(wording("layers", "a list of layers", f"one {type(layers).__name__}"))
+        if seed is not None:
+            whole_number("seed", seed, 0)
+        self.seeds = np.random.SeedSequence(seed)
+        self.shuffle = np.random.default_rng(self.seeds.spawn(1)[0])
+        self.steps_taken = 0
+        self.name = name
+        self.layers: list[Layer] = []
+        self.optimizer: Optimizer | None = None
+        self.loss: Loss | None = None
+        self.metrics: tuple[str | TopK, ...] = ()
+        self.progress: FitState | None = None
+        self.stop_training = False
+        for layer in layers or []:
+            self.add(layer)
+
+    def add(self, layer: Layer) -> None:
+        """Add a layer at the end, and build it if its input's shape is known."""
+        if not isinstance(layer, Layer):
+            raise TypeError(wording("layer", "a minilstm layer", f"{type(layer).__name__}: {layer!r}"))
+        if isinstance(layer, (Recurrent, Bidirectional)) and layer.return_state:
+            expected = "without return_state in a Sequential, which passes one array from layer to layer"
+            raise ValueError(wording(f"layer {layer.label!r}", expected, "return_state=True"))
+        if isinstance(layer, Bidirectional) and layer.merge_mode is None:
+            expected = "merged in a Sequential, which passes one array from layer to layer"
+            raise ValueError(wording(f"layer {layer.label!r}", expected, "merge_mode=None"))
+        taken = [other.name for other in self.layers]
+        if layer.name is None:
+            base = layer.default_name()
+            names = (base if k == 0 else f"{base}_{k}" for k in range(len(taken) + 1))
+            layer.name = next(name for name in names if name not in taken)
+        elif layer.name in taken:
+            raise ValueError(wording("layer names", "unique in a model", f"{layer.name!r} twice"))
+        before = self.output_shape if self.built and self.layers else None
+        shape = layer.input_shape if before is None else before
+        if shape is not None and (self.built or not self.layers):
+            _build_layer(self, layer, shape)
+        self.layers.append(layer)
+
+    @property
+    def built(self) -> bool:
+        """Whether all weights exist."""
+        return all(layer.built for layer in self.layers)
+
+    @property
+    def input_shape(self) -> Shape | None:
+        """Shape of one sample, None while it is not known."""
+        return self.layers[0].input_shape if self.layers else None
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of one sample's output."""
+        last = self.layers[-1]
+        if last.input_shape is None or not self.built:
+            raise RuntimeError("the model has no output shape before it is built")
+        return last.output_shape(last.input_shape)
+
+    @property
+    def named_weights(self) -> dict[str, Array]:
+        """The weights themselves (no copies) under names such as "lstm/kernel"."""
+        return {f"{layer.name}/{key}": value for layer in self.layers for key, value in layer.params.items()}
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all weights, in Keras's order and shapes."""
+        return [value.copy() for value in self.named_weights.values()]
+
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """Take over weights in Keras's order and shapes; nothing is changed if one of them does not fit."""
+        weights = checked_list("weights", weights)
+        counts = [len(layer.params) for layer in self.layers]
+        if len(weights) != sum(counts):
+            raise ValueError(wording("weights", f"{sum(counts)} arrays", len(weights)))
+        before = self.get_weights()
+        start = 0
+        for layer, count in zip(self.layers, counts, strict=True):
+            try:
+                layer.set_weights(weights[start : start + count])
+            except (TypeError, ValueError):
+                for value, old in zip(self.named_weights.values(), before, strict=True):
+                    value[...] = old
+                raise
+            start += count
+
+    def count_params(self) -> int:
+        """Number of weights."""
+        return sum(layer.count_params() for layer in self.layers)
+
+    def memory(self, batch: int, length: int) -> dict[str, int]:
+        """Bytes of each recurrent layer's tape for a training batch of `batch` sequences of `length` steps.
+
+        To the byte what waits between the forward and the backward pass; inputs, weights and the
+        optimizer's state apart.
+
+        >>> import minilstm as ml
+        >>> ml.Sequential([ml.LSTM(64, input_shape=(None, 10))]).memory(32, 1000)
+        {'lstm': 50594176}
+        """
+        whole_number("batch", batch), whole_number("length", length)
+        if not self.built:
+            raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
+        sizes: dict[str, int] = {}
+        for layer in self.layers:
+            sizes |= layer.memory(batch, length)
+        return sizes
+
+
+def build(network: Network, shape: Shape) -> None:
+    """Make the weights that do not exist yet, for samples of `shape`."""
+    for layer in network.layers:
+        _build_layer(network, layer, shape)
+        shape = layer.output_shape(shape)
+
+
+def _build_layer(network: Network, layer: Layer, shape: Shape) -> None:
+    layer.build(shape, np.random.default_rng(network.seeds.spawn(1)[0]), network.dtype)
+
+
+def optimizer_and_loss(network: Network) -> tuple[Optimizer, Loss]:
+    """What the network was compiled with; RuntimeError where it was not."""
+    if network.optimizer is None:
+        raise RuntimeError("the model must be compiled first: call model.compile(optimizer=..., loss=...)")
+    if network.loss is None:
+        raise RuntimeError("the model was compiled without a loss: call model.compile(loss=...)")
+    return network.optimizer, network.loss
+
+
+class Step(NamedTuple):
+    """What one training step found: the loss before the update, the update, the forward pass."""
+
+    loss: float
+    update: Update
+    done: passes.Pass
+
+
+def train_step(network: Network, batch: Batch) -> Step:
+    """One update; NonFiniteError, and the weights as they were, where loss or gradient is not finite."""
+    (optimizer, loss), layers = optimizer_and_loss(network), network.layers
+    done = passes.forward(layers, batch.x, batch.mask, keep="gradient", rng=_rng(network))
+    found = passes.loss_and_gradient(layers, loss, batch.y, done, batch.weight)
+    clipped, update = optimizer.prepare(passes.backward(layers, found, done)[0])
+    if not (math.isfinite(found.value) and math.isfinite(update.norm)):
+        raise _nonfinite(network, batch)
+    optimizer.backend = _backend(layers)
+    optimizer.step(network.named_weights, clipped)
+    network.steps_taken += 1
+    return Step(found.value, update, done)
+
+
+def record(
+    network: Network,
+    batch: Batch,
+    *,
+    states: dict[str, State] | None = None,
+    rng: np.random.Generator | None = None,
+) -> Trace:
+    """One forward and backward pass with every step recorded; `rng` as in training, None in inference."""
+    layers = network.layers
+    done = passes.forward(layers, batch.x, batch.mask, keep="trace", rng=rng, states=states)
+    found = passes.loss_and_gradient(layers, optimizer_and_loss(network)[1], batch.y, done, batch.weight)
+    grads, traces = passes.backward(layers, found, done, record=True)
+    return Trace(found.value, done.output, grads, traces)
+
+
+def _backend(layers: Sequence[Layer]) -> str:
+    """ "numba" where compiled kernels take part in training."""
+    used = {layer.training_backend for layer in inside(layers) if isinstance(layer, Recurrent)}
+    return "numba" if "numba" in used else "numpy"
+
+
+def _rng(network: Network) -> np.random.Generator:
+    """Randomness of the layers in the next training step; the same when asked again before the step."""
+    if not any(layer.draws for layer in network.layers):
+        return NOT_USED
+    key = (*network.seeds.spawn_key, DROPOUT, network.steps_taken)
+    return np.random.default_rng(np.random.SeedSequence(network.seeds.entropy, spawn_key=key))
+
+
+def _nonfinite(network: Network, batch: Batch) -> NonFiniteError:
+    """The error that says what is not finite and where it arose: the same pass again, traced."""
+    trace = record(network, batch, rng=_rng(network))
+    bad = [name for name, grad in trace.grads.items() if not np.isfinite(grad).all()]
+    what = f"the gradient of {bad[0]}" if bad else "the norm of the gradients"
+    if not math.isfinite(trace.loss):
+        what = f"the loss ({trace.loss})"
+    origin = find_origin(trace, network.named_weights)
+    return NonFiniteError(f"{what} is not finite" + (f": {origin}" if origin else ""), origin)
