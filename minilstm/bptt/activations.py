@@ -1,25 +1,19 @@
-"""Activation functions: the value, and the derivative written through the value.
+"""Activation functions: the value y = a(x), and the derivative written through the value.
 
-The derivative takes the *output* y = a(x), not the input x: backpropagation has y on its tape, and
-tanh'(x) = 1 - y^2 and sigmoid'(x) = y (1 - y) need nothing else.
+Backpropagation has y at hand from the forward pass, and y is enough:
 
-Every function here works on complex arrays too, so the complex-step check runs the code that
-trains: branches look at the real part only, and nothing takes an absolute value or a conjugate.
-These are the readable forms; the compiled forms of sigmoid and tanh stand in `kernels`.
+    sigmoid   y = 1 / (1 + e^-x)    dy/dx = e^-x / (1 + e^-x)^2 = y (1 - y)     for e^-x / (1 + e^-x) = 1 - y
+    tanh      y = sinh x / cosh x   dy/dx = (cosh^2 x - sinh^2 x) / cosh^2 x = 1 - y^2
+
+They work on complex arrays too, so that the complex step can check the code that trains: branches look at the
+real part only, and nothing takes an absolute value or a conjugate. Others stand in `more_activations`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from minilstm.errors import one_of
-
-Array = NDArray[Any]
+from minilstm.bptt.cell import Array
 
 
 def sigmoid(x: Array) -> Array:
@@ -34,96 +28,13 @@ def sigmoid(x: Array) -> Array:
     return value
 
 
-def tanh(x: Array) -> Array:
-    """Hyperbolic tangent."""
-    return np.tanh(x)
-
-
-def relu(x: Array) -> Array:
-    """max(x, 0), NaN stays NaN."""
-    return np.where(x.real <= 0, 0, x)
-
-
-def linear(x: Array) -> Array:
-    """x itself."""
-    return x
-
-
-def hard_sigmoid(x: Array) -> Array:
-    """x / 6 + 1 / 2, cut off at 0 and 1: Keras 3's form. NaN stays NaN.
-
-    >>> hard_sigmoid(np.array([-4.0, 0.0, 4.0])).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    y = x / 6 + 0.5
-    return np.where(y.real <= 0, 0, np.where(y.real >= 1, 1, y))
-
-
-def softmax(x: Array) -> Array:
-    """exp(x) / sum(exp(x)) over the last axis, shifted so that no exponential overflows.
-
-    >>> softmax(np.array([1000.0, 1000.0])).tolist()
-    [0.5, 0.5]
-    """
-    e: Array = np.exp(x - x.real.max(axis=-1, keepdims=True))
-    value: Array = e / e.sum(axis=-1, keepdims=True)
-    return value
-
-
-def _sigmoid_backward(dy: Array, y: Array) -> Array:
+def sigmoid_backward(dy: Array, y: Array) -> Array:
+    """dL/dx from dL/dy."""
     dx: Array = dy * y * (1 - y)
     return dx
 
 
-def _tanh_backward(dy: Array, y: Array) -> Array:
+def tanh_backward(dy: Array, y: Array) -> Array:
+    """dL/dx from dL/dy."""
     dx: Array = dy * (1 - y * y)
     return dx
-
-
-def _relu_backward(dy: Array, y: Array) -> Array:
-    return dy * (y.real > 0)
-
-
-def _hard_sigmoid_backward(dy: Array, y: Array) -> Array:
-    return dy * ((y.real > 0) & (y.real < 1)) / 6
-
-
-def _linear_backward(dy: Array, y: Array) -> Array:
-    return dy
-
-
-def _softmax_backward(dy: Array, y: Array) -> Array:
-    dx: Array = y * (dy - (dy * y).sum(axis=-1, keepdims=True))
-    return dx
-
-
-@dataclass(frozen=True)
-class Activation:
-    """An activation: `forward(x) -> y` and `backward(dy, y) -> dx`, both of x's shape."""
-
-    name: str
-    forward: Callable[[Array], Array]
-    backward: Callable[[Array, Array], Array]
-
-
-ACTIVATIONS = {
-    activation.name: activation
-    for activation in (
-        Activation("hard_sigmoid", hard_sigmoid, _hard_sigmoid_backward),
-        Activation("linear", linear, _linear_backward),
-        Activation("relu", relu, _relu_backward),
-        Activation("sigmoid", sigmoid, _sigmoid_backward),
-        Activation("softmax", softmax, _softmax_backward),
-        Activation("tanh", tanh, _tanh_backward),
-    )
-}
-
-
-def get(identifier: str | None) -> Activation:
-    """The activation of that name; None is linear, as in Keras.
-
-    >>> get(None).name
-    'linear'
-    """
-    name = "linear" if identifier is None else identifier
-    return ACTIVATIONS[one_of("activation", name, ACTIVATIONS)]

@@ -1,11 +1,12 @@
-"""The mathematics: one time step of a recurrent cell, forward and backward, in plain NumPy.
+"""What a cell is, and the symbols: one time step of a recurrent network, in plain NumPy.
 
-A cell is a small frozen object (`lstm.LSTMCell`, `gru.GRUCell`, `simple_rnn.SimpleRNNCell`) with a few
-facts and two functions that know one step and nothing of time, masks or segments:
+A recurrent network reads x_1, x_2, ... one after the other and carries a state along. The cell is the step:
+from the state before it and the input it makes the state after it, and knows nothing of time, masks or
+segments. A cell (`simple_rnn`, `lstm`, `gru`) is a few facts and two functions:
 
-    gates     the blocks of W, U, b and z, in Keras's order:   LSTM i f g o   GRU z r g   SimpleRNN h
-    states    the states, h first:                             LSTM h c       GRU h       SimpleRNN h
-    kept      what backward needs of a step beside its states: LSTM i f g o   GRU z r g q SimpleRNN -
+    gates     the blocks of W, U, b and z, in Keras's order:   LSTM i f g o   GRU z r g   simple h
+    states    the states, h first:                             LSTM h c       GRU h       simple h
+    kept      what backward needs of a step beside its states: LSTM i f g o   GRU z r g q simple -
 
     forward(xw, hu, prev, p)                   -> state, kept
     backward(dstate, prev, state, kept, p)     -> StepGradients
@@ -20,13 +21,14 @@ Symbols, used everywhere below the layers; n is the number of gates:
     U  (H, nH)       recurrent kernel       hu = h_prev @ U + rb
     b  (nH,)         bias
     rb (nH,)         recurrent bias, which only the GRU has
-    p  (k, H)        peephole weights, which only an LSTM with peepholes has
-    z  (B, nH)       pre-activations in the blocks of the gates
-    dv               dL/dv, for whatever v stands there
+    p  (k, H)        weights of peepholes, which only some of the `variants` have; None for all others
+    z  (B, nH)       pre-activations: the gates before their sigmoid or tanh, block beside block
+    L                the loss, one number
+    dv               dL/dv, the gradient with respect to v, of v's shape; whatever v stands there
 
-The equations and their tags (F1.., B1..) stand in each cell's docstring, again at each line of its
-code, and a third time, compiled, in `kernels`. The products with W, U and their transposes belong to
-the step loop (`steps`), with tags of their own (S1..).
+The equations and their tags (F1.., B1..) stand in each cell's docstring, again at the lines of its code, and
+a third time in `minilstm.compiled`. The products with W, U and their transposes are made by the loop
+(`steps`, tags S1..), for all cells alike.
 """
 
 from __future__ import annotations
@@ -54,8 +56,8 @@ class StepGradients(NamedTuple):
 
     dxw: Array  # (B, nH)
     dhu: Array  # (B, nH)
-    dprev: State  # (B, H) each: what reaches the states before this step, the path through hu apart
-    total: State  # (B, H) each: the total gradient of the states after this step
+    dprev: State  # (B, H) each: what reaches the states before this step, but for the path through hu
+    total: State  # (B, H) each: the states after this step, every path counted
     dp: Array | None = None  # (k, H), summed over the batch
 
 
@@ -71,8 +73,7 @@ class Cell(Protocol):
     @property
     def kept(self) -> tuple[str, ...]: ...
     @property
-    def variant(self) -> str | None:
-        """What makes this cell other than the common one, in words; None if nothing does."""
+    def variant(self) -> str | None: ...  # what makes this cell other than the common one, in words
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None
@@ -81,9 +82,3 @@ class Cell(Protocol):
     def backward(
         self, dstate: State, prev: State, state: State, kept: tuple[Array, ...], p: Array | None = None
     ) -> StepGradients: ...
-
-
-def variant_of(cell: Any, common: Any) -> str | None:
-    """The settings in which a cell differs from the common one, such as "activation='relu'"."""
-    settings = ((name, getattr(cell, name)) for name in cell.__dataclass_fields__)
-    return ", ".join(f"{k}={v!r}" for k, v in settings if v != getattr(common, k)) or None

@@ -1,4 +1,4 @@
-"""One GRU step, forward and backward.
+"""One step of the GRU, forward and backward. Read `lstm` first.
 
 Forward (Cho et al. 2014, with the reset gate after the recurrent product, as in cuDNN, PyTorch and
 Keras's reset_after=True):
@@ -7,19 +7,19 @@ Keras's reset_after=True):
     F2  r = sigmoid(xw_r + hu_r)         reset gate: how much of the old state the candidate sees
     F3  q = hu_g                         h_prev @ U_g + rb_g
     F4  g = tanh(xw_g + r * q)           candidate
-    F5  h = z * h_prev + (1 - z) * g     hidden state
+    F5  h = z * h_prev + (1 - z) * g     hidden state, the only one: it is its own memory
 
-Backward. dh comes in as everything that later steps and the layers above say about h. With s (1 - s)
-and 1 - g^2 as in the LSTM:
+Backward. dh comes in complete, and is handed to the four variables on the right of F5:
 
-    B1  dz_z = dh * (h_prev - g) * z (1 - z)          from F5, F1
-    B2  dz_g = dh * (1 - z) * (1 - g^2)               from F5, F4
-    B3  dz_r = dz_g * q * r (1 - r)                   from F4, F2
-    B4  dq   = dz_g * r                               from F4
-    B5  dh_prev = dh * z                              from F5: the direct path past the candidate
+    B1  dz_z = dh * (h_prev - g) * z (1 - z)     F5: z has the factor h_prev, and -g from 1 - z; then F1
+    B2  dz_g = dh * (1 - z) * (1 - g^2)          F5: g has the factor 1 - z; then F4
+    B3  dz_r = dz_g * q * r (1 - r)              F4: r has the factor q; then F2
+    B4  dq   = dz_g * r                          F4: q has the factor r
+    B5  dh_prev = dh * z                         F5: h_prev has the factor z, past the candidate
 
-and dxw = [dz_z, dz_r, dz_g], dhu = [dz_z, dz_r, dq]. To B5 the step loop adds dhu @ U.T. A closed
-update gate (z = 1) holds the state and its gradient: here z does what f does in the LSTM.
+dxw = [dz_z, dz_r, dz_g], but dhu = [dz_z, dz_r, dq]: xw_g and hu_g are not simply added, r stands between.
+To B5 the loop adds dhu @ U.T (`steps`, S5). An update gate of 1 holds the state and its gradient: z does
+here what f does in the LSTM.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from minilstm.bptt import activations
-from minilstm.bptt.cell import Array, State, StepGradients, variant_of
+from minilstm.bptt import more_activations as activations
+from minilstm.bptt.cell import Array, State, StepGradients
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class GRUCell:
 
     @property
     def variant(self) -> str | None:
-        return variant_of(self, GRUCell())
+        return activations.variant_of(self, GRUCell())
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None
@@ -66,9 +66,10 @@ class GRUCell:
         tanh = activations.get(self.activation).forward
         (h_prev,) = prev
         xw_z, xw_r, xw_g = np.split(xw, 3, axis=-1)  # (B, H) each
-        hu_z, hu_r, q = np.split(hu, 3, axis=-1)  # F3
+        hu_z, hu_r, hu_g = np.split(hu, 3, axis=-1)  # (B, H) each
         z = sigmoid(xw_z + hu_z)  # F1
         r = sigmoid(xw_r + hu_r)  # F2
+        q = hu_g  # F3
         g = tanh(xw_g + r * q)  # F4
         h = z * h_prev + (1 - z) * g  # F5
         return (h,), (z, r, g, q)
@@ -78,7 +79,7 @@ class GRUCell:
     ) -> StepGradients:
         """One step backward; arguments as in `forward`, dstate : (dL/dh,) of (B, H)."""
         sigmoid, tanh = activations.get(self.recurrent_activation), activations.get(self.activation)
-        (dh,), (h_prev,), (z, r, g, q) = dstate, prev, kept
+        (dh,), (h_prev,), (z, r, g, q) = dstate, prev, kept  # (B, H) each
         dz_z = sigmoid.backward(dh * (h_prev - g), z)  # B1
         dz_g = tanh.backward(dh * (1 - z), g)  # B2
         dz_r = sigmoid.backward(dz_g * q, r)  # B3
@@ -86,4 +87,4 @@ class GRUCell:
         dh_prev = dh * z  # B5
         dxw = np.concatenate([dz_z, dz_r, dz_g], axis=-1)  # (B, 3H)
         dhu = np.concatenate([dz_z, dz_r, dq], axis=-1)  # (B, 3H)
-        return StepGradients(dxw, dhu, (dh_prev,), (dh,))
+        return StepGradients(dxw, dhu, dprev=(dh_prev,), total=(dh,))

@@ -1,9 +1,11 @@
-"""One step of the simple (Elman) recurrent network, forward and backward.
+"""One step of the simple (Elman) recurrent network, forward and backward: the shortest cell there is.
 
-    F1  h = tanh(xw + hu)                hidden state
-    B1  dz = dh * (1 - h^2)              from F1; dxw = dhu = dz
+    F1  h = tanh(xw + hu)                the new state from the input and the old state
+    B1  dz = dh * (1 - h^2)              through tanh, with z = xw + hu; a sum hands its gradient to both
+                                         summands as it is, so dxw = dhu = dz
 
-There is no path from h_prev to h but the one through U, a product of the step loop.
+From h_prev to h there is one path, through U: what goes back over k steps is multiplied by U.T and by slopes
+1 - h^2 <= 1 k times. So it vanishes or explodes, exponentially in k; the other cells have a second path.
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from minilstm.bptt import activations
-from minilstm.bptt.cell import Array, State, StepGradients, variant_of
+from minilstm.bptt import more_activations as activations
+from minilstm.bptt.cell import Array, State, StepGradients
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class SimpleRNNCell:
 
     @property
     def variant(self) -> str | None:
-        return variant_of(self, SimpleRNNCell())
+        return activations.variant_of(self, SimpleRNNCell())
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None
@@ -48,6 +50,6 @@ class SimpleRNNCell:
         self, dstate: State, prev: State, state: State, kept: tuple[Array, ...], p: Array | None = None
     ) -> StepGradients:
         """One step backward; dstate : (dL/dh,) of (B, H)."""
-        (dh,), (h,) = dstate, state
-        dz = activations.get(self.activation).backward(dh, h)  # B1
-        return StepGradients(dz, dz, (np.zeros_like(dh),), (dh,))
+        (dh,), (h,) = dstate, state  # (B, H) each
+        dz = activations.get(self.activation).backward(dh, h)  # B1  (B, H)
+        return StepGradients(dxw=dz, dhu=dz, dprev=(np.zeros_like(dh),), total=(dh,))

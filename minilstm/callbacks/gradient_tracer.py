@@ -15,7 +15,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from minilstm.bptt.cell import Array, Weights
-from minilstm.bptt.tape import Gradients, StepNorms
+from minilstm.bptt.pieces import StepNorms
+from minilstm.bptt.tape import Gradients
 from minilstm.callbacks.base import Callback, Logs
 from minilstm.errors import one_of, whole_number, wording
 from minilstm.layers import Layer, Recurrent

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from minilstm.bptt.cell import Array, Cell, Weights
-from minilstm.bptt.segments import PLAIN, Engine
+from minilstm.bptt.engine import PLAIN, Engine
 from minilstm.compiled import threads
 from minilstm.errors import one_of
 

@@ -18,7 +18,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from minilstm.bptt.cell import Array, Cell, State, Weights
-from minilstm.bptt.tape import Kept, SegmentGradients, StepNorms
+from minilstm.bptt.pieces import StepNorms
+from minilstm.bptt.tape import Kept, SegmentGradients
 from minilstm.compiled import kernels
 from minilstm.compiled.kernels import BLAS, SMALL
 
@@ -167,7 +168,7 @@ class Segment:
         _, keep, S, b, D, H, dtype = kind
         every = keep == "everything"
         self.cell, self.kind = cell, kind
-        self.xh = empty((2 if keep == "end" else S + 1, b, H + 1 + D), dtype)
+        self.xh = empty((2 if keep == "boundaries" else S + 1, b, H + 1 + D), dtype)
         self.z = empty((BLOCKS[cell.name], S if every else 1, b, H), dtype)
         self.c = empty((S + 1 if every else 2, b, H), dtype) if "c" in cell.states else None
         self.scratch = empty((2, b, H), dtype)

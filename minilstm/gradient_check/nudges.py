@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.bptt import activations, segments
-from minilstm.bptt.cell import Array, State, Weights
-from minilstm.bptt.lstm import LSTMCell
+from minilstm.bptt import more_activations as activations
+from minilstm.bptt import segments
+from minilstm.bptt.cell import Array, Cell, State, Weights
 from minilstm.bptt.tape import Tape
+from minilstm.bptt.variants import LSTMVariant
 from minilstm.layers import Recurrent
 
 
@@ -115,15 +116,16 @@ def _nudge(
     else:
         c = after[1].copy()
         c[at] += offsets
-        found = _shown(layer.cell, xw + hu, c, weights.p), c  # type: ignore[arg-type]
+        found = _shown(layer.cell, xw + hu, c, weights.p), c
     if real is None:
         return found
     held = (after[0], found[1]) if nudged.kind == "c" else after
     return tuple(np.where(real[:, None], one, other) for one, other in zip(found, held, strict=True))
 
 
-def _shown(cell: LSTMCell, z: Array, c: Array, p: Array | None) -> Array:
+def _shown(cell: Cell, z: Array, c: Array, p: Array | None) -> Array:
     """h of an LSTM whose cell state is c: F5 and F7, and the peephole P1 of the output gate."""
+    cell = cell if isinstance(cell, LSTMVariant) else LSTMVariant()  # by default it is the plain cell
     z_o = np.split(z, len(cell.gates), axis=-1)[cell.gates.index("o")]
     if p is not None:
         z_o = z_o + p[cell.peephole_gates.index("o")] * c

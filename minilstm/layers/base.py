@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minilstm import initializers, regularizers
-from minilstm.bptt.activations import Activation
+from minilstm.bptt.more_activations import Activation
 from minilstm.errors import numeric_array, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.regularizers import Regularizer

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.bptt import activations
+from minilstm.bptt import more_activations as activations
 from minilstm.errors import whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers.base import Array, Keep, Layer, Shape, declare_weight

@@ -8,8 +8,8 @@ import numpy as np
 
 from minilstm import initializers
 from minilstm.bptt.cell import Weights
-from minilstm.bptt.lstm import FORGET_GATES, LSTMCell
 from minilstm.bptt.tape import Gradients
+from minilstm.bptt.variants import FORGET_GATES, LSTMVariant, lstm_cell
 from minilstm.errors import one_of
 from minilstm.initializers import Chrono
 from minilstm.layers.base import Array, Shape
@@ -32,7 +32,7 @@ class LSTM(Recurrent):
     Weights, in Keras's order, shapes and initialisation; gates in the blocks i, f, g, o:
     kernel (D, 4H) glorot-uniform, recurrent_kernel (H, 4H) orthogonal, bias (4H,) zeros with ones in
     the forget block; then peepholes (3, H), rows i, f, o. Without a learned forget gate its block and row
-    are absent. Equations in `minilstm.bptt.lstm`.
+    are absent. Equations in `minilstm.bptt.lstm` and `variants`.
 
     Examples
     --------
@@ -41,8 +41,6 @@ class LSTM(Recurrent):
     >>> output.shape, bool((output == h).all())
     ((2, 4), True)
     """
-
-    cell: LSTMCell
 
     def __init__(
         self,
@@ -62,10 +60,12 @@ class LSTM(Recurrent):
         self.forget_gate = one_of("forget_gate", forget_gate, FORGET_GATES)
         self.peepholes = bool(peepholes)
         self.initializers["peepholes"] = initializers.zeros
-        self.cell = LSTMCell(self.activation, self.recurrent_activation, self.forget_gate, self.peepholes)
+        words = self.activation, self.recurrent_activation, self.forget_gate, self.peepholes
+        self._variant = LSTMVariant(*words)
+        self.cell = lstm_cell(self._variant)
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
-        peepholes = {"peepholes": (len(self.cell.peephole_gates), self.units)} if self.peepholes else {}
+        peepholes = {"peepholes": (len(self._variant.peephole_gates), self.units)} if self.peepholes else {}
         return super().weight_shapes(input_shape) | peepholes
 
     def _make_params(

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Cell, State, Weights
-from minilstm.bptt.tape import Gradients, Tape
+from minilstm.bptt.tape import Gradients, Kept, Tape
 from minilstm.compiled import engines
 from minilstm.errors import numeric_array, one_of, real_number, whole_number, wording
 from minilstm.initializers import Chrono, Initializer
@@ -226,7 +226,7 @@ class Recurrent(Layer):
     def memory(self, batch: int, length: int) -> dict[str, int]:
         return {self.label: self.tape_bytes(batch, length)}
 
-    def _keep(self, keep: Keep) -> str:
+    def _keep(self, keep: Keep) -> Kept:
         """What bptt has to keep; checkpoints keep boundaries, but a trace needs every step."""
         if keep == "nothing":
             return "outputs"
@@ -265,7 +265,7 @@ class Recurrent(Layer):
         )
         if self.stateful and keep != "trace":
             self.state = tuple(part.copy() for part in steps.last_state)  # the caller may write to the output
-        output = steps.last_output if outputs is None else outputs
+        output = steps.last_state[0] if outputs is None else outputs
         return (
             self.visible(output, mask),
             mask if self.return_sequences else None,

@@ -27,7 +27,7 @@ import numpy as np
 
 from minilstm.bptt.cell import Array, Cell, Weights
 from minilstm.bptt.gru import GRUCell
-from minilstm.bptt.lstm import LSTMCell
+from minilstm.bptt.variants import LSTMVariant
 from minilstm.errors import one_of, whole_number, wording
 from minilstm.norms import norm
 from minilstm.trace.lags import by_lag
@@ -192,9 +192,9 @@ def ledger_of(trace: Recording) -> Ledger:
         terms["dh"] = ("external", "from_h", "from_z", "held_h")
     names = {"loss": "external", "recurrent weights": "from_h", "update gate": "from_z"}
     routes = {route: _carried(arrays[name], hold) for route, name in names.items() if name in arrays}
-    if isinstance(cell, LSTMCell):
+    if cell.name == "lstm":
         dc = trace.dc.astype(np.float64)
-        show = _show(trace, cell, weights)
+        show = _show(trace, weights)
         arrays["external_c"] = np.zeros_like(dc)
         arrays["from_h_now"] = show(dh)
         arrays["from_c"] = of_next(dc * trace.f, real)
@@ -229,8 +229,9 @@ def _products(inputs: Array, d: Array) -> tuple[Array, float]:
     return ((inputs @ (total / size)) * (d / size)).sum(axis=0), size
 
 
-def _show(trace: Recording, cell: LSTMCell, weights: Weights) -> Callable[[Array], Array]:
+def _show(trace: Recording, weights: Weights) -> Callable[[Array], Array]:
     """dL/dh -> what of it reaches c within the same step, (B, T, H): the cell's own B2; 0 at masked steps."""
+    cell = trace.cell
     state = tuple(trace.arrays[name].astype(np.float64) for name in cell.states)
     prev = tuple(trace.before(name).astype(np.float64) for name in cell.states)
     kept = tuple(trace.arrays[name].astype(np.float64) for name in cell.kept)
@@ -252,7 +253,7 @@ def _dhu(trace: Recording, dxw: Array) -> Array:
 
 def _peepholes(cell: Cell) -> tuple[str, ...]:
     """The gates of the rows of p."""
-    return cell.peephole_gates if isinstance(cell, LSTMCell) else ()
+    return cell.peephole_gates if isinstance(cell, LSTMVariant) else ()
 
 
 def _float64(array: Array | None) -> Array | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minilstm.bptt import activations
+from minilstm.bptt import more_activations as activations
 
 NAMES = sorted(activations.ACTIVATIONS)
 
@@ -50,7 +50,7 @@ def test_nan_stays_nan(name):
 def test_infinities_and_huge_values():
     x = np.array([-np.inf, -1e300, 1e300, np.inf])
     assert activations.sigmoid(x).tolist() == [0, 0, 1, 1]
-    assert activations.tanh(x).tolist() == [-1, -1, 1, 1]
+    assert activations.get("tanh").forward(x).tolist() == [-1, -1, 1, 1]
     assert activations.relu(x).tolist() == [0, 0, 1e300, np.inf]
     assert activations.softmax(np.array([[1e300, -1e300, 1e300]])).tolist() == [[0.5, 0, 0.5]]
 

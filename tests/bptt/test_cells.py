@@ -11,6 +11,7 @@ from tolerances import STEP, check
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
+from minilstm.bptt.variants import LSTMVariant
 
 BOUND = STEP["float64"]
 SIZES = [(3, 2, 5), (1, 4, 2), (6, 1, 1), (1, 1, 1), (2, 7, 3)]  # B, D, H
@@ -18,13 +19,13 @@ on_sizes = pytest.mark.parametrize("size", SIZES, ids=["-".join(map(str, size)) 
 CELLS = [LSTMCell(), GRUCell(), SimpleRNNCell()]
 VARIANTS = [
     *CELLS,
-    LSTMCell(forget_gate="none"),
-    LSTMCell(forget_gate="coupled"),
-    LSTMCell(peepholes=True),
-    LSTMCell(forget_gate="none", peepholes=True),
-    LSTMCell(forget_gate="coupled", peepholes=True),
-    LSTMCell(activation="relu", recurrent_activation="hard_sigmoid"),
-    LSTMCell(activation="linear", recurrent_activation="tanh", peepholes=True),
+    LSTMVariant(forget_gate="none"),
+    LSTMVariant(forget_gate="coupled"),
+    LSTMVariant(peepholes=True),
+    LSTMVariant(forget_gate="none", peepholes=True),
+    LSTMVariant(forget_gate="coupled", peepholes=True),
+    LSTMVariant(activation="relu", recurrent_activation="hard_sigmoid"),
+    LSTMVariant(activation="linear", recurrent_activation="tanh", peepholes=True),
     GRUCell(activation="relu", recurrent_activation="hard_sigmoid"),
     SimpleRNNCell(activation="relu"),
     SimpleRNNCell(activation="linear"),
@@ -121,7 +122,7 @@ def test_backward_is_the_complex_step_of_forward(cell, size):
 def test_the_total_of_c_has_the_path_through_h(size, peepholes):
     """What B2 (and P2) add: the path from c to h inside the step."""
     B, _, H = size
-    cell = LSTMCell(peepholes=peepholes)
+    cell = LSTMVariant(peepholes=peepholes)
     xw, hu, prev, p, d = inputs(cell, B, H)
     state, kept = cell.forward(xw, hu, prev, p)
     z_o = (xw + hu)[:, 3 * H :]
@@ -151,7 +152,7 @@ def test_a_variant_says_what_it_is(cell):
 
 def test_the_cell_of_1997_never_forgets():
     """Without a forget gate dc_prev is dc, whatever the other gates do."""
-    cell = LSTMCell(forget_gate="none")
+    cell = LSTMVariant(forget_gate="none")
     xw, hu, prev, _, d = inputs(cell, 3, 5)
     state, kept = cell.forward(xw, hu, prev)
     step = cell.backward((0 * d[0], d[1]), prev, state, kept)

@@ -8,7 +8,7 @@ import oracle
 import pytest
 from tolerances import check
 
-from minilstm.bptt.segments import PLAIN
+from minilstm.bptt.engine import PLAIN
 
 on_cases = pytest.mark.parametrize("shape", body.CASES, ids=body.IDS)
 

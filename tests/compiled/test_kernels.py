@@ -20,11 +20,11 @@ from numba import njit
 from tolerances import PARITY, ULPS, check
 
 from minilstm.bptt.cell import Weights
+from minilstm.bptt.engine import PLAIN
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
-from minilstm.bptt.segments import PLAIN
+from minilstm.bptt.pieces import step_norms
 from minilstm.bptt.simple_rnn import SimpleRNNCell
-from minilstm.bptt.tape import step_norms
 from minilstm.compiled import kernels, memory
 from minilstm.norms import norm
 

@@ -1,0 +1,63 @@
+"""What runs the steps of a segment: the engine that `segments` is handed, here the plain one.
+
+The lesson's own engine is the loop of `steps`, over the whole batch at once, in one thread. Another stands in
+`minilstm.compiled`: it wants the weights in a layout of its own, takes the batch in chunks that fit a
+processor's cache, runs them on threads, and uses memory again. The fields below are all they differ in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minilstm.bptt import steps
+from minilstm.bptt.cell import Array, Cell, Weights
+from minilstm.bptt.tape import SegmentGradients
+
+
+def _whole(B: int, weight_bytes: int, work: int) -> list[slice]:
+    return [slice(0, B)]
+
+
+def _as_they_are(cell: Cell, weights: Weights, rows: list[slice], drop: Array | None = None) -> Any:
+    return steps.Layer(cell, weights, drop)
+
+
+def _one_by_one(function: Callable[[Any], Any], items: Sequence[Any], work: int) -> list[Any]:
+    return [function(item) for item in items]
+
+
+def _nothing(*_: Any) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The functions of an engine; by default those of the plain one. `work` is the multiply-adds of the pass.
+
+    chunks(B, weight_bytes, work) : the batch in pieces, each of which goes through time on its own;
+    pack(cell, weights, rows, drop) : cell and weights as forward_segment and backward_segment want them;
+    prepare(packed, need_dx) : called once before segments are run backwards;
+    run(function, items, work) : [function(item) for item in items], maybe at the same time;
+    release(segment) : nobody reads this segment any more
+    """
+
+    name: str = "numpy"
+    forward_segment: Callable[..., Any] = steps.forward_segment
+    backward_segment: Callable[..., SegmentGradients] = steps.backward_segment
+    chunks: Callable[[int, int, int], list[slice]] = _whole
+    pack: Callable[[Cell, Weights, list[slice], Array | None], Any] = _as_they_are
+    prepare: Callable[[Any, bool], None] = _nothing
+    run: Callable[[Callable[[Any], Any], Sequence[Any], int], list[Any]] = _one_by_one
+    release: Callable[[Any], None] = _nothing
+
+
+PLAIN = Engine()
+
+
+def work_of(weights: Weights, x: Array) -> int:
+    """Multiply-adds of a forward pass, about; backward takes twice as many."""
+    T, B, D = x.shape
+    work: int = T * B * (len(weights.U) + D + 1) * weights.U.shape[1]
+    return work
