@@ -373,7 +373,7 @@ def test_memory_layout_changes_nothing(backend):
 def test_a_batch_of_none(backend):
     case = oracle.draw(np.random.default_rng(14), 3, 2, 2, 4)
     weights = Weights(case.W, case.U, case.b)
-    tape = segments.forward(LSTM, weights, case.x[:, :0], engine=engines.engine_of(backend))
+    tape = segments.forward(LSTM, weights, case.x[:, :0], engine=engines.engine_of(backend, 0))
     assert tape.last_state[0].shape == (0, 4)
     assert not segments.backward(weights, tape, case.dh[:, :0]).dweights.W.any()
 
