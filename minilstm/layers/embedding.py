@@ -68,7 +68,7 @@ class Embedding(Layer):
     def forward(
         self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, EmbeddingTape]:
-        return self.params["embeddings"][x], self.input_mask(x, mask), EmbeddingTape(x)
+        return self.params["embeddings"].take(x, axis=0), self.input_mask(x, mask), EmbeddingTape(x)
 
     def backward(
         self, dy: Array, tape: EmbeddingTape, *, need_dx: bool

@@ -244,7 +244,8 @@ class Recurrent(Layer):
         if self.go_backwards:
             x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
         if mask is not None:
-            x = np.where(mask[..., None], x, 0)  # a masked step may contain anything, NaN too
+            x = x.copy()
+            x[~mask] = 0  # a masked step may contain anything, NaN too
         B, T, D = x.shape
         drop_x = drop_h = None
         if rng is not None:
