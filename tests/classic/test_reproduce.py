@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
 
 import minilstm as ml
-from minilstm.classic import experiments, results, row
+from minilstm.classic import experiments, results, row, schedule, theory
 from minilstm.classic.row import Band, Row
 from minilstm.commands import cli, reproduce
 
@@ -144,7 +145,6 @@ def test_every_row_says_all():
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
-        ("reber", {"rate": 0.5}),
         ("long-lag", {"lag": 5, "rate": 0.1}),
         ("adding-1997", {"length": 20}),
         ("temporal-order-1997", {"length": 20}),
@@ -162,8 +162,75 @@ def test_small_versions_learn(name, settings, monkeypatch):
     assert {**found, "seconds": 0, "conditions": 0} == {**again, "seconds": 0, "conditions": 0}
 
 
-def test_weight_counts_are_exact():
-    assert ml.reproduce("weight-counts")["verdict"] == "reproduced"
+def test_reber_is_learned():
+    """In 2,500 strings better than by the frequencies of the symbols alone; the next trial is the same."""
+    shape = experiments.configurations.EMBEDDED_REBER
+    strings = experiments.Strings(experiments.reber_strings(0)[0])
+    targets = strings.sequences.targets
+    weights = shape.draw(np.random.default_rng(0), 0.2, (), (-1, -2, -3))
+    for _ in range(10):
+        outputs = experiments.online.learn(shape, weights, strings.sequences, 0.5)
+    assert ((outputs - targets) ** 2).sum() < 0.8 * ((targets.mean(axis=0) - targets) ** 2).sum()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiments, "PATIENCE", 0.05)
+        one, other = (ml.reproduce("reber", trials=1, rate=0.5) for _ in range(2))
+    assert one["solved"] == 0
+    assert one["conditions"][0.5]["records"][0]["value"] == 500
+    assert one["conditions"][0.5]["records"][0]["wrong"] == other["conditions"][0.5]["records"][0]["wrong"]
+
+
+@pytest.mark.parametrize("name", ["weight-counts", "carousel", "half-lives", "checkpointing"])
+def test_exact_rows(name):
+    found = ml.reproduce(name)
+    assert found["verdict"] == "reproduced"
+    json.dumps(found["conditions"][None])
+
+
+def test_bound_of_pascanu():
+    found = ml.reproduce("pascanu-bound", nets=200)
+    assert (found["mean"], found["solved"]) == (0, 1)
+    ratios = theory.jacobian_products(np.random.default_rng(0), 50, 4, 5, 0.99, 1.0)
+    assert 0.01 < ratios.max() <= 1 + 1e-12
+
+
+@pytest.mark.parametrize(("steps", "slots"), [(1, 1), (7, 1), (10, 3), (23, 4), (40, 40)])
+def test_schedule_is_carried_out_as_counted(steps, slots):
+    calls, order = [], []
+
+    def forward(t, state):
+        calls.append(t)
+        return (t, state), state + 1
+
+    def backward(t, record, gradient):
+        order.append(t)
+        assert record == (t, t)  # its own record, from the right state
+        return gradient + 1
+
+    assert schedule.backpropagate(0, steps, slots, forward, backward, 0) == steps
+    assert order == list(range(steps))[::-1]
+    assert len(calls) == schedule.with_records(steps, slots)[steps, slots]
+
+
+def test_counts_of_griewank_and_walther():
+    """The recurrence itself, and by brute force the fewest records."""
+
+    @cache
+    def p(t, s):
+        if t == 1:
+            return 0
+        if s == 1:
+            return t * (t - 1) // 2
+        return min(y + p(t - y, s - 1) + p(y, s) for y in range(1, t))
+
+    assert all(schedule.with_states(t, s) == p(t, s) for t in range(1, 30) for s in range(1, 8))
+    found = schedule.with_records(1000, 50)
+    assert found[1000, [5, 32, 50]].tolist() == [6292, 2408, 1950]
+    assert (schedule.with_states(1000, 50), schedule.with_states(1000, 32)) == (1948, 2405)
+
+
+def test_dropped_share_of_the_carousel_row():
+    (one,) = ml.reproduce("carousel", trials=1, length=20)["conditions"][None]["records"]
+    assert np.isfinite(one["dropped"])
 
 
 def test_reber_strings_of_the_data_sets():
