@@ -35,6 +35,10 @@ PROMISES = {
         "held out",
     ],
     "08_truncation": ["0.693", "different answers: 1", "last 100 of 500 steps: accuracy held out"],
+    "10_error_carousel": [
+        "truncated: the same at every step, to the last bit: True",
+        "today, forget bias 0   k = 1: 0.5,",
+    ],
     "09_which_forgets_first": ["8e-05  z      0.50  0.38 to 0.62"],
 }
 

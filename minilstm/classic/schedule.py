@@ -3,11 +3,11 @@
 Two kinds of slots, for a chain of t time steps:
 
     records   a slot holds all that the backward pass of one step needs, its state included (Gruslys et al.
-              2016, "internal state"). E(t, m) = min_y y + E(t - y, m - 1) + E(y - 1, m), y being the step whose
-              record is kept first; E(t, 1) = t (t + 1) / 2, E(t, m) = t for m >= t.
-    states    a slot holds a state, from which steps are advanced again; a step that is differentiated runs once
-              more, with its record (Griewank and Walther 2000). p(t, s) = min_y y + p(t - y, s - 1) + p(y, s),
-              p(t, 1) = t (t - 1) / 2, p(1, s) = 0; the t recorded steps come on top.
+              2016, "internal state"). E(t, m) = min_y y + E(t - y, m - 1) + E(y - 1, m), y being the step
+              whose record is kept first; E(t, 1) = t (t + 1) / 2, E(t, m) = t for m >= t.
+    states    a slot holds a state, from which steps are advanced again; a step that is differentiated runs
+              once more, with its record (Griewank and Walther 2000). p(t, s) = min_y y + p(t - y, s - 1) +
+              p(y, s), p(t, 1) = t (t - 1) / 2, p(1, s) = 0; the t recorded steps come on top.
 
 This counts both, and carries the first out for a chain of any kind. The layers' own checkpoints
 (`checkpoint_steps`) are segments of one length, which cost at most one more forward pass.
@@ -70,25 +70,25 @@ def backpropagate(
 ) -> Gradient:
     """The gradient by the first state, with at most `slots` records kept at a time.
 
-    forward(t, state) runs step t = 0 .. steps - 1 and gives its record and the next state, E(steps, slots) times
-    in all; backward(t, record, gradient) turns the gradient by the state after step t into that by the state
-    before it, once for each step, from the last to the first.
+    forward(t, state) runs step t = 0 .. steps - 1 and gives its record and the next state, E(steps, slots)
+    times in all; backward(t, record, gradient) turns the gradient by the state after step t into that by the
+    state before it, once for each step, from the last to the first.
     """
     cost = with_records(steps, slots)
-
-    def run(first: int, state: State, count: int, free: int, gradient: Gradient) -> Gradient:
+    kept: list[tuple[int, State, int, int, Record]] = []
+    first, count, free = 0, steps, slots  # the piece at work: its first step, its length, slots left
+    while True:
         while count:
-            y = _first_kept(cost, count, free)
-            now = state
+            y, now = _first_kept(cost, count, free), state
             for t in range(first, first + y):
                 record, now = forward(t, now)
-            if y < count:
-                gradient = run(first + y, now, count - y, free - 1, gradient)
-            gradient = backward(first + y - 1, record, gradient)
-            count = y - 1
-        return gradient
-
-    return run(0, state, steps, slots, gradient)
+            kept.append((first, state, y, free, record))
+            first, state, count, free = first + y, now, count - y, free - 1
+        if not kept:
+            return gradient
+        first, state, y, free, record = kept.pop()
+        gradient = backward(first + y - 1, record, gradient)
+        count = y - 1
 
 
 def _first_kept(cost: Array, count: int, free: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minilstm as ml
-from minilstm.classic import experiments, results, row, schedule, theory
+from minilstm.classic import experiments, results, row, schedule, theory, training, vowels
 from minilstm.classic.row import Band, Row
 from minilstm.commands import cli, reproduce
 
@@ -264,6 +264,100 @@ def test_criterion_of_the_last_sequences(monkeypatch):
     ]
     assert met == [False, False, False, True, False, False, False, True]
     assert criterion.accurate_after == 4
+
+
+# ---------------------------------------------------------------- rows that train today's layers
+
+SMALL = {
+    "copy-plateau": {"length": 10, "units": 8, "updates": 5},
+    "adding": {"length": 10, "units": 8, "updates": 5},
+    "forget-bias": {"length": 10, "units": 8, "updates": 5},
+    "first-weights": {"length": 10, "units": 8, "updates": 5},
+    "clipping": {"length": 10, "units": 8, "updates": 5},
+    "parity": {"length": 5, "longer": 10, "units": 8, "updates": 5},
+    "counting": {"largest": 3, "units": 4, "updates": 5},
+}
+
+
+def test_every_row_that_trains_has_a_small_version():
+    assert set(SMALL) == {one.name for one in training.ROWS}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_versions_of_training_rows(name):
+    """Each runs in every condition, is the same again, and can be written as JSON."""
+    found, again = (ml.reproduce(name, trials=1, **SMALL[name]) for _ in range(2))
+    one_row = row.chosen(results.ROWS, name)
+    assert len(found["conditions"]) == len(one_row.conditions(one_row.settings))
+    for one, other in zip(found["conditions"].values(), again["conditions"].values(), strict=True):
+        json.dumps(one["records"], allow_nan=False)
+        assert one["records"][0]["value"] == other["records"][0]["value"]
+    for band in one_row.bands:
+        band.holds(found["conditions"])
+
+
+def test_until_stops_at_the_mean_of_its_window():
+    model = ml.Sequential([ml.Dense(1, input_shape=(2,))], seed=0)
+    model.compile(ml.SGD(0.1), "mse")
+    x = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    y = x @ np.array([[1.0], [2.0]], np.float32)
+    until = training.train(model, iter([(x, y)] * 500), 500, below=1e-3, window=10)
+    assert until.solved
+    assert until.updates < 500
+    assert until.mean < 1e-3
+    assert len(until.losses) == 10
+    assert not training.train(model, iter([(x, y)] * 5), 5).solved
+
+
+def test_draws_of_the_copy_task():
+    x, y = training.copying(np.random.default_rng(0), 50, 30)
+    symbols = x.argmax(axis=2)
+    assert x.shape == (50, 50, 10)
+    assert (symbols[:, :10] == y[:, -10:]).all()
+    assert (symbols[:, :10] < 8).all()
+    assert (symbols[:, 39] == 9).all()
+    assert (np.delete(symbols[:, 10:], 29, axis=1) == 8).all()
+    assert (y[:, :-10] == 8).all()
+
+
+def test_draws_of_the_adding_task():
+    x, y = training.adding_pairs(np.random.default_rng(0), 200_000, 10)
+    assert (x[..., 1].sum(axis=1) == 2).all()
+    assert (x[:, :5, 1].sum(axis=1) == 1).all()
+    np.testing.assert_allclose((x[..., 0] * x[..., 1]).sum(axis=1), y[:, 0], rtol=1e-6)
+    assert ((y - 1) ** 2).mean() == pytest.approx(1 / 6, abs=2e-3)
+
+
+def test_draws_of_the_order_of_symbols():
+    x, y = training.order_of_symbols(np.random.default_rng(0), 500, 50)
+    symbols = x.argmax(axis=2)
+    for one, label in zip(symbols, y, strict=True):
+        places = np.flatnonzero(one < 2)
+        assert len(places) == 2
+        assert 5 <= places[0] < 10
+        assert 25 <= places[1] < 30
+        assert label == 2 * one[places[0]] + one[places[1]]
+    assert set(symbols.ravel()) == set(range(6))
+
+
+def test_vowels_without_their_package(monkeypatch):
+    monkeypatch.setattr(vowels, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="pip install --no-deps aeon"):
+        ml.reproduce("vowels")
+
+
+def test_vowels_with_their_package():
+    """Sizes and lengths of the published split, and a few epochs."""
+    if vowels.find_spec("aeon") is None:
+        pytest.skip("aeon is not installed")
+    for part, count, longest in (("TRAIN", 270, 26), ("TEST", 370, 29)):
+        sequences, labels = vowels.load(part)
+        lengths = [len(one) for one in sequences]
+        assert (len(sequences), min(lengths), max(lengths)) == (count, 7, longest)
+        assert {one.shape[1] for one in sequences} == {12}
+        assert set(labels) == set(range(9))
+    assert np.bincount(labels).tolist() == [31, 35, 88, 44, 29, 24, 40, 50, 29]
+    assert ml.reproduce("vowels", trials=1, units=20, epochs=5)["mean"] > 0.5
 
 
 # ---------------------------------------------------------------- the command
