@@ -1,7 +1,8 @@
 """`minilstm reproduce`: published results on length and gradients, run here, each with a verdict.
 
 Trials are independent and are kept one by one, a line each, in DIR/results.jsonl: the same command goes on
-where it stopped, and a run with more trials takes over what a quick one has done.
+where it stopped, and a run with more trials takes over what a quick one has done. The finished rows stand in
+DIR/results.json as `ml.reproduce` gives them, and as a table in DIR/table.md.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from minilstm.study.command import EXTRA, extras_missing
 from minilstm.study.journal import locked, read_lines, to_json
 from minilstm.study.run import StudyError, processors, run_in_pool
 
-JOURNAL, TABLE = "results.jsonl", "results.json"
+JOURNAL, TABLE, PAGE = "results.jsonl", "results.json", "table.md"
 VERDICTS = {"reproduced": "reproduced", "partly": "partly", "not": "not reproduced", None: ""}
 
 
@@ -139,6 +140,7 @@ def _run(rows: Sequence[Row], done: dict[Trial, Record], options: argparse.Names
         show(results, options.quick)
     try:
         files.write_text(options.out / TABLE, to_json(results))
+        files.write_text(options.out / PAGE, markdown(results))
     except OSError as error:
         faults.append(in_words(error))
         code = code or 1
@@ -193,6 +195,26 @@ def show(results: Sequence[Mapping[str, Any]], quick: bool) -> None:
     console.print(table, markup=False)
     if quick:
         console.print("quick: fewer trials than were published", markup=False)
+
+
+def markdown(results: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as a table in Markdown, and below it the band that each was judged by."""
+    lines = [
+        "| row | claim | published | here | trials | seconds | verdict |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        reduced = f" ({result['reduced']})" if result["reduced"] else ""
+        claim = f"{result['claim']}{reduced} {result['source']}."
+        cells = [result["name"], claim, result["published"], "<br>".join(here(result)), str(result["trials"])]
+        cells += [f"{result['seconds']:.1f}", VERDICTS[result["verdict"]]]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines.append("")
+    for result in results:
+        for band in result["bands"]:
+            kept = "holds" if band["holds"] else "missed"
+            lines.append(f"- {result['name']}: {band['text']} ({band['reason']}): {kept}")
+    return "\n".join(lines) + "\n"
 
 
 def here(result: Mapping[str, Any]) -> list[str]:
