@@ -34,7 +34,7 @@ from scipy.stats import linregress, t
 
 import minilstm as ml
 from minilstm import plots
-from minilstm.compiled import kernels
+from minilstm.compiled import entry_points
 
 B, D, H = 32, 10, 64
 TASKS = ("forward", "step", "traced")
@@ -194,7 +194,7 @@ def main() -> None:
     model, x, y = build(16)
     model.train_on_batch(x, y)
     model.trace(x, y)
-    compile_seconds = kernels.compile_seconds
+    compile_seconds = entry_points.compile_seconds
     rows = []
     for T in lengths:
         rows.append(measure(T, rounds, seconds))

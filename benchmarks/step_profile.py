@@ -11,8 +11,8 @@ same arrays of the step's tape, panels, order, threads) run alone:
     Python     the step less the kernels: checks, packing, loss, Dense, optimizer, waking threads
 
 The second table divides the last of these among the parts of a step. The processor's peak is the best that
-SciPy's sgemm, whose products these are, reaches on one core with operands in the cache, times the threads
-used; only the LSTM's multiply-adds are counted. With --out, writes step_profile.json, .md, .png and .svg.
+the same tile reaches on one core with operands in the first-level cache, times the threads used; only the
+LSTM's multiply-adds are counted. With --out, writes step_profile.json, .md, .png and .svg.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from peers import ours
 
 import minilstm as ml
 from minilstm import plots
-from minilstm.compiled import kernels, threads
+from minilstm.compiled import entry_points, jit, lstm, panels, threads, tile, vectors
 from minilstm.network import batches, passes
 
 ROWS = [  # B, T, D, H
@@ -44,40 +44,37 @@ ROWS = [  # B, T, D, H
     (64, 100, 256, 256),
     (32, 50, 512, 512),
 ]
-KERNELS = {"run_lstm_forward": kernels.lstm_forward, "run_lstm_backward": kernels.lstm_backward}
+KERNELS = {"run_lstm_forward": lstm.lstm_forward, "run_lstm_backward": lstm.lstm_backward}
 
 # ---------------------------------------------------------------- the products alone
 
 
-@njit(**kernels.OPTIONS)
-def forward_products(blas: Any, w: Any, xh: Any, z: Any) -> None:
-    """The products of `kernels.lstm_forward`."""
-    control = kernels.float_control(np.uint32(0))
-    kernels.float_control(control | kernels.FLUSH)
-    for t in range(xh.shape[0] - 1):
-        for gate in range(4):
-            kernels.multiply(blas, xh[t], w[gate], z[gate, t], w.dtype.type(0))
-    kernels.float_control(control)
+@njit(**jit.OPTIONS)
+def forward_products(w: Any, xh: Any, z: Any) -> None:
+    """The products of `lstm.lstm_forward`."""
+    control = jit.float_control(np.uint32(0))
+    jit.float_control(control | jit.FLUSH)
+    P, gates, K, _ = w.shape
+    for t in range(z.shape[0]):
+        for p in range(P):
+            panels.forward_product(z, t, p, 0, gates, 1, xh, t, w, 0, K)
+    jit.float_control(control)
 
 
-@njit(**kernels.OPTIONS)
-def backward_products(blas: Any, ut: Any, xh: Any, z: Any, dh: Any, dw: Any, tile: Any, block: Any) -> None:
-    """The products of `kernels.lstm_backward`."""
-    control = kernels.float_control(np.uint32(0))
-    kernels.float_control(control | kernels.FLUSH)
-    S, b, H, slots = xh.shape[0] - 1, xh.shape[1], dh.shape[2], dh.shape[0]
-    zero, one, stop = dw.dtype.type(0), dw.dtype.type(1), S
+@njit(**jit.OPTIONS)
+def backward_products(wt: Any, xh: Any, z: Any, dh: Any, dw: Any, scratch: Any, found: Any) -> None:
+    """The products of `lstm.lstm_backward`."""
+    control = jit.float_control(np.uint32(0))
+    jit.float_control(control | jit.FLUSH)
+    S, P, gates, b, _ = z.shape
+    tile, stop = panels.steps_of_product(b), S
     for t in range(S - 1, -1, -1):
-        for gate in range(4):
-            kernels.multiply(blas, z[gate, t], ut[gate], dh[t % slots], zero if gate == 0 else one)
+        panels.backward_product(dh, t % dh.shape[0], z, t, wt, 0, P, 0, gates, found.shape[1] // gates, 0)
         if stop - t == tile or t == 0:
-            rows = xh[t:stop].reshape((stop - t) * b, xh.shape[2])
-            for gate in range(4):
-                dz = z[gate, t:stop].reshape((stop - t) * b, H)
-                found = dw[:, gate * H : (gate + 1) * H]
-                kernels.add_products(blas, rows, dz, found, block, zero if stop == S else one)
+            for gate in range(gates):
+                panels.weight_gradient(dw, xh, z, scratch, t, stop, gate, 0, dw.shape[2])
             stop = t
-    kernels.float_control(control)
+    jit.float_control(control)
 
 
 PRODUCTS = {"run_lstm_forward": forward_products, "run_lstm_backward": backward_products}
@@ -111,31 +108,39 @@ def multiply_adds(calls: Sequence[Call]) -> int:
     total = 0
     for call in calls:
         given = inspect.signature(KERNELS[call.name]).bind(*call.arguments).arguments
-        (S, b, K), (gates, *_, H) = given["xh"].shape, given["z"].shape
-        S -= 1
-        total += gates * S * b * K * H  # z = xh w, or dw = xh.T dz
-        if "ut" in given:
+        S, _, gates, b, _ = given["z"].shape
+        if "w" in given:
+            K = given["w"].shape[2]
+            H = K - 1 - given["x"].shape[2]
+        else:
+            K, H = len(given["found"]), given["found"].shape[1] // gates
             total += gates * S * b * H * H  # dh = dz U.T
+        total += gates * S * b * K * H  # z = xh w, or dw = xh.T dz
     return total
 
 
-@njit(**kernels.OPTIONS)
-def repeat(blas: Any, a: Any, b: Any, out: Any, times: Any) -> None:
+@njit(**jit.OPTIONS)
+def repeat(a: Any, b: Any, out: Any, times: Any) -> None:
     """The same product several times."""
+    (m, K), (P, _, NR) = a.shape, b.shape
     for _ in range(times):
-        kernels.gemm(blas, a, False, b, out, out.dtype.type(0))
+        tile.product(
+            m, P, vectors.at(out, 0), vectors.at(a, 0), vectors.at(b, 0),
+            NR, m * NR, K, 1, 0, NR, 0, K * NR, K, 1, 0,
+        )  # fmt: skip
 
 
 def peak() -> float:
     """The best multiply-adds per second of one core, in products of several sizes that fit its caches."""
-    best = 0.0
-    for n in (32, 48, 64, 80, 96, 128, 192, 256):
-        a, b, out = (np.ones((n, n), "float32") for _ in range(3))
-        times = max(1, 20_000_000 // n**3)
+    best, NR = 0.0, jit.lanes("float32")
+    for K in (64, 96, 128, 192, 256):
+        a, b, out = (np.ones(size, "float32") for size in ((tile.ROWS, K), (2, K, NR), (2, tile.ROWS, NR)))
+        work = tile.ROWS * K * 2 * NR
+        times = max(1, 20_000_000 // work)
         for _ in range(20):
             start = time.perf_counter()
-            repeat(kernels.BLAS[a.dtype], a, b, out, times)
-            best = max(best, times * n**3 / (time.perf_counter() - start))
+            repeat(a, b, out, times)
+            best = max(best, times * work / (time.perf_counter() - start))
     return best
 
 
@@ -154,7 +159,9 @@ PARTS = {  # of the Python around the kernels
 def watched_step(model: ml.Sequential, x: np.ndarray, y: np.ndarray) -> tuple[dict[str, float], list[Call]]:
     """Seconds of one training step, of its kernels, and of each part around them; the calls of kernels."""
     owners = batches, passes, passes, passes, model.optimizer, model.optimizer
-    with watched(*((kernels, name) for name in KERNELS), *zip(owners, PARTS.values(), strict=True)) as calls:
+    with watched(
+        *((entry_points, name) for name in KERNELS), *zip(owners, PARTS.values(), strict=True)
+    ) as calls:
         start = time.perf_counter()
         model.train_on_batch(x, y)
         seconds = {"step": time.perf_counter() - start}

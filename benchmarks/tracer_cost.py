@@ -18,7 +18,7 @@ import numpy as np
 from measure import watched
 
 import minilstm as ml
-from minilstm.compiled import kernels, memory
+from minilstm.compiled import entry_points, memory
 
 
 class Clock(ml.Callback):
@@ -62,7 +62,7 @@ def recording(cell: str, B: int, T: int, D: int, H: int, rounds: int) -> str:
     def backward(record: bool | str) -> dict[str, float]:
         """Seconds of the kernel and of all."""
         segment = memory.forward_segment(packed, x, None, zeros)
-        with watched((kernels, kernel), (memory, "backward_segment")) as calls:
+        with watched((entry_points, kernel), (memory, "backward_segment")) as calls:
             memory.backward_segment(
                 packed, segment, external, zeros, need_dx=False, record=record, overwrite=True
             )

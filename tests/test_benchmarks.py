@@ -90,9 +90,10 @@ def test_time_covered_by_calls_of_two_threads_counts_once():
 
 
 def test_watched_functions_are_given_back():
-    before = memory.pack
+    before, weights = memory.pack, Weights(np.ones((2, 12)), np.ones((3, 12)), np.ones(12))
+    memory.pack(LSTMCell(), weights, [slice(0, 1)])  # compiles
     with measure.watched((memory, "pack")) as calls:
-        memory.pack(LSTMCell(), Weights(np.ones((2, 12)), np.ones((3, 12)), np.ones(12)), [slice(0, 1)])
+        memory.pack(LSTMCell(), weights, [slice(0, 1)])
     assert memory.pack is before
     assert [(call.name, len(call.arguments)) for call in calls] == [("pack", 3)]
     assert 0 < calls[0].stop - calls[0].start < 1
@@ -336,20 +337,28 @@ def test_step_profile(run, tmp_path, monkeypatch, capsys):
 
 def test_the_products_that_are_timed_alone_are_those_of_the_kernels():
     """On random numbers, in panels, against NumPy: z = xh w, dh = dz U.T, dw = xh.T dz."""
-    S, b, D, H = 5, 3, 2, 40
+    S, b, D, H = 100, 3, 2, 40  # panels that do not fill up, several products for the weights
     weights = Weights(RNG.normal(size=(D, 4 * H)), RNG.normal(size=(H, 4 * H)), RNG.normal(size=4 * H))
-    packed = memory.Packed(LSTMCell(), weights, rows=10_000)  # two panels
-    xh, z = RNG.normal(size=(S + 1, b, H + 1 + D)), np.empty((4, S, b, H))
-    blas = step_profile.kernels.BLAS[z.dtype]
-    step_profile.forward_products(blas, packed.w, xh, z)
+    packed = memory.pack(LSTMCell(), weights, [slice(0, b)])
+    packed.prepare_backward(need_dx=False)
+    P, gates, K, NR = packed.w.shape
+    width = memory.row_size(K, 8)
+    xh, z = RNG.normal(size=(S + 1, b, width)), np.empty((S, P, gates, b, NR))
+    step_profile.forward_products(packed.w, xh, z)
     whole = np.concatenate([weights.U, weights.b[None], weights.W])
-    np.testing.assert_allclose(z.transpose(1, 2, 0, 3).reshape(S, b, 4 * H), xh[:S] @ whole, rtol=1e-10)
-    dh, dw = np.empty((2, b, H)), np.empty((H + 1 + D, 4 * H))
-    step_profile.backward_products(blas, packed.ut, xh, z, dh, dw, 2, 10)
-    dz = z.transpose(1, 2, 0, 3).reshape(S, b, 4 * H)
-    np.testing.assert_allclose(dh[0], dz[0] @ weights.U.T, rtol=1e-10, atol=1e-10)
-    expected = np.einsum("tbk,tbn->kn", xh[:S], dz)
-    np.testing.assert_allclose(dw, expected, rtol=1e-10, atol=1e-10)
+
+    def rows(panels):
+        """(S, P, gates, b, NR) as (S, b, 4H)."""
+        return panels.transpose(0, 3, 2, 1, 4).reshape(S, b, gates, P * NR)[..., :H].reshape(S, b, 4 * H)
+
+    expected = xh[:S, :, :K] @ whole
+    np.testing.assert_allclose(rows(z), expected, rtol=1e-10, atol=1e-10)
+    dh, dw, scratch = np.empty((2, b, width)), np.empty(packed.w.shape), np.empty((1, b, 256 * NR))
+    step_profile.backward_products(packed.wt, xh, z, dh, dw, scratch, np.empty((K, 4 * H)))
+    np.testing.assert_allclose(dh[0, :, :H], expected[0] @ weights.U.T, rtol=1e-10, atol=1e-9)
+    found = dw.transpose(2, 1, 0, 3).reshape(K, gates, P * NR)[..., :H].reshape(K, 4 * H)
+    expected = np.einsum("tbk,tbn->kn", xh[:S, :, :K], expected)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
 # ---------------------------------------------------------------- start-up, recording

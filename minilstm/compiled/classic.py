@@ -2,35 +2,39 @@
 
 Equations, tags and layout of the weights are those of `classic.network`. Inputs come by their entries that
 are not 0 (`classic.online.Sequences`), so that a symbol costs the same in an alphabet of 7 and of 1,000. As
-in `kernels`, nothing is validated and nothing allocated. The inner loops run over units, which lie side by
-side in W and in the traces.
+in the other kernels, nothing is validated and nothing allocated. The inner loops run over units, which lie
+side by side in W and in the traces.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minilstm.bptt.cell import Array
-from minilstm.compiled.kernels import _compile, kernel
+from minilstm.compiled.entry_points import entry_point
+from minilstm.compiled.jit import FUSED, kernel
+
+fused = partial(kernel, options=FUSED)
 
 
-@kernel
+@fused
 def logistic(a: Any) -> Any:
     """1 / (1 + exp(-a)); exp(-a) may overflow to inf, which gives 0."""
     return 1.0 / (1.0 + math.exp(-a))
 
 
-@kernel
+@fused
 def add_row(total: Array, row: Array, factor: Any) -> None:
     """total += factor * row."""
     for k in range(total.size):
         total[k] += factor * row[k]
 
 
-@kernel
+@fused
 def hidden(
     W: Array, one: Array, x_column: Array, x_value: Array, y: Array, a: Array, s: Array, h: Array, to: Array
 ) -> None:  # fmt: skip
@@ -56,7 +60,7 @@ def hidden(
         a[2 * blocks + v] = a[blocks + v // size] * h[v]  # C5
 
 
-@kernel
+@fused
 def trace(P: Array, to: Array, x_column: Array, x_value: Array, y: Array) -> None:
     """P += z' to, column by column of z: T2 and T1."""
     for e in range(x_column.size):
@@ -66,7 +70,7 @@ def trace(P: Array, to: Array, x_column: Array, x_value: Array, y: Array) -> Non
     add_row(P[P.shape[0] - 1], to, 1.0)
 
 
-@kernel
+@fused
 def output(V: Array, one_out: float, y_c: Array, found: Array) -> None:
     """C6."""
     C = y_c.size
@@ -77,7 +81,7 @@ def output(V: Array, one_out: float, y_c: Array, found: Array) -> None:
         found[k] = logistic(net)
 
 
-@kernel
+@fused
 def gradient_of_outputs(V: Array, dV: Array, one_out: float, y_c: Array, d: Array, dcell: Array) -> None:
     """G2: dV += [y_c, 1]' d, dcell = dy_c."""
     C = y_c.size
@@ -90,7 +94,7 @@ def gradient_of_outputs(V: Array, dV: Array, one_out: float, y_c: Array, d: Arra
         dV[C, k] += one_out * d[k]
 
 
-@kernel
+@fused
 def gradient_of_hidden(
     dW: Array, one: Array, x_column: Array, x_value: Array, y: Array, a: Array, h: Array, P: Array,
     dcell: Array,
@@ -119,7 +123,7 @@ def gradient_of_hidden(
             dW[i, cell] += dcell[v] * P[i, C + v] * (one[cell] if i == Z - 1 else 1.0)
 
 
-@kernel
+@fused
 def update(weight: Array, gradient: Array, rate: float) -> None:
     """weight -= rate * gradient, which becomes 0."""
     for i in range(weight.shape[0]):
@@ -166,7 +170,7 @@ def learn(
             update(V, dV, rate)
 
 
-run_learn = _compile(learn)
+run_learn = entry_point(learn, FUSED)
 
 
 def rooms(W: Array, V: Array) -> tuple[Array, ...]:

@@ -75,9 +75,9 @@ def engine_of(backend: str, B: int = 1) -> Engine:
     return (_compiled() if backend == "numba" and B > 0 else None) or PLAIN
 
 
-def _plain_size(cell: Cell, S: int, b: int, D: int, H: int) -> int:
-    """Numbers on the tape of one segment of the plain engine."""
-    return len(cell.states) * (S + 1) * b * H + len(cell.kept) * S * b * H
+def _plain_size(cell: Cell, S: int, b: int, D: int, H: int, itemsize: int) -> int:
+    """Bytes on the tape of one segment of the plain engine."""
+    return itemsize * (len(cell.states) * (S + 1) * b * H + len(cell.kept) * S * b * H)
 
 
 def tape_bytes(
@@ -94,6 +94,6 @@ def tape_bytes(
     else:
         from minilstm.compiled.memory import tape_size as size
     lengths = [min(segment_steps, T - start) for start in range(0, T, segment_steps)]
-    states = len(cell.states) * len(lengths) * B * H
-    kept = sum(size(cell, S, B, D, H) for S in lengths) if keep == "everything" else 0
-    return itemsize * (states + kept)
+    states = itemsize * len(cell.states) * len(lengths) * B * H
+    kept = sum(size(cell, S, B, D, H, itemsize) for S in lengths) if keep == "everything" else 0
+    return states + kept

@@ -1,7 +1,7 @@
 """The functions of `steps`, by the compiled kernels: weights and arrays in the kernels' layout.
 
 Here the Python around a kernel: packing, chunks of the batch, the tape, and memory that is used again.
-The layout and its reasons stand at the top of `kernels`.
+The layout and its reasons stand at the top of `panels`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import addressof, c_char
-from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -20,15 +19,19 @@ import numpy as np
 from minilstm.bptt.cell import Array, Cell, State, Weights
 from minilstm.bptt.pieces import StepNorms
 from minilstm.bptt.tape import Kept, SegmentGradients
-from minilstm.compiled import kernels
-from minilstm.compiled.kernels import BLAS, SMALL
+from minilstm.compiled import entry_points
+from minilstm.compiled.jit import lanes
 
-PARALLEL = True
 PAGE = 4096  # bytes
-ROWS = 16  # samples in a chunk, at most: one product stays small, the data of a chunk in the cache
-MANY_ROWS = 32  # where more rows are better, see `chunks`
-CACHE = 1_000_000  # bytes of weights above which they do not stay in a second-level cache
-BLOCKS = {"lstm": 4, "gru": 4, "simple_rnn": 1}  # of z
+ROWS = 16  # samples in a chunk, at most: what a step reads and writes of one panel stays in the cache
+BLOCKS = {"lstm": 4, "gru": 4, "simple_rnn": 1}  # of z and w, see each cell
+KEPT = {"lstm": [0, 1, 2, 3], "gru": [1, 2, 0, 3], "simple_rnn": []}  # blocks in the order of cell.kept
+
+
+def kernel(cell: Cell, what: str) -> Callable[..., None]:
+    """An entry point of the cell: "pack", "forward" or "backward"."""
+    found: Callable[..., None] = getattr(entry_points, f"run_{cell.name}_{what}")
+    return found
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -59,92 +62,85 @@ def plain(values: Array, dtype: Any) -> Array:
 class Packed:
     """Cell and weights in the kernels' layout; what backward needs, when it is first needed."""
 
-    def __init__(self, cell: Cell, weights: Weights, rows: int) -> None:
-        self.cell, self.weights, self.rows = cell, weights, rows
-        W, U, b = (plain(part, weights.U.dtype) for part in weights[:3])
-        rb, K = weights.rb, len(U) + 1 + len(W)
-        if rb is None:
-            self.w = self.panels(len(cell.gates), K)
-            kernels.run_pack(self.w, U, b, W, 0, len(U))
-        else:  # the GRU: see `kernels.gru_forward`
-            self.w, w_g, u_g = self.panels(2, K), self.panels(1, 1 + len(W)), self.panels(1, len(U) + 1)
-            kernels.run_pack(self.w, U, b + rb, W, 0, len(U))
-            kernels.run_pack(w_g, U[:0], b, W, 2, len(U))
-            kernels.run_pack(u_g, U, plain(rb, U.dtype), W[:0], 2, len(U))
-            self.w_g, self.u_g = w_g[0], u_g[0]
+    def __init__(self, cell: Cell, weights: Weights) -> None:
+        self.cell, self.weights = cell, weights
+        self.dtype, self.H, self.D = weights.U.dtype, len(weights.U), len(weights.W)
+        self.W, self.U, self.b = (plain(part, self.dtype) for part in weights[:3])
+        self.NR, self.wt = lanes(self.dtype), np.empty((0,) * 5, self.dtype)
+        shape = panel_count(self.H, self.NR), BLOCKS[cell.name], self.H + 1 + self.D, self.NR
+        self.w, bias = empty(shape, self.dtype), self.b.reshape(1, -1)
+        if weights.rb is None:
+            kernel(cell, "pack")(self.w, self.U, bias, self.W)
+        else:
+            rb = plain(weights.rb, self.dtype).reshape(1, -1)
+            kernel(cell, "pack")(self.w, self.U, bias, self.W, bias + rb, rb)
 
     def prepare_backward(self, need_dx: bool) -> None:
         """What all chunks need, before they start: made by several threads at once it takes longer."""
-        _ = self.ut, self.wt if need_dx else None
+        P, n, _, NR = self.w.shape
+        panels = P + (panel_count(self.D, NR) if need_dx else 0)
+        if len(self.wt) < panels:
+            self.wt = empty((panels, P, n, NR, NR), self.dtype)
+            first = 1 if self.cell.name == "gru" else 0  # see `gru`: z, r, q for dh, and g, z, r for dx
+            self._put_transposed(self.wt[:P], self.U, [first + k for k in range(len(self.cell.gates))])
+            if need_dx:
+                order = KEPT[self.cell.name][: len(self.cell.gates)] or [0]
+                self._put_transposed(self.wt[P:], self.W, order)
 
-    @cached_property
-    def ut(self) -> Array:
-        """(n, Q, H, .), U of each gate transposed."""
-        U, H = self.weights.U, len(self.weights.U)
-        panels = self.panels(len(self.cell.gates), H)
-        transposed, m = U.reshape(H, -1, H).transpose(1, 2, 0), panels.shape[3]
-        for p in range(panels.shape[1]):
-            columns = transposed[:, :, p * m : (p + 1) * m]
-            panels[:, p, :, : columns.shape[2]] = columns
-        return panels
-
-    @cached_property
-    def wt(self) -> Array:
-        """(n, H, D), W of each gate transposed."""
-        W, U, *_ = self.weights
-        return aligned(W.reshape(len(W), -1, len(U)).transpose(1, 2, 0))
-
-    def panels(self, gates: int, K: int) -> Array:
-        """Memory for a (K, H) matrix of each gate, in panels (gates, P, K, m) of m columns.
-
-        rows * K * m <= SMALL where that leaves 32 columns; the last panel may be short. Where H does not fit
-        m is a power of two: other widths are up to three times slower.
-        """
-        H, allowed = len(self.weights.U), max(32, SMALL // (self.rows * K))
-        m = H if allowed >= H else 1 << (allowed.bit_length() - 1)
-        return empty((gates, -(-H // m), K, m), self.weights.U.dtype)
-
-
-def weight_tiles(b: int, K: int, H: int) -> tuple[int, int]:
-    """Steps in one product for the weight gradient, and rows of the gradient that it gives.
-
-    Small products, from at least 64 rows of the tape, so that the gradient is not read and written too
-    often. Where only few rows of it would fit, products too large to be small are quicker.
-
-    >>> weight_tiles(16, 75, 64), weight_tiles(32, 257, 128), weight_tiles(16, 1025, 512)
-    ((13, 75), (2, 122), (64, 1025))
-    """
-    steps = max(SMALL // (K * H * b), -(-64 // b))
-    block = min(K, SMALL // (steps * b * H))
-    return (steps, block) if block >= 48 else (-(-1024 // b), K)
+    def _put_transposed(self, panels: Array, source: Array, blocks: list[int]) -> None:
+        """panels (Q, P, n, NR, NR): [q, p, block, u, k] = source[q NR + k, unit p NR + u of its gate]."""
+        Q, P, _, NR, _ = panels.shape
+        H, n = self.H, len(blocks)
+        if len(source) < Q * NR or H < P * NR:
+            filled = np.zeros((Q * NR, n, P * NR), self.dtype)
+            filled[: len(source), :, :H] = source.reshape(len(source), n, H)
+            source = filled
+        values = source.reshape(Q, NR, n, P, NR).transpose(0, 3, 2, 4, 1)
+        for gate, block in enumerate(blocks):
+            panels[:, :, block] = values[:, :, gate]
 
 
 def pack(cell: Cell, weights: Weights, rows: list[slice]) -> Packed:
-    """Cell and weights as the functions below want them, for chunks of that many samples."""
-    return Packed(cell, weights, max(piece.stop - piece.start for piece in rows))
+    """Cell and weights as the functions below want them."""
+    return Packed(cell, weights)
+
+
+def panel_count(units: int, NR: int) -> int:
+    """Panels of NR units, the last of which may be filled up."""
+    return -(-units // NR)
+
+
+def row_size(numbers: int, itemsize: int) -> int:
+    """Numbers from one row of an array to the next: an odd count of lines of 64 bytes, see `panels`.
+
+    >>> row_size(64, 4), row_size(75, 4)
+    (80, 80)
+    """
+    return (-(-numbers * itemsize // 64) | 1) * 64 // itemsize
 
 
 def chunks(B: int, weight_bytes: int, parallel: bool) -> list[slice]:
     """The batch in even chunks of at most 16 samples, whatever the number of threads.
 
-    At most 32 where that is quicker: where one thread does all the work anyway, and where the weights are
-    too large for the cache, so that every chunk reads them anew at every step. Then threads still get two.
+    At most 32 where one thread does all the work anyway: half as many calls.
 
     >>> chunks(20, 1000, True)
     [slice(0, 10, None), slice(10, 20, None)]
     >>> chunks(20, 1000, False)
     [slice(0, 20, None)]
     """
-    rows = ROWS if parallel and weight_bytes <= CACHE else MANY_ROWS
-    count = max(-(-B // rows), min(2, -(-B // ROWS)) if parallel else 1)
+    count = -(-B // (ROWS if parallel else 2 * ROWS))
     edges = [k * B // count for k in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def tape_size(cell: Cell, S: int, b: int, D: int, H: int) -> int:
-    """Numbers on the tape of one segment: xh, z, and the LSTM's c."""
-    c = (S + 1) * b * H if "c" in cell.states else 0
-    return (S + 1) * b * (D + 1 + H) + BLOCKS[cell.name] * S * b * H + c
+def tape_size(cell: Cell, S: int, b: int, D: int, H: int, itemsize: int) -> int:
+    """Bytes on the tape of one segment: xh, z, and the LSTM's c."""
+    NR = lanes(np.dtype(f"f{itemsize}"))
+    units = panel_count(H, NR) * NR
+    c = (S + 1) * b * row_size(units, itemsize) if "c" in cell.states else 0
+    xh = (S + 1) * b * row_size(max(units, H + 1 + D), itemsize)
+    return itemsize * (xh + S * BLOCKS[cell.name] * b * units + c)
 
 
 class Kind(NamedTuple):
@@ -165,32 +161,33 @@ class Segment:
     last_state: State  # (b, H) each
 
     def __init__(self, cell: Cell, kind: Kind) -> None:
-        _, keep, S, b, D, H, dtype = kind
-        every = keep == "everything"
+        name, keep, S, b, D, H, dtype = kind
+        every, NR = keep == "everything", lanes(dtype)
+        P = panel_count(H, NR)
         self.cell, self.kind = cell, kind
-        self.xh = empty((2 if keep == "boundaries" else S + 1, b, H + 1 + D), dtype)
-        self.z = empty((BLOCKS[cell.name], S if every else 1, b, H), dtype)
-        self.c = empty((S + 1 if every else 2, b, H), dtype) if "c" in cell.states else None
-        self.scratch = empty((2, b, H), dtype)
+        columns, units = (row_size(size, dtype.itemsize) for size in (max(P * NR, H + 1 + D), P * NR))
+        self.xh = empty((2 if keep == "boundaries" else S + 1, b, columns), dtype)
+        self.z = empty((S if every else 1, P, BLOCKS[name], b, NR), dtype)
+        self.c = empty((S + 1 if every else 2, b, units), dtype) if "c" in cell.states else None
         self.mask = np.empty((0, b), bool)  # or (S, b)
 
     @property
     def states(self) -> tuple[Array, ...]:
-        h = self.xh[:, :, : self.kind.H]
-        return (h,) if self.c is None else (h, self.c)
+        H = self.kind.H
+        return (self.xh[:, :, :H],) if self.c is None else (self.xh[:, :, :H], self.c[:, :, :H])
 
     @property
     def kept(self) -> Sequence[Array]:
-        return list(self.z[: len(self.cell.kept)])
+        return [self.block(self.z, k) for k in KEPT[self.kind.cell]]
+
+    def block(self, z: Array, k: int) -> Array:
+        """One block of z as (S, b, H)."""
+        S, P, _, b, NR = z.shape
+        return z[:, :, k].transpose(0, 2, 1, 3).reshape(S, b, P * NR)[:, :, : self.kind.H]
 
     @property
     def nbytes(self) -> int:
         return self.xh.nbytes + self.z.nbytes + (0 if self.c is None else self.c.nbytes)
-
-    @property
-    def held(self) -> int:
-        """Bytes of all its arrays."""
-        return self.nbytes + self.scratch.nbytes
 
 
 class Pool:
@@ -213,11 +210,11 @@ class Pool:
 
     def give(self, segment: Segment) -> None:
         """Take back a segment that nobody else reads or writes any more."""
-        if segment.held > self.limit:
+        if segment.nbytes > self.limit:
             return
         with self.lock:
             self.waiting.setdefault(segment.kind, []).append(segment)
-            self.nbytes += segment.held
+            self.nbytes += segment.nbytes
             while self.nbytes > self.limit:
                 self._pop(next(iter(self.waiting)))
 
@@ -225,7 +222,7 @@ class Pool:
         segment = self.waiting[kind].pop()
         if not self.waiting[kind]:
             del self.waiting[kind]
-        self.nbytes -= segment.held
+        self.nbytes -= segment.nbytes
         return segment
 
 
@@ -252,21 +249,14 @@ def forward_segment(
 ) -> Segment:
     """Run the steps of one segment. What is not kept takes two rows of memory in turns, or one."""
     S, b, D = x.shape
-    cell, H, dtype = packed.cell, len(packed.weights.U), packed.w.dtype
+    cell, H, dtype = packed.cell, packed.H, packed.dtype
     segment = pool.take(cell, Kind(cell.name, keep, S, b, D, H, dtype))
-    xh, z, c = segment.xh, segment.z, segment.c
-    xh[0, :, :H] = state[0]
+    for array, part in zip(segment.states, state, strict=True):
+        array[0] = part
     segment.mask = np.empty((0, b), bool) if mask is None else plain(mask, bool)
-    blas, limit = BLAS[dtype], dtype.type(87 if dtype == np.float32 else 708)
-    arrays = plain(x.transpose(1, 0, 2), dtype), xh, z
-    if c is not None:
-        c[0] = state[1]
-        kernels.run_lstm_forward(blas, packed.w, *arrays, c, segment.mask, segment.scratch[0], limit)
-    elif cell.name == "gru":
-        w = packed.w, packed.w_g, packed.u_g
-        kernels.run_gru_forward(blas, *w, *arrays, segment.mask, segment.scratch[0], limit)
-    else:
-        kernels.run_simple_rnn_forward(blas, packed.w, *arrays, segment.mask)
+    cells = () if segment.c is None else (segment.c,)
+    inputs = plain(x.transpose(1, 0, 2), dtype)
+    kernel(cell, "forward")(packed.w, inputs, segment.xh, segment.z, *cells, segment.mask)
     segment.last_state = tuple(part[S % len(part)].copy() for part in segment.states)
     return segment
 
@@ -282,40 +272,37 @@ def backward_segment(
     overwrite: bool,
 ) -> SegmentGradients:
     """Run the steps of one segment backwards; with `overwrite` the gates on the tape become dz."""
-    cell, xh, mask, dtype = packed.cell, segment.xh, segment.mask, segment.xh.dtype
-    n, blas = len(cell.gates), BLAS[dtype]
-    S, b, K, H = len(xh) - 1, xh.shape[1], xh.shape[2], segment.z.shape[3]
-    D = K - 1 - H
-    dz = segment.z if overwrite else aligned(segment.z)
-    external = np.empty((0, b * H), dtype) if external is None else plain(external, dtype)
-    dstates = empty((len(dstate), S + 1 if record is True else 2, b, H), dtype)
-    for slots, part in zip(dstates, dstate, strict=True):
-        slots[S % len(slots)] = part
+    packed.prepare_backward(need_dx)
+    cell, mask, (_, _, S, b, D, H, dtype) = packed.cell, segment.mask, segment.kind
+    n, (P, _, _, NR) = len(cell.gates), packed.w.shape
+    z = segment.z if overwrite else aligned(segment.z)
+    external = np.empty((0, 0, H), dtype) if external is None else plain(external.transpose(1, 0, 2), dtype)
+    slots = S + 1 if record is True else 2
+    gradients = [empty((slots, b, row_size(P * NR, dtype.itemsize)), dtype) for _ in dstate]
+    for array, part in zip(gradients, dstate, strict=True):
+        array[S % slots, :, :H] = part
+    dx = empty((b, S, D) if need_dx else (0, 0, 0), dtype)
+    scratch = empty((1, b, max(panel_count(D, NR), -(-max(256, b) // b)) * NR), dtype)
     norms = np.empty((len(dstate) + n, S if record == "norms" else 0, b if len(mask) else 1))
-    db = np.zeros((n, b * H if record == "norms" else 0), dtype)
-    dw = empty((K, n * H), dtype)
-    tiles = weight_tiles(b, K, H)
-    arrays = mask, external.reshape(-1, b * H), *dstates, norms, db, dw
-    drb = None
-    if segment.c is not None:
-        kernels.run_lstm_backward(blas, packed.ut, xh, dz, segment.c, *arrays, segment.scratch, *tiles)
-    elif cell.name == "gru":
-        du_g = empty((H + 1, H), dtype)
-        kernels.run_gru_backward(blas, packed.ut, xh, dz, *arrays, du_g, segment.scratch, *tiles)
-        dw[:H, 2 * H :] = du_g[:H]
-        drb = np.concatenate([dw[H, : 2 * H], du_g[H]])
+    rows = np.zeros((n, b, P * NR if record == "norms" else 0), dtype)
+    if cell.name == "gru":
+        by_state, by_input = weights = [empty((rows, n * H), dtype) for rows in (H + 1, 1 + D)]
+        dweights = Weights(W=by_input[1:], U=by_state[:H], b=by_input[0], rb=by_state[H])
     else:
-        kernels.run_simple_rnn_backward(blas, packed.ut, xh, dz, *arrays, *tiles)
-    dx = None
-    if need_dx:
-        dx = empty((S, b, D), dtype)
-        flat = dz[:n].reshape(n, S * b, H), dx.reshape(S * b, D)
-        kernels.run_input_gradient(blas, packed.wt, *flat, dtype.type(0))
-    dweights = Weights(W=dw[H + 1 :], U=dw[:H], b=dw[H], rb=drb)
-    found = SegmentGradients(dweights, tuple(slots[0] for slots in dstates), dx)
+        (dw,) = weights = [empty((H + 1 + D, n * H), dtype)]
+        dweights = Weights(W=dw[H + 1 :], U=dw[:H], b=dw[H])
+    cells = () if segment.c is None else (segment.c,)
+    arrays = mask, external, *gradients, dx, scratch, norms, rows, empty(packed.w.shape, dtype), *weights
+    kernel(cell, "backward")(packed.wt, segment.xh, z, *cells, *arrays)
+    found = SegmentGradients(
+        dweights=dweights,
+        dstate=tuple(array[0, :, :H] for array in gradients),
+        dx=dx.transpose(1, 0, 2) if need_dx else None,
+    )
     if record == "norms":
-        found.norms = StepNorms(norms, db.reshape(n, b, H))
+        found.norms = StepNorms(norms, rows[:, :, :H])
     elif record:
-        found.dz = np.concatenate(list(dz[:n]), axis=2)  # always a copy: the segment may be used again
-        found.dtotal = tuple(slots[1:] for slots in dstates)
+        order = KEPT[cell.name] or [0]
+        found.dz = np.concatenate([segment.block(z, k) for k in order[:n]], axis=2)
+        found.dtotal = tuple(array[1:, :, :H] for array in gradients)
     return found

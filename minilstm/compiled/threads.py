@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from threadpoolctl import ThreadpoolController
-
 from minilstm.errors import whole_number, wording
 
 Item = TypeVar("Item")
@@ -95,15 +93,3 @@ def run(function: Callable[[Item], Result], items: Sequence[Item], parallel: boo
     futures = [helpers.submit(share, k) for k in range(1, threads)]
     shares = [share(0)] + [future.result() for future in futures]
     return [shares[k % threads][k // threads] for k in range(len(items))]
-
-
-def limit_blas(folder: str) -> None:
-    """Keep the BLAS libraries in `folder`, or all where there is none, at one thread, once and for all.
-
-    The kernels call SciPy's BLAS from several threads of their own; threads of its own would only
-    get in their way. In the wheels from PyPI NumPy's BLAS is another library, and stays as it is.
-    """
-    controller = ThreadpoolController().select(user_api="blas")
-    paths = [info["filepath"] for info in controller.info()]
-    found = [path for path in paths if folder in path] or paths
-    controller.select(filepath=found).limit(limits=1)

@@ -184,11 +184,11 @@ class Adam(Optimizer):
         if self.backend == "numpy" or self.amsgrad:
             super()._advance(a, w, g)
             return
-        from minilstm.compiled import kernels
+        from minilstm.compiled import entry_points
 
         number = w.dtype.type
         rates = number(a), number(1 - self.beta_1), number(1 - self.beta_2), number(self.epsilon)
-        kernels.run_adam(w, g, *self.slots.values(), *rates)
+        entry_points.run_adam(w, g, *self.slots.values(), *rates)
 
     def _rate(self, dtype: np.dtype[Any]) -> float:
         number, t = dtype.type, self.iterations + 1

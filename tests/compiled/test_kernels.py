@@ -1,23 +1,17 @@
-"""The compiled step loop against the oracle, its activations against exact values, its cache when damaged.
+"""The compiled step loop against the oracle: every size and mask, what stands in the panels, norms.
 
-All of this file passes with NUMBA_DISABLE_JIT=1 too, where the kernels' Python forms run.
+All of this file passes with NUMBA_DISABLE_JIT=1 too, where the kernels run as Python and check every index.
 """
 
 from __future__ import annotations
-
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import engine_cases as body
 import numpy as np
 import oracle
 import pytest
-from conftest import require
+from interpreted import compiled_only
 from numba import njit
-from tolerances import PARITY, ULPS, check
+from tolerances import PARITY, check
 
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.engine import PLAIN
@@ -25,37 +19,15 @@ from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.pieces import step_norms
 from minilstm.bptt.simple_rnn import SimpleRNNCell
-from minilstm.compiled import kernels, memory
+from minilstm.compiled import jit, memory, recording
 from minilstm.norms import norm
 
-INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-ROOT = Path(__file__).resolve().parents[2]
-LIMIT = {"float32": 87, "float64": 708}
 DTYPES = ["float32", "float64"]
 CELLS = {"lstm": LSTMCell(), "gru": GRUCell(), "simple_rnn": SimpleRNNCell()}
 
 on_cases = pytest.mark.parametrize("shape", body.CASES, ids=body.IDS)
-of_the_polynomials = pytest.mark.skipif(INTERPRETED, reason="the Python form of exp is not as accurate")
 on_dtypes = pytest.mark.parametrize("dtype", DTYPES)
-
-
-@pytest.fixture(scope="module")
-def apply():
-    """The kernels' sigmoid and tanh as functions array -> array."""
-
-    in_place = {name: njit(**kernels.OPTIONS)(getattr(kernels, name)) for name in ("sigmoid", "tanh")}
-
-    def sigmoid(values):
-        out = values.copy()
-        in_place["sigmoid"](out, values.dtype.type(LIMIT[values.dtype.name]))
-        return out
-
-    def tanh(values):
-        out = values.copy()
-        in_place["tanh"](out)
-        return out
-
-    return {"sigmoid": sigmoid, "tanh": tanh}
+on_names = pytest.mark.parametrize("name", CELLS)
 
 
 # ------------------------------------------------------------------------------ segments
@@ -110,12 +82,15 @@ def test_sizes_around_the_chunk(b, mask):
 
 @pytest.mark.parametrize(
     "sizes",
-    [(17, 16, 11, 40), (3, 16, 30, 150), (2, 17, 5, 257), (2, 1, 40, 300), (2, 16, 700, 33), (3, 16, 1, 512)],
-)
+    [
+        (17, 16, 11, 40), (3, 16, 30, 150), (2, 17, 5, 257), (2, 1, 40, 300), (2, 16, 700, 33),
+        (3, 16, 1, 512), (40, 20, 2, 16), (270, 1, 3, 15), (2, 300, 2, 3),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("mask", ["none", "random"])
 @on_dtypes
 def test_sizes_whose_products_are_cut(sizes, mask, dtype):
-    """One product would leave the BLAS's quick path: tiles of steps, or panels that do not fill up."""
+    """Sums that are cut, panels that do not fill up, and the weights' gradient from several products."""
     T, b, D, H = sizes
     case = oracle.draw(np.random.default_rng(H), T, b, D, H, mask)
     case = case._replace(W=case.W / np.sqrt(D))
@@ -137,11 +112,9 @@ def test_gates_saturate_without_warning_or_nan():
 
 
 @pytest.mark.parametrize("B", [1, 15, 16, 17, 32, 33, 40, 100])
-@pytest.mark.parametrize(
-    ("weight_bytes", "parallel", "most"), [(1, True, 16), (9e6, True, 32), (1, False, 32)]
-)
-def test_chunks_are_even_and_small(B, weight_bytes, parallel, most):
-    pieces = memory.chunks(B, weight_bytes, parallel)
+@pytest.mark.parametrize(("parallel", "most"), [(True, 16), (False, 32)])
+def test_chunks_are_even_and_small(B, parallel, most):
+    pieces = memory.chunks(B, 1, parallel)
     sizes = [piece.stop - piece.start for piece in pieces]
     assert [row for piece in pieces for row in range(piece.start, piece.stop)] == list(range(B))
     assert max(sizes) <= most
@@ -149,34 +122,79 @@ def test_chunks_are_even_and_small(B, weight_bytes, parallel, most):
     assert len(pieces) >= 2 or not parallel or B <= 16  # two threads have work
 
 
-@pytest.mark.parametrize(
-    ("rows", "K", "H"), [(16, 75, 64), (16, 257, 128), (32, 513, 256), (16, 1025, 512), (32, 9, 40)]
-)
-def test_panels_hold_the_weights_and_keep_products_small(rows, K, H):
-    rng, D = np.random.default_rng(0), max(1, K - H - 1)
-    W, U, b = (rng.normal(size=size) for size in ((D, 4 * H), (H, 4 * H), 4 * H))
-    packed = memory.Packed(body.LSTM, Weights(W, U, b), rows)
-    for panels in (packed.w, packed.ut):
-        width = panels.shape[3]
-        assert rows * panels.shape[2] * width <= kernels.SMALL or width == 32
-        assert width == H or width & (width - 1) == 0
-
-    def joined(panels):
-        return panels.transpose(0, 2, 1, 3).reshape(4, panels.shape[2], -1)[:, :, :H]
-
-    gates = np.concatenate([U, b[None], W]).reshape(-1, 4, H).transpose(1, 0, 2)
-    np.testing.assert_array_equal(joined(packed.w), gates)
-    np.testing.assert_array_equal(joined(packed.ut), gates[:, :H].transpose(0, 2, 1))
-    np.testing.assert_array_equal(packed.wt, gates[:, H + 1 :].transpose(0, 2, 1))
+def layer(cell, rng, D, H, dtype="float64"):
+    """Weights of that cell."""
+    n = len(cell.gates)
+    parts = [rng.normal(size=size) * 0.5 for size in ((D, n * H), (H, n * H), n * H, n * H)]
+    W, U, b, rb = (part.astype(dtype) for part in parts)
+    return Weights(W, U, b, rb if cell.name == "gru" else None)
 
 
-@pytest.mark.parametrize("b", [1, 16, 32])
-@pytest.mark.parametrize(("K", "H"), [(75, 64), (257, 128), (513, 256), (267, 256), (1025, 512)])
-def test_products_of_the_weight_gradient_are_small_or_large(b, K, H):
-    steps, block = memory.weight_tiles(b, K, H)
-    small = steps * b * block * H <= kernels.SMALL
-    assert small or (steps * b >= 1000 and block == K)
-    assert steps * b >= 64  # the gradient is not read and written too often
+@on_names
+@on_dtypes
+@pytest.mark.parametrize(("D", "H"), [(10, 64), (1, 1), (5, 15), (17, 17), (40, 65)])
+def test_panels_hold_the_weights_and_zeros(name, dtype, D, H):
+    cell = CELLS[name]
+    weights = layer(cell, np.random.default_rng(0), D, H, dtype)
+    packed = memory.pack(cell, weights, [])
+    packed.prepare_backward(need_dx=True)
+    W, U, b, rb = (part if part is None else part.reshape(*part.shape[:-1], -1, H) for part in weights[:4])
+    P, n, K, NR = packed.w.shape
+    forward = packed.w.transpose(1, 2, 0, 3).reshape(n, K, P * NR)
+    assert name == "gru" or not forward[:, :, H:].any()  # of the GRU two parts are not used
+    forward = forward[:, :, :H]
+    Q = len(packed.wt)
+    back = packed.wt.transpose(2, 0, 4, 1, 3).reshape(n, Q * NR, P * NR)[:, :, :H]
+    of_u, of_w = back[:, : P * NR], back[:, P * NR :]
+    if name == "gru":
+        np.testing.assert_array_equal(forward[1:3, H], (b + rb)[:2])
+        np.testing.assert_array_equal(forward[[3, 0], H], [rb[2], b[2]])
+        np.testing.assert_array_equal(forward[1:, :H], U.transpose(1, 0, 2))
+        np.testing.assert_array_equal(forward[[1, 2, 0], H + 1 :], W.transpose(1, 0, 2))
+        of_u, of_w = of_u[1:], of_w[[1, 2, 0]]
+    else:
+        np.testing.assert_array_equal(forward, np.concatenate([U, b[None], W]).transpose(1, 0, 2))
+    np.testing.assert_array_equal(of_u[:, :H], U.transpose(1, 0, 2))
+    np.testing.assert_array_equal(of_w[:, :D], W.transpose(1, 0, 2))
+    assert not of_u[:, H:].any()
+    assert not of_w[:, D:].any()
+
+
+@on_names
+@on_dtypes
+@pytest.mark.parametrize("H", [1, 15, 16, 17, 31, 33, 65])
+@pytest.mark.parametrize("b", [1, 5])
+def test_what_fills_up_a_panel_reaches_nothing(name, dtype, H, b):
+    """Inf, NaN and huge numbers in one sample, between others, and left in memory by an earlier segment."""
+    cell, S, D = CELLS[name], 3, 2
+    rng = np.random.default_rng(H)
+    weights = layer(cell, rng, D, H, dtype)
+    x = rng.normal(size=(S, b, D)).astype(dtype)
+    states = tuple(rng.uniform(-0.9, 0.9, (b, H)).astype(dtype) for _ in cell.states)
+    external = rng.normal(size=(S, b, H)).astype(dtype)
+    packed = memory.pack(cell, weights, [slice(0, b)])
+    options = {"need_dx": True, "record": True, "overwrite": True}
+
+    def passes(x):
+        segment = memory.forward_segment(packed, x, None, states)
+        h = segment.states[0].copy()
+        found = memory.backward_segment(packed, segment, external, states, **options)
+        return segment, [h, found.dx, found.dz, *found.dtotal, *found.dweights[:3]]
+
+    segment, expected = passes(x)
+    for array in (segment.xh, segment.z, *([] if segment.c is None else [segment.c])):
+        array[...] = np.nan
+    memory.release(segment)
+    segment, found = passes(x)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    if b > 1:
+        bad = x.copy()
+        bad[0, 1] = np.inf, -np.inf
+        with np.errstate(invalid="ignore"):
+            found = passes(bad)[1][: 3 + len(cell.states)]
+        for ours, theirs in zip(found, expected, strict=False):
+            np.testing.assert_array_equal(np.delete(ours, 1, axis=1), np.delete(theirs, 1, axis=1))
 
 
 @pytest.mark.parametrize("shape", [(1,), (3, 5), (4, 2, 75, 64)])
@@ -188,123 +206,29 @@ def test_arrays_begin_at_a_page(shape, dtype):
     assert array.ctypes.data % (4096 if array.nbytes >= 4096 else 64) == 0
 
 
-@pytest.mark.skipif(INTERPRETED, reason="there are no vectors without the compiler")
-def test_activations_use_the_widest_vectors():
-    """`wide_vectors` asks LLVM through an attribute that llvmlite does not list; here is what it is for."""
-    from llvmlite.binding import get_host_cpu_features
-
-    sigmoid = njit(**kernels.OPTIONS)(kernels.sigmoid)
-    sigmoid(np.zeros(64, np.float32), np.float32(87))
-    found = "zmm" in "".join(sigmoid.inspect_asm().values())  # registers of 512 bits
-    assert found == get_host_cpu_features().get("avx512f", False)
+@pytest.mark.parametrize("itemsize", [4, 8])
+@pytest.mark.parametrize("numbers", [1, 16, 64, 75, 257, 512, 513, 1025])
+def test_rows_are_an_odd_number_of_lines_apart(numbers, itemsize):
+    size = memory.row_size(numbers, itemsize) * itemsize
+    assert size % 128 == 64
+    assert numbers * itemsize <= size < numbers * itemsize + 128
 
 
-@pytest.mark.skipif(INTERPRETED, reason="there are no reference counts without the compiler")
+@compiled_only
 def test_kernels_count_no_references():
     """The option is private to Numba: without it kernels still work, but slower."""
-    assert "_nrt" in kernels.OPTIONS
+    assert "_nrt" in jit.OPTIONS
     found = {}
-    for counting, options in ((False, kernels.OPTIONS), (True, {})):
-        put_input = njit(**options)(kernels.put_input)
-        put_input(np.zeros((2, 4), np.float32), np.zeros((2, 2), np.float32))
-        found[counting] = "NRT_incref" in "".join(put_input.inspect_llvm().values())
+    for counting, options in ((False, jit.OPTIONS), (True, {})):
+        record = njit(**options)(recording.record_state)
+        record(np.zeros((1, 2, 3)), 0, 0, np.zeros((2, 3, 8), np.float32), 0, 4)
+        found[counting] = "NRT_incref" in "".join(record.inspect_llvm().values())
     assert found == {False: False, True: True}
 
 
-def test_a_view_is_what_reshape_gives():
-    """It is put together from private parts of Numba."""
-
-    def views(values, n):
-        return (
-            kernels.reshaped(values, (n, 4)),
-            kernels.reshaped(values[1:], (2, 1, 20)),
-            kernels.reshaped(values, (4 * n,)),
-        )
-
-    values = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32)
-    expected = values.reshape(15, 4), values[1:].reshape(2, 1, 20), values.ravel()
-    for found, same in zip(njit(views)(values, 15), expected, strict=True):
-        np.testing.assert_array_equal(found, same)
-        assert found.strides == same.strides
-        assert found.ctypes.data == same.ctypes.data
-
-
 def test_options_without_the_private_one(monkeypatch):
-    monkeypatch.setattr(kernels, "CPUTargetOptions", object)
-    assert kernels.uncounted({"nogil": True}) == {"nogil": True}
-
-
-# ------------------------------------------------------------------------------ activations
-
-
-def grid(dtype: str) -> np.ndarray:
-    """Values of every size that matters, both signs."""
-    rng = np.random.default_rng(0)
-    parts = [rng.uniform(-20, 20, 3000), rng.normal(size=3000), np.linspace(-1e-3, 1e-3, 501)]
-    parts += [10.0 ** rng.uniform(-30, 0, 1000), -(10.0 ** rng.uniform(-30, 0, 1000))]
-    return np.concatenate(parts).astype(dtype)
-
-
-def exact(name: str, values: np.ndarray) -> np.ndarray:
-    """The function in extended precision."""
-    require("mpmath")
-    from mpmath import mp
-
-    mp.prec = 120
-    function = {"sigmoid": lambda x: 1 / (1 + mp.exp(-x)), "tanh": mp.tanh}[name]
-    found = [function(mp.mpf(float(value))) for value in values]
-    high = np.array([float(value) for value in found])
-    low = np.array([float(value - mp.mpf(float(value))) for value in found])
-    return high.astype(np.longdouble) + low.astype(np.longdouble)
-
-
-def ulps(found: np.ndarray, expected: np.ndarray) -> float:
-    spacing = np.spacing(np.abs(expected).astype(found.dtype)).astype(np.longdouble)
-    return float((np.abs(found.astype(np.longdouble) - expected) / spacing).max())
-
-
-@of_the_polynomials
-@on_dtypes
-@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
-def test_activations_to_a_few_ulps(apply, name, dtype):
-    values = grid(dtype)
-    measured = ulps(apply[name](values), exact(name, values))
-    assert measured <= ULPS[dtype], measured
-
-
-@of_the_polynomials
-@on_dtypes
-def test_closed_gates_keep_relative_accuracy(apply, dtype):
-    """sigmoid(-80) is 1.8e-35, not 0: a gate that is nearly closed still has its size."""
-    values = -np.linspace(1, LIMIT[dtype], 400).astype(dtype)
-    found, expected = apply["sigmoid"](values), exact("sigmoid", values)
-    worst = float((np.abs(found - expected) / expected).max())
-    assert worst <= 2 * np.finfo(dtype).eps
-
-
-@on_dtypes
-def test_special_values(apply, dtype):
-    special = np.array([np.nan, np.inf, -np.inf, 0.0, np.finfo(dtype).max, -np.finfo(dtype).max], dtype)
-    with np.errstate(over="ignore"):
-        s, t = apply["sigmoid"](special), apply["tanh"](special)
-    assert np.isnan(s[0])
-    assert np.isnan(t[0])
-    assert s[1] == s[4] == 1
-    assert s[3] == 0.5
-    assert 0 <= s[2] <= np.finfo(dtype).tiny * 2
-    assert s[5] == s[2]
-    assert t[1:].tolist() == [1, -1, 0, 1, -1]
-
-
-@on_dtypes
-def test_nan_in_any_place_of_a_vector(apply, dtype):
-    """The vectorised loops and their remainders let NaN through, and only there."""
-    for size in (1, 7, 16, 33):
-        for place in range(size):
-            values = np.linspace(-3, 3, size).astype(dtype)
-            values[place] = np.nan
-            for function in apply.values():
-                assert np.flatnonzero(np.isnan(function(values))).tolist() == [place]
+    monkeypatch.setattr(jit, "CPUTargetOptions", object)
+    assert jit.uncounted({"nogil": True}) == {"nogil": True}
 
 
 # ------------------------------------------------------------------------------ norms
@@ -321,9 +245,9 @@ def test_norms_of_rows_at_any_scale(dtype, H):
     block[-3:, -1] = np.inf, -np.inf, np.inf
     block[-2:, 0] = -np.inf, np.nan
     block = block.astype(dtype)
-    found = np.empty(len(block))
+    found, row_norms = np.empty(len(block)), njit(**jit.OPTIONS)(recording.row_norms)
     with np.errstate(over="ignore"):  # of the Python form
-        njit(**kernels.SUMS)(kernels.row_norms)(found, block)
+        row_norms(found, block.reshape(-1), 0, H, 0, H, H, len(block))
     rtol = np.full(len(block), 1e-14)
     rtol[0] = 1e-12  # subnormal
     expected = norm(block, (1,))
@@ -335,7 +259,7 @@ def test_norms_of_rows_at_any_scale(dtype, H):
 
 
 @on_cases
-@pytest.mark.parametrize("name", ["lstm", "gru", "simple_rnn"])
+@on_names
 def test_norms_alone_are_those_of_what_is_recorded(name, shape):
     """The same gradients, bit for bit, whether nothing is recorded, everything, or norms alone."""
     case, cell = body.case_of(shape), CELLS[name]
@@ -368,149 +292,23 @@ def test_norms_alone_are_those_of_what_is_recorded(name, shape):
     np.testing.assert_allclose(found["norms"].norms.db, expected.db, rtol=1e-12, atol=1e-14)
 
 
-# ------------------------------------------------------------------------------ compiled code and its cache
-
-RUN = """
-import warnings
-import numpy as np
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    from minilstm.bptt import segments
-    from minilstm.bptt.cell import Weights
-    from minilstm.bptt.lstm import LSTMCell
-    from minilstm.compiled import engines
-    rng = np.random.default_rng(0)
-    D, H = 3, 4
-    shapes = (D, 4 * H), (H, 4 * H), (4 * H,)
-    weights = Weights(*(rng.normal(size=shape).astype("float32") * 0.5 for shape in shapes))
-    x = rng.normal(size=(5, 20, D)).astype("float32")
-    found = {}
-    for backend in ("numba", "numpy"):
-        tape = segments.forward(LSTMCell(), weights, x, engine=engines.engine_of(backend))
-        found[backend] = segments.backward(weights, tape, np.ones((5, 20, H), "float32"))
-for ours, theirs in zip(*([*found[b].dweights[:3], found[b].dx] for b in ("numba", "numpy"))):
-    assert abs(ours - theirs).max() <= 1e-5 * abs(theirs).max()
-for warning in caught:
-    print(f"{warning.category.__name__}: {warning.message}")
-"""
-
-
-def run_python(code: str, **environment: str) -> list[str]:
-    """Lines that a new Python process prints; it must succeed."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code],
-        env=inherited | {"PYTHONPATH": path} | environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
-@pytest.fixture(scope="module")
-def warm_cache(tmp_path_factory) -> Path:
-    """A cache folder that RUN has filled."""
-    folder = tmp_path_factory.mktemp("numba-cache")
-    assert run_python(RUN, NUMBA_CACHE_DIR=str(folder)) == []
-    assert list(folder.rglob("*.nbi"))
-    assert list(folder.rglob("*.nbc"))
-    return folder
-
-
-slow_and_compiled = [
-    pytest.mark.slow,
-    pytest.mark.skipif(INTERPRETED, reason="there is no cache without the compiler"),
-]
-
-
-class TestCache:
-    pytestmark = slow_and_compiled
-
-    def test_second_process_reads_the_cache(self, warm_cache):
-        before = {path: path.stat().st_mtime_ns for path in warm_cache.rglob("*.nb?")}
-        assert run_python(RUN, NUMBA_CACHE_DIR=str(warm_cache)) == []
-        assert {path: path.stat().st_mtime_ns for path in warm_cache.rglob("*.nb?")} == before
-
-    @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-    def test_damaged_cache_gives_one_warning_and_right_results(self, warm_cache, tmp_path, suffix):
-        """The files of the kernels are by turns empty, cut, and garbage."""
-        folder = tmp_path / "cache"
-        shutil.copytree(warm_cache, folder)
-        paths = sorted(folder.rglob(f"*.{suffix}"))
-        assert len(paths) >= 3
-        for k, path in enumerate(paths):
-            content = path.read_bytes()
-            path.write_bytes([b"", content[: len(content) // 2], b"\xff" * 64][k % 3])
-        self.check_one_warning(run_python(RUN, NUMBA_CACHE_DIR=str(folder)))
-        run_python(RUN, NUMBA_CACHE_DIR=str(folder))  # makes anew what was removed
-        assert run_python(RUN, NUMBA_CACHE_DIR=str(folder)) == []
-
-    def test_no_cache_folder_gives_one_warning_and_right_results(self, tmp_path):
-        """A package folder, a home and a cache folder that nothing can be written to."""
-        shutil.copytree(
-            ROOT / "minilstm", tmp_path / "minilstm", ignore=shutil.ignore_patterns("__pycache__")
-        )
-        (tmp_path / "minilstm" / "__pycache__").write_text("a file where a folder should be")
-        nowhere = str(tmp_path / "minilstm" / "__pycache__" / "below")
-        folders = {"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "NUMBA_CACHE_DIR": nowhere}
-        lines = run_python(RUN, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1", **folders)
-        self.check_one_warning(lines)
-
-    @staticmethod
-    def check_one_warning(lines: list[str]) -> None:
-        assert len(lines) == 1, lines
-        assert lines[0].startswith("RuntimeWarning: Numba's cache cannot be used")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(INTERPRETED, reason="bounds are checked by compiled code")
-def test_no_index_leaves_its_array(tmp_path):
-    """The segment tests again, compiled with bounds checks, in a cache of their own."""
-    names = "(forward_is or backward_is) and float64 or keep or overwrite or sizes_around"
-    code = f"""
-import sys, pytest
-sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", {str(Path(__file__))!r}, "-k", {names!r}]))
-"""
-    output = run_python(code, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path))
-    assert " passed" in output[-1]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(INTERPRETED, reason="this is the run without the compiler")
-def test_all_of_this_without_the_compiler():
-    code = f"""
-import sys, pytest
-sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", {str(Path(__file__))!r}]))
-"""
-    output = run_python(code, NUMBA_DISABLE_JIT="1")
-    assert " passed" in output[-1]
-
-
-def test_without_numba_numpy_does_the_work():
-    """Where Numba cannot be imported, the NumPy backend takes over after one warning that names the cause."""
-    code = "import sys; sys.modules['numba'] = None" + RUN
-    lines = run_python(code)
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("RuntimeWarning: Numba cannot be used (ModuleNotFoundError")
-    assert "NumPy backend does the work" in lines[0]
+# ------------------------------------------------------------------------------ memory
 
 
 def test_pool_gives_back_what_fits_and_stays_within_its_limit():
-    kinds = [memory.Kind("lstm", keep, 3, 2, 1, 4, np.dtype("float32")) for keep in ("end", "everything")]
+    kinds = [
+        memory.Kind("lstm", keep, 3, 2, 1, 4, np.dtype("float32")) for keep in ("boundaries", "everything")
+    ]
     small, large = (memory.Segment(body.LSTM, kind) for kind in kinds)
-    assert small.held < large.held
-    pool = memory.Pool(limit=large.held + small.held - 1)
+    assert small.nbytes < large.nbytes
+    pool = memory.Pool(limit=large.nbytes + small.nbytes - 1)
     for segment in (small, large):
         pool.give(segment)
-    assert pool.nbytes == large.held  # the older kind had to go
+    assert pool.nbytes == large.nbytes  # the older kind had to go
     assert pool.take(body.LSTM, kinds[1]) is large
     assert pool.take(body.LSTM, kinds[1]) is not large
     assert pool.nbytes == 0
-    narrow = memory.Pool(limit=small.held)
+    narrow = memory.Pool(limit=small.nbytes)
     for segment in (small, large):
         narrow.give(segment)
     assert narrow.take(body.LSTM, kinds[0]) is small  # what does not fit drives out nothing

@@ -114,17 +114,3 @@ assert os.waitpid(child, 0)[1] == 0
 """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-P", "-c", code], env=environment, timeout=60, check=True)
-
-
-def test_blas_of_the_kernels_has_one_thread():
-    """SciPy's BLAS, which the kernels call, is limited; NumPy's is left alone."""
-    from threadpoolctl import threadpool_info
-
-    from minilstm.compiled import memory
-
-    assert memory.PARALLEL
-    blas = [info for info in threadpool_info() if info["user_api"] == "blas"]
-    found = {info["filepath"]: info["num_threads"] for info in blas}
-    limited = [count for path, count in found.items() if "scipy.libs" in path] or list(found.values())
-    assert limited == [1] * len(limited)
-    assert limited

@@ -1,0 +1,242 @@
+"""Matrix products of our own: a block of the result stays in the processor's registers while it is summed.
+
+Every product here is  C (m, NR) [+]= A (m, K) B (K, NR),  where NR numbers are two vector registers (16
+float32 with AVX). A tile works on at most six rows of it (twelve where there are 32 registers):
+
+                        B (K, NR), a panel
+                        +--------+--------+
+             row k  ->  |   b0   |   b1   |      two registers
+                        +--------+--------+
+                             |        |
+     A (m, K)                v        v
+        k               +--------+--------+
+     +--+--+            |  c00   |  c01   |      c00 += a0 b0    c01 += a0 b1
+     |a0|  |   ------>  |  c10   |  c11   |      c10 += a1 b0    c11 += a1 b1
+     |a1|  |            |  c20   |  c21   |      ...
+     |a2|  |            |  c30   |  c31   |
+     |a3|  |            |  c40   |  c41   |      twelve accumulators, two registers for b0 and b1, and one
+     |a4|  |            |  c50   |  c51   |      that holds a number of A in each place: 15 of 16
+     |a5|  |            +--------+--------+
+     +--+--+                C (m, NR)
+
+For each k the processor loads two vectors of B and one number from each of six rows of A, and multiplies
+and adds twelve times: 8 loads for 12 multiply-adds, so it is the multiply-adds that take the time, two per
+cycle; with one row it would be 3 loads for 2. Twelve accumulators are also what their latency asks for: each
+multiply-add waits four cycles for the one before in the same register, and in that time eight others start.
+With a row more some would have to wait in memory ("spill"); a test reads the assembly to see that none does.
+
+Rows of A may stand any distance apart, and so may its columns: the same tile multiplies by A and by its
+transpose. B's numbers come in panels of NR columns, so that they are read one after the other. The sum over
+k may come in `parts` of `depth` (one for each gate), whose operands stand any distance apart.
+
+One row of A, the batch of one sample, has 2 accumulators in a panel, too few; so four panels at a time.
+
+**Order.** Each number of C is one chain of multiply-adds, k after k, whatever the block of rows, the number
+of panels at a time, and the cut of the sum below. So a sample's results do not depend on its batch, bit for
+bit.
+
+The tile is built as LLVM instructions (`build_tile`), because Numba's loops do not keep a block in registers.
+`product` walks over panels and blocks of rows. A panel of B stays in the first-level cache (32 KB) meanwhile:
+a sum is cut into pieces of at most `DEPTH` terms, which take 19 KB of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numpy.lib.stride_tricks import as_strided
+
+from minilstm.bptt.cell import Array
+from minilstm.compiled.jit import REGISTERS, instruction, kernel, lanes
+from minilstm.compiled.vectors import (
+    at,
+    load_vector,
+    multiply_add,
+    repeat,
+    splat,
+    store_vector,
+    vector_type,
+)
+
+ROWS = 12 if REGISTERS == 32 else 6  # of C in a tile
+PANELS = 4  # of B at a time, where there is one row
+DEPTH = 300  # terms of a sum between reading and writing C
+
+WORD = ir.IntType(64)
+STRIDES = ("c_row", "c_panel", "a_row", "a_step", "a_part", "b_step", "b_part", "b_panel")  # in numbers
+SIZES = ("depth", "parts", "add")
+
+
+def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
+    """The LLVM function  C[panel] (rows, NR) [+]= A (rows, K) B[panel] (K, NR)  for all its `panels`.
+
+    K is `parts` times `depth`, both at least 1. With `add` it begins with what C holds, else with 0.
+    """
+    name = f"minilstm_tile_{dtype}_{rows}x{panels}"
+    if name in module.globals:
+        return module.globals[name]
+    whole = vector_type(dtype)
+    vector = ir.VectorType(whole.element, whole.count // 2)  # one register
+    pointer = vector.element.as_pointer()
+    names = ("c", "a", "b", *STRIDES, *SIZES)
+    kind = ir.FunctionType(ir.VoidType(), [pointer] * 3 + [WORD] * (len(names) - 3))
+    function = ir.Function(module, kind, name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    given = dict(zip(names, function.args, strict=True))
+    places = [(row, panel, half) for panel in range(panels) for row in range(rows) for half in range(2)]
+
+    entry, begin, part, step, next_part, end = (
+        function.append_basic_block(label) for label in ("entry", "begin", "part", "step", "next_part", "end")
+    )
+    builder = ir.IRBuilder(entry)
+
+    def place_of_c(row: int, panel: int, half: int) -> Any:
+        start = builder.add(
+            builder.mul(WORD(panel), given["c_panel"]), builder.mul(WORD(row), given["c_row"])
+        )
+        return builder.gep(given["c"], [builder.add(start, WORD(half * vector.count))])
+
+    def loop_variable(kind: Any, start: Any, source: Any) -> Any:
+        phi = builder.phi(kind)
+        phi.add_incoming(start, source)
+        return phi
+
+    zero = splat(vector, 0.0)
+    adding = builder.icmp_signed("!=", given["add"], WORD(0))
+    builder.cbranch(adding, begin, part)
+    builder.position_at_end(begin)
+    held = [load_vector(builder, place_of_c(*place), vector) for place in places]
+    builder.branch(part)
+
+    builder.position_at_end(part)  # for each part
+    first = []
+    for value in held:
+        phi = loop_variable(vector, zero, entry)
+        phi.add_incoming(value, begin)
+        first.append(phi)
+    starts = {}
+    for name, start in (("a", given["a"]), ("b", given["b"]), ("left", given["parts"])):
+        starts[name] = loop_variable(start.type, start, entry)
+        starts[name].add_incoming(start, begin)
+    builder.branch(step)
+
+    builder.position_at_end(step)  # for each k of the part
+    sums = [loop_variable(vector, value, part) for value in first]
+    a = loop_variable(pointer, starts["a"], part)
+    b = loop_variable(pointer, starts["b"], part)
+    left = loop_variable(WORD, given["depth"], part)
+    row_of_b = {}
+    for panel in range(panels):
+        at = builder.gep(b, [builder.mul(WORD(panel), given["b_panel"])])
+        for half in range(2):
+            there = builder.gep(at, [WORD(half * vector.count)])
+            row_of_b[panel, half] = load_vector(builder, there, vector)
+    column_of_a = []
+    for row in range(rows):
+        number = builder.load(builder.gep(a, [builder.mul(WORD(row), given["a_row"])]))
+        column_of_a.append(repeat(builder, number, vector))
+    found = [
+        multiply_add(builder, column_of_a[row], row_of_b[panel, half], total)
+        for (row, panel, half), total in zip(places, sums, strict=True)
+    ]
+    for phi, value in zip(sums, found, strict=True):
+        phi.add_incoming(value, step)
+    a.add_incoming(builder.gep(a, [given["a_step"]]), step)
+    b.add_incoming(builder.gep(b, [given["b_step"]]), step)
+    fewer = builder.sub(left, WORD(1))
+    left.add_incoming(fewer, step)
+    builder.cbranch(builder.icmp_signed(">", fewer, WORD(0)), step, next_part)
+
+    builder.position_at_end(next_part)
+    for phi, value in zip(first, found, strict=True):
+        phi.add_incoming(value, next_part)
+    for name in ("a", "b"):
+        starts[name].add_incoming(builder.gep(starts[name], [given[f"{name}_part"]]), next_part)
+    fewer = builder.sub(starts["left"], WORD(1))
+    starts["left"].add_incoming(fewer, next_part)
+    builder.cbranch(builder.icmp_signed(">", fewer, WORD(0)), part, end)
+
+    builder.position_at_end(end)
+    for place, value in zip(places, found, strict=True):
+        store_vector(builder, value, place_of_c(*place))
+    builder.ret_void()
+    return function
+
+
+def _tile_in_numpy(
+    rows: int, panels: int, c: Array, a: Array, b: Array, c_row: int, c_panel: int, a_row: int, a_step: int,
+    a_part: int, b_step: int, b_part: int, b_panel: int, depth: int, parts: int, add: int,
+) -> None:  # fmt: skip
+    def view(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+        assert sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) < array.size
+        return as_strided(array, shape, [stride * array.itemsize for stride in strides])
+
+    NR = lanes(c.dtype)
+    left = view(a, (rows, parts, depth), (a_row, a_part, a_step))
+    right = view(b, (panels, parts, depth, NR), (b_panel, b_part, b_step, 1))
+    out = view(c, (panels, rows, NR), (c_panel, c_row, 1))
+    found = left.reshape(rows, -1) @ right.reshape(panels, -1, NR)
+    out[...] = out + found if add else found
+
+
+@instruction(_tile_in_numpy)
+def tile(
+    typing_context: Any, rows: Any, panels: Any, c: Any, a: Any, b: Any, c_row: Any, c_panel: Any, a_row: Any,
+    a_step: Any, a_part: Any, b_step: Any, b_part: Any, b_panel: Any, depth: Any, parts: Any, add: Any,
+) -> Any:  # fmt: skip
+    """`build_tile` for 1 ... ROWS rows and a panel, or a row and PANELS panels; c, a, b as from `at`."""
+    number, dtype = types.intp, str(c.dtype)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        rows, panels, *given = args
+        done = builder.append_basic_block("done")
+        with builder.if_then(builder.icmp_signed(">", panels, WORD(1))):
+            builder.call(build_tile(builder.module, dtype, 1, PANELS), given)
+            builder.branch(done)
+        choice = builder.switch(rows, done)
+        for count in range(1, ROWS + 1):
+            block = builder.append_basic_block(f"rows_{count}")
+            choice.add_case(WORD(count), block)
+            builder.position_at_end(block)
+            builder.call(build_tile(builder.module, dtype, count, 1), given)
+            builder.branch(done)
+        builder.position_at_end(done)
+        return context.get_dummy_value()
+
+    return types.void(number, number, c, a, b, *[number] * 11), generate
+
+
+@kernel
+def product(
+    m: int, panels: int, c: Array, a: Array, b: Array, c_row: int, c_panel: int, a_row: int, a_step: int,
+    a_part: int, b_step: int, b_part: int, b_panel: int, depth: int, parts: int, add: int,
+) -> None:  # fmt: skip
+    """C[panel] (m, NR) [+]= A (m, K) B[panel] (K, NR) for each panel; K = parts * depth. c, a, b from `at`.
+
+    Row r of C[panel] begins at number r * c_row + panel * c_panel of c. For k, step s of part p: A's number
+    in row r is r * a_row + s * a_step + p * a_part of a, and B[panel]'s row begins at number
+    panel * b_panel + s * b_step + p * b_part of b. With `add` the sum begins with what C holds.
+    """
+    count = (m + ROWS - 1) // ROWS  # blocks of rows, of even size: 16 = 6 + 5 + 5
+    wide = PANELS if m == 1 else 1
+    pieces = (depth + DEPTH - 1) // DEPTH  # of the sum, of even size too: one after the other
+    together = max(1, DEPTH // depth) if pieces == 1 else 1  # parts
+    panel = 0
+    while panel < panels:
+        width = wide if panels - panel >= wide else 1
+        for part in range(0, parts, together):
+            for piece in range(pieces):
+                start, stop = piece * depth // pieces, (piece + 1) * depth // pieces
+                at_a = part * a_part + start * a_step
+                at_b = panel * b_panel + part * b_part + start * b_step
+                for block in range(count):
+                    row, end = block * m // count, (block + 1) * m // count
+                    tile(
+                        end - row, width, at(c, panel * c_panel + row * c_row), at(a, at_a + row * a_row),
+                        at(b, at_b), c_row, c_panel, a_row, a_step, a_part, b_step, b_part, b_panel,
+                        stop - start, min(together, parts - part), add + part + piece,
+                    )  # fmt: skip
+        panel += width

@@ -1,0 +1,168 @@
+"""Compiled code and its cache on disk: found again, damaged, nowhere to keep it, made from other sources."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from interpreted import INTERPRETED
+
+ROOT = Path(__file__).resolve().parents[2]
+
+KERNELS = Path(__file__).with_name("test_kernels.py")
+ALL = [str(Path(__file__).with_name(f"test_{name}.py")) for name in ("vectors", "tile", "kernels", "bits")]
+
+RUN = """
+import warnings
+import numpy as np
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from minilstm.bptt import segments
+    from minilstm.bptt.cell import Weights
+    from minilstm.bptt.lstm import LSTMCell
+    from minilstm.compiled import engines
+    rng = np.random.default_rng(0)
+    D, H = 3, 4
+    shapes = (D, 4 * H), (H, 4 * H), (4 * H,)
+    weights = Weights(*(rng.normal(size=shape).astype("float32") * 0.5 for shape in shapes))
+    x = rng.normal(size=(5, 20, D)).astype("float32")
+    found = {}
+    for backend in ("numba", "numpy"):
+        tape = segments.forward(LSTMCell(), weights, x, engine=engines.engine_of(backend))
+        found[backend] = segments.backward(weights, tape, np.ones((5, 20, H), "float32"))
+for ours, theirs in zip(*([*found[b].dweights[:3], found[b].dx] for b in ("numba", "numpy"))):
+    assert abs(ours - theirs).max() <= 1e-5 * abs(theirs).max()
+for warning in caught:
+    print(f"{warning.category.__name__}: {warning.message}")
+"""
+
+
+def run_python(code: str, **environment: str) -> list[str]:
+    """Lines that a new Python process prints; it must succeed."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=inherited | {"PYTHONPATH": path} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def warm_cache(tmp_path_factory) -> Path:
+    """A cache folder that RUN has filled."""
+    folder = tmp_path_factory.mktemp("numba-cache")
+    assert run_python(RUN, NUMBA_CACHE_DIR=str(folder)) == []
+    assert list(folder.rglob("*.nbi"))
+    assert list(folder.rglob("*.nbc"))
+    return folder
+
+
+slow_and_compiled = [
+    pytest.mark.slow,
+    pytest.mark.skipif(INTERPRETED, reason="there is no cache without the compiler"),
+]
+
+
+class TestCache:
+    pytestmark = slow_and_compiled
+
+    def test_second_process_reads_the_cache(self, warm_cache):
+        before = {path: path.stat().st_mtime_ns for path in warm_cache.rglob("*.nb?")}
+        assert run_python(RUN, NUMBA_CACHE_DIR=str(warm_cache)) == []
+        assert {path: path.stat().st_mtime_ns for path in warm_cache.rglob("*.nb?")} == before
+
+    @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+    def test_damaged_cache_gives_one_warning_and_right_results(self, warm_cache, tmp_path, suffix):
+        """The files of the kernels are by turns empty, cut, and garbage."""
+        folder = tmp_path / "cache"
+        shutil.copytree(warm_cache, folder)
+        paths = sorted(folder.rglob(f"*.{suffix}"))
+        assert len(paths) >= 3
+        for k, path in enumerate(paths):
+            content = path.read_bytes()
+            path.write_bytes([b"", content[: len(content) // 2], b"\xff" * 64][k % 3])
+        self.check_one_warning(run_python(RUN, NUMBA_CACHE_DIR=str(folder)))
+        run_python(RUN, NUMBA_CACHE_DIR=str(folder))  # makes anew what was removed
+        assert run_python(RUN, NUMBA_CACHE_DIR=str(folder)) == []
+
+    def test_no_cache_folder_gives_one_warning_and_right_results(self, tmp_path):
+        """A package folder, a home and a cache folder that nothing can be written to."""
+        shutil.copytree(
+            ROOT / "minilstm", tmp_path / "minilstm", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        (tmp_path / "minilstm" / "__pycache__").write_text("a file where a folder should be")
+        nowhere = str(tmp_path / "minilstm" / "__pycache__" / "below")
+        folders = {"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "NUMBA_CACHE_DIR": nowhere}
+        lines = run_python(RUN, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1", **folders)
+        self.check_one_warning(lines)
+
+    def test_an_edit_in_a_helper_s_file_is_noticed(self, tmp_path):
+        """Numba looks at the file of an entry point only; the hash of all sources is in its name."""
+        shutil.copytree(
+            ROOT / "minilstm", tmp_path / "minilstm", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        cache, run = tmp_path / "cache", RUN + "print(found['numba'].dweights.W[0, 0])"
+        cache.mkdir()
+
+        def lines():
+            return run_python(run, PYTHONPATH=str(tmp_path), NUMBA_CACHE_DIR=str(cache))
+
+        helper = tmp_path / "minilstm" / "compiled" / "panels.py"
+        before, found = helper.read_text(), lines()
+        assert lines() == found
+        kept = sorted(cache.rglob("*.nbc"))
+        broken = before.replace("xh[row, r, H] = 1\n", "xh[row, r, H] = 1.001\n")
+        assert broken != before
+        helper.write_text(broken)
+        assert lines() != found
+        helper.write_text(before)
+        assert lines() == found
+        assert set(kept) < set(cache.rglob("*.nbc"))
+
+    @staticmethod
+    def check_one_warning(lines: list[str]) -> None:
+        assert len(lines) == 1, lines
+        assert lines[0].startswith("RuntimeWarning: Numba's cache cannot be used")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(INTERPRETED, reason="bounds are checked by compiled code")
+def test_no_index_leaves_its_array(tmp_path):
+    """The segment tests again, compiled with bounds checks, in a cache of their own."""
+    names = "(forward_is or backward_is) and float64 or keep or overwrite or sizes_around"
+    code = f"""
+import sys, pytest
+sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", {str(KERNELS)!r}, "-k", {names!r}]))
+"""
+    output = run_python(code, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path))
+    assert " passed" in output[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(INTERPRETED, reason="this is the run without the compiler")
+def test_all_of_this_without_the_compiler():
+    code = f"""
+import sys, pytest
+sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *{ALL!r}]))
+"""
+    output = run_python(code, NUMBA_DISABLE_JIT="1")
+    assert " passed" in output[-1]
+
+
+def test_without_numba_numpy_does_the_work():
+    """Where Numba cannot be imported, the NumPy backend takes over after one warning that names the cause."""
+    code = "import sys; sys.modules['numba'] = None" + RUN
+    lines = run_python(code)
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("RuntimeWarning: Numba cannot be used (ModuleNotFoundError")
+    assert "NumPy backend does the work" in lines[0]
