@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from minilstm.study.point import build_model
 from minilstm.study.source import Source
 from minilstm.tables import in_columns
 
-STEPS = 3  # timed training steps per model
+STEPS = 5  # timed training steps per model
 
 
 class Estimate(NamedTuple):
@@ -58,17 +59,19 @@ def estimate(settings: Settings, source: Source) -> list[Estimate]:
 
 
 def _step(settings: Settings, source: Source, point: Point) -> float:
-    """Seconds of one training step."""
+    """Seconds of one training step: the median of a few."""
     data = source.at(point.length)
     model = build_model(settings, point, data)
     size = min(settings.batch_size, len(data.train.x))
     x = _batch(source, point.length, size)
     y = data.train.y[:size]
     model.train_on_batch(x, y)
-    start = time.perf_counter()
+    times = []
     for _ in range(STEPS):
+        start = time.perf_counter()
         model.train_on_batch(x, y)
-    return (time.perf_counter() - start) / STEPS
+        times.append(time.perf_counter() - start)
+    return median(times)
 
 
 def _batch(source: Source, length: int, size: int) -> Any:

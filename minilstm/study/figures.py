@@ -15,7 +15,7 @@ import numpy as np
 from minilstm.plots.chart import Axis, Chart, Line, Numbers, Panel
 from minilstm.study.plan import Settings, Variant
 from minilstm.study.point import PROBE, Record
-from minilstm.study.summary import Row, variant_of
+from minilstm.study.summary import STRAIGHT, Row, variant_of
 
 MOST_PANELS = 6  # variants, at most, that a figure with a panel for each shows
 WHEN = ("before", "after")
@@ -164,15 +164,21 @@ def _cost(rows: Sequence[Row], cost: dict[str, Any], settings: Settings) -> Iter
     )
     for name, column, scale, unit, words, title in kinds:
         lines = [replace(line, dash="none") for line in _against_length(rows, column, settings, scale)]
+        if column == "ms_per_step":
+            ends = [_against_length(rows, end, settings) for end in ("ms_low", "ms_high")]
+            lines = [
+                replace(line, low=low.y, high=high.y) for line, low, high in zip(lines, *ends, strict=True)
+            ]
         for variant in settings.variants:
             fit = cost.get(settings.label(variant), {}).get(column)
-            if fit is not None:
+            if fit is not None and fit["r_squared"] >= STRAIGHT:
                 a, b, last = scale * fit["intercept"], scale * fit["slope"], settings.lengths[-1]
                 style = _style(settings, variant)
                 text = ": ".join(filter(None, [style["name"], f"{a:.3g} + {b:.3g} T {unit}"]))
                 style |= {"name": text if len(settings.variants) <= 2 else "", "dash": "dash"}
                 lines.append(Line([0, last], [a, a + b * last], **style))
-        caption = "What each further time step adds: the dashed lines are least-squares fits a + b T."
+        caption = "What each further time step adds: the dashed lines are least-squares fits a + b T"
+        caption += "; bars hold the middle half of the steps." if column == "ms_per_step" else "."
         panel = Panel(lines, Axis("length T (time steps)", 0.0), Axis(words, 0.0))
         yield Chart(name, title, caption, [panel])
 

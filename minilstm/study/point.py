@@ -28,13 +28,13 @@ from minilstm.optimizers import Adam
 from minilstm.sequences import lengths_to_mask, pad_sequences, padding_audit
 from minilstm.study.plan import Point, Settings
 from minilstm.study.source import Source
-from minilstm.study.statistics import standard_error, student, wilson
+from minilstm.study.statistics import share_error, standard_error, student, wilson
 from minilstm.trace.trace import LayerTrace
 
 Record = dict[str, Any]
 Array = NDArray[Any]
 
-TIMES = ("seconds_per_epoch", "ms_per_step", "seconds", "threads")
+TIMES = ("seconds_per_epoch", "ms_per_step", "ms_low", "ms_high", "seconds", "threads")
 PROBE = 64  # validation sequences whose gradients are looked at
 SEEN = 5_000  # training sequences, at most, on which the trained model is measured
 SNAPSHOTS = 20  # epochs, at most, after which the gradient's profile is kept
@@ -161,11 +161,13 @@ def run_point(settings: Settings, source: Source, point: Point) -> Record:
             record |= _scores(model, train, validation, test, data.classes)
         record["after"] = _probe(model, point, validation)
     size = settings.batch_size
-    steps = [seconds for epoch in watch.epochs for seconds in epoch]
+    steps = [1000 * seconds for epoch in watch.epochs for seconds in epoch]
     whole = [sum(epoch) for epoch in watch.epochs if len(epoch) == -(-len(train.x) // size)]
     return record | {
-        "seconds_per_epoch": _median(whole),
-        "ms_per_step": _median([1000 * seconds for seconds in steps]),
+        "seconds_per_epoch": _quantile(whole, 0.5),
+        "ms_per_step": _quantile(steps, 0.5),
+        "ms_low": _quantile(steps, 0.25),  # between these lies the middle half of the steps
+        "ms_high": _quantile(steps, 0.75),
         "seconds": time.perf_counter() - start,
         "threads": threads.get_num_threads(),
         "tape_bytes": sum(model.memory(min(size, len(train.x)), train.x.shape[1]).values()),
@@ -201,7 +203,7 @@ def _scores(model: Sequential, train: _Part, validation: _Part, test: _Part, cla
         output = model.predict(part.x[:n], mask=None if part.mask is None else part.mask[:n])
         found[name] = _against(output.argmax(axis=-1) if classes else output, part.y[:n], classes)
     low, high = (wilson if classes else student)(found["test"])
-    error = standard_error(found["validation"])
+    error = (share_error if classes else standard_error)(found["validation"])
     means = [found[name].mean() for name in ("test", "validation", "train")]
     values = (means[0], low, high, means[1], error, means[2])
     return dict(zip(METRICS, map(finite, values), strict=True))
@@ -275,6 +277,5 @@ def finite(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _median(values: Iterable[float]) -> float | None:
-    values = list(values)
-    return float(np.median(values)) if values else None
+def _quantile(values: list[float], share: float) -> float | None:
+    return float(np.quantile(values, share)) if values else None

@@ -22,6 +22,7 @@ from minilstm.study.figures import study_figures
 from minilstm.study.journal import Journal, to_json
 from minilstm.study.plan import POINT_FIELDS, Point, Settings
 from minilstm.study.point import Record
+from minilstm.study.summary import STRAIGHT
 from minilstm.study.table import columns, entries
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ COLUMNS = (
     *POINT_FIELDS,
     *("test_metric", "test_low", "test_high", "baseline", "train_metric"),
     *("validation_metric", "validation_error", "validation_baseline", "seconds_per_epoch", "ms_per_step"),
+    *("ms_low", "ms_high"),
     *("tape_bytes", "data_bytes", "threads", "cut_share", "sequences_cut_share", "padding_share"),
     *("horizon_before", "horizon_after"),
     *("first_norm_before", "first_norm_after", "underflow_before", "underflow_after"),
@@ -75,7 +77,7 @@ def to_csv(records: Sequence[Record]) -> str:
             flat[f"horizon_{when}"], flat[f"first_norm_{when}"] = probe["horizon"], probe["first_norm"]
             flat[f"underflow_{when}"] = probe["status"].get("underflow", 0)
         flat["diverged"] = record["diverged"] is not None
-        values = [flat[name] for name in COLUMNS]
+        values = [flat.get(name) for name in COLUMNS]
         writer.writerow(["nan" if v is None else int(v) if isinstance(v, bool) else v for v in values])
     return found.getvalue()
 
@@ -141,10 +143,15 @@ def _exponent(fit: Mapping[str, float | None]) -> str:
 def fit_sentences(cost: Mapping[str, Any]) -> list[str]:
     """The linear fits in words."""
     names = (("ms_per_step", "time of a training step", 1.0, "ms"), ("tape_bytes", "tape", 1e-3, "kB"))
-    return [
-        f"{variant}{': ' if variant else ''}{words} = {scale * fit['intercept']:.3g} + "
-        f"{scale * fit['slope']:.3g} T {unit} (R\u00b2 {fit['r_squared']:.3f}){_exponent(fit)}"
-        for variant, fits in cost.items()
-        for name, words, scale, unit in names
-        if (fit := fits[name]) is not None
-    ]
+    found = []
+    for variant, fits in cost.items():
+        for name, words, scale, unit in names:
+            if (fit := fits[name]) is None:
+                continue
+            text = f"{scale * fit['intercept']:.3g} + {scale * fit['slope']:.3g} T {unit}"
+            if straight := fit["r_squared"] >= STRAIGHT:
+                words += f" = {text}"
+            quality = f" (R\u00b2 {fit['r_squared']:.3f})"
+            end = _exponent(fit) if straight else ": on no line; something else was running"
+            found.append(f"{variant}{': ' if variant else ''}{words}{quality}{end}")
+    return found

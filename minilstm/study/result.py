@@ -62,7 +62,7 @@ def result_of(journal: Journal, spent: dict[str, Any] | None = None) -> StudyRes
     rows = make_rows(records, settings)
     variants = [v for v in settings.variants if any(variant_of(row) == v for row in rows)]
     chosen = choose(rows, settings.metric) if settings.padding else None
-    conclusion = conclude(rows, settings)
+    conclusion = conclude(rows, settings, journal.config["data"]["sizes"].get("validation"))
     summary = {
         "conclusion": conclusion,
         "recommended": None

@@ -13,6 +13,7 @@ import numpy as np
 from minilstm.bptt.cell import Array
 
 CONFIDENCE = 0.95
+NORMAL = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)  # standard errors in half an interval
 
 
 def wilson(right: Array) -> tuple[float, float]:
@@ -22,10 +23,21 @@ def wilson(right: Array) -> tuple[float, float]:
     [0.49, 0.943]
     """
     n, successes = len(right), int(np.sum(right))
-    p, z = successes / n, NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    p, z = successes / n, NORMAL
     center = (2 * n * p + z**2) / (2 * (n + z**2))
     half = z * math.sqrt(4 * n * p * (1 - p) + z**2) / (2 * (n + z**2))
     return center - half if successes > 0 else 0.0, center + half if successes < n else 1.0
+
+
+def share_error(right: Array) -> float:
+    """Standard error of a share, from the longer arm of its Wilson interval: never 0, however few there are.
+
+    >>> round(share_error(np.ones(15)), 3), round(share_error(np.arange(1000) < 900), 4)
+    (0.104, 0.0103)
+    """
+    share = float(np.mean(right))
+    low, high = wilson(right)
+    return max(share - low, high - share) / NORMAL
 
 
 def student(values: Array) -> tuple[float, float]:

@@ -19,7 +19,9 @@ from minilstm.study.statistics import line, student, t_quantile
 
 Row = dict[str, Any]
 
-MEDIANS = ("seconds_per_epoch", "ms_per_step")
+MEDIANS = ("seconds_per_epoch", "ms_per_step", "ms_low", "ms_high")
+STRAIGHT = 0.9  # R^2 below which a line through the times says nothing
+RESOLUTION = 1 / 20  # of the best length's gain over the baseline: what a choice should tell apart
 MEANS = (
     *("baseline", "validation_baseline", "tape_bytes", "data_bytes"),
     *("cut_share", "sequences_cut_share", "padding_share", "clipped_share"),
@@ -62,6 +64,8 @@ def _row(group: Sequence[Record], settings: Settings) -> Row:
     row["test_high"] = max(values(group, "test_high"), default=None)
     tests, validations = values(group, "test_metric"), values(group, "validation_metric")
     row["test_spread"] = max(tests) - min(tests) if len(tests) > 1 else None
+    row["validation_chance"] = row["validation_error"]
+    row["late_gain"] = _late_gain(group, settings.metric)
     if len(validations) > 1 and row["validation_error"] is not None:
         between = stdev(validations) / math.sqrt(len(validations))
         row["validation_error"] = math.hypot(row["validation_error"], between)
@@ -73,6 +77,18 @@ def _row(group: Sequence[Record], settings: Settings) -> Row:
     return row
 
 
+def _late_gain(group: Sequence[Record], metric: str) -> float | None:
+    """By how much the validation metric is better in the last quarter of the epochs than in that before."""
+    curves = [record["curves"].get("val_loss" if metric == "MSE" else "val_accuracy", []) for record in group]
+    gains = []
+    for curve in curves:
+        quarter = max(1, len(curve) // 4)
+        late, early = curve[-quarter:], curve[-2 * quarter : -quarter]
+        if early and None not in (*late, *early):
+            gains.append(fmean(late) - fmean(early))
+    return (-fmean(gains) if metric == "MSE" else fmean(gains)) if gains else None
+
+
 def _no_better(record: Record, metric: str) -> bool:
     end = record["test_high" if metric == "MSE" else "test_low"]
     if end is None:
@@ -82,7 +98,7 @@ def _no_better(record: Record, metric: str) -> bool:
 
 def values(group: Sequence[Record], name: str) -> list[float]:
     """The numbers that exist among the records' `name`."""
-    return [record[name] for record in group if record[name] is not None]
+    return [record[name] for record in group if record.get(name) is not None]
 
 
 def _over(how: Callable[[list[float]], float], group: Sequence[Record], name: str) -> float | None:
@@ -181,3 +197,14 @@ def choose(rows: Sequence[Row], metric: str) -> tuple[Row, Row] | None:
     same = [row for row in able if variant_of(row) == variant_of(best)]
     near = [row for row in same if sign * row["validation_metric"] >= limit]
     return min(near, key=lambda row: row["length"]), best
+
+
+def too_few(best: Row, size: int) -> int | None:
+    """How many validation sequences would be enough to choose by; None where the `size` there are is.
+
+    They are too few where one standard error of the best length's metric, by the chance of the sequences
+    alone, is more than `RESOLUTION` of what it gains over the baseline.
+    """
+    wanted = RESOLUTION * abs(best["validation_metric"] - best["validation_baseline"])
+    ratio = (best["validation_chance"] or 0.0) / wanted
+    return math.ceil(size * ratio**2) if ratio > 1 else None

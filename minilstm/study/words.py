@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from minilstm.study.plan import DIMENSIONS, Settings, words_of
-from minilstm.study.summary import Row, choose, variant_of
+from minilstm.study.summary import RESOLUTION, STRAIGHT, Row, choose, linear_fit, too_few, variant_of
 
 BARELY = 0.005  # shares below this are not worth a word
 
 
-def conclude(rows: Sequence[Row], settings: Settings) -> str:
-    """What the study says, in a few sentences."""
+def conclude(rows: Sequence[Row], settings: Settings, size: int | None = None) -> str:
+    """What the study says, in a few sentences; `size` is that of the validation part."""
     metric = settings.metric
     real = [row for row in rows if not row["shuffled"]]
     if not real:
@@ -24,8 +24,13 @@ def conclude(rows: Sequence[Row], settings: Settings) -> str:
     if chosen is None:
         return " ".join([_nothing(real, metric), *_control(rows, settings)])
     contrasts = [_contrast(real, name, settings) for name in settings.varied if name != "shuffled"]
+    same = [row for row in real if variant_of(row) == variant_of(chosen[0])]
+    doubts = _doubts(*chosen, settings, size)
     parts = [
-        _enough(real, *chosen, settings),
+        _enough(same, *chosen, settings, bool(doubts)),
+        *doubts,
+        _unfinished(same),
+        _unsteady(same),
         _risk(chosen[0], settings),
         *contrasts,
         *_control(rows, settings),
@@ -44,11 +49,11 @@ def _baseline(row: Row, metric: str) -> str:
     return f"the {number(row['baseline'], metric)} of {what}"
 
 
-def _enough(rows: Sequence[Row], chosen: Row, best: Row, settings: Settings) -> str:
+def _enough(rows: Sequence[Row], chosen: Row, best: Row, settings: Settings, doubted: bool) -> str:
     metric = settings.metric
     how = " ".join(filter(None, [settings.label(variant_of(chosen))]))
     result = f"test {metric} {with_interval(chosen, metric)}{f' ({how})' if how else ''}"
-    own = {row["length"] for row in rows if variant_of(row) == variant_of(best)}
+    own = {row["length"] for row in rows}
     if len(own) == 1:
         return f"Length {chosen['length']} is the only one studied: {result}."
     if chosen is best:
@@ -56,17 +61,63 @@ def _enough(rows: Sequence[Row], chosen: Row, best: Row, settings: Settings) -> 
             return f"Length {best['length']}, the shortest studied, is best: {result}."
         other = "no shorter length" if max(own) > best["length"] else "no shorter one"
         return f"Length {best['length']} is best: {result}; {other} comes within one standard error."
+    verb = "seems" if doubted else "is"
     return (
-        f"Length {chosen['length']} is enough: {result}, within one standard error of length "
-        f"{best['length']}'s on the validation part{_cost(chosen, best)}."
+        f"Length {chosen['length']} {verb} enough: {result}, within one standard error of length "
+        f"{best['length']}'s on the validation part{_cost(chosen, best, bool(_unsteady(rows)))}."
     )
 
 
-def _cost(chosen: Row, best: Row) -> str:
+def _cost(chosen: Row, best: Row, unsteady: bool) -> str:
     if not chosen["ms_per_step"] or not best["ms_per_step"]:
         return ""
     time, memory = (chosen[name] / best[name] for name in ("ms_per_step", "tape_bytes"))
-    return f", at {time:.2f} times its time per step and {memory:.2f} times its memory"
+    return (
+        f", at {'' if unsteady else f'{time:.2f} times its time per step and '}{memory:.2f} times its memory"
+    )
+
+
+def _doubts(chosen: Row, best: Row, settings: Settings, size: int | None) -> list[str]:
+    """Why the choice may be wrong: few validation sequences, or a test part that allows for much worse."""
+    found, metric = [], settings.metric
+    needed = None if size is None else too_few(best, size)
+    if needed:
+        error = number(best["validation_chance"], metric)
+        found.append(
+            f"The validation part is too small to choose by: with {size} sequences the standard error is "
+            f"{error}; about {needed} would be enough."
+        )
+    ends = [chosen["difference_low"], chosen["difference_high"]]
+    if chosen is best or chosen["compared_with"] != best["length"] or None in ends:
+        return found
+    worst, mildest = (-ends[1], -ends[0]) if metric == "MSE" else ends
+    if worst < -RESOLUTION * abs(best["validation_metric"] - best["validation_baseline"]):
+        shown = "+.3f" if metric == "accuracy" else "+.3g"
+        verb = "contradicts" if mildest < 0 else "cannot confirm"
+        found.append(
+            f"The test part {verb} this: seed by seed, its {metric} differs from that of length "
+            f"{best['length']} by {chosen['difference']:{shown}} [{ends[0]:{shown}}, {ends[1]:{shown}}]."
+        )
+    return found
+
+
+def _unfinished(rows: Sequence[Row]) -> str:
+    """The lengths whose training had not come to its end."""
+    late = [r["length"] for r in rows if (r["late_gain"] or 0.0) > (r["validation_chance"] or 0.0)]
+    if not late:
+        return ""
+    return (
+        f"Training was still improving at the last epoch at {_list(late)}: more epochs may change the choice."
+    )
+
+
+def _unsteady(rows: Sequence[Row]) -> str:
+    """Where the times lie on no line, something else was running."""
+    fit = linear_fit(rows, "ms_per_step")
+    if fit is None or (fit["r_squared"] or 0.0) >= STRAIGHT:
+        return ""
+    quality = f"R\u00b2 {fit['r_squared']:.2f}"
+    return f"Times do not grow evenly with length ({quality}): measure them on a quiet machine."
 
 
 def _risk(row: Row, settings: Settings) -> str:

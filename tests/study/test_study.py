@@ -14,7 +14,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, linregress, sem
+from scipy.stats import binomtest, linregress, norm, sem
 from scipy.stats import t as student_t
 
 import minilstm as ml
@@ -221,7 +221,10 @@ def test_a_record_is_what_a_model_trained_by_hand_gives():
     assert record["baseline"] == np.mean(data.test.y == commonest)
     validation = model.predict(x["validation"], mask=mask["validation"]).argmax(axis=1) == data.validation.y
     assert record["validation_metric"] == validation.mean()
-    assert record["validation_error"] == pytest.approx(sem(validation.astype(float)), rel=1e-12)
+    interval = binomtest(int(validation.sum()), len(validation)).proportion_ci(0.95, method="wilson")
+    arm = max(validation.mean() - interval.low, interval.high - validation.mean())
+    assert record["validation_error"] == pytest.approx(arm / norm.ppf(0.975), rel=1e-9)
+    assert record["ms_low"] <= record["ms_per_step"] <= record["ms_high"]
     audit = ml.padding_audit(data.train.x, 6)[0]
     assert (record["cut_share"], record["padding_share"]) == (audit.cut_share, audit.padding_share)
     tape = model.layers[0].forward(x["train"][:32], mask["train"][:32], keep=True)[2]
@@ -436,6 +439,10 @@ def row(length, mask=True, validation=0.9, error=0.01, test=None, baseline=0.1, 
         "test_high": None if test is None else test + 0.02,
         "validation_metric": validation,
         "validation_error": error,
+        "validation_chance": error,
+        "late_gain": 0.0,
+        "compared_with": None,
+        **dict.fromkeys(("difference", "difference_low", "difference_high")),
         "validation_baseline": baseline,
         "baseline": baseline,
         "ms_per_step": length / 10,
@@ -470,6 +477,81 @@ def test_the_choice_is_made_on_the_validation_part_and_not_on_the_test_part():
     assert words.conclude(rows, Settings.of("digits", mask=True)).startswith(
         "Length 10 is best: test accuracy 0.500 [0.480, 0.520]; no shorter"
     )
+
+
+def test_the_standard_error_of_15_right_answers_of_15_is_not_0():
+    right = np.ones(15)
+    low = binomtest(15, 15).proportion_ci(0.95, method="wilson").low
+    error = statistics.share_error(right)
+    assert error == pytest.approx((1 - low) / norm.ppf(0.975), rel=1e-9)
+    for share in (0.1, 0.9):  # of many, it is the usual one
+        many = np.arange(100_000) < 100_000 * share
+        assert statistics.share_error(many) == pytest.approx(sem(many), rel=0.01)
+    assert chosen([row(41, validation=14 / 15, error=error), row(150, validation=1.0, error=error)]) == (
+        (41, True),
+        (150, True),
+    )
+
+
+def test_the_sentence_says_when_the_validation_part_is_too_small_and_how_many_are_enough():
+    rows = [row(41, validation=14 / 15, error=0.104), row(150, validation=1.0, error=0.104)]
+    settings = Settings.of("digits", mask=True)
+    text = words.conclude(rows, settings, 15)
+    assert text.startswith("Length 41 seems enough: ")
+    needed = summary.too_few(rows[1], 15)
+    assert f"with 15 sequences the standard error is 0.104; about {needed} would be enough." in text
+    error = statistics.share_error(np.ones(needed))
+    assert summary.too_few({**rows[1], "validation_chance": error}, needed) is None
+    assert "too small" not in words.conclude(
+        [{**r, "validation_chance": error} for r in rows], settings, needed
+    )
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        ((-0.400, 0.341), "cannot confirm"),
+        ((-0.080, -0.020), "contradicts"),
+        ((-0.010, 0.008), None),
+    ],
+)
+def test_the_sentence_says_when_the_interval_of_the_difference_speaks_against_it(interval, expected):
+    low, high = interval
+    pair = {"compared_with": 40, "difference": -0.029, "difference_low": low, "difference_high": high}
+    rows = [row(10, validation=0.968) | pair, row(40, validation=0.975)]
+    text = words.conclude(rows, Settings.of("digits", mask=True))
+    if expected is None:
+        assert "is enough" in text
+        assert "The test part" not in text
+    else:
+        assert "seems enough" in text
+        differs = "this: seed by seed, its accuracy differs from that of length 40 by"
+        assert f"The test part {expected} {differs} -0.029 [{low:+.3f}, {high:+.3f}]." in text
+
+
+def test_the_sentence_says_when_training_had_not_ended():
+    def group(values):
+        return [{"curves": {"val_accuracy": curve}} for curve in values]
+
+    rise = [[0.1] * 4 + [0.2] * 2 + [0.5] * 2, [0.1] * 4 + [0.4] * 2 + [0.5] * 2]
+    assert summary._late_gain(group(rise), "accuracy") == pytest.approx(0.2)
+    assert summary._late_gain([{"curves": {"val_loss": [4.0, 3.0]}}], "MSE") == 1.0
+    assert summary._late_gain(group([[0.5]]), "accuracy") is None
+    rows = [row(5, validation=0.85), row(10, validation=0.97), row(20, validation=0.98) | {"late_gain": 0.1}]
+    assert "improving at the last epoch at 20: more" in words.conclude(rows, Settings.of("digits", mask=True))
+
+
+def test_no_slope_is_printed_where_the_times_lie_on_no_line():
+    rows = [row(T) | {"ms_per_step": ms} for T, ms in ((5, 3.0), (40, 39.8), (92, 25.8))]
+    text = words.conclude(rows, Settings.of("digits", mask=True))
+    r2 = linregress([5, 40, 92], [3.0, 39.8, 25.8]).rvalue ** 2
+    assert f"Times do not grow evenly with length (R\u00b2 {r2:.2f})" in text
+    assert "its time per step" not in text
+    fits = {name: summary.linear_fit(rows, name) for name in ("ms_per_step", "tape_bytes")}
+    unsteady, straight = report.fit_sentences({"": fits})
+    assert " T ms" not in unsteady
+    assert "on no line" in unsteady
+    assert straight.startswith("tape = ")
 
 
 def test_less_is_better_for_an_error():

@@ -89,7 +89,7 @@ KILLER = textwrap.dedent("""
         torn += len(now) > len(kept)
     done = kept.count(b"\\n")
     again = study(folder)
-    times = ("seconds_per_epoch", "ms_per_step", "seconds", "threads")
+    times = ("seconds_per_epoch", "ms_per_step", "ms_low", "ms_high", "seconds", "threads")
     for record in [*whole.values(), *again.values()]:
         for name in times:
             del record[name]
