@@ -78,6 +78,17 @@ def append_line(path: str | os.PathLike[str], line: str) -> None:
         _sync_folder(Path(path).parent)
 
 
+def truncate(path: str | os.PathLike[str], size: int) -> None:
+    """Make `path`, which is made if it is not there, `size` bytes long."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        if os.fstat(handle).st_size != size:
+            os.ftruncate(handle, size)
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _write_to_device(target: Path, data: bytes) -> None:
     handle = os.open(target, os.O_WRONLY)
     try:

@@ -147,7 +147,7 @@ class Sequential(Network):
         callbacks : see `minilstm.callbacks`
         validation_split : this share of the samples, the last ones, is evaluated and not trained on
         validation_data, validation_mask : (x, y) or (x, y, sample_weight) and their mask, or an iterable of
-            batches, evaluated after each epoch
+            batches, evaluated after each epoch; stateful layers have states of their own there
         shuffle : a new order of the samples in each epoch, from the model's seed; iterables keep theirs
         class_weight : {class: weight}, 1 for a class that is not named; not applied to validation
         sample_weight : (N,), or (N, T) for outputs at each step; multiplies the loss, whose divisor stays

@@ -22,6 +22,11 @@ class Callback:
     (0.0 or 1.0).
     Those of an epoch are what History records; what is added to them there is recorded too.
 
+    A callback that carries something from batch to batch, and is to take part in a fit that can be taken up
+    again (`ModelCheckpoint(resume=True)`), has two methods more: `get_state()`, and `set_state(state)`, which
+    is called after `on_train_begin`; see `minilstm.network.progress.Stateful`. Without them it counts as one
+    that has nothing to remember.
+
     >>> class Print(Callback):
     ...     def on_epoch_end(self, epoch, logs=None):
     ...         print(epoch, logs["loss"])
@@ -30,7 +35,6 @@ class Callback:
     model: Network
     params: dict[str, Any]
     logs_learning_rate = False  # whether the logs of an epoch are to hold "learning_rate"
-    resumable: tuple[str, ...] = ()  # attributes, numbers or None, that a fit which is taken up again needs
     resume_from: str | None = None  # the file that fit goes on from, if it is there
 
     def set_model(self, model: Network) -> None:

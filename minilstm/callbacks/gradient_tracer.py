@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,62 +17,13 @@ from minilstm.bptt.cell import Array, Weights
 from minilstm.bptt.pieces import StepNorms
 from minilstm.bptt.tape import Gradients
 from minilstm.callbacks.base import Callback, Logs
+from minilstm.callbacks.records import LayerNorms, Record, columns_of, records_of
 from minilstm.errors import one_of, whole_number, wording
 from minilstm.layers import Layer, Recurrent
 from minilstm.layers.wrappers import Wrapper
 from minilstm.network import tracing
 from minilstm.norms import norm, norms_along, over_units, vector_norm
 from minilstm.trace.lags import lags
-
-
-@dataclass
-class LayerNorms:
-    """What is kept of one recurrent layer at one batch; L time steps, counted back from the last real one.
-
-    states : "dh" (and "dc"): norm over units and samples at each lag, (L,);  dz : the same for each gate;
-    weights : norm of the gradient of each gate's weights;  signal_to_noise : for each gate, the size of the
-    mean over its spread, over the batch, of the samples' own gradients of the bias
-    """
-
-    states: dict[str, Array]
-    dz: dict[str, Array]
-    weights: dict[str, float]
-    signal_to_noise: dict[str, float]
-
-
-class Culprit(NamedTuple):
-    """What made the norm: the layer and the gate with the largest gradient, and the lag of the largest dz."""
-
-    layer: str
-    gate: str
-    lag: int
-    share: float  # of the squared norm of all gradients that this gate's weights hold
-
-
-@dataclass
-class Record:
-    """One chosen batch. norm : of all gradients, before and after clipping; nan until the batch is done."""
-
-    epoch: int
-    batch: int
-    layers: dict[str, LayerNorms] = field(default_factory=dict)
-    loss: float = math.nan
-    norm: float = math.nan
-    norm_after: float = math.nan
-    update_to_weight: dict[str, float] = field(default_factory=dict)
-
-    def culprit(self) -> Culprit | None:
-        """Where the norm came from; None where no recurrent layer was seen."""
-        sizes = {
-            (path, gate): size for path, layer in self.layers.items() for gate, size in layer.weights.items()
-        }
-        if not sizes:
-            return None
-        path, gate = max(sizes, key=lambda place: (math.isnan(sizes[place]), sizes[place]))
-        dz = norm(np.stack(list(self.layers[path].dz.values())), (0,))
-        lag = int(np.argmax(np.where(np.isnan(dz), np.inf, dz)))
-        ratio = sizes[path, gate] / self.norm if self.norm > 0 else math.nan
-        return Culprit(path, gate, lag, ratio * ratio)
 
 
 class GradientTracer(Callback):
@@ -156,6 +106,17 @@ class GradientTracer(Callback):
             self.records = self.records[::2]
             if self.every != "epoch":
                 self.every = 2 * int(self.every)
+
+    def get_state(self) -> dict[str, Any]:
+        """All records, as columns; see `minilstm.network.progress.Stateful`."""
+        counts = {"steps": self.steps, "clipped_steps": self.clipped_steps}
+        return {"every": self.every, "epoch": self._epoch, "records": columns_of(self.records)} | counts
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take the records of `get_state`."""
+        self.every, self._epoch = state["every"], state["epoch"]
+        self.steps, self.clipped_steps = state["steps"], state["clipped_steps"]
+        self.records = records_of(state["records"])
 
     # ------------------------------------------------------------ for the reader
 

@@ -9,7 +9,7 @@ import math
 import os
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from minilstm import metrics, saving
 from minilstm.callbacks.base import Callback, Logs, settable_rate
@@ -29,10 +29,21 @@ class Monitor(Callback):
         self.mode = one_of("mode", mode, ("auto", "min", "max"))
         self.min_delta = real_number("min_delta", min_delta)
         self.best: float | None = None
-        self._told = False
+        self.told = False  # that there is nothing to follow
+
+    remembers: tuple[str, ...] = ()
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._told, self._sign = False, self._direction()
+        self.told, self._sign = False, self._direction()
+
+    def get_state(self) -> dict[str, Any]:
+        """What is to be remembered where a fit is taken up again."""
+        return {name: getattr(self, name) for name in (*self.remembers, "told")}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        for name in (*self.remembers, "told"):
+            setattr(self, name, state[name])
 
     def _direction(self) -> float:
         mode = self.mode
@@ -52,8 +63,8 @@ class Monitor(Callback):
         """The monitored value; None, after one warning per fit, where the logs do not have it."""
         if self.monitor in logs:
             return logs[self.monitor]
-        if not self._told:
-            self._told = True
+        if not self.told:
+            self.told = True
             text = wording("monitor", f"one of {', '.join(logs)}", repr(self.monitor))
             warnings.warn(f"{type(self).__name__} has nothing to follow: {text}", stacklevel=2)
         return None
@@ -82,7 +93,7 @@ class EarlyStopping(Monitor):
     3
     """
 
-    resumable = ("best", "wait", "stopped_epoch", "best_epoch")
+    remembers = ("best", "wait", "stopped_epoch", "best_epoch", "best_weights")
 
     def __init__(
         self,
@@ -154,8 +165,7 @@ class ReduceLROnPlateau(Monitor):
     """
 
     logs_learning_rate = True
-
-    resumable = ("best", "wait", "cooling")
+    remembers = ("best", "wait", "cooling")
 
     def __init__(
         self,
@@ -212,14 +222,16 @@ class ModelCheckpoint(Monitor):
     save_freq : "epoch", or a number of batches
     initial_value_threshold : the monitored value must be better than this too
     resume : whether fit goes on from the file at `filepath`, if it is there, instead of from the beginning:
-        with the same bits as a fit that was never interrupted, at any batch. Run the same script again
+        with the same bits as a fit that was never interrupted, at any batch: layers' states, data, callbacks
+        and CSVLogger's file included. Run the same script again. Iterables need `get_state` and `set_state`,
+        or to be a list; callbacks of your own that remember something need them too
 
     >>> ModelCheckpoint("model.npz", save_freq="day")
     Traceback (most recent call last):
     ValueError: save_freq must be 'epoch' or a number of batches, got 'day'
     """
 
-    resumable = ("best", "_batches", "_epoch")
+    remembers = ("best", "batches", "epoch")
 
     def __init__(
         self,
@@ -242,8 +254,11 @@ class ModelCheckpoint(Monitor):
             raise ValueError(wording("save_freq", "'epoch' or a number of batches", repr(save_freq)))
         self.save_freq = save_freq if save_freq == "epoch" else whole_number("save_freq", save_freq)
         if initial_value_threshold is not None:
-            self.best = real_number("initial_value_threshold", initial_value_threshold, -math.inf)
-        self._batches = self._epoch = 0
+            initial_value_threshold = real_number(
+                "initial_value_threshold", initial_value_threshold, -math.inf
+            )
+        self.initial_value_threshold = self.best = initial_value_threshold
+        self.batches = self.epoch = 0  # since the last file; the epoch that goes on
         if resume:
             if save_best_only or save_weights_only or "{" in self.filepath:
                 expected = "False where the file is not always the last whole model"
@@ -251,21 +266,21 @@ class ModelCheckpoint(Monitor):
             self.resume_from = self.filepath
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._told = False
+        self.told, self.best, self.batches = False, self.initial_value_threshold, 0
         if self.save_best_only:
             super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        self._epoch = epoch
+        self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
-        self._batches += 1
-        if self.save_freq != "epoch" and self._batches >= self.save_freq:
-            self._batches = 0
-            self._save(self._epoch, logs | {"batch": batch + 1})
+        self.batches += 1
+        if self.save_freq != "epoch" and self.batches >= self.save_freq:
+            self.batches = 0
+            self._save(self.epoch, logs | {"batch": batch + 1})
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        if self.save_freq == "epoch":
+        if self.save_freq == "epoch" or (self.resume_from is not None and self.model.stop_training):
             self._save(epoch, logs)
 
     def _save(self, epoch: int, logs: Logs) -> None:

@@ -6,12 +6,15 @@ Source: `keras/src/callbacks/{learning_rate_scheduler,csv_logger,terminate_on_na
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from minilstm import files
 from minilstm.callbacks.base import Callback, Logs, settable_rate
 from minilstm.errors import wording
 
@@ -48,8 +51,8 @@ class CSVLogger(Callback):
     """Write the logs of each epoch as a line of a CSV file: epoch (from 0), then the logs by name.
 
     filename : where to;  separator : between the columns;  append : whether to go on with an old file,
-    whose header then stays the only one. A file is complete after each epoch. Only what the first epoch
-    reports becomes a column (Keras adds val_ columns of "NA" where there is no validation).
+    whose header then stays the only one. A file is complete, and on the disk, after each epoch. Only what
+    the first epoch reports becomes a column (Keras adds val_ columns of "NA" where there is no validation).
 
     >>> CSVLogger("log.csv", separator=";;")
     Traceback (most recent call last):
@@ -61,21 +64,38 @@ class CSVLogger(Callback):
         if not isinstance(separator, str) or len(separator) != 1:
             raise ValueError(wording("separator", "a string of one character", repr(separator)))
         self.separator, self.append = separator, bool(append)
-        self._columns: list[str] = []
+        self.columns: list[str] | None = None
+        self.size = 0  # bytes of the file that hold
 
     def on_train_begin(self, logs: Logs) -> None:
-        self._columns = []
-        if not self.append:
-            self.path.write_text("", encoding="utf-8")
+        self.columns = None
+        self.size = self.path.stat().st_size if self.append and self.path.exists() else 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        first = not self._columns
-        self._columns = self._columns or sorted(logs)
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, delimiter=self.separator)
-            if first and file.tell() == 0:
-                writer.writerow(["epoch", *self._columns])
-            writer.writerow([epoch, *(logs.get(key, "NA") for key in self._columns)])
+        rows: list[list[Any]] = []
+        if self.columns is None:
+            self.columns = sorted(logs)
+            rows = [] if self.size else [["epoch", *self.columns]]
+        rows.append([epoch, *(logs.get(key, "NA") for key in self.columns)])
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=self.separator).writerows(rows)
+        files.truncate(self.path, self.size)
+        files.append_line(self.path, text.getvalue().removesuffix("\n"))
+        self.size += len(text.getvalue().encode("utf-8"))
+
+    def get_state(self) -> dict[str, Any]:
+        """The columns, and how much of the file belongs to the fit so far."""
+        return {"columns": self.columns, "size": self.size}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Cut off lines that a fit wrote after the checkpoint; ValueError where lines before it are gone."""
+        self.columns, self.size = state["columns"], state["size"]
+        found = self.path.stat().st_size if self.path.exists() else 0
+        if found < self.size:
+            expected = f"the log of the fit that goes on, of {self.size} bytes or more"
+            raise ValueError(wording("filename", expected, f"{str(self.path)!r} of {found}"))
+        if found:
+            files.truncate(self.path, self.size)
 
 
 class TerminateOnNaN(Callback):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +22,10 @@ from minilstm.layers.recurrent import checked_mask
 from minilstm.network import inputs
 from minilstm.network.network import Network, build, optimizer_and_loss
 from minilstm.network.passes import Batch
+from minilstm.network.progress import Stateful
 
 DEFAULT_BATCH_SIZE = 32
+END = object()  # of an iterator
 
 
 class Arrays:
@@ -50,23 +51,24 @@ class Stream:
 
     With `steps`, an epoch has that many batches and the next one goes on where it ended; without, it has
     all that the iterable gives, and the next one begins anew. Where an iterator ends too early, `ended` is
-    set after a warning, as in Keras.
+    set after a warning, as in Keras. Its own state is the iterable's, and how far it has been read.
     """
 
-    def __init__(self, source: Iterable[Any], check: Callable[[Any], Batch], steps: int | None) -> None:
+    def __init__(self, source: Any, check: Callable[[Any], Batch], steps: int | None) -> None:
         self.source, self.check, self.limit = source, check, steps
         self.steps = steps or (len(source) if isinstance(source, Sized) else None)  # None: not known yet
         self.ended = False
-        self._iterator: Iterator[Any] | None = None
+        self._pass: Iterator[Any] | None = None  # through the source
+        self._taken = 0  # batches of this pass
+        self._began: Any = None  # the source's state when it began
 
     def order(self, rng: np.random.Generator | None) -> None:
         """None: the iterable has its own order."""
 
     def read(self, order: Array | None = None, done: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, `done` of them left out at the start."""
-        items = iter(self.source) if self.limit is None else self._next_steps(self.limit)
         count = done
-        for item in islice(items, done, None):
+        for item in self._rest_of_pass(done) if self.limit is None else self._next_steps(done, self.limit):
             try:
                 batch = self.check(item)
             except (TypeError, ValueError) as error:
@@ -75,24 +77,74 @@ class Stream:
             count += 1
         if count == 0:
             raise ValueError(wording("x", "an iterable of at least 1 batch", "no batch"))
-        if hasattr(self.source, "on_epoch_end"):  # as keras.utils.PyDataset has it
+
+    def end_epoch(self) -> None:
+        """Tell the iterable that an epoch of training has ended, as keras.utils.PyDataset wants it."""
+        if hasattr(self.source, "on_epoch_end"):
             self.source.on_epoch_end()
 
-    def _next_steps(self, steps: int) -> Iterator[Any]:
-        for taken in range(steps):
-            try:
-                item = next(iter(()) if self._iterator is None else self._iterator)
-            except StopIteration:
-                self._iterator = iter(self.source)
-                try:
-                    item = next(self._iterator)
-                except StopIteration:
-                    self.ended = True
-                    warnings.warn(
-                        f"x ran out of batches after {taken} of {steps} steps: training stops", stacklevel=2
-                    )
-                    return
+    @property
+    def resumable(self) -> bool:
+        """Whether the iterable can be put back: by its `set_state`, or because it never changes."""
+        source = self.source
+        fixed = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+        return isinstance(source, Stateful) or (fixed and not hasattr(source, "on_epoch_end"))
+
+    def get_state(self) -> dict[str, Any]:
+        """The iterable's state, now and when its pass began, and how many batches of the pass were taken."""
+        began = None if self._pass is None else {"began": self._began, "taken": self._taken}
+        return {"now": _state_of(self.source), "pass": began}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Begin the pass again and leave out what was taken; ValueError where it has become shorter."""
+        self._pass, began = None, state["pass"]
+        if began is not None:
+            _put_back(self.source, began["began"])
+            items = self._begin()
+            for taken in range(began["taken"]):
+                if next(items, END) is END:
+                    expected = f"the iterable of the fit that goes on, at least {began['taken']} batches long"
+                    raise ValueError(wording("x", expected, f"{taken} batches"))
+            self._taken = began["taken"]
+        _put_back(self.source, state["now"])
+
+    def _begin(self) -> Iterator[Any]:
+        source = self.source
+        self._began, self._taken = _state_of(source), 0
+        self._pass = (
+            iter(source) if isinstance(source, Iterable) else map(source.__getitem__, range(len(source)))
+        )
+        return self._pass
+
+    def _rest_of_pass(self, done: int) -> Iterator[Any]:
+        """All batches of a pass, without those that are done."""
+        for item in self._pass if done and self._pass is not None else self._begin():
+            self._taken += 1
             yield item
+        self._pass = None
+
+    def _next_steps(self, done: int, steps: int) -> Iterator[Any]:
+        """The batches of an epoch of so many steps, from as many passes as that takes."""
+        for taken in range(done, steps):
+            item = END if self._pass is None else next(self._pass, END)
+            if item is END:
+                item = next(self._begin(), END)
+            if item is END:
+                self.ended = True
+                text = f"x ran out of batches after {taken} of {steps} steps: training stops"
+                warnings.warn(text, stacklevel=2)
+                return
+            self._taken += 1
+            yield item
+
+
+def _state_of(source: Any) -> Any:
+    return source.get_state() if isinstance(source, Stateful) else None
+
+
+def _put_back(source: Any, state: Any) -> None:
+    if isinstance(source, Stateful):
+        source.set_state(state)
 
 
 Source = Arrays | Stream
@@ -232,24 +284,7 @@ def _stream(given: Given, check: Callable[[Any], Any], epochs: int) -> Stream:
     elif isinstance(x, Iterator) and epochs > 1:
         expected = f"given where {given.argument} is an iterator, which ends once"
         raise ValueError(wording(given.steps_name, expected, f"None and {epochs} epochs"))
-    return Stream(x if isinstance(x, Iterable) else _ByIndex(x), check, steps)
-
-
-class _ByIndex:
-    """Iterates over what has only a length and items."""
-
-    def __init__(self, source: Any) -> None:
-        self.source = source
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self.source[k] for k in range(len(self.source)))
-
-    def on_epoch_end(self) -> None:
-        if hasattr(self.source, "on_epoch_end"):
-            self.source.on_epoch_end()
+    return Stream(x, check, steps)
 
 
 def _parts(item: Any) -> tuple[Any, Any, Any, Any]:

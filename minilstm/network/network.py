@@ -7,7 +7,8 @@ none of Keras's words for them (`model`).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -184,13 +185,41 @@ class Step(NamedTuple):
     done: passes.Pass
 
 
+def layer_states(network: Network) -> list[State | None]:
+    """What stateful layers carry from batch to batch, None for the others; of every recurrent layer."""
+    return [layer.state for layer in _recurrent(network)]
+
+
+def set_layer_states(network: Network, found: Sequence[State | None]) -> None:
+    """Give every recurrent layer the state that `layer_states` found."""
+    for layer, state in zip(_recurrent(network), found, strict=True):
+        layer.state = state
+
+
+@contextmanager
+def own_states(network: Network) -> Iterator[None]:
+    """Within it stateful layers begin with no state; afterwards they have those from before."""
+    before = layer_states(network)
+    set_layer_states(network, [None] * len(before))
+    try:
+        yield
+    finally:
+        set_layer_states(network, before)
+
+
+def _recurrent(network: Network) -> list[Recurrent]:
+    return [layer for layer in inside(network.layers) if isinstance(layer, Recurrent)]
+
+
 def train_step(network: Network, batch: Batch) -> Step:
-    """One update; NonFiniteError, and the weights as they were, where loss or gradient is not finite."""
+    """One update; NonFiniteError, and everything as it was, where loss or gradient is not finite."""
     (optimizer, loss), layers = optimizer_and_loss(network), network.layers
+    before = layer_states(network)
     done = passes.forward(layers, batch.x, batch.mask, keep="gradient", rng=_rng(network))
     found = passes.loss_and_gradient(layers, loss, batch.y, done, batch.weight)
     clipped, update = optimizer.prepare(passes.backward(layers, found, done)[0])
     if not (math.isfinite(found.value) and math.isfinite(update.norm)):
+        set_layer_states(network, before)
         raise _nonfinite(network, batch)
     optimizer.backend = _backend(layers)
     optimizer.step(network.named_weights, clipped)
@@ -202,12 +231,12 @@ def record(
     network: Network,
     batch: Batch,
     *,
-    states: dict[str, State] | None = None,
+    initial: dict[str, State] | None = None,
     rng: np.random.Generator | None = None,
 ) -> Trace:
     """One forward and backward pass with every step recorded; `rng` as in training, None in inference."""
     layers = network.layers
-    done = passes.forward(layers, batch.x, batch.mask, keep="trace", rng=rng, states=states)
+    done = passes.forward(layers, batch.x, batch.mask, keep="trace", rng=rng, states=initial)
     found = passes.loss_and_gradient(layers, optimizer_and_loss(network)[1], batch.y, done, batch.weight)
     grads, traces = passes.backward(layers, found, done, record=True)
     return Trace(found.value, done.output, grads, traces)

@@ -1,10 +1,9 @@
-"""History, what fit returns; and where a fit stands: all, beside model and callbacks, that going on needs."""
+"""History, what fit returns; and where a fit stands: all, beside the network, that going on needs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -53,23 +52,47 @@ class Means:
         return logs
 
 
-class Remembers(Protocol):
-    """A callback, as far as a saved fit knows it: the names of the attributes that going on needs."""
+@runtime_checkable
+class Stateful(Protocol):
+    """What changes while fit runs and can be put back: a callback, an iterable of batches, your own too.
 
-    resumable: tuple[str, ...]
+    A state is made of None, bool, int, float, str and NumPy arrays of numbers, in lists, tuples and dicts by
+    text. `set_state(get_state())`, on an object made with the same arguments, brings it to where the first
+    one stood. What `get_state` returned does not change later.
+    """
+
+    def get_state(self) -> Any:
+        """Where it stands."""
+
+    def set_state(self, state: Any) -> None:
+        """Go to where `state` says."""
+
+
+@dataclass
+class Kept:
+    """The state of something that is not there: of a callback of a fit that was loaded from a file."""
+
+    state: Any
+
+    def get_state(self) -> Any:
+        """The state."""
+        return self.state
+
+    def set_state(self, state: Any) -> None:
+        """Take another one."""
+        self.state = state
 
 
 @dataclass
 class FitState:
-    """Where a fit stands: `batch` batches of epoch `epoch` are done, the samples are taken in `order`."""
+    """Where a fit stands: `batch` batches of epoch `epoch` are done, the samples are taken in `order`.
+
+    parts : the callbacks and iterables whose states going on needs, by name
+    """
 
     epoch: int = 0
     batch: int = 0
     order: NDArray[Any] | None = None  # None before an epoch has begun, and where the data has its own order
     means: Means = field(default_factory=Means)
     history: History = field(default_factory=History)
-    callbacks: Sequence[Remembers] = ()
-
-    def resumable(self) -> list[Remembers]:
-        """The callbacks that have something to remember."""
-        return [callback for callback in self.callbacks if callback.resumable]
+    parts: dict[str, Stateful] = field(default_factory=dict)

@@ -27,7 +27,7 @@ def trace(
     if not any(isinstance(layer, Recurrent) for layer in inside(network.layers)):
         expected = "with at least one recurrent layer, to be traced"
         raise ValueError(wording("model", expected, [type(layer).__name__ for layer in network.layers]))
-    return record(network, batch, states=checked_states(network, initial_state, batch.size))
+    return record(network, batch, initial=checked_states(network, initial_state, batch.size))
 
 
 def checked_states(

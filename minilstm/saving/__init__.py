@@ -19,11 +19,12 @@ import numpy as np
 from minilstm import files
 from minilstm.errors import WeightsFileError, wording
 from minilstm.layers.base import Array
-from minilstm.network.network import Network
+from minilstm.network.network import Network, layer_states
 from minilstm.network.progress import FitState
 from minilstm.saving.container import SUFFIXES, DamagedError, Document, pack, unpack
 from minilstm.saving.objects import encode
 from minilstm.saving.reading import Saved
+from minilstm.saving.states import flatten
 
 __all__ = ["load_weights", "restore", "resume", "save", "save_weights"]
 
@@ -129,9 +130,11 @@ def describe(model: Network) -> tuple[Document, dict[str, Array]]:
             "steps_taken": model.steps_taken,
         },
         "compiled": None,
+        "states": None,
         "progress": None,
     }
     arrays = _weights(model)
+    content["states"] = [flatten("state", state, arrays) for state in layer_states(model)]
     if model.optimizer is not None:
         content["compiled"] = {
             "optimizer": encode("optimizer", model.optimizer),
@@ -141,8 +144,7 @@ def describe(model: Network) -> tuple[Document, dict[str, Array]]:
         }
         arrays |= {f"optimizer/{name}": slot for name, slot in model.optimizer.slots.items()}
     if model.progress is not None:
-        content["progress"], found = _describe_progress(model.progress)
-        arrays |= found
+        content["progress"] = _describe_progress(model.progress, arrays) | {"stopped": model.stop_training}
     return content, arrays
 
 
@@ -155,9 +157,10 @@ def _weights(model: Network) -> dict[str, Array]:
     }
 
 
-def _describe_progress(progress: FitState) -> tuple[Document, dict[str, Array]]:
+def _describe_progress(progress: FitState, arrays: dict[str, Array]) -> Document:
+    """The document of a fit, whose arrays are added to `arrays`."""
     history, means = progress.history, progress.means
-    arrays = {
+    arrays |= {
         f"history/{k}": np.array(values, np.float64)
         for k, values in enumerate([history.epoch, *history.history.values()])
     }
@@ -167,19 +170,13 @@ def _describe_progress(progress: FitState) -> tuple[Document, dict[str, Array]]:
     arrays["progress/means"] = np.array([means.loss, means.samples, *totals], np.float64)
     if progress.order is not None:
         arrays["progress/order"] = progress.order.astype(np.float64)
-    listed = []
-    for k, callback in enumerate(progress.resumable()):
-        kept = {name: encode(name, getattr(callback, name)) for name in callback.resumable}
-        best = vars(callback).get("best_weights") or []
-        arrays |= {f"callbacks/{k}/{j}": weight for j, weight in enumerate(best)}
-        listed.append({"class": type(callback).__name__, "kept": kept, "weights": len(best)})
-    content = {
+    parts = {name: part.get_state() for name, part in progress.parts.items()}
+    return {
         "epoch": progress.epoch,
         "batch": progress.batch,
         "metrics": list(means.totals),
         "ordered": progress.order is not None,
         "history": list(history.history),
         "params": history.params,
-        "callbacks": listed,
+        "parts": {name: flatten(f"the state of {name}", state, arrays) for name, state in parts.items()},
     }
-    return content, arrays

@@ -33,14 +33,18 @@ Array = NDArray[Any]
 Document = dict[str, Any]
 
 SUFFIXES = (".npz", ".safetensors")
-FORMAT, VERSION = "minilstm model", 1
+FORMAT, VERSION = "minilstm model", 2
+READABLE = (1, 2)  # 1 held no states
 DOCUMENT = "minilstm.json"
 DOCUMENT_LIMIT = 2**18  # bytes; histories are arrays, so a document is some kilobytes
 ARRAYS_LIMIT = 4096
 HEADER_LIMIT = 2**20  # bytes of the safetensors header, which holds the document in quotes
 DIGITS_LIMIT = 40  # of a whole number: a random generator's state has 128 bits
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}(/[A-Za-z0-9_.-]{1,64}){0,7}")
-DTYPES = {"float32": ("<f4", "F32"), "float64": ("<f8", "F64")}  # NumPy's name -> .npy's, safetensors'
+DTYPES = {  # NumPy's name -> .npy's, safetensors'
+    "float32": ("<f4", "F32"), "float64": ("<f8", "F64"), "int32": ("<i4", "I32"), "int64": ("<i8", "I64"),
+    "uint8": ("|u1", "U8"), "uint32": ("<u4", "U32"), "uint64": ("<u8", "U64"),
+}  # fmt: skip
 ZIP_LIMIT = 2**32 - 1  # bytes and offsets; beyond it a zip needs extensions that we leave out
 
 
@@ -49,7 +53,7 @@ class DamagedError(ValueError):
 
 
 def pack(suffix: str, content: Document, arrays: Mapping[str, Array]) -> bytes:
-    """The bytes of a file that holds `content` (plain JSON) and `arrays` (float32 or float64) in their order.
+    """The bytes of a file that holds `content` (plain JSON) and `arrays` (of DTYPES) in their order.
 
     Equal arguments give equal bytes. Raises ValueError where the layout cannot hold them.
 
@@ -84,10 +88,10 @@ def unpack(data: bytes) -> tuple[Document, dict[str, Array]]:
     content = strict_json(document)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DamagedError("it is not a model file of minilstm")
-    if content.get("version") != VERSION:
-        raise DamagedError(
-            f"it has format version {content.get('version')!r:.40}; this minilstm reads {VERSION}"
-        )
+    version = content.get("version")
+    if type(version) is not int or version not in READABLE:
+        known = " and ".join(map(str, READABLE))
+        raise DamagedError(f"it has format version {version!r:.40}; this minilstm reads {known}")
     specs = _checked_specs(content.get("arrays"))
     views = dict(_views(suffix, data, document, specs))
     position = 0

@@ -8,14 +8,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minilstm import metrics
-from minilstm.layers import Layer
+from minilstm.bptt.cell import State
+from minilstm.layers import Layer, Recurrent
 from minilstm.layers.base import Array, Shape
+from minilstm.layers.wrappers import inside
 from minilstm.losses import Loss
-from minilstm.network.network import Network
-from minilstm.network.progress import FitState, History, Means
+from minilstm.network.network import Network, layer_states, set_layer_states
+from minilstm.network.progress import FitState, History, Kept, Means, Stateful
 from minilstm.optimizers import Optimizer
 from minilstm.saving.container import DamagedError, Document
 from minilstm.saving.objects import decode
+from minilstm.saving.states import unflatten
 
 Kind = TypeVar("Kind")
 
@@ -47,7 +50,12 @@ class Saved:
         self._read_random(_entry(content, "random", dict))
         self._read_compiled(_entry(content, "compiled", dict, type(None)))
         self._content = content
-        self._read_progress(_entry(content, "progress", dict, type(None)))
+        self.stopped, self.states, self.parts = False, list[State | None](), dict[str, Any]()
+        if content["version"] == 1:
+            self._read_first_version(_entry(content, "progress", dict, type(None)))
+        else:
+            self._read_states(_entry(content, "states", list))
+            self._read_progress(_entry(content, "progress", dict, type(None)))
         if foreign := sorted(set(arrays) - self._used):
             raise DamagedError(f"it holds {foreign[0]!r}, which the model does not have")
 
@@ -58,7 +66,8 @@ class Saved:
         model.name, model.dtype, model.layers = self.name, self.dtype, self.layers
         model.seeds, model.shuffle, model.steps_taken = self.seeds, self.shuffle, self.steps_taken
         model.optimizer, model.loss, model.metrics = self.optimizer, self.loss, self.metrics
-        model.progress = self.progress
+        model.progress, model.stop_training = self.progress, self.stopped
+        set_layer_states(model, self.states or layer_states(model))
         if model.optimizer is not None and self.iterations:
             model.optimizer.restore(model.named_weights, self.iterations, self.slots)
 
@@ -72,26 +81,25 @@ class Saved:
                 raise DamagedError(f"its {key} are not those of the model")
         if _without_rate(before["compiled"]) != _without_rate(now["compiled"]):
             raise DamagedError("it was compiled in another way than the model")
-        classes = [type(callback).__name__ for callback in fit.resumable()]
-        if classes != [name for name, _, _ in self.callbacks]:
-            raise DamagedError(f"its callbacks are {', '.join(name for name, _, _ in self.callbacks)}")
+        if list(fit.parts) != list(self.parts):
+            known, ours = (", ".join(parts) or "nothing" for parts in (self.parts, fit.parts))
+            raise DamagedError(f"it remembers {known}, where this fit has {ours}")
         order = self.progress.order
         if order is not None and len(order) != samples:
             raise DamagedError(f"its fit has {len(order)} samples, and x has {samples}")
         self.layers = model.layers
         optimizer, rate = model.optimizer, None if self.optimizer is None else self.optimizer.learning_rate
         self.optimizer, self.loss = optimizer, model.loss
-        self.progress.callbacks, self.progress.history.params = fit.callbacks, fit.history.params
+        known, params = self.progress.history.params.get("steps"), fit.history.params
+        params["steps"] = known if params["steps"] is None else params["steps"]
+        self.progress.parts, self.progress.history.params = fit.parts, params
         fit.__dict__.update(self.progress.__dict__)  # the very object that fit goes on with
         self.progress = fit
         self.into(model)
         if optimizer is not None and optimizer.schedule is None and rate is not None:
             optimizer.learning_rate = rate
-        for callback, (_, kept, weights) in zip(fit.resumable(), self.callbacks, strict=True):
-            for name in callback.resumable:
-                setattr(callback, name, kept.get(name))
-            if weights:
-                callback.best_weights = weights  # type: ignore[attr-defined]
+        for name, part in fit.parts.items():
+            part.set_state(self.parts[name])
 
     # ------------------------------------------------------------ architecture and weights
 
@@ -166,9 +174,10 @@ class Saved:
 
     def _read_progress(self, said: Document | None) -> None:
         self.progress = None
-        self.callbacks: list[tuple[str, Document, list[Array]]] = []
         if said is None:
             return
+        self.stopped = _entry(said, "stopped", bool)
+        self.parts = {name: self._state(part) for name, part in _entry(said, "parts", dict).items()}
         history = self._history(_names(said, "history"), _entry(said, "params", dict))
         names = _names(said, "metrics")
         loss, samples, *totals = numbers = self._rows("progress/means") or [0.0, 0.0]
@@ -179,9 +188,8 @@ class Saved:
         means = Means(loss, int(samples), dict(zip(names, pairs, strict=True)))
         epoch, batch = _whole_numbers([_entry(said, "epoch", int), _entry(said, "batch", int)])
         order = self._order() if _entry(said, "ordered", bool) else None
-        self.progress = FitState(epoch, batch, order, means, history)
-        for k, one in enumerate(_entry(said, "callbacks", list)):
-            self.callbacks.append(self._callback(k, one))
+        parts: dict[str, Stateful] = {name: Kept(state) for name, state in self.parts.items()}
+        self.progress = FitState(epoch, batch, order, means, history, parts)
 
     def _order(self) -> Array:
         found = np.array(self._rows("progress/order"))
@@ -189,22 +197,43 @@ class Saved:
             raise DamagedError("its order of the samples is not one")
         return found.astype(np.int64)
 
-    def _callback(self, k: int, said: Any) -> tuple[str, Document, list[Array]]:
-        if not isinstance(said, dict):
-            raise DamagedError("it does not describe its callbacks")
-        kept, count = _entry(said, "kept", dict), _entry(said, "weights", int)
-        if not all(value is None or type(value) in (int, float) for value in kept.values()):
-            raise DamagedError("it does not describe its callbacks")
-        shapes = [value.shape for found in self.weights for value in found.values()]
-        if count not in (0, len(shapes)):
-            raise DamagedError("it holds best weights that the model does not have")
-        weights = [self._take(f"callbacks/{k}/{j}", shapes[j], self.dtype) for j in range(count)]
-        return _entry(said, "class", str), kept, weights
+    def _state(self, said: Any) -> Any:
+        """The state of a callback or an iterable, with copies of its arrays."""
+
+        def take(name: str) -> Array:
+            if name not in self._arrays:
+                raise DamagedError(f"it holds no {name!r}, which a state has")
+            self._used.add(name)
+            return self._arrays[name].astype(self._arrays[name].dtype.newbyteorder("="))
+
+        return unflatten(said, take)
+
+    def _read_states(self, said: list[Any]) -> None:
+        recurrent = [layer for layer in inside(self.layers) if isinstance(layer, Recurrent)]
+        found = [self._state(one) for one in said]
+        if len(found) != len(recurrent):
+            raise DamagedError("its states are not those of its layers")
+        for layer, state in zip(recurrent, found, strict=True):
+            if state is not None:
+                whole = isinstance(state, tuple) and len(state) == len(layer.cell.states)
+                whole = whole and all(isinstance(part, np.ndarray) for part in state)
+                if not whole or any(part.dtype != self.dtype or part.ndim != 2 for part in state):
+                    raise DamagedError(f"it holds no state of layer {layer.label!r}")
+                _accepted("its states do not fit", layer.checked_state, state, len(state[0]))
+        self.states = found
+
+    def _read_first_version(self, said: Document | None) -> None:
+        """Of a fit the history alone: what going on needs was not all there."""
+        self.progress = None
+        self._used |= {name for name in self._arrays if name.startswith(("callbacks/", "progress/"))}
+        if said is not None:
+            history = self._history(_names(said, "history"), _entry(said, "params", dict))
+            self.progress = FitState(history=history)
 
     def _history(self, names: list[str], params: Document) -> History:
         rows = [self._rows(f"history/{k}") for k in range(len(names) + 1)]
-        if any(len(row) != len(rows[0]) for row in rows):
-            raise DamagedError("its history has columns of different lengths")
+        if any(len(row) > len(rows[0]) for row in rows):
+            raise DamagedError("its history has columns that are longer than its epochs")
         epochs = [int(epoch) for epoch in rows[0] if 0 <= epoch < 2**48]
         if epochs != rows[0]:
             raise DamagedError("its history has epochs that are not whole numbers")

@@ -90,6 +90,14 @@ class LengthBuckets:
         """The next epoch's batches from here on; fit calls it."""
         self.epoch += 1
 
+    def get_state(self) -> dict[str, int]:
+        """Which epoch it is at, for a fit that is taken up again."""
+        return {"epoch": self.epoch}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        """Go to the epoch that `get_state` told."""
+        self.epoch = whole_number("epoch", state["epoch"], 0)
+
     def indices(self) -> list[Array]:
         """Which sequences are in each batch of this epoch, in order.
 

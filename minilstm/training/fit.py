@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 from minilstm import saving
 from minilstm.callbacks import Callback, Logs
-from minilstm.errors import NonFiniteError
+from minilstm.errors import NonFiniteError, wording
 from minilstm.network import passes
 from minilstm.network.batches import Source, Stream
-from minilstm.network.network import Network, optimizer_and_loss, train_step
-from minilstm.network.progress import FitState, History, Means
+from minilstm.network.network import Network, optimizer_and_loss, own_states, train_step
+from minilstm.network.progress import FitState, History, Means, Stateful
 from minilstm.training.progress_bar import ProgressBar
 
 
@@ -53,7 +53,7 @@ class Fit:
         params = {"verbose": self.verbose, "epochs": self.epochs, "steps": self.data.steps}
         # who saves the model comes last, and so saves what the others have done
         self.callbacks = sorted(self.callbacks, key=lambda callback: callback.resume_from is not None)
-        self.progress = FitState(self.initial_epoch, history=History(params=params), callbacks=self.callbacks)
+        self.progress = FitState(self.initial_epoch, history=History(params=params), parts=self._parts())
         self.hooks = Hooks(self.callbacks, self.model, params)
 
     def run(self) -> History:
@@ -63,18 +63,42 @@ class Fit:
         model.progress = progress
         self.hooks("on_train_begin", {})
         self._resume()
-        while progress.epoch < self.epochs and not model.stop_training:
+        if progress.history.epoch:
+            logs = {key: values[-1] for key, values in progress.history.history.items()}
+        while progress.batch or (progress.epoch < self.epochs and not model.stop_training):
             logs = self._epoch()
         self.hooks("on_train_end", logs)
         return progress.history
 
-    def _resume(self) -> None:
-        """Go on where a callback's file stands, if it has one."""
+    def _parts(self) -> dict[str, Stateful]:
+        """What changes while this fit runs, beside the model; ValueError where it cannot be put back."""
+        parts: dict[str, Stateful] = {}
+        resumed = any(callback.resume_from is not None for callback in self.callbacks)
+        for name, data in (("x", self.data), ("validation_data", self.validation)):
+            if isinstance(data, Stream):
+                if resumed and not data.resumable:
+                    expected = "a list of batches or an iterable with get_state and set_state, to be resumed"
+                    raise ValueError(wording(name, expected, f"a {type(data.source).__name__}"))
+                parts[name] = data
         for callback in self.callbacks:
-            if callback.resume_from is not None and os.path.exists(callback.resume_from):
-                size = None if isinstance(self.data, Stream) else self.data.data.size
-                saving.resume(self.model, callback.resume_from, size)
-                return
+            name = type(callback).__name__
+            if hasattr(callback, "get_state") != hasattr(callback, "set_state"):
+                raise TypeError(wording(name, "with get_state and set_state, or with neither", "one of them"))
+            if isinstance(callback, Stateful):
+                taken = sum(part.partition(" ")[0] == name for part in parts)
+                parts[f"{name} {taken + 1}" if taken else name] = callback
+        return parts
+
+    def _resume(self) -> None:
+        """Go on where a callback's file stands; where there is none, make one that stands at the start."""
+        paths = [callback.resume_from for callback in self.callbacks if callback.resume_from is not None]
+        for path in filter(os.path.exists, paths):
+            size = None if isinstance(self.data, Stream) else self.data.data.size
+            saving.resume(self.model, path, size)
+            self.data.steps = self.progress.history.params["steps"]
+            return
+        for path in paths:
+            saving.save(self.model, path)
 
     def _epoch(self) -> Logs:
         progress = self.progress
@@ -85,13 +109,16 @@ class Fit:
             progress.order = self.data.order(self.model.shuffle if self.shuffle else None)
             progress.means = Means()
         bar = ProgressBar(self.data.steps, self.verbose)
-        self._batches(bar)
+        if not (progress.batch and self.model.stop_training):
+            self._batches(bar)
         logs, done = progress.means.result(), progress.batch
         self.data.steps = progress.history.params["steps"] = self.data.steps or done
-        if isinstance(self.data, Stream) and self.data.ended:
-            self.model.stop_training = True
+        if isinstance(self.data, Stream):
+            self.data.end_epoch()
+            self.model.stop_training |= self.data.ended
         if self.validation is not None:
-            scores = score(self.model, self.validation, self.hooks)
+            with own_states(self.model):
+                scores = score(self.model, self.validation, self.hooks)
             logs |= {f"val_{key}": value for key, value in scores.items()}
         logs = dict(sorted(logs.items()))
         bar.close(done, logs)
@@ -101,13 +128,18 @@ class Fit:
 
     def _end_epoch(self, logs: Logs) -> Logs:
         """Record the epoch, then call back: who saves the model then saves it between two epochs."""
-        progress, found, epoch = self.progress, list(logs), self.progress.epoch
-        progress.history.add(epoch, logs)
+        progress, epoch, known = self.progress, self.progress.epoch, set[str]()
         progress.epoch, progress.batch, progress.order = epoch + 1, 0, None
-        self.hooks("on_epoch_end", epoch, logs)
-        added = {key: value for key, value in logs.items() if key not in found}
-        progress.history.add(epoch, added)
+        for callback in self.callbacks:
+            self._record(logs, known)
+            callback.on_epoch_end(epoch, logs)
+        self._record(logs, known)
         return logs
+
+    def _record(self, logs: Logs, known: set[str]) -> None:
+        """Put into the history what is not known yet: a callback may add to the logs of an epoch."""
+        self.progress.history.add(self.progress.epoch - 1, {k: logs[k] for k in logs if k not in known})
+        known.update(logs)
 
     def _batches(self, bar: ProgressBar) -> None:
         """The batches of an epoch that are not done yet."""

@@ -233,6 +233,44 @@ def test_paths_that_cannot_be_written_or_read(tmp_path):
         ml.load_model("/dev/zero")
 
 
+def stateful():
+    stack = [
+        ml.LSTM(2, stateful=True, return_sequences=True, input_shape=(None, 1)),
+        ml.TimeDistributed(ml.Dense(2)),
+        ml.Bidirectional(ml.GRU(3, stateful=True)),
+        ml.Dense(1),
+    ]
+    model = ml.Sequential(stack, seed=0)
+    model.compile("sgd", "mse")
+    return model
+
+
+@on_formats
+def test_the_states_of_stateful_layers_are_saved(tmp_path, suffix):
+    """keras#4379: the next batch goes on from the state that the saved model had, not from zeros."""
+    model, x = stateful(), np.random.default_rng(0).normal(size=(4, 3, 1))
+    fresh = model.predict(x)
+    model.save(tmp_path / f"m{suffix}")
+    again = ml.load_model(tmp_path / f"m{suffix}")
+    expected = model.predict(x)
+    assert (again.predict(x) == expected).all()
+    assert np.abs(expected - fresh).max() > 1e-3
+
+
+def test_a_file_of_version_1_is_read(tmp_path):
+    """Written by 0.1.0, in the middle of a resumable fit; its predictions and history as 0.1.0 told them."""
+    model = ml.load_model(Path(__file__).with_name("version_1.npz"))
+    x = np.arange(12.0).reshape(4, 3, 1) / 12
+    expected = [0.009762728586792946, 0.016999106854200363, 0.0292196087539196, 0.04296828433871269]
+    np.testing.assert_allclose(model.predict(x).ravel(), expected, rtol=1e-5)
+    assert model.history.history == {
+        "loss": [2.536384681154701, 2.520536960567794],
+        "mae": [1.3613043148070574, 1.3551105139777064],
+    }
+    model.save(tmp_path / "m.npz")
+    assert ml.load_model(tmp_path / "m.npz").history == model.history
+
+
 # ------------------------------------------------------------------------------ damaged and hostile files
 
 
@@ -289,8 +327,24 @@ def nested(depth):
     return value
 
 
+def deep(depth):
+    value = 1
+    for _ in range(depth):
+        value = {"list": [value]}
+    return value
+
+
 HOSTILE = {
-    "newer": (put("version", 2), "it has format version 2; this minilstm reads 1"),
+    "newer": (put("version", 3), "it has format version 3; this minilstm reads 1 and 2"),
+    "a state of no layer": (put("states", [None]), "its states are not those of its layers"),
+    "a state of text": (put("states", [None, "x"]), "it holds no state of layer"),
+    "a state of no arrays": (put("states", [None, {"tuple": []}]), "it holds no state of layer"),
+    "an array that is not there": (
+        put("states", [{"tuple": [{"array": "states/9"}]}]),
+        "it holds no 'states/9', which a state has",
+    ),
+    "a state of two kinds": (put("states", [{"tuple": [], "list": []}]), "is no state"),
+    "a deep state": (put("states", [deep(40)]), "is no state"),
     "another format": (put("format", "x"), "it is not a model file of minilstm"),
     "a class of Python": (put("layers.0.class", "os.system"), "it names 'os.system', which is no Layer"),
     "a class of the wrong kind": (put("layers.0.class", "Adam"), "it names 'Adam', which is no Layer"),

@@ -164,12 +164,143 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
     refused("it was compiled in another way", optimizer=ml.SGD())
     refused("its fit has 36 samples, and x has 20", rows=20)
     refused(
-        "its callbacks are EarlyStopping, ReduceLROnPlateau, ModelCheckpoint",
+        "it remembers EarlyStopping, ReduceLROnPlateau, ModelCheckpoint, where this fit has ModelCheckpoint",
         callbacks=[Nothing()],
     )
     for options in ({"save_best_only": True}, {"save_weights_only": True}):
         with pytest.raises(ValueError, match="resume must be False where the file is not always"):
             ModelCheckpoint(path, resume=True, **options)
+
+
+class Stop(ml.Callback):
+    """Ends the fit by itself, as a clock or a person would: nothing that the same script does again."""
+
+    wanted = True
+
+    def __init__(self, hook):
+        self.hook = hook
+
+    def on_train_batch_end(self, batch, logs):
+        if self.hook == "batch" and batch == 2:
+            self.model.stop_training = Stop.wanted
+
+    def on_epoch_end(self, epoch, logs):
+        if self.hook == "epoch" and epoch == 1:
+            self.model.stop_training = Stop.wanted
+
+
+@pytest.mark.parametrize("hook", ["batch", "epoch"])
+@pytest.mark.parametrize("save_freq", ["epoch", 1, 4])
+def test_a_fit_that_has_ended_stays_ended(tmp_path, monkeypatch, hook, save_freq):
+    """Run again, the script trains no more, although nobody stops it now; the history is whole."""
+    first = fit(tmp_path / "m.npz", Stop(hook), save_freq)
+    assert first.history.epoch == ([0] if hook == "batch" else [0, 1])
+    monkeypatch.setattr(Stop, "wanted", False)
+    same(fit(tmp_path / "m.npz", Stop(hook), save_freq), first)
+
+
+def small_fit(x, y=None, callbacks=(), **options):
+    model = ml.Sequential([ml.LSTM(3, input_shape=(None, 2)), ml.Dense(1)], seed=0)
+    model.compile("adam", "mse")
+    model.fit(x, y, callbacks=list(callbacks), verbose=0, **options)
+    return model
+
+
+def test_data_that_cannot_be_put_back_is_refused_by_name(tmp_path):
+    """A generator, and an iterable that shuffles itself, before a file is made or a batch is read."""
+    x, y, _ = data()
+
+    class Shuffles(list):
+        def on_epoch_end(self):
+            self.reverse()
+
+    def batches():
+        yield x, y
+
+    checkpoint = ModelCheckpoint(tmp_path / "m.npz", resume=True)
+    expected = "must be a list of batches or an iterable with get_state and set_state, to be resumed, got a"
+    with pytest.raises(ValueError, match=f"^x {expected} generator"):
+        small_fit(batches(), callbacks=[checkpoint])
+    with pytest.raises(ValueError, match=f"^x {expected} Shuffles"):
+        small_fit(Shuffles([(x, y)]), callbacks=[checkpoint])
+    with pytest.raises(ValueError, match=f"^validation_data {expected} generator"):
+        small_fit(x, y, [checkpoint], validation_data=batches())
+    assert not list(tmp_path.iterdir())
+    small_fit(batches(), callbacks=[ModelCheckpoint(tmp_path / "m.npz")])  # it promises nothing
+
+
+def test_half_a_protocol_is_refused(tmp_path):
+    class Half(ml.Callback):
+        def get_state(self):
+            return 1
+
+    x, y, _ = data()
+    with pytest.raises(TypeError, match="Half must be with get_state and set_state, or with neither"):
+        small_fit(x, y, [Half(), ModelCheckpoint(tmp_path / "m.npz", resume=True)])
+
+
+def test_a_state_that_no_file_can_hold_is_refused_before_the_first_batch(tmp_path):
+    class Odd(Nothing):
+        def get_state(self):
+            return {"seen": {1, 2}}
+
+        def set_state(self, state):
+            pass
+
+    x, y, _ = data()
+    with pytest.raises(ValueError, match=r"the state of Odd\['seen'\] must be of None, bool"):
+        small_fit(x, y, [Odd(), ModelCheckpoint(tmp_path / "m.npz", resume=True)])
+
+
+def test_a_log_that_lost_lines_is_refused(tmp_path):
+    x, y, _ = data()
+
+    def again(epochs):
+        log = ml.callbacks.CSVLogger(tmp_path / "log.csv")
+        small_fit(x, y, [log, ModelCheckpoint(tmp_path / "m.npz", resume=True)], epochs=epochs)
+
+    again(2)
+    whole = (tmp_path / "log.csv").read_bytes()
+    assert whole.count(b"\r\n") == 3
+    (tmp_path / "log.csv").write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match=f"filename must be the log .* of {len(whole)} bytes"):
+        again(4)
+
+
+def test_validation_leaves_the_state_of_training_alone():
+    """keras#4756: with and without validation a stateful net learns the same, bit by bit."""
+    x, y, held_out = data()
+    found = []
+    for validation in (None, (held_out[:7], y[:7])):  # another number of samples too
+        stack = [ml.LSTM(3, input_shape=(None, 2), stateful=True), ml.Dense(1)]
+        model = ml.Sequential(stack, seed=0)
+        model.compile("adam", "mse")
+        model.fit(x, y, validation_data=validation, batch_size=12, epochs=2, verbose=0)
+        found.append([*model.get_weights(), *stack[0].state])
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(*found, strict=True))
+
+
+def test_a_skipped_batch_leaves_the_state_alone():
+    """The state goes on from the batch before the one that was not finite."""
+    x, y = np.random.default_rng(0).normal(size=(6, 4, 2)), np.ones(6)
+    y[3] = 1e200
+    stack = [ml.LSTM(3, input_shape=(None, 2), stateful=True), ml.Dense(1)]
+    model = ml.Sequential(stack, dtype="float64", seed=0)
+    model.compile("sgd", "mse")
+    model.fit(x[:2], y[:2], batch_size=2, verbose=0)
+    before = [part.copy() for part in stack[0].state]
+    model.fit(x[2:4], y[2:4], batch_size=2, verbose=0, on_nonfinite="skip")
+    assert all((a == b).all() for a, b in zip(before, stack[0].state, strict=True))
+
+
+def test_a_checkpoint_that_is_used_again_starts_anew(tmp_path):
+    """keras PR#22967: the best of the first fit is no threshold of the second."""
+    x, y, _ = data()
+    best = ModelCheckpoint(tmp_path / "best.npz", monitor="loss", save_best_only=True)
+    small_fit(x, y, [best])
+    (tmp_path / "best.npz").unlink()
+    small_fit(x, 100 + y, [best])
+    assert (tmp_path / "best.npz").exists()
 
 
 def test_weights_alone(tmp_path):
