@@ -2,7 +2,7 @@
 `info`.
 
 Errors are one line on stderr. Exit codes: 0 done, 1 the work failed, 2 the request or the data cannot be
-meant, 130 Ctrl-C, 143 SIGTERM.
+meant, 130 Ctrl-C, 143 SIGTERM. Where SIGINT is ignored (a shell's `&` without job control), it stays so.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import argparse
 import os
 import platform
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import minilstm
-from minilstm.errors import fail
+from minilstm.commands import program
 from minilstm.tables import in_columns
 
 EXAMPLES = """\
@@ -38,33 +37,30 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code."""
-    options = _parser().parse_args(arguments)
-    try:
-        if options.command == "info":
-            return _info()
-        if options.command == "gradcheck":
-            from minilstm.commands import gradcheck
+    """Run the command line; the exit code. Without arguments the process is for this alone."""
+    return program.run(lambda: _run(_parser().parse_args(arguments)), whole=arguments is None)
 
-            return gradcheck.run(options)
-        if options.command == "trace":
-            from minilstm.commands import trace
 
-            return trace.run(options)
-        if options.command == "reproduce":
-            from minilstm.commands import reproduce
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "info":
+        return _info()
+    if options.command == "gradcheck":
+        from minilstm.commands import gradcheck
 
-            return reproduce.run(options)
-        from minilstm.study import command
+        return gradcheck.run(options)
+    if options.command == "trace":
+        from minilstm.commands import trace
 
-        if options.command == "report":
-            return command.remake(options)
-        return command.compare(options) if options.command == "compare" else command.run(options)
-    except KeyboardInterrupt:
-        return fail("interrupted", 130)
-    except BrokenPipeError:  # the reader of stdout went away; nothing more can be said to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return trace.run(options)
+    if options.command == "reproduce":
+        from minilstm.commands import reproduce
+
+        return reproduce.run(options)
+    from minilstm.study import command
+
+    if options.command == "report":
+        return command.remake(options)
+    return command.compare(options) if options.command == "compare" else command.run(options)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,7 +21,8 @@ from minilstm.classic.row import Record, Row, chosen
 from minilstm.errors import fail, in_words
 from minilstm.study.command import EXTRA, extras_missing
 from minilstm.study.journal import locked, read_lines, to_json
-from minilstm.study.run import StudyError, processors, run_in_pool
+from minilstm.study.pool import StudyError, run_in_pool
+from minilstm.study.run import processors
 
 JOURNAL, TABLE, PAGE = "results.jsonl", "results.json", "table.md"
 VERDICTS = {"reproduced": "reproduced", "partly": "partly", "not": "not reproduced", None: ""}

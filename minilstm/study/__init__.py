@@ -4,6 +4,7 @@
     source     where the data come from
     point      train and measure one model
     run        many points: in worker processes, on a cluster, on any executor
+    pool       the worker processes
     journal    the folder: nothing finished is lost, nothing finished is done twice
     summary    rows, paired differences, fits, the choice
     words      what that says in a few sentences
@@ -26,8 +27,9 @@ from minilstm.study import journal as journals
 from minilstm.study.journal import Journal
 from minilstm.study.plan import OWN, TASKS, Point, Settings
 from minilstm.study.point import Record
+from minilstm.study.pool import StudyError
 from minilstm.study.result import StudyResult, result_of
-from minilstm.study.run import OnPoint, StudyError, prepare_kernels, run_points
+from minilstm.study.run import OnPoint, run_points
 from minilstm.study.source import Source
 
 __all__ = ["StudyError", "StudyResult", "length_study"]
@@ -111,18 +113,20 @@ def run_missing(
     on_cell: OnPoint | None = None,
     executor: Executor | None = None,
     share: Callable[[Source], Any] = lambda source: source,
+    here: bool = True,
 ) -> dict[str, Any]:
-    """Run the points that are not finished; what that took."""
+    """Run the points that are not finished; what that took. A single job runs in this process if `here`."""
     start = time.perf_counter()
     missing = journal.missing
-    kernels = prepare_kernels(journal.settings.rnn) if missing and executor is None else 0.0
 
     def finished(point: Point, record: Record) -> None:
         journal.add(point, record)
         if on_cell is not None:
             on_cell(point, record)
 
-    run_points(journal.settings, source, missing, finished, jobs=jobs, executor=executor, share=share)
+    kernels = run_points(
+        journal.settings, source, missing, finished, jobs=jobs, here=here, executor=executor, share=share
+    )
     return {
         "jobs": jobs,
         "cells_run": len(missing),

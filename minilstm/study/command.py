@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -13,9 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
+from minilstm import interrupts
 from minilstm.datasets import from_sequences, read_file
 from minilstm.errors import fail, in_words, whole_number, wording
 from minilstm.study import journal as journals
@@ -24,8 +26,9 @@ from minilstm.study.estimate import as_text, estimate
 from minilstm.study.journal import Journal, to_json
 from minilstm.study.plan import OWN, Point, Settings
 from minilstm.study.point import Record
+from minilstm.study.pool import StudyError
 from minilstm.study.result import StudyResult, result_of
-from minilstm.study.run import StudyError, cluster, prepare_kernels, processors
+from minilstm.study.run import cluster, prepare_kernels, processors
 from minilstm.study.source import Source
 from minilstm.study.words import number
 
@@ -38,10 +41,6 @@ EXPECTED = (ValueError, TypeError, OSError, ModuleNotFoundError)  # what a reque
 
 
 NEXT = "\n" + 10 * " "  # the next line of a value
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived."""
 
 
 def extras_missing() -> bool:
@@ -59,8 +58,6 @@ def run(options: argparse.Namespace) -> int:
     """Run the study that the options describe; the exit code."""
     if extras_missing():
         return fail(EXTRA, 2)
-    from minilstm.study import report
-
     try:
         jobs = processors() if options.jobs is None else whole_number("jobs", options.jobs)
         settings, source = _request(options)
@@ -76,24 +73,44 @@ def run(options: argparse.Namespace) -> int:
                 f"Nothing was trained. The same command without --dry-run trains, and writes {out}{os.sep}."
             )
             return 0
-        with _warnings_as_lines():
-            journal = Journal(settings, journals.config(settings, source), out)
+        config = journals.config(settings, source)
+        with interrupts.held() as flag:
+            with _warnings_as_lines():
+                journal = Journal(settings, config, out)
+            with journal:
+                code, spent = _train(journal, source, jobs, options, flag)
     except EXPECTED as error:
         return fail(in_words(error), 2)
-    signal.signal(signal.SIGTERM, _terminate)
-    with journal:
-        try:
-            place: Any = nullcontext((None, None)) if options.cluster is None else cluster(options.cluster)
-            with Progress(journal, options.quiet) as progress, place as (executor, share):
-                more = {} if share is None else {"executor": executor, "share": share}
-                spent = run_missing(journal, source, jobs, progress.finished, **more)
-            result = report.write(result_of(journal, spent), journal)
-        except (KeyboardInterrupt, Terminated) as stop:
-            return _stopped(journal, 143 if isinstance(stop, Terminated) else 130, options)
-        except ModuleNotFoundError as error:
-            return fail(in_words(error), 2)
-        except (StudyError, OSError, MemoryError) as error:
-            return fail(in_words(error), 1)
+    return _reported(journal, spent, options) if code == 0 else code
+
+
+def _train(
+    journal: Journal, source: Source, jobs: int, options: argparse.Namespace, flag: interrupts.Interrupts
+) -> tuple[int, dict[str, Any]]:
+    """Run what is missing, in worker processes; the exit code, and what it took."""
+    try:
+        place: Any = nullcontext((None, None)) if options.cluster is None else cluster(options.cluster)
+        with Progress(journal, options.quiet) as progress, place as (executor, share):
+            more = {} if share is None else {"executor": executor, "share": share}
+            spent = run_missing(journal, source, jobs, progress.finished, here=False, **more)
+            flag.check()
+            return 0, spent
+    except KeyboardInterrupt:
+        return _stopped(journal, 128 + (flag.number or signal.SIGINT), options), {}
+    except ModuleNotFoundError as error:
+        return fail(in_words(error), 2), {}
+    except (StudyError, OSError, MemoryError) as error:
+        return fail(in_words(error), 1), {}
+
+
+def _reported(journal: Journal, spent: dict[str, Any], options: argparse.Namespace) -> int:
+    """Write everything and print the table; a signal may end this at once, for it can be made again."""
+    from minilstm.study import report
+
+    try:
+        result = report.write(result_of(journal, spent), journal)
+    except OSError as error:
+        return fail(in_words(error), 1)
     if options.json:
         sys.stdout.write(to_json(result.summary))
         if not options.quiet:
@@ -220,27 +237,23 @@ def _warnings_as_lines() -> Iterator[None]:
         print(f"minilstm: warning: {warning.message}", file=sys.stderr)
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
-
-
 def _stopped(journal: Journal, code: int, options: argparse.Namespace) -> int:
-    """Print and write what is done, whatever else arrives meanwhile."""
+    """Print and write what is done, but no figures, which take long; further signals change nothing."""
     from minilstm.study import report
 
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, signal.SIG_IGN)
     done, planned = len(journal.records), len(journal.settings.points())
     kept = f"stopped; {done} of {planned} models are kept, the same command goes on"
+    if done:
+        kept += f"; minilstm report {shlex.quote(str(journal.folder))} draws the figures of what is there"
     print(f"minilstm: {kept}", file=sys.stderr, flush=True)
     if done:
         result = result_of(journal)
-        if not options.json:
-            print(_table(result))
         try:
-            report.write(result, journal, kinds=())  # what takes longest can wait for the end
+            report.write_tables(result, journal)
         except OSError as error:
             fail(in_words(error), code)
+        if not options.json:
+            print(_table(result))
     return code
 
 

@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -47,10 +48,7 @@ def write(result: StudyResult, journal: Journal, kinds: Sequence[str] = ("png", 
 
     `kinds` are the formats of the figures beside SVG.
     """
-    folder = journal.folder
-    assert folder is not None
-    files.write_text(folder / "results.csv", to_csv(result.cells))
-    files.write_text(folder / "summary.json", to_json(result.summary))
+    folder = write_tables(result, journal)
     drawings = folder / "figures"
     drawings.mkdir(exist_ok=True)
     shown = []
@@ -63,6 +61,14 @@ def write(result: StudyResult, journal: Journal, kinds: Sequence[str] = ("png", 
         shown.append((chart, pictures["svg"]))
     files.write_text(folder / "report.html", to_html(result, journal.settings, shown))
     return replace(result, report=folder / "report.html")
+
+
+def write_tables(result: StudyResult, journal: Journal) -> Path:
+    """Write the tables alone, which take no time; the folder."""
+    assert journal.folder is not None
+    files.write_text(journal.folder / "results.csv", to_csv(result.cells))
+    files.write_text(journal.folder / "summary.json", to_json(result.summary))
+    return journal.folder
 
 
 def to_csv(records: Sequence[Record]) -> str:

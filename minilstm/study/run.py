@@ -1,39 +1,30 @@
 """Runs points: here, in worker processes, on a Dask cluster, or on any `concurrent.futures.Executor`.
 
 Results do not depend on where a point runs or on how many run at a time: each has its own seed, none
-sees another, and the kernels give the same bits for any number of threads. Workers are spawned, not
-forked. They ignore Ctrl-C (the parent stops them) and end when the parent does, however it ended.
+sees another, and the kernels give the same bits for any number of threads. `pool` has the worker processes.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager, redirect_stderr
-from multiprocessing import connection
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minilstm import layers
+from minilstm import interrupts, layers
 from minilstm.compiled import threads
 from minilstm.model import Sequential
 from minilstm.study.plan import Point, Settings
 from minilstm.study.point import RNNS, Record, run_point
+from minilstm.study.pool import DEAD, POLL, StudyError, run_in_pool
 from minilstm.study.source import Source
 
 OnPoint = Callable[[Point, Record], None]
-Key = TypeVar("Key")
-
-
-class StudyError(RuntimeError):
-    """The study could not go on; the finished points are kept."""
 
 
 def processors() -> int:
@@ -61,26 +52,37 @@ def run_points(
     on_point: OnPoint,
     *,
     jobs: int = 1,
+    here: bool = True,
     executor: Executor | None = None,
     share: Callable[[Source], Any] = lambda source: source,
-) -> None:
+) -> float:
     """Run every point and hand each record to `on_point`, in the order in which they are finished.
 
-    `executor` runs them if there is one, otherwise `jobs` processes of our own. `share` gives an
-    executor the data in a form of its own, which it turns back into a Source for the point. Raises
-    StudyError when workers die. When this ends, for whatever reason, no worker of ours is left.
+    `executor` runs them if there is one, otherwise `jobs` processes of our own; a single job runs in this
+    process if `here`. `share` gives an executor the data in a form of its own, which it turns back into a
+    Source for the point. Returns the seconds that the kernels took to be ready.
+
+    Raises StudyError when workers die, KeyboardInterrupt after Ctrl-C, between two batches at the earliest.
+    When this ends, for whatever reason, no worker of ours is left.
     """
+    if not points:
+        return 0.0
+    rnns = sorted({point.rnn for point in points})
     if executor is not None:
         shared = share(source)
         _collect({executor.submit(work, settings, shared, point, 1): point for point in points}, on_point)
-    elif jobs == 1 or len(points) <= 1:
-        for point in points:
-            on_point(point, work(settings, source, point, processors()))
-    else:
-        jobs = min(jobs, len(points))
-        count, rnns = max(1, processors() // jobs), sorted({point.rnn for point in points})
-        tasks = {point: (point,) for point in points}
-        run_in_pool(tasks, _work_here, on_point, jobs, _take_study, settings, source, count, rnns)
+        return 0.0
+    if here and jobs == 1:
+        with interrupts.held() as flag:
+            seconds = prepare_kernels(rnns)
+            for point in points:
+                flag.check()
+                on_point(point, work(settings, source, point, processors()))
+        return seconds
+    jobs = min(jobs, len(points))
+    count, tasks = max(1, processors() // jobs), {point: (point,) for point in points}
+    found: float = run_in_pool(tasks, _work_here, on_point, jobs, _take_study, settings, source, count, rnns)
+    return found
 
 
 def work(settings: Settings, source: Source, point: Point, count: int) -> Record:
@@ -97,68 +99,22 @@ def work(settings: Settings, source: Source, point: Point, count: int) -> Record
         threads.set_num_threads(before)
 
 
-def _collect(waiting: dict[Future[Record], Key], on_record: Callable[[Key, Record], None]) -> None:
+def _collect(waiting: dict[Future[Record], Point], on_point: OnPoint) -> None:
     """Hand on each record as soon as it is there; what is left is cancelled if something goes wrong."""
-    try:
-        while waiting:
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                key = waiting.pop(future)
-                error = future.exception()
-                if isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker":
-                    raise StudyError(
-                        "a worker process died (out of memory?); "
-                        "finished models are kept, the same command goes on"
-                    ) from None
-                on_record(key, future.result())
-    except BaseException:
-        for future in waiting:
-            future.cancel()
-        raise
-
-
-def run_in_pool(
-    tasks: Mapping[Key, Sequence[Any]],
-    work: Callable[..., Record],
-    on_record: Callable[[Key, Record], None],
-    jobs: int,
-    prepare: Callable[..., None],
-    *given: Any,
-) -> None:
-    """Run `work(*arguments)` of every task in `jobs` processes, each of which calls `prepare(*given)` first.
-
-    Raises StudyError when workers die. When this ends, for whatever reason, no worker is left.
-    """
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(
-        jobs,
-        multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(prepare, given),
-    )
-    try:
-        with _workers_without_sigint():
-            waiting = {pool.submit(work, *arguments): key for key, arguments in tasks.items()}
-        _collect(waiting, on_record)
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in set(multiprocessing.active_children()) - others:
-            worker.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _workers_without_sigint() -> Iterator[None]:
-    """Processes started inside never see Ctrl-C; one that comes meanwhile reaches this process after."""
-    if not hasattr(signal, "pthread_sigmask"):  # no POSIX
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with interrupts.held() as flag:
+        try:
+            while waiting:
+                flag.check()
+                for future in wait(waiting, POLL, FIRST_COMPLETED).done:
+                    point = waiting.pop(future)
+                    error = future.exception()
+                    if isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker":
+                        raise StudyError(DEAD) from None
+                    on_point(point, future.result())
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            raise
 
 
 _given: list[Any] = []  # in a worker: the settings, the data, the number of threads. Sent once, not per point
@@ -169,23 +125,9 @@ def _work_here(point: Point) -> Record:
     return work(settings, source, point, count)
 
 
-def _start_worker(prepare: Callable[..., None], given: Sequence[Any]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # the parent has said it already
-        prepare(*given)
-
-
-def _take_study(settings: Settings, source: Source, count: int, rnns: Sequence[str]) -> None:
+def _take_study(settings: Settings, source: Source, count: int, rnns: Sequence[str]) -> float:
     _given[:] = settings, source, count
-    prepare_kernels(rnns)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
+    return prepare_kernels(rnns)
 
 
 # ------------------------------------------------------------ a cluster

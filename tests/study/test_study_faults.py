@@ -40,9 +40,10 @@ def undisturbed():
 
 KILLER = textwrap.dedent("""
     import json, os, random, signal, sys, time, warnings
-    from minilstm.study import journal, prepare_kernels, run_missing
+    from minilstm.study import journal, run_missing
     from minilstm.study.journal import Journal
     from minilstm.study.plan import Settings
+    from minilstm.study.run import prepare_kernels
     from minilstm.study.source import Source
 
     folder, kills = sys.argv[1], int(sys.argv[2])
