@@ -48,7 +48,7 @@ def torch() -> ModuleType:
     return torch
 
 
-FUZZERS = 2  # tests that take `cases`; they share the minutes
+FUZZERS = 3  # tests that take `cases`; they share the minutes
 Cases = Callable[[int], Iterator[tuple[int, np.random.Generator]]]
 
 

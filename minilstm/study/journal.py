@@ -23,6 +23,7 @@ import minilstm
 from minilstm import files
 from minilstm.study.plan import GENERATED, Point, Settings
 from minilstm.study.point import Record
+from minilstm.study.shapes import checked_point, checked_settings, strict_json
 from minilstm.study.source import Source
 
 Key = TypeVar("Key")
@@ -69,11 +70,8 @@ class Journal:
         """
         path = Path(folder) / CONFIG
         config = _read_config(path)
-        try:
-            settings = Settings.from_dict(config["settings"])
-            planned = settings.points()
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is damaged: {error!r}") from None
+        settings = checked_settings(config)
+        planned = settings.points()
         journal = cls(settings, config)
         journal.folder = Path(folder)
         journal.records = _read(Path(folder) / RESULTS, planned, mend=False)
@@ -166,7 +164,7 @@ def to_json(value: Any) -> str:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = strict_json(path.read_text("utf-8"))
     except FileNotFoundError:
         raise FileNotFoundError(f"{path.parent} holds no study: there is no {path.name}") from None
     except ValueError as error:
@@ -178,6 +176,10 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{path} was written by another version of minilstm (format {found['minilstm_study']}, "
             f"this one reads {FORMAT}); choose another folder"
         )
+    try:
+        checked_settings(found)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
     return found
 
 
@@ -218,11 +220,11 @@ def _read(path: Path, planned: list[Point], mend: bool) -> dict[Point, Record]:
 
     Other damage is a ValueError.
     """
-    known = set(planned)
+    known = {point: point for point in planned}
 
     def point_of(record: Record) -> Point:
-        point = Point.of(record)
-        if point not in known:
+        point = checked_point(record)
+        if point not in known or repr(point) != repr(known[point]):  # 1 is not True
             raise ValueError(f"{point} is not part of this study")
         return point
 
@@ -242,7 +244,7 @@ def read_lines(path: Path, key_of: Callable[[Record], Key], mend: bool) -> dict[
     found: dict[Key, Record] = {}
     for number, line in enumerate(data[:whole].splitlines(), 1):
         try:
-            record = json.loads(line)
+            record = strict_json(line)
             found.setdefault(key_of(record), record)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}:{number} is damaged: {error}") from None

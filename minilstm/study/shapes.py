@@ -1,0 +1,163 @@
+"""The shapes of the JSON in a study's folder: what config.json and a line of results.jsonl must look like.
+
+Both may have been edited or damaged, and what is made of them may fail long after they were read. A shape is
+a type; None; a tuple of shapes, of which one fits; a list of one shape, for each item; or a dict, key by key.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from minilstm.study.plan import OWN, POINT_FIELDS, RNNS, TASKS, Point, Settings
+
+Record = dict[str, Any]
+
+LARGEST_PLAN = 10**6  # models of one study
+LARGEST = 2**63  # of any number: more does not fit what computes with them
+NUMBER = (float, int, None)  # None where there is none, for JSON has no NaN
+SIDES = [("pre", "post")]
+
+PROBE = {
+    "horizon": NUMBER,
+    "first_norm": NUMBER,
+    "norms": [NUMBER],
+    "status": {str: int},
+    "profile": {"offset": [int], "norm": [NUMBER]},
+}
+RECORD: Record = {
+    "diverged": (str, None),
+    "baseline": (float, int),
+    "validation_baseline": (float, int),
+    **dict.fromkeys(("test_metric", "test_low", "test_high", "validation_metric"), NUMBER),
+    **dict.fromkeys(("validation_error", "train_metric", "seconds_per_epoch", "ms_per_step"), NUMBER),
+    "before": PROBE,
+    "after": PROBE,
+    "seconds": (float, int),
+    **dict.fromkeys(("threads", "tape_bytes", "data_bytes"), int),
+    **dict.fromkeys(("cut_share", "sequences_cut_share", "padding_share"), (float, int)),
+    "clipped_share": NUMBER,
+    "curves": {str: [NUMBER]},
+    "lags": [int],
+    "snapshots": [{"epoch": int, "horizon": NUMBER, "norms": [NUMBER]}],
+}
+SETTINGS: Record = {
+    "task": (*TASKS, OWN),
+    "lengths": [int],
+    "seeds": int,
+    "epochs": int,
+    "rnn": [tuple(RNNS)],
+    "units": [int],
+    "mask": [bool],
+    "padding": SIDES,
+    "truncating": SIDES,
+    "clipnorm": [NUMBER],
+    "forget_bias": [int],
+    "control": bool,
+    "batch_size": int,
+    "embedding": (int, None),
+    "learning_rate": (float, int),
+    "seed": int,
+    "metric": ("accuracy", "MSE"),
+}
+CONFIG: Record = {
+    "minilstm_study": int,
+    "settings": SETTINGS,
+    "data": {
+        "name": str,
+        "description": str,
+        "source": str,
+        "checksums": {str: str},
+        "sizes": dict.fromkeys(("train", "validation", "test"), int),
+        "labels": [str],
+        "options": [str],
+    },
+    "versions": {str: str},
+    "platform": {"system": str, "machine": str, "processors": (int, None)},
+}
+WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", None: "null"}
+
+
+def strict_json(text: str | bytes) -> Any:
+    """JSON without the constants that are none; ValueError for anything else."""
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def check(value: Any, shape: Any, place: str = "") -> None:
+    """ValueError that names the place where `value` does not have the shape.
+
+    >>> check({"a": [1, 2]}, {"a": [int]})
+    >>> check({"a": [1, "2"]}, {"a": [int]})
+    Traceback (most recent call last):
+    ValueError: a[1] must be a whole number, got '2'
+    """
+    if isinstance(shape, list) and isinstance(value, list):
+        for k, item in enumerate(value):
+            check(item, shape[0], f"{place}[{k}]")
+    elif isinstance(shape, dict) and isinstance(value, dict):
+        for key in shape:
+            if key is not str and key not in value:
+                raise ValueError(f"it has no {'.'.join(filter(None, [place, key]))!r}")
+        for key, item in value.items():
+            inner = shape.get(key, shape.get(str))
+            if inner is not None:  # what is not known is left alone
+                check(item, inner, ".".join(filter(None, [place, key])))
+    elif not any(_fits(value, one) for one in (shape if isinstance(shape, tuple) else (shape,))):
+        raise ValueError(f"{place or 'it'} must be {_worded(shape)}, got {value!r:.60}")
+
+
+def _fits(value: Any, shape: Any) -> bool:
+    if isinstance(shape, str):
+        return bool(value == shape)
+    if not isinstance(shape, type):
+        return value is None and shape is None
+    if type(value) is not shape:
+        return False
+    if isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return not isinstance(value, (int, float)) or (math.isfinite(value) and abs(value) < LARGEST)
+
+
+def _worded(shape: Any) -> str:
+    if isinstance(shape, (list, dict)):
+        return "a list" if isinstance(shape, list) else "an object"
+    several = shape if isinstance(shape, tuple) else (shape,)
+    return " or ".join(dict.fromkeys(WORDS.get(one, repr(one)) for one in several))
+
+
+def checked_point(record: Any) -> Point:
+    """The point that a record belongs to; ValueError where the record is not one."""
+    if not isinstance(record, dict):
+        raise ValueError(f"it must be an object, got {record!r:.60}")
+    check(record, dict.fromkeys(POINT_FIELDS, (str, int, float, bool, None)) | RECORD)
+    for when in ("before", "after"):
+        profile = record[when]["profile"]
+        if len(profile["offset"]) != len(profile["norm"]):
+            raise ValueError(f"{when}.profile has columns of different lengths")
+    steps, lags = len(record["before"]["norms"]), record["lags"]
+    if len(record["after"]["norms"]) != steps or not all(0 <= lag < steps for lag in lags):
+        raise ValueError("its norms and lags do not belong together")
+    if any(len(snapshot["norms"]) != len(lags) for snapshot in record["snapshots"]):
+        raise ValueError("its snapshots and lags do not belong together")
+    return Point.of(record)
+
+
+def checked_settings(config: Any) -> Settings:
+    """The settings of the study that a config describes; ValueError where it is none."""
+    check(config, CONFIG)
+    found = Settings.from_dict(config["settings"])
+    numbers = (*found.lengths, *found.units, found.seeds, found.epochs, found.batch_size)
+    if min(numbers) < 1 or not 0 <= found.seed < LARGEST or not found.lengths or not found.rnn:
+        raise ValueError("its settings are not those of a study")
+    several = [value for value in vars(found).values() if isinstance(value, tuple)]
+    if math.prod(max(1, len(value)) for value in several) * found.seeds > LARGEST_PLAN:
+        raise ValueError("its settings are not those of a study")
+    return found

@@ -1,0 +1,139 @@
+"""A study's folder that was edited or damaged: exit code 2, file and line, and nothing overwritten."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+
+import mutants
+import pytest
+
+from minilstm.commands.cli import main
+from minilstm.study import journal as journals
+from minilstm.study import report, run_missing
+from minilstm.study.journal import Journal
+from minilstm.study.plan import Settings
+from minilstm.study.result import result_of
+from minilstm.study.source import Source
+
+TINY = {"lengths": [3, 5], "seeds": 2, "epochs": 1, "units": 3}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a finished study."""
+    folder = tmp_path_factory.mktemp("whole") / "s"
+    settings = Settings.of("recall", **TINY)
+    source = Source.of("recall", settings.seed)
+    with Journal(settings, journals.config(settings, source), folder) as book:
+        run_missing(book, source, 1)
+    return folder
+
+
+@pytest.fixture
+def folder(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "s")
+    return tmp_path / "s"
+
+
+def changed(path, line, change):
+    """The file with a change of the JSON in one of its lines."""
+    lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+    value = json.loads(lines[line])
+    change(value)
+    lines[line] = json.dumps(value)
+    path.write_text("\n".join(lines) + "\n")
+
+
+RECORDS = {
+    "missing": (lambda r: r.pop("lags"), "it has no 'lags'"),
+    "null": (lambda r: r.update(seconds=None), "seconds must be a number or a whole number, got None"),
+    "NaN": (lambda r: r.update(test_metric=float("nan")), "NaN is no JSON"),
+    "infinite": (lambda r: r["before"].update(horizon=float("-inf")), "-Infinity is no JSON"),
+    "text": (lambda r: r["before"]["norms"].__setitem__(1, "2"), r"before.norms\[1\] must be a number"),
+    "a list": (lambda r: r.update(curves=[1]), "curves must be an object"),
+    "a huge number": (lambda r: r.update(tape_bytes=10**30), "tape_bytes must be a whole number"),
+    "a number for a flag": (lambda r: r.update(mask=0), "is not part of this study"),
+    "another model": (lambda r: r.update(length=4), "is not part of this study"),
+    "lags": (lambda r: r["lags"].append(99), "norms and lags"),
+    "snapshots": (lambda r: r["snapshots"][0]["norms"].pop(), "snapshots and lags"),
+    "surrogate": (lambda r: r.update(diverged="\ud800"), "diverged must be text or null"),
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_damaged_record_is_refused_with_its_line(folder, name, capsys):
+    change, reason = RECORDS[name]
+    changed(folder / "results.jsonl", 1, change)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ValueError, match=rf"results\.jsonl:2 is damaged: .*{reason}"):
+        Journal.read(folder)
+    settings = Settings.of("recall", **TINY)
+    with pytest.raises(ValueError, match=r"results\.jsonl:2 is damaged"):
+        Journal(settings, journals.config(settings, Source.of("recall", settings.seed)), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert main(["report", str(folder)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+CONFIGS = {
+    "missing": (lambda c: c.pop("data"), "it has no 'data'"),
+    "sizes": (lambda c: c["data"].update(sizes=3), "data.sizes must be an object"),
+    "seeds": (lambda c: c["settings"].update(seeds=10**9), "are not those of a study"),
+    "lengths": (lambda c: c["settings"].update(lengths=5), "settings.lengths must be a list"),
+    "negative": (lambda c: c["settings"].update(lengths=[-3]), "are not those of a study"),
+    "labels": (lambda c: c["data"].update(labels=[None]), r"data.labels\[0\] must be text"),
+    "rnn": (lambda c: c["settings"].update(rnn=["x"]), r"settings.rnn\[0\] must be 'lstm'"),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_config_of_another_shape_is_refused(folder, name, capsys):
+    change, reason = CONFIGS[name]
+    changed(folder / "config.json", 0, change)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ValueError, match=rf"config\.json is damaged: .*{reason}"):
+        Journal.read(folder)
+    assert main(["report", str(folder)]) == main(["compare", str(folder), str(folder)]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("text", ["[" * 10**5, '{"minilstm_study": ' * 10**5, "[]", "3", "", "\ufeff{}", "{"])
+def test_any_other_json_is_no_study(folder, text, capsys):
+    for name in ("config.json", "results.jsonl"):
+        before = (folder / name).read_bytes()
+        (folder / name).write_text(text + "\n")
+        assert main(["report", str(folder)]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert name in error
+        (folder / name).write_bytes(before)
+
+
+@pytest.mark.fuzz
+def test_mutants_of_a_folder(folder, cases):
+    config = json.loads((folder / "config.json").read_text())
+    records = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    read = 0
+    for seed, rng in cases(600):
+        new, lines = copy.deepcopy(config), copy.deepcopy(records)
+        if seed % 2:
+            new = mutants.of_json(new, rng)
+        else:
+            k = rng.integers(len(lines))
+            lines[k] = mutants.of_json(lines[k], rng)
+        (folder / "config.json").write_text(json.dumps(new))
+        (folder / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        try:
+            book = Journal.read(folder)
+        except (ValueError, OSError):
+            continue
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {error!r}") from error
+        result = result_of(book)  # what was read can be told
+        report.to_csv(result.cells).encode()
+        assert result.table()
+        read += 1
+    assert read > 0
