@@ -12,7 +12,7 @@ import pytest
 from conftest import require
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tolerances import PARITY, check
+from tolerances import PARITY, check, distance
 
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
@@ -113,7 +113,17 @@ def test_all_gradients_in_float32(backend, drawn):
     case = body.as_dtype(oracle.draw(np.random.default_rng(seed), T, B, D, H, mask), "float32")
     _, found = passes(case, backend, segment_steps=segment_steps)
     assert {array.dtype.name for array in named(found).values()} == {"float32"}
-    check_all(named(found), oracle.torch_gradients(body.as_dtype(case, "float64")), PARITY["float32"])
+    exact = body.as_dtype(case, "float64")
+    expected = oracle.torch_gradients(exact)
+    signs, ulp = np.random.default_rng(seed), np.finfo("float32").eps
+    moved = exact._replace(
+        **{k: w * (1 + ulp * signs.choice([-1, 1], w.shape)) for k, w in zip("WUb", exact[:3], strict=True)}
+    )
+    for name, array in oracle.torch_gradients(moved).items():
+        # a step of one number may be what is left of a sum that cancels: then a changed ulp tells how much
+        steps = 0 if name in ("x", "h", "c", "z") else None
+        noise = distance(array, expected[name], steps)
+        check(named(found)[name], expected[name], max(PARITY["float32"], 10 * noise), steps, f"d{name}")
 
 
 @on_backends

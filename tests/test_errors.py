@@ -1,0 +1,92 @@
+"""The one wording, and the checks of single values: what passes, what is refused, and as which error."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from minilstm import errors
+
+
+class Four:
+    def __index__(self) -> int:
+        return 4
+
+
+@pytest.mark.parametrize("value", [4, np.int8(4), np.uint64(4), np.array(4), Four()])
+def test_whole_numbers_of_any_kind(value):
+    found = errors.whole_number("units", value)
+    assert (found, type(found)) == (4, int)
+
+
+@pytest.mark.parametrize("value", [True, np.True_, 4.0, "4", None])
+def test_what_is_no_whole_number(value):
+    with pytest.raises(TypeError, match="units must be a whole number >= 1, got "):
+        errors.whole_number("units", value)
+
+
+def test_a_whole_number_has_its_minimum():
+    assert errors.whole_number("steps", 0, 0) == 0
+    with pytest.raises(ValueError, match="steps must be a whole number >= 2, got 1"):
+        errors.whole_number("steps", 1, 2)
+
+
+@pytest.mark.parametrize("value", [0.5, np.float32(0.5), np.array(0.5), "a word", None, True, b"1"])
+def test_real_numbers(value):
+    if isinstance(value, (str, bytes, bool)) or value is None:
+        with pytest.raises(TypeError, match="rate must be a finite number >= 0, got "):
+            errors.real_number("rate", value)
+    else:
+        assert errors.real_number("rate", value) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "text"),
+    [
+        (-1e-300, {}, "a finite number >= 0, got -1e-300"),
+        (np.nan, {}, "a finite number >= 0, got nan"),
+        (np.inf, {}, "a finite number >= 0, got inf"),
+        (0, {"above": True}, "a finite number > 0, got 0.0"),
+        (1, {"below": 1.0}, "a finite number >= 0 and < 1, got 1.0"),
+        (2, {"minimum": 3.0}, "a finite number >= 3, got 2.0"),
+    ],
+)
+def test_real_numbers_out_of_bounds(value, options, text):
+    with pytest.raises(ValueError, match=f"rate must be {text}"):
+        errors.real_number("rate", value, **options)
+
+
+def test_one_of_some_words():
+    assert errors.one_of("side", "pre", (word for word in ("pre", "post"))) == "pre"
+    with pytest.raises(ValueError, match="side must be 'pre' or 'post', got 3"):
+        errors.one_of("side", 3, ("pre", "post"))
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        ([[1], [1, 2]], ValueError, "x must be a rectangular array, got sequences of different lengths"),
+        (["a"], TypeError, "x must be an array of real numbers, got dtype <U1"),
+        ([1j], TypeError, "x must be an array of real numbers, got dtype complex128"),
+        (np.ma.array([1.0]), TypeError, "x must be a plain array, got a masked array"),
+    ],
+)
+def test_what_is_no_array_of_numbers(value, error, text):
+    with pytest.raises(error, match=text):
+        errors.numeric_array("x", value)
+
+
+def test_errors_carry_what_they_are_about():
+    assert errors.NonFiniteError("loss is nan").origin is None
+    assert errors.NonFiniteError("loss is nan", "dz").origin == "dz"
+    found = pickle.loads(pickle.dumps(errors.WeightsFileError("m.npz", "is damaged")))
+    assert (found.path, found.reason, str(found)) == ("m.npz", "is damaged", "m.npz: is damaged")
+
+
+def test_commands_say_it_in_one_line(capsys):
+    assert errors.fail("two\n  lines", 3) == 3
+    assert capsys.readouterr().err == "minilstm: error: two lines\n"
+    assert errors.in_words(FileNotFoundError(2, "No such file", "a.csv")) == "No such file: a.csv"
+    assert errors.in_words(KeyError()) == "KeyError"
