@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -16,11 +15,10 @@ from minilstm import optimizers
 from minilstm.callbacks import Callback, Logs
 from minilstm.classic.network import Array
 from minilstm.classic.row import Band, Record, Row, Summaries
-from minilstm.layers import GRU, LSTM, Dense, Recurrent, SimpleRNN, TimeDistributed
+from minilstm.layers import LSTM, Dense, Recurrent, SimpleRNN, TimeDistributed
 from minilstm.model import Sequential
 
 Batches = Iterator[tuple[Array, Array]]
-CELLS: dict[str, type[Recurrent]] = {"lstm": LSTM, "gru": GRU, "simple_rnn": SimpleRNN}
 BASELINE = 1 / 6  # mean squared error of always answering 1 in the adding task
 
 
@@ -178,52 +176,6 @@ def clipping(seed: int, *, clip: float, length: int, units: int, updates: int) -
     return {"value": share, "solved": share < 0.01, "updates": until.updates}
 
 
-# ---------------------------------------------------------------- automata and counters
-
-
-def parity(seed: int, *, cell: str, length: int, longer: int, units: int, updates: int) -> Record:
-    """Share of right prefixes of `longer` steps, after training on `length`; Adam, 3e-3."""
-
-    def draw(rng: np.random.Generator, count: int, steps: int) -> tuple[Array, Array]:
-        bits = rng.integers(2, size=(count, steps))
-        return np.eye(2, dtype=np.float32)[bits], (np.cumsum(bits, axis=1) % 2)[..., None].astype(np.float32)
-
-    model = _tagger(CELLS[cell](units, input_shape=(None, 2), return_sequences=True), 1, seed)
-    until = train(model, drawing(lambda rng, count: draw(rng, count, length), seed, 20), updates, 0.01)
-    x, y = draw(np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0]), 500, longer)
-    right = float(((model.predict(x) > 0.5) == (y > 0.5)).mean())
-    return {"value": right, "solved": right > 0.99, "updates": until.updates}
-
-
-def counting(seed: int, *, cell: str, largest: int, units: int, updates: int) -> Record:
-    """The largest n up to which every a^n b^n is told from all its prefixes; trained on n <= `largest`.
-
-    At each step: may the string end here? It may once there are as many b as a. Adam, 3e-3.
-    """
-
-    def strings(n: Array, steps: int) -> tuple[Array, Array]:
-        t = np.arange(steps)
-        symbols = np.where(t < n[:, None], 0, np.where(t < 2 * n[:, None], 1, 2))  # a, b, then blanks
-        return np.eye(3, dtype=np.float32)[symbols], (t == 2 * n[:, None] - 1)[..., None].astype(np.float32)
-
-    model = _tagger(CELLS[cell](units, input_shape=(None, 3), return_sequences=True), 1, seed)
-    batches = drawing(lambda rng, count: strings(rng.integers(1, largest + 1, count), 2 * largest), seed, 20)
-    until = train(model, batches, updates, 1e-4)
-    n = np.arange(1, 10 * largest + 1)
-    x, y = strings(n, 2 * n[-1])
-    inside = np.arange(2 * n[-1]) < 2 * n[:, None]
-    right = (((model.predict(x)[..., 0] > 0.5) == (y[..., 0] > 0.5)) | ~inside).all(axis=1)
-    reach = int(np.argmin(right)) if not right.all() else len(n)
-    return {"value": reach, "solved": reach >= largest, "updates": until.updates}
-
-
-def _tagger(layer: Recurrent, outputs: int, seed: int) -> Sequential:
-    head: Any = TimeDistributed(Dense(outputs, activation="sigmoid"))
-    model = Sequential([layer, head], dtype="float32", seed=seed)
-    model.compile(optimizers.Adam(3e-3, global_clipnorm=1.0), "binary_crossentropy")
-    return model
-
-
 ROWS = (
     Row(
         name="copy-plateau",
@@ -328,48 +280,5 @@ ROWS = (
         quick_trials=2,
         settings={"clip": (1.0, 0.0), "length": 20, "units": 50, "updates": 40_000},
         reduced="length 20, at most 40,000 updates for 5,000,000",
-    ),
-    Row(
-        name="parity",
-        claim="Simple network, GRU and LSTM learn the parity of prefixes, and keep it at 5 times the length.",
-        source="Deletang et al. 2023, table 2 (parity check)",
-        published="RNN and LSTM: 100 % beyond the trained lengths",
-        run=parity,
-        measured="share of right prefixes of 100 steps, of the trials with more than 99 %",
-        bands=(
-            Band(
-                "in at least 2 of 3 trials each cell is right at more than 99 % of the prefixes",
-                "the paper gives the best of its runs; most must do",
-                lambda found: all(3 * one["solved"] >= 2 * one["trials"] for one in found.values()),
-            ),
-        ),
-        trials=3,
-        settings={
-            "cell": ("simple_rnn", "gru", "lstm"),
-            "length": 20,
-            "longer": 100,
-            "units": 32,
-            "updates": 5_000,
-        },
-        reduced="a target at every step",
-    ),
-    Row(
-        name="counting",
-        claim="An LSTM counts a^n b^n further beyond the trained n than a GRU.",
-        source="Weiss, Goldberg and Yahav 2018",
-        published="the LSTM generalises well beyond the trained n, the GRU hardly",
-        run=counting,
-        measured="largest n up to which all are right, trained to 20, of the trials that reach 20",
-        bands=(
-            Band(
-                "the LSTM's mean reach is above the GRU's",
-                "the published order",
-                lambda found: (found["lstm"]["mean"] or 0) > (found["gru"]["mean"] or 0),
-            ),
-        ),
-        trials=5,
-        quick_trials=2,
-        settings={"cell": ("lstm", "gru"), "largest": 20, "units": 10, "updates": 10_000},
-        reduced="trained to n = 20",
     ),
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minilstm as ml
-from minilstm.classic import experiments, results, row, schedule, theory, training, vowels
+from minilstm.classic import experiments, results, row, schedule, strings, theory, training, vowels
 from minilstm.classic.row import Band, Row
 from minilstm.commands import cli, reproduce
 
@@ -276,11 +276,12 @@ SMALL = {
     "clipping": {"length": 10, "units": 8, "updates": 5},
     "parity": {"length": 5, "longer": 10, "units": 8, "updates": 5},
     "counting": {"largest": 3, "units": 4, "updates": 5},
+    "addition": {"digits": 1, "units": 4, "examples": 20, "epochs": 1},
 }
 
 
 def test_every_row_that_trains_has_a_small_version():
-    assert set(SMALL) == {one.name for one in training.ROWS}
+    assert set(SMALL) == {one.name for one in (*training.ROWS, *strings.ROWS)}
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -338,6 +339,19 @@ def test_draws_of_the_order_of_symbols():
         assert 25 <= places[1] < 30
         assert label == 2 * one[places[0]] + one[places[1]]
     assert set(symbols.ravel()) == set(range(6))
+
+
+def test_questions_of_the_addition():
+    for reverse in (False, True):
+        x, y = strings.questions(np.random.default_rng(0), 300, 2, reverse)
+        asked = {"".join(strings.CHARACTERS[k] for k in one) for one in x.argmax(axis=2)}
+        assert len(asked) == 300
+        for one, answer in zip(x.argmax(axis=2), y, strict=True):
+            text = "".join(strings.CHARACTERS[k] for k in one)[:5]
+            a, b = (text[::-1] if reverse else text).split("+")
+            assert int(a) + int(b) == int("".join(strings.CHARACTERS[k] for k in answer))
+    with pytest.raises(ValueError, match="they and a tenth to test are at most 100, got 92"):
+        strings.addition(0, reverse=True, digits=1, units=4, examples=92, epochs=1)
 
 
 def test_vowels_without_their_package(monkeypatch):
