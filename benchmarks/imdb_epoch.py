@@ -1,6 +1,6 @@
 """How long does an epoch of the IMDb study take, beside PyTorch?
 
-    python benchmarks/imdb_epoch.py [--lengths 200,400] [--batches 20] [--rounds 7] [--threads N]
+    python benchmarks/imdb_epoch.py [--isa avx2] [--lengths 200,400] [--batches 20] [--rounds 7] [--threads N]
 
 The model of `minilstm study imdb`: Embedding (10,000 words, 32), LSTM (64), Dense (2, softmax), Adam 3e-3,
 clipping at 1, batches of 32 real reviews, padded after their end and cut at their beginning; float32.
@@ -25,8 +25,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import isa
 import numpy as np
 import torch
+from measure import Others, machine, sentence
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import minilstm as ml
@@ -169,15 +171,19 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=ml.get_num_threads())
+    isa.add_option(parser)
     options = parser.parse_args()
+    isa.restrict(options.isa)
+    others = Others()
     ml.set_num_threads(options.threads)
     torch.set_num_threads(options.threads)
     x, y = load_imdb().train
     reviews = ml.datasets.Split(x[: options.batches * BATCH], y[: options.batches * BATCH])
-    print(f"{options.threads} threads, {options.batches} batches of {BATCH}, PyTorch {torch.__version__}")
+    print(f"{options.batches} batches of {BATCH}")
     for T in map(int, options.lengths.split(",")):
         for masked in (True, False):
             print(row(T, masked, reviews, options.rounds), flush=True)
+    print(f"Measured {sentence(machine(others, 'torch'))}.")
 
 
 if __name__ == "__main__":

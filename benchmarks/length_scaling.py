@@ -30,11 +30,11 @@ from measure import (
     write_figure,
     write_json,
 )
-from scipy.stats import linregress, t
 
 import minilstm as ml
 from minilstm import plots
 from minilstm.compiled import entry_points
+from minilstm.study.statistics import line, t_quantile
 
 B, D, H = 32, 10, 64
 TASKS = ("forward", "step", "traced")
@@ -56,16 +56,16 @@ def fit(lengths: Sequence[int], values: Sequence[float]) -> dict[str, float]:
     (a, b), residual, *_ = np.linalg.lstsq(design, np.ones_like(y), rcond=None)
     free = len(x) - 2
     variance = residual[0] / free * np.linalg.inv(design.T @ design)
-    a_margin, b_margin = t.ppf(0.975, free) * np.sqrt(np.diag(variance))
+    a_margin, b_margin = t_quantile(free) * np.sqrt(np.diag(variance))
     half = len(x) // 2
-    line = linregress(np.log(x[half:]), np.log(y[half:]))
-    p_margin = t.ppf(0.975, len(x) - half - 2) * line.stderr
+    power = line(np.log(x[half:]), np.log(y[half:]))
+    p_margin = t_quantile(len(x) - half - 2) * power.slope_error
     found = {
         "a": a,
         "a_margin": a_margin,
         "b": b,
         "b_margin": b_margin,
-        "p": line.slope,
+        "p": power.slope,
         "p_margin": p_margin,
     }
     return {name: float(value) for name, value in found.items()}
@@ -90,9 +90,9 @@ def measure(T: int, rounds: int, seconds: float) -> dict[str, float]:
 def leaves(rows: Sequence[dict[str, float]], fits: dict[str, dict[str, float]]) -> list[str]:
     """Where a time leaves the fitted line by more than 5 %, and by more than its own spread."""
     found = []
-    for task, line in fits.items():
+    for task, one in fits.items():
         for row in rows:
-            expected = 1e3 * (line["a"] + line["b"] * row["T"])
+            expected = 1e3 * (one["a"] + one["b"] * row["T"])
             off = row[f"{task}_ms"] / expected - 1
             if abs(off) > 0.05 and not row[f"{task}_low"] <= expected <= row[f"{task}_high"]:
                 found.append(f"{task} at T={row['T']}: {100 * off:+.0f} %")
@@ -116,13 +116,13 @@ def draw(result: dict[str, Any]) -> Figure:
         low, median, high = (
             np.array([row[f"{task}_{part}"] for row in rows]) for part in ("low", "ms", "high")
         )
-        line = 1e3 * (fits[task]["a"] + fits[task]["b"] * fine)
+        fitted = 1e3 * (fits[task]["a"] + fits[task]["b"] * fine)
         style = {"color": colour, "marker": marker, "markersize": 6, "linestyle": "none", "label": task}
         left.errorbar(lengths, median, [median - low, high - median], **style)
-        left.plot(fine, line, color=colour, linewidth=1)
+        left.plot(fine, fitted, color=colour, linewidth=1)
         spread = 1e3 * np.array([median - low, high - median]) / lengths
         middle.errorbar(lengths, 1e3 * median / lengths, spread, **style)
-        middle.plot(fine, 1e3 * line / fine, color=colour, linewidth=1)
+        middle.plot(fine, 1e3 * fitted / fine, color=colour, linewidth=1)
     right.plot(lengths, [row["tape_bytes"] / 1e6 for row in rows], "o-", color=plots.BLUE)
     for ax in (left, middle, right):
         plain_log(ax.xaxis)

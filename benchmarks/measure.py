@@ -157,25 +157,23 @@ class Call(NamedTuple):
     stop: float
 
 
-def noting(calls: list[Call], name: str, function: Callable[..., object]) -> Callable[..., object]:
-    """`function`, every call of which is noted in `calls`."""
-
-    def call(*arguments: Any, **options: Any) -> object:
-        start = time.perf_counter()
-        result = function(*arguments, **options)
-        calls.append(Call(name, arguments, threading.get_ident(), start, time.perf_counter()))
-        return result
-
-    return call
-
-
 @contextmanager
 def watched(*places: tuple[Any, str]) -> Iterator[list[Call]]:
     """Note every call of the functions `owner.name`, from all threads, while the block runs."""
     calls: list[Call] = []
+
+    def noting(name: str, function: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: Any, **options: Any) -> object:
+            start = time.perf_counter()
+            result = function(*arguments, **options)
+            calls.append(Call(name, arguments, threading.get_ident(), start, time.perf_counter()))
+            return result
+
+        return call
+
     with ExitStack() as stack:
         for owner, name in places:
-            stack.enter_context(mock.patch.object(owner, name, noting(calls, name, getattr(owner, name))))
+            stack.enter_context(mock.patch.object(owner, name, noting(name, getattr(owner, name))))
         yield calls
 
 

@@ -34,9 +34,8 @@ x = np.random.default_rng(0).normal(size=(32, 100, 10)).astype("float32")
 model.train_on_batch(x, np.arange(32) % 2)
 end = time.monotonic()
 import json
-from minilstm.compiled import entry_points
-kernels, cpu = entry_points.compile_seconds, time.process_time()
-found = {"imported": imported, "end": end, "kernels": kernels, "cpu": cpu}
+from minilstm.compiled.entry_points import compile_seconds
+found = {"imported": imported, "end": end, "kernels": compile_seconds, "cpu": time.process_time()}
 print(json.dumps(found))
 """
 

@@ -1,38 +1,47 @@
-"""Where does the time of a training step go: matrix products, gates, Python?
+"""Where does the time of a training step go, and what share of the processor's peak does it reach?
 
-    python benchmarks/step_profile.py [--rows 0,2] [--out FOLDER]
+    python benchmarks/step_profile.py [--isa avx2] [--rows 0,2] [--out FOLDER]
 
 Whole train_on_batch of an LSTM + Dense(1, sigmoid), as in versus_peers.py. The kernels are watched while they
-work in real steps; a time in which several threads work counts once. Then the very same products (the
-same arrays of the step's tape, panels, order, threads) run alone:
+work in real steps; a time in which several threads work counts once.
 
-    products   the products alone
-    gates      the kernels less the products: activations and all that goes element by element
+    forward    the forward kernel: products and gates of all steps
+    backward   the backward kernel, the gradients of the weights included
     Python     the step less the kernels: checks, packing, loss, Dense, optimizer, waking threads
 
-The second table divides the last of these among the parts of a step. The processor's peak is the best that
-the same tile reaches on one core with operands in the first-level cache, times the threads used; only the
-LSTM's multiply-adds are counted. With --out, writes step_profile.json, .md, .png and .svg.
+The second table divides the last of these among the parts of a step. The peak is that of multiply-adds in
+registers alone, on one core (see peak.py), times the threads used; of the step's arithmetic only the LSTM's
+multiply-adds count, so a kernel's share says what gates, loads and stores leave of it. With --out, writes
+step_profile.json, .md, .png and .svg.
 """
 
 from __future__ import annotations
 
 import argparse
-import inspect
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import isa
 import numpy as np
 from matplotlib.figure import Figure
-from measure import Call, Others, covered, machine, markdown, sentence, watched, write_figure, write_json
-from numba import njit
+from measure import (
+    Call,
+    Others,
+    covered,
+    machine,
+    markdown,
+    sentence,
+    watched,
+    write_figure,
+    write_json,
+)
+from peak import peak
 from peers import ours
 
 import minilstm as ml
 from minilstm import plots
-from minilstm.compiled import entry_points, jit, lstm, panels, threads, tile, vectors
+from minilstm.compiled import entry_points
 from minilstm.network import batches, passes
 
 ROWS = [  # B, T, D, H
@@ -44,108 +53,7 @@ ROWS = [  # B, T, D, H
     (64, 100, 256, 256),
     (32, 50, 512, 512),
 ]
-KERNELS = {"run_lstm_forward": lstm.lstm_forward, "run_lstm_backward": lstm.lstm_backward}
-
-# ---------------------------------------------------------------- the products alone
-
-
-@njit(**jit.OPTIONS)
-def forward_products(w: Any, xh: Any, z: Any) -> None:
-    """The products of `lstm.lstm_forward`."""
-    control = jit.float_control(np.uint32(0))
-    jit.float_control(control | jit.FLUSH)
-    P, gates, K, _ = w.shape
-    for t in range(z.shape[0]):
-        for p in range(P):
-            panels.forward_product(z, t, p, 0, gates, 1, xh, t, w, 0, K)
-    jit.float_control(control)
-
-
-@njit(**jit.OPTIONS)
-def backward_products(wt: Any, xh: Any, z: Any, dh: Any, dw: Any, scratch: Any, found: Any) -> None:
-    """The products of `lstm.lstm_backward`."""
-    control = jit.float_control(np.uint32(0))
-    jit.float_control(control | jit.FLUSH)
-    S, P, gates, b, _ = z.shape
-    tile, stop = panels.steps_of_product(b), S
-    for t in range(S - 1, -1, -1):
-        panels.backward_product(dh, t % dh.shape[0], z, t, wt, 0, P, 0, gates, found.shape[1] // gates, 0)
-        if stop - t == tile or t == 0:
-            for gate in range(gates):
-                panels.weight_gradient(dw, xh, z, scratch, t, stop, gate, 0, dw.shape[2])
-            stop = t
-    jit.float_control(control)
-
-
-PRODUCTS = {"run_lstm_forward": forward_products, "run_lstm_backward": backward_products}
-
-
-def products_of(call: Call) -> Any:
-    """A function that does the products of one call of a kernel, with the arrays of that call."""
-    given = inspect.signature(KERNELS[call.name]).bind(*call.arguments).arguments
-    function = PRODUCTS[call.name]
-    arrays = [given[name] for name in inspect.signature(function.py_func).parameters]
-    return lambda: function(*arrays)
-
-
-def replay(calls: Sequence[Call]) -> float:
-    """Seconds of the products of all kernels of a step, on as many threads as they had."""
-
-    def run(products: Any) -> Call:
-        start = time.perf_counter()
-        products()
-        return Call("", (), 0, start, time.perf_counter())
-
-    seconds = 0.0
-    for name in KERNELS:
-        chunks = [products_of(call) for call in calls if call.name == name]
-        seconds += covered(threads.run(run, chunks, parallel=len({call.thread for call in calls}) > 1))
-    return seconds
-
-
-def multiply_adds(calls: Sequence[Call]) -> int:
-    """Multiply-adds of the products of a step."""
-    total = 0
-    for call in calls:
-        given = inspect.signature(KERNELS[call.name]).bind(*call.arguments).arguments
-        S, _, gates, b, _ = given["z"].shape
-        if "w" in given:
-            K = given["w"].shape[2]
-            H = K - 1 - given["x"].shape[2]
-        else:
-            K, H = len(given["found"]), given["found"].shape[1] // gates
-            total += gates * S * b * H * H  # dh = dz U.T
-        total += gates * S * b * K * H  # z = xh w, or dw = xh.T dz
-    return total
-
-
-@njit(**jit.OPTIONS)
-def repeat(a: Any, b: Any, out: Any, times: Any) -> None:
-    """The same product several times."""
-    (m, K), (P, _, NR) = a.shape, b.shape
-    for _ in range(times):
-        tile.product(
-            m, P, vectors.at(out, 0), vectors.at(a, 0), vectors.at(b, 0),
-            NR, m * NR, K, 1, 0, NR, 0, K * NR, K, 1, 0,
-        )  # fmt: skip
-
-
-def peak() -> float:
-    """The best multiply-adds per second of one core, in products of several sizes that fit its caches."""
-    best, NR = 0.0, jit.lanes("float32")
-    for K in (64, 96, 128, 192, 256):
-        a, b, out = (np.ones(size, "float32") for size in ((tile.ROWS, K), (2, K, NR), (2, tile.ROWS, NR)))
-        work = tile.ROWS * K * 2 * NR
-        times = max(1, 20_000_000 // work)
-        for _ in range(20):
-            start = time.perf_counter()
-            repeat(a, b, out, times)
-            best = max(best, times * work / (time.perf_counter() - start))
-    return best
-
-
-# ---------------------------------------------------------------- a step, watched
-
+KERNELS = ("forward", "backward")
 PARTS = {  # of the Python around the kernels
     "check": "checked",
     "forward": "forward",
@@ -156,81 +64,77 @@ PARTS = {  # of the Python around the kernels
 }
 
 
+def multiply_adds(B: int, T: int, D: int, H: int) -> dict[str, int]:
+    """Of the products of each kernel: z = [h 1 x] w; dh = dz U.T and dw = [h 1 x].T dz."""
+    forward, back = B * T * 4 * H * (H + 1 + D), B * T * 4 * H * H
+    return {"forward": forward, "backward": back + forward}
+
+
 def watched_step(model: ml.Sequential, x: np.ndarray, y: np.ndarray) -> tuple[dict[str, float], list[Call]]:
     """Seconds of one training step, of its kernels, and of each part around them; the calls of kernels."""
     owners = batches, passes, passes, passes, model.optimizer, model.optimizer
-    with watched(
-        *((entry_points, name) for name in KERNELS), *zip(owners, PARTS.values(), strict=True)
-    ) as calls:
+    kernels = [(entry_points, f"run_lstm_{name}") for name in KERNELS]
+    with watched(*kernels) as inner, watched(*zip(owners, PARTS.values(), strict=True)) as calls:
         start = time.perf_counter()
         model.train_on_batch(x, y)
         seconds = {"step": time.perf_counter() - start}
-    inner = [call for call in calls if call.name in KERNELS]
-    seconds["kernels"] = covered(inner)
+    for name in KERNELS:
+        seconds[f"{name} kernel"] = covered([call for call in inner if call.name == f"run_lstm_{name}"])
     for part, name in PARTS.items():
         call = next(call for call in calls if call.name == name)
         inside = [one for one in inner if call.start <= one.start < call.stop]
         seconds[part] = call.stop - call.start - covered(inside)
-    seconds["others"] = seconds["step"] - seconds["kernels"] - sum(seconds[part] for part in PARTS)
+    seconds["python"] = seconds["step"] - sum(seconds[f"{name} kernel"] for name in KERNELS)
+    seconds["others"] = seconds["python"] - sum(seconds[part] for part in PARTS)
     return seconds, inner
 
 
 def profile(B: int, T: int, D: int, H: int, rounds: int = 4, seconds: float = 0.4) -> dict[str, Any]:
-    """Medians in milliseconds, of steps and of the products alone in turn."""
+    """Medians in milliseconds, of a step and of its parts."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(B, T, D)).astype("float32"), np.arange(B) % 2
     model = ours("LSTM", T, D, H)
+    watched_step(model, x, y)  # compiles
     steps: list[dict[str, float]] = []
-    products: list[float] = []
-    for turn in range(rounds + 1):  # the first compiles, and warms up
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end or not steps:
+    for _ in range(rounds):
+        end, count = time.perf_counter() + seconds, len(steps)
+        while time.perf_counter() < end or len(steps) == count:
             found, calls = watched_step(model, x, y)
             steps.append(found)
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end or not products:
-            products.append(replay(calls))
-        if turn == 0:
-            steps, products = [], []
     ms = {name: 1e3 * float(np.median([step[name] for step in steps])) for name in steps[0]}
-    ms["products"] = 1e3 * float(np.median(products))
-    ms["gates"] = ms["kernels"] - ms["products"]
-    ms["python"] = ms["step"] - ms["kernels"]
-    used = len({call.thread for call in calls})
-    return {"B": B, "T": T, "D": D, "H": H, "threads": used, "multiply_adds": multiply_adds(calls), "ms": ms}
+    return {"B": B, "T": T, "D": D, "H": H, "threads": len({call.thread for call in calls}), "ms": ms}
 
 
 # ---------------------------------------------------------------- results
+
+BARS = {"forward kernel": "forward", "backward kernel": "backward", "python": "Python"}
 
 
 def text(result: dict[str, Any]) -> str:
     """Two tables in Markdown, and where they were measured."""
     best, where, around = result["peak"], [], []
     for row in result["rows"]:
-        ms, name = row["ms"], ", ".join(str(row[key]) for key in "BTDH")
+        ms, sizes = row["ms"], [row[key] for key in "BTDH"]
+        label, work = ", ".join(map(str, sizes)), multiply_adds(*sizes)
         shares = [f"{ms[part]:.3g} ({100 * ms[part] / ms['step']:.0f} %)" for part in BARS]
-        rate = row["multiply_adds"] / (1e-3 * ms["products"])
-        limit = best * row["threads"]
-        share = row["multiply_adds"] / (1e-3 * ms["step"]) / limit
-        rates = [f"{2e-9 * rate:.0f}", f"{100 * rate / limit:.0f} %", f"{100 * share:.0f} %"]
-        where.append([name, str(row["threads"]), f"{ms['step']:.3g}", *shares, *rates])
-        around.append([name, *(f"{1e3 * ms[part]:.0f}" for part in (*PARTS, "others"))])
+        limit = 1e-3 * best * row["threads"]  # multiply-adds per millisecond
+        rates = [f"{100 * work[name] / ms[f'{name} kernel'] / limit:.0f} %" for name in KERNELS]
+        whole = f"{100 * sum(work.values()) / ms['step'] / limit:.0f} %"
+        where.append([label, str(row["threads"]), f"{ms['step']:.3g}", *shares, *rates, whole])
+        around.append([label, *(f"{1e3 * ms[part]:.0f}" for part in (*PARTS, "others"))])
     head = ["B, T, D, H", "threads", "step ms", *BARS.values()]
-    head += ["products, GFLOP/s", "of the peak", "whole step, of the peak"]
+    head += ["forward, of the peak", "backward, of the peak", "whole step, of the peak"]
     return "\n".join(
         [
             f"Measured {sentence(result['machine'])}.",
             f"float32; medians in ms, and share of the step. Peak of one core: {2e-9 * best:.0f} GFLOP/s.",
             "",
             markdown(head, where),
-            "The last of these in parts: microseconds around the kernels.",
+            "The Python in parts: microseconds around the kernels.",
             "",
             markdown(["B, T, D, H", *PARTS, "others"], around),
         ]
     )
-
-
-BARS = {"products": "products", "gates": "gates", "python": "Python"}
 
 
 def draw(result: dict[str, Any]) -> Figure:
@@ -263,8 +167,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", default=",".join(map(str, range(len(ROWS)))), help="indices into the table")
+    isa.add_option(parser)
     parser.add_argument("--out", type=Path, help="folder for step_profile.json, .md, .png and .svg")
     options = parser.parse_args()
+    isa.restrict(options.isa)
     others = Others()
     result: dict[str, Any] = {"peak": peak(), "rows": []}
     for k in options.rows.split(","):

@@ -58,14 +58,13 @@ def recording(cell: str, B: int, T: int, D: int, H: int, rounds: int) -> str:
     x, external = (rng.normal(size=(T, b, size)).astype("float32") for size in (D, H))
     zeros = tuple(np.zeros((b, H), "float32") for _ in layer.cell.states)
     kernel = f"run_{layer.cell.name}_backward"
+    options = {"need_dx": False, "overwrite": True}
 
     def backward(record: bool | str) -> dict[str, float]:
         """Seconds of the kernel and of all."""
         segment = memory.forward_segment(packed, x, None, zeros)
         with watched((entry_points, kernel), (memory, "backward_segment")) as calls:
-            memory.backward_segment(
-                packed, segment, external, zeros, need_dx=False, record=record, overwrite=True
-            )
+            memory.backward_segment(packed, segment, external, zeros, record=record, **options)
         memory.release(segment)
         return {call.name: call.stop - call.start for call in calls}
 

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from scipy.optimize import curve_fit
+from threadpoolctl import threadpool_limits
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -25,6 +27,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import isa  # noqa: E402
 import length_scaling  # noqa: E402
 import measure  # noqa: E402
+import peak  # noqa: E402
 import startup  # noqa: E402
 import step_profile  # noqa: E402
 import tracer_cost  # noqa: E402
@@ -32,8 +35,6 @@ import versus_peers  # noqa: E402
 from measure import Call  # noqa: E402
 from versus_peers import Row  # noqa: E402
 
-from minilstm.bptt.cell import Weights  # noqa: E402
-from minilstm.bptt.lstm import LSTMCell  # noqa: E402
 from minilstm.compiled import memory  # noqa: E402
 
 RNG = np.random.default_rng(0)
@@ -90,12 +91,11 @@ def test_time_covered_by_calls_of_two_threads_counts_once():
 
 
 def test_watched_functions_are_given_back():
-    before, weights = memory.pack, Weights(np.ones((2, 12)), np.ones((3, 12)), np.ones(12))
-    memory.pack(LSTMCell(), weights, [slice(0, 1)])  # compiles
-    with measure.watched((memory, "pack")) as calls:
-        memory.pack(LSTMCell(), weights, [slice(0, 1)])
-    assert memory.pack is before
-    assert [(call.name, len(call.arguments)) for call in calls] == [("pack", 3)]
+    before = memory.chunks
+    with measure.watched((memory, "chunks")) as calls:
+        memory.chunks(20, 1000, True)
+    assert memory.chunks is before
+    assert [(call.name, call.arguments) for call in calls] == [("chunks", (20, 1000, True))]
     assert 0 < calls[0].stop - calls[0].start < 1
 
 
@@ -292,7 +292,8 @@ def test_length_scaling(run, tmp_path, capsys):
     with (tmp_path / "length_scaling.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert float(rows[3]["step_ms"]) == result["rows"][3]["step_ms"]
-    assert result["tape_bytes_per_step"] == 4 * 32 * ((10 + 1 + 64) + 4 * 64 + 64)
+    rows = memory.row_size(10 + 1 + 64, 4) + memory.row_size(64, 4)  # of xh and of c
+    assert result["tape_bytes_per_step"] == 4 * 32 * (rows + 4 * 64)
 
 
 def test_the_fit_is_that_of_scipy_with_its_intervals():
@@ -329,36 +330,33 @@ def test_step_profile(run, tmp_path, monkeypatch, capsys):
     result, text = written(tmp_path, "step_profile")
     assert text in capsys.readouterr().out
     row = result["rows"][0]
-    assert row["multiply_adds"] == T * B * 4 * H * (2 * (H + 1 + D) + H)
+    assert sum(step_profile.multiply_adds(B, T, D, H).values()) == T * B * 4 * H * (2 * (H + 1 + D) + H)
     ms = row["ms"]
-    assert ms["products"] + ms["gates"] + ms["python"] == pytest.approx(ms["step"])
-    assert result["peak"] > 0
+    assert ms["step"] > ms["forward kernel"] + ms["backward kernel"] > 0
+    assert ms["python"] > 0
+    limit = result["peak"] * row["threads"]
+    share = 100 * sum(step_profile.multiply_adds(B, T, D, H).values()) / (1e-3 * ms["step"]) / limit
+    assert f"| {share:.0f} % |\n" in text
 
 
-def test_the_products_that_are_timed_alone_are_those_of_the_kernels():
-    """On random numbers, in panels, against NumPy: z = xh w, dh = dz U.T, dw = xh.T dz."""
-    S, b, D, H = 100, 3, 2, 40  # panels that do not fill up, several products for the weights
-    weights = Weights(RNG.normal(size=(D, 4 * H)), RNG.normal(size=(H, 4 * H)), RNG.normal(size=4 * H))
-    packed = memory.pack(LSTMCell(), weights, [slice(0, b)])
-    packed.prepare_backward(need_dx=False)
-    P, gates, K, NR = packed.w.shape
-    width = memory.row_size(K, 8)
-    xh, z = RNG.normal(size=(S + 1, b, width)), np.empty((S, P, gates, b, NR))
-    step_profile.forward_products(packed.w, xh, z)
-    whole = np.concatenate([weights.U, weights.b[None], weights.W])
+def test_the_peak_is_above_what_a_product_reaches():
+    """NumPy's, on one thread: no product runs in registers alone."""
+    a = np.ones((256, 256), "float32")
+    with threadpool_limits(1, "blas"):
+        times = measure.in_turn({"product": lambda: a @ a}, 3, 0.05)["product"]
+    reached = a.shape[0] ** 3 / min(min(turn) for turn in times)
+    assert reached < peak.peak() < 1e12
 
-    def rows(panels):
-        """(S, P, gates, b, NR) as (S, b, 4H)."""
-        return panels.transpose(0, 3, 2, 1, 4).reshape(S, b, gates, P * NR)[..., :H].reshape(S, b, 4 * H)
 
-    expected = xh[:S, :, :K] @ whole
-    np.testing.assert_allclose(rows(z), expected, rtol=1e-10, atol=1e-10)
-    dh, dw, scratch = np.empty((2, b, width)), np.empty(packed.w.shape), np.empty((1, b, 256 * NR))
-    step_profile.backward_products(packed.wt, xh, z, dh, dw, scratch, np.empty((K, 4 * H)))
-    np.testing.assert_allclose(dh[0, :, :H], expected[0] @ weights.U.T, rtol=1e-10, atol=1e-9)
-    found = dw.transpose(2, 1, 0, 3).reshape(K, gates, P * NR)[..., :H].reshape(K, 4 * H)
-    expected = np.einsum("tbk,tbn->kn", xh[:S, :, :K], expected)
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+def test_the_peak_s_loop_is_multiply_adds_in_registers():
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2
+    )
+    lanes = peak.LANES[isa.NATIVE]
+    code = machine.emit_assembly(llvm.parse_assembly(peak.source(lanes)))
+    if isa.NATIVE != "other":
+        assert code.count("vfmadd") == peak.CHAINS
+        assert "(%rsp)" not in code
 
 
 # ---------------------------------------------------------------- start-up, recording
