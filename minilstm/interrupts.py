@@ -47,6 +47,12 @@ class Interrupts:
 _active: Interrupts | None = None  # whoever has the process's handlers now
 
 
+def check() -> None:
+    """Raise KeyboardInterrupt if a signal has arrived while something is `held()`; otherwise nothing."""
+    if _active is not None:
+        _active.check()
+
+
 @contextmanager
 def held() -> Iterator[Interrupts]:
     """While inside, Ctrl-C only sets a flag; if nobody has looked at it, KeyboardInterrupt comes at the end.

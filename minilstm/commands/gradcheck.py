@@ -12,11 +12,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minilstm import interrupts
 from minilstm.errors import fail, real_number, whole_number
 from minilstm.gradient_check import gradcheck
 from minilstm.layers import GRU, LSTM, Dense, SimpleRNN
@@ -85,13 +88,16 @@ def _student_s(options: argparse.Namespace) -> int:
 
 def _waited(command: list[str], printed: Path, timeout: float) -> int | None:
     """The exit code of a command whose output goes to a file; None if it had to be stopped."""
-    with open(printed, "wb") as output:
+    with interrupts.held() as flag, open(printed, "wb") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
         try:
-            return process.wait(timeout)
-        except subprocess.TimeoutExpired:
+            end = time.monotonic() + timeout
+            while time.monotonic() < end:
+                with suppress(subprocess.TimeoutExpired):
+                    return process.wait(min(0.1, timeout))
+                flag.check()
             return None
         finally:
             if process.poll() is None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from minilstm import saving
+from minilstm import interrupts, saving
 from minilstm.callbacks import Callback, Logs
 from minilstm.errors import NonFiniteError, wording
 from minilstm.network import passes
@@ -65,8 +65,9 @@ class Fit:
         self._resume()
         if progress.history.epoch:
             logs = {key: values[-1] for key, values in progress.history.history.items()}
-        while progress.batch or (progress.epoch < self.epochs and not model.stop_training):
-            logs = self._epoch()
+        with interrupts.held():  # Ctrl-C ends between two batches
+            while progress.batch or (progress.epoch < self.epochs and not model.stop_training):
+                logs = self._epoch()
         self.hooks("on_train_end", logs)
         return progress.history
 
@@ -171,6 +172,7 @@ class Fit:
             logs |= {"norm": update.norm, "norm_after": update.norm_after, "clipped": float(update.clipped)}
             logs["batch_loss"] = step.loss
             self.hooks("on_train_batch_end", number, logs)
+            interrupts.check()
             if self.model.stop_training:
                 return
 
@@ -186,6 +188,7 @@ def score(model: Network, data: Source, hooks: Hooks, bar: ProgressBar | None = 
         means.add(found.value, batch, done)
         logs = means.result()
         hooks("on_test_batch_end", number, logs)
+        interrupts.check()
         if bar is not None:
             bar.update(number + 1, logs)
     logs = means.result()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import minilstm as ml
+from minilstm.training import progress_bar
 from minilstm.training.progress_bar import ProgressBar
 
 
@@ -26,6 +29,8 @@ class Ascii(io.StringIO):
 
 def drawn(stream, monkeypatch, verbose=1, steps: int | None = 12) -> str:
     monkeypatch.setattr(sys, "stdout", stream)
+    clock = itertools.count(10**6)  # 100 us from one look at it to the next, however busy the machine is
+    monkeypatch.setattr(progress_bar, "time", SimpleNamespace(perf_counter=lambda: 1e-4 * next(clock)))
     bar = ProgressBar(steps, verbose)
     for done in range(1, 13):
         bar._drawn = 0.0  # time to draw again
