@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from minilstm.arrays import Array
 
 __all__ = ["NonFiniteError", "PaddingWarning", "WeightsFileError"]
 
@@ -108,7 +109,7 @@ def one_of(argument: str, value: Any, choices: Iterable[str]) -> str:
     return str(value)
 
 
-def numeric_array(argument: str, value: Any) -> NDArray[Any]:
+def numeric_array(argument: str, value: Any) -> Array:
     """`value` as an array of real numbers of any numeric dtype.
 
     >>> numeric_array("x", [[1, 2], [3, 4]]).shape

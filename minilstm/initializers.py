@@ -16,14 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
+from minilstm.arrays import Array
 from minilstm.errors import one_of, real_number, whole_number, wording
 
-Array = NDArray[Any]
 Initializer = Callable[[Sequence[int], np.random.Generator, DTypeLike], Array]
 
 CUT = 2.0  # a truncated normal is cut at so many standard deviations,

@@ -19,16 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minilstm.arrays import Array
 from minilstm.errors import whole_number, wording
 
 __all__ = ["Metric", "SparseTopKCategoricalAccuracy", "TopKCategoricalAccuracy"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm import losses, optimizers, saving
+from minilstm.arrays import Array
 from minilstm.callbacks import Callback, TerminateOnNaN
 from minilstm.errors import one_of, whole_number, wording
-from minilstm.layers.base import Array
 from minilstm.losses import Loss
 from minilstm.metrics import TopK
 from minilstm.metrics import check as check_metrics

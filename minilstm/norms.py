@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from minilstm.arrays import Array
 
 DOT = 8_192  # longest dot product: longer ones lose digits in float32, and BLAS may split them over threads
 

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from minilstm.arrays import Array
 from minilstm.errors import one_of, real_number, wording
-
-Array = NDArray[Any]
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "minilstm"
 
 # Each line imports only from the lines above it.
 ORDER = """
+arrays
 errors files norms tables interrupts
 bptt sequences losses metrics initializers regularizers
 cells compiled trace datasets

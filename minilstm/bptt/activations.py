@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 
 
 def sigmoid(x: Array) -> Array:

@@ -33,11 +33,10 @@ a third time in `minilstm.compiled`. The products with W, U and their transposes
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from numpy.typing import NDArray
+from minilstm.arrays import Array
 
-Array = NDArray[Any]
 State = tuple[Array, ...]  # (B, H) each, in the order of cell.states; or a gradient with respect to it
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from minilstm.arrays import Array
 from minilstm.bptt import steps
-from minilstm.bptt.cell import Array, Cell, Weights
+from minilstm.bptt.cell import Cell, Weights
 from minilstm.bptt.tape import SegmentGradients
 
 

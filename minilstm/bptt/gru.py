@@ -29,8 +29,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.bptt import more_activations as activations
-from minilstm.bptt.cell import Array, State, StepGradients
+from minilstm.bptt.cell import State, StepGradients
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
-from minilstm.bptt.cell import Array, State, StepGradients
+from minilstm.bptt.cell import State, StepGradients
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid, sigmoid_backward, tanh_backward
-from minilstm.bptt.cell import Array
 from minilstm.errors import one_of
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.bptt.cell import Array, State, Weights
+from minilstm.arrays import Array
+from minilstm.bptt.cell import State, Weights
 from minilstm.norms import over_units
 
 

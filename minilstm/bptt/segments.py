@@ -22,7 +22,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from minilstm.bptt.cell import Array, Cell, State, Weights
+from minilstm.arrays import Array
+from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine, work_of
 from minilstm.bptt.pieces import add_weights, join_chunks, join_norms, join_states
 from minilstm.bptt.tape import Gradients, Kept, SegmentGradients, Tape

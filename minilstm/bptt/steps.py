@@ -29,7 +29,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from minilstm.bptt.cell import Array, Cell, State, Weights
+from minilstm.arrays import Array
+from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.pieces import step_norms
 from minilstm.bptt.tape import Kept, Segment, SegmentGradients
 

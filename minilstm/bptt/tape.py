@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from minilstm.bptt.cell import Array, Cell, State, Weights
+from minilstm.arrays import Array
+from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.pieces import StepNorms, join_chunks, join_states
 
 Kept = Literal["everything", "boundaries", "outputs"]  # of a pass: all, the states between segments, h alone

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minilstm.bptt.cell import Array, Weights
+from minilstm.arrays import Array
+from minilstm.bptt.cell import Weights
 from minilstm.bptt.pieces import StepNorms
 from minilstm.bptt.tape import Gradients
 from minilstm.callbacks.base import Callback, Logs

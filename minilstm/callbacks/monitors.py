@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from minilstm import metrics, saving
+from minilstm.arrays import Array
 from minilstm.callbacks.base import Callback, Logs, settable_rate
 from minilstm.errors import one_of, real_number, whole_number, wording
-from minilstm.layers.base import Array
 
 
 class Monitor(Callback):

@@ -17,8 +17,9 @@ from functools import partial
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.classic import configurations, online, tasks
-from minilstm.classic.network import Array, Shape, Weights
+from minilstm.classic.network import Shape, Weights
 from minilstm.classic.online import Sequences
 from minilstm.classic.row import Record
 

@@ -42,15 +42,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
 from minilstm.errors import one_of, whole_number
 
-Array = NDArray[Any]
 BIASES = ("none", "gates", "hidden", "all")
 
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.classic import network
-from minilstm.classic.network import Array, Shape, Weights
+from minilstm.classic.network import Shape, Weights
 from minilstm.compiled.engines import resolve_backend
 from minilstm.errors import wording
 

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from minilstm.classic.network import Array
+from minilstm.arrays import Array
 from minilstm.errors import whole_number
 
 State = TypeVar("State")

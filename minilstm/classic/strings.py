@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minilstm import optimizers
-from minilstm.classic.network import Array
+from minilstm.arrays import Array
 from minilstm.classic.row import Band, Record, Row
 from minilstm.classic.training import drawing, train
 from minilstm.errors import wording

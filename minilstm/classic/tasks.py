@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minilstm.classic.network import Array
+from minilstm.arrays import Array
 from minilstm.classic.online import Sequences, offsets
 
 REBER = "BTPSXVE"

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.bptt import segments
 from minilstm.bptt.activations import sigmoid
 from minilstm.bptt.cell import State, Weights
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.classic import configurations, full, network, schedule, tasks
-from minilstm.classic.network import Array
 from minilstm.classic.row import Band, Record, Row
 
 EXACT = "it is exact"

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from minilstm import optimizers
+from minilstm.arrays import Array
 from minilstm.callbacks import Callback, Logs
-from minilstm.classic.network import Array
 from minilstm.classic.row import Band, Record, Row, Summaries
 from minilstm.layers import LSTM, Dense, Recurrent, SimpleRNN, TimeDistributed
 from minilstm.model import Sequential

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from minilstm import optimizers
-from minilstm.classic.network import Array
+from minilstm.arrays import Array
 from minilstm.classic.row import Band, Record, Row
 from minilstm.layers import LSTM, Bidirectional, Dense
 from minilstm.model import Sequential

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 from minilstm.datasets.arrays import read_npy, read_npz
 from minilstm.errors import fail, wording
 from minilstm.layers import GRU, LSTM, Dense, Recurrent, SimpleRNN

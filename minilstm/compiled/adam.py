@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 from minilstm.compiled.jit import FLUSH, float_control
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 from minilstm.compiled.entry_points import entry_point
 from minilstm.compiled.jit import FUSED, kernel
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from minilstm.bptt.cell import Array, Cell, Weights
+from minilstm.arrays import Array
+from minilstm.bptt.cell import Cell, Weights
 from minilstm.bptt.engine import PLAIN, Engine
 from minilstm.compiled import threads
 from minilstm.errors import one_of

@@ -16,7 +16,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from minilstm.bptt.cell import Array, Cell, State, Weights
+from minilstm.arrays import Array
+from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.pieces import StepNorms
 from minilstm.bptt.tape import Kept, SegmentGradients
 from minilstm.compiled import entry_points

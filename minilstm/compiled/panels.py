@@ -25,7 +25,7 @@ are computed like others but never enter a sum, as they may be Inf or NaN: a sum
 
 from __future__ import annotations
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 from minilstm.compiled.jit import kernel
 from minilstm.compiled.tile import product
 from minilstm.compiled.vectors import at, load, load_part, store, store_part

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numba.core import cgutils
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 from minilstm.compiled.jit import SUMS, instruction, kernel
 from minilstm.compiled.vectors import load, store
 

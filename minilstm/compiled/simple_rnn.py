@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 from minilstm.compiled.jit import FLUSH, float_control, kernel
 from minilstm.compiled.panels import (
     forward_product,

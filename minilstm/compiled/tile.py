@@ -48,7 +48,7 @@ from llvmlite import ir
 from numba import types
 from numpy.lib.stride_tricks import as_strided
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 from minilstm.compiled.jit import REGISTERS, instruction, kernel, lanes
 from minilstm.compiled.vectors import (
     at,

@@ -27,7 +27,7 @@ from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, models, register_model
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 from minilstm.compiled.jit import instruction, lanes
 
 FLOATS = {"float32": ir.FloatType(), "float64": ir.DoubleType()}

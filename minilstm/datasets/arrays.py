@@ -11,15 +11,14 @@ import io
 import math
 import warnings
 import zipfile
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
+
+from minilstm.arrays import Array
 
 __all__ = ["read_npy", "read_npz"]
-
-Array = NDArray[Any]
 
 MOST = 200  # times the size of the file that its arrays may take; deflate alone could reach 1,032
 SMALL = 2**24  # bytes that any file may take

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minilstm.arrays import Array
 from minilstm.errors import one_of
 
 __all__ = ["Dataset", "Split"]
@@ -30,7 +31,7 @@ class Split(NamedTuple):
     """
 
     x: list[NDArray[np.float32]]
-    y: NDArray[Any]
+    y: Array
 
     def __repr__(self) -> str:  # the tuple's own would print every number
         lengths = [len(sequence) for sequence in self.x]

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from minilstm.arrays import Array
 from minilstm.datasets.base import Dataset, Split, fingerprint
 from minilstm.datasets.splits import first_of_each, three_parts
 from minilstm.errors import one_of, whole_number, wording
@@ -23,7 +23,6 @@ FEWEST = 10  # sequences that can be split
 MOST_CLASSES = 100  # whole numbers with more different values are taken for a quantity
 
 Problem = Literal["classification", "regression"]
-Array = NDArray[Any]
 
 
 def from_sequences(

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.datasets.arrays import Array, read_npz
+from minilstm.arrays import Array
+from minilstm.datasets.arrays import read_npz
 from minilstm.datasets.columns import LENGTHS, SERIES, TEXTS, Found, Names, label_of, not_utf8, pick, some
 from minilstm.datasets.csv_file import read_csv
 from minilstm.errors import one_of, wording

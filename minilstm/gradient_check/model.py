@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.errors import one_of, real_number, whole_number, wording
 from minilstm.gradient_check.nudges import Nudged, nudged_states
-from minilstm.gradient_check.numeric import CENTRAL, COMPLEX, TINY, Array, Method, sample
+from minilstm.gradient_check.numeric import CENTRAL, COMPLEX, TINY, Method, sample
 from minilstm.gradient_check.report import AXES, Comparison, Report
 from minilstm.layers import Embedding, Layer, Recurrent
 from minilstm.layers.wrappers import Wrapper, inside

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.bptt import more_activations as activations
 from minilstm.bptt import segments
-from minilstm.bptt.cell import Array, Cell, State, Weights
+from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.tape import Tape
 from minilstm.bptt.variants import LSTMVariant
 from minilstm.layers import Recurrent

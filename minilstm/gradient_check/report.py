@@ -16,11 +16,9 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from minilstm.arrays import Array
 from minilstm.tables import in_columns
-
-Array = NDArray[Any]
 
 FLOOR = 1e-270  # derivatives below it are not judged: 1e-30 times that nears the end of float64
 AXES = {

@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from minilstm.arrays import Array
 from minilstm.errors import one_of, wording
 from minilstm.layers import GRU, LSTM, Dense, Dropout, Layer, SimpleRNN
 from minilstm.model import Sequential
@@ -22,7 +23,6 @@ from minilstm.sequences import lengths_to_mask, pad_sequences
 
 __all__ = ["LSTMClassifier", "LSTMRegressor"]
 
-Array = NDArray[Any]
 CELLS = {"lstm": LSTM, "gru": GRU, "simple_rnn": SimpleRNN}
 
 

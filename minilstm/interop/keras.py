@@ -14,10 +14,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from minilstm import layers
+from minilstm.arrays import Array
 from minilstm.errors import wording
 from minilstm.interop.keras_file import KerasFile
 from minilstm.layers import Layer
-from minilstm.layers.base import Array, Shape
+from minilstm.layers.base import Shape
 from minilstm.layers.wrappers import inside
 from minilstm.model import Sequential
 from minilstm.regularizers import L1L2

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.errors import WeightsFileError, wording
 from minilstm.layers import Layer, Recurrent
-from minilstm.layers.base import Array, Shape
+from minilstm.layers.base import Shape
 from minilstm.layers.wrappers import Wrapper
 
 METADATA_LIMIT = 2**21  # bytes of config.json; a layer takes about 1,500

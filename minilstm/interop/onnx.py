@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from minilstm import files
+from minilstm.arrays import Array
 from minilstm.errors import wording
 from minilstm.layers import (
     Dense,
@@ -28,7 +29,6 @@ from minilstm.layers import (
     Masking,
     Recurrent,
 )
-from minilstm.layers.base import Array
 from minilstm.model import Sequential
 
 __all__ = ["to_onnx"]

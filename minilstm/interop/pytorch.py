@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.errors import wording
 from minilstm.layers import Dense, Embedding, Layer, Recurrent
-from minilstm.layers.base import Array
 from minilstm.layers.wrappers import Wrapper
 
 __all__ = ["from_torch_state_dict", "to_torch_state_dict"]

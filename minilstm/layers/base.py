@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from minilstm import initializers, regularizers
+from minilstm.arrays import Array
 from minilstm.bptt.more_activations import Activation
 from minilstm.errors import numeric_array, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.regularizers import Regularizer
 
-Array = NDArray[Any]
 Keep = Literal["nothing", "gradient", "trace"]  # what will follow: no backward, backward, backward recorded
 Shape = tuple[int | None, ...]  # of one sample, without the batch axis; None where the length may vary
 

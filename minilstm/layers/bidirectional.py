@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.errors import one_of, wording
-from minilstm.layers.base import Array, Keep, Shape
+from minilstm.layers.base import Keep, Shape
 from minilstm.layers.recurrent import Recurrent, RecurrentTape, checked_call
 from minilstm.layers.wrappers import Wrapper
 

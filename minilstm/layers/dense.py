@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.bptt import more_activations as activations
 from minilstm.errors import whole_number, wording
 from minilstm.initializers import Initializer
-from minilstm.layers.base import Array, Keep, Layer, Shape, declare_weight
+from minilstm.layers.base import Keep, Layer, Shape, declare_weight
 from minilstm.regularizers import Regularizer
 
 

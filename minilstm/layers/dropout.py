@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.errors import real_number
-from minilstm.layers.base import Array, Keep, Layer, Shape
+from minilstm.layers.base import Keep, Layer, Shape
 
 
 class Dropout(Layer):

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.errors import whole_number, wording
 from minilstm.initializers import Initializer
-from minilstm.layers.base import Array, Keep, Layer, Shape, both, declare_weight
+from minilstm.layers.base import Keep, Layer, Shape, both, declare_weight
 from minilstm.regularizers import Regularizer
 
 

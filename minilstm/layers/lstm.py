@@ -7,12 +7,13 @@ from typing import Any, Unpack
 import numpy as np
 
 from minilstm import initializers
+from minilstm.arrays import Array
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.tape import Gradients
 from minilstm.bptt.variants import FORGET_GATES, LSTMVariant, lstm_cell
 from minilstm.errors import one_of
 from minilstm.initializers import Chrono
-from minilstm.layers.base import Array, Shape
+from minilstm.layers.base import Shape
 from minilstm.layers.recurrent import ACTIVATIONS, Common, Recurrent
 
 

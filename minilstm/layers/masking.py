@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.errors import real_number, wording
-from minilstm.layers.base import Array, Keep, Layer, Shape, both
+from minilstm.layers.base import Keep, Layer, Shape, both
 
 
 class Masking(Layer):

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.errors import wording
-from minilstm.layers.base import Array, Keep, Layer, Shape
+from minilstm.layers.base import Keep, Layer, Shape
 
 
 class PoolingTape(NamedTuple):

@@ -14,13 +14,14 @@ from typing import Any, Literal, NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minilstm.arrays import Array
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.tape import Gradients, Kept, Tape
 from minilstm.compiled import engines
 from minilstm.errors import numeric_array, one_of, real_number, whole_number, wording
 from minilstm.initializers import Chrono, Initializer
-from minilstm.layers.base import Array, Keep, Layer, Shape, declare_weight
+from minilstm.layers.base import Keep, Layer, Shape, declare_weight
 from minilstm.layers.dropout import drop
 from minilstm.regularizers import Regularizer
 

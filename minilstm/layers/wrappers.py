@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.errors import wording
-from minilstm.layers.base import Array, Keep, Layer, Shape
+from minilstm.layers.base import Keep, Layer, Shape
 from minilstm.layers.embedding import Embedding
 
 

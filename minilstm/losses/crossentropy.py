@@ -7,8 +7,9 @@ from typing import final
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.errors import wording
-from minilstm.losses.base import Array, Loss, Mask, refuse, widen
+from minilstm.losses.base import Loss, Mask, refuse, widen
 
 EPSILON = 1e-7  # Keras's backend.epsilon()
 

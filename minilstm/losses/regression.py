@@ -7,7 +7,8 @@ from typing import final
 
 import numpy as np
 
-from minilstm.losses.base import Array, Loss, widen
+from minilstm.arrays import Array
+from minilstm.losses.base import Loss, widen
 
 
 @final

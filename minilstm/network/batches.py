@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm import metrics
+from minilstm.arrays import Array
 from minilstm.errors import real_number, whole_number, wording
 from minilstm.layers import Embedding
-from minilstm.layers.base import Array, Shape
+from minilstm.layers.base import Shape
 from minilstm.layers.recurrent import checked_mask
 from minilstm.network import inputs
 from minilstm.network.network import Network, build, optimizer_and_loss

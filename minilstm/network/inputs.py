@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from minilstm.arrays import Array
 from minilstm.errors import numeric_array, wording
-
-Array = NDArray[Any]
 
 
 def batch(x: Any, input_shape: tuple[int | None, ...] | None, dtype: np.dtype[Any]) -> Array:

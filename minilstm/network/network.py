@@ -14,10 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.errors import NonFiniteError, one_of, whole_number, wording
 from minilstm.layers import Bidirectional, Layer, Recurrent
-from minilstm.layers.base import Array, Shape, checked_list
+from minilstm.layers.base import Shape, checked_list
 from minilstm.layers.wrappers import inside
 from minilstm.losses import Loss
 from minilstm.metrics import TopK

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.layers import Bidirectional, Layer, Recurrent
-from minilstm.layers.base import Array, Keep
+from minilstm.layers.base import Keep
 from minilstm.layers.wrappers import Wrapper
 from minilstm.losses import Loss
 from minilstm.metrics import Metric

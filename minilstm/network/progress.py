@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from numpy.typing import NDArray
-
+from minilstm.arrays import Array
 from minilstm.network.passes import Batch, Pass
 
 
@@ -92,7 +91,7 @@ class FitState:
 
     epoch: int = 0
     batch: int = 0
-    order: NDArray[Any] | None = None  # None before an epoch has begun, and where the data has its own order
+    order: Array | None = None  # None before an epoch has begun, and where the data has its own order
     means: Means = field(default_factory=Means)
     history: History = field(default_factory=History)
     parts: dict[str, Stateful] = field(default_factory=dict)

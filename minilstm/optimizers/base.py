@@ -13,13 +13,12 @@ from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from minilstm.arrays import Array
 from minilstm.errors import NonFiniteError, real_number, wording
 from minilstm.norms import vector_norm
 from minilstm.optimizers.schedules import LearningRateSchedule
 
-Array = NDArray[Any]
 Arrays = Mapping[str, Array]
 
 BLOCK = 16_384  # entries that go through a whole formula at once: its arrays stay in the cache

@@ -7,8 +7,9 @@ from typing import Any, final
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.errors import real_number
-from minilstm.optimizers.base import Array, Optimizer, flag
+from minilstm.optimizers.base import Optimizer, flag
 from minilstm.optimizers.schedules import LearningRateSchedule
 
 

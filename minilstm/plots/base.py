@@ -19,11 +19,9 @@ from matplotlib.ticker import (
     NullFormatter,
     NullLocator,
 )
-from numpy.typing import NDArray
 
+from minilstm.arrays import Array
 from minilstm.network.progress import History
-
-Array = NDArray[Any]
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#595959"
 MASK_STYLE: dict[bool, dict[str, Any]] = {

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 from minilstm.errors import one_of, wording
 from minilstm.plots.base import (
     BLUE,

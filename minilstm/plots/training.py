@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 from minilstm.callbacks import GradientTracer
 from minilstm.plots.base import (
     COLOURS,

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from minilstm import files
+from minilstm.arrays import Array
 from minilstm.errors import WeightsFileError, wording
-from minilstm.layers.base import Array
 from minilstm.network.network import Network, layer_states
 from minilstm.network.progress import FitState
 from minilstm.saving.container import SUFFIXES, DamagedError, Document, pack, unpack

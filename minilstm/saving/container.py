@@ -25,11 +25,11 @@ from itertools import pairwise
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
+
+from minilstm.arrays import Array
 
 __all__ = ["SUFFIXES", "DamagedError", "pack", "unpack"]
 
-Array = NDArray[Any]
 Document = dict[str, Any]
 
 SUFFIXES = (".npz", ".safetensors")

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minilstm import metrics
+from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.layers import Layer, Recurrent
-from minilstm.layers.base import Array, Shape
+from minilstm.layers.base import Shape
 from minilstm.layers.wrappers import inside
 from minilstm.losses import Loss
 from minilstm.network.network import Network, layer_states, set_layer_states
@@ -90,8 +91,8 @@ class Saved:
         self.layers = model.layers
         optimizer, rate = model.optimizer, None if self.optimizer is None else self.optimizer.learning_rate
         self.optimizer, self.loss = optimizer, model.loss
-        known, params = self.progress.history.params.get("steps"), fit.history.params
-        params["steps"] = known if params["steps"] is None else params["steps"]
+        steps, params = self.progress.history.params.get("steps"), fit.history.params
+        params["steps"] = steps if params["steps"] is None else params["steps"]
         self.progress.parts, self.progress.history.params = fit.parts, params
         fit.__dict__.update(self.progress.__dict__)  # the very object that fit goes on with
         self.progress = fit

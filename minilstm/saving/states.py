@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.errors import wording
-from minilstm.layers.base import Array
 from minilstm.saving.container import DTYPES, DamagedError
 
 LONG = 8  # numbers in a list that becomes an array

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minilstm.arrays import Array
 from minilstm.errors import whole_number, wording
 from minilstm.tables import in_columns
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

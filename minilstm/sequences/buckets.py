@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
+from minilstm.arrays import Array
 from minilstm.errors import one_of, whole_number, wording
 from minilstm.sequences.padding import pad_sequences
 from minilstm.sequences.truncation import lengths_to_mask
-
-Array = NDArray[Any]
 
 JITTER = 0.1  # lengths that differ by less than about this share are mixed anew in each epoch
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from minilstm.arrays import Array
+
 Mask = NDArray[np.bool_]
 
 

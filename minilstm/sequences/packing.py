@@ -10,14 +10,13 @@ ragged sequences as one array, which costs no padding.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from minilstm.arrays import Array
 from minilstm.errors import whole_number, wording
-
-Array = NDArray[Any]
 
 
 class PackedSequence(NamedTuple):

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
+from minilstm.arrays import Array
 from minilstm.errors import PaddingWarning, whole_number, wording
 from minilstm.sequences.lossy import Losses
 from minilstm.sequences.truncation import steps_to_keep
-
-Array = NDArray[Any]
 
 # NumPy's warnings about casts that lose data are off: `Losses` counts what was lost.
 ARRAY_CODES = {np.dtype(code).str: code for code in "bBhHiIqQ"}

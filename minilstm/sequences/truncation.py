@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minilstm.arrays import Array
 from minilstm.errors import one_of, whole_number, wording
 
-Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from minilstm.arrays import Array
 from minilstm.errors import whole_number, wording
-
-Array = NDArray[Any]
 
 
 def sliding_windows(

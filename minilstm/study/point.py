@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from minilstm import layers
+from minilstm.arrays import Array
 from minilstm.callbacks import Callback, Logs
 from minilstm.compiled import threads
 from minilstm.datasets import Dataset, Split
@@ -32,8 +32,6 @@ from minilstm.study.statistics import share_error, standard_error, student, wils
 from minilstm.trace.trace import LayerTrace
 
 Record = dict[str, Any]
-Array = NDArray[Any]
-
 TIMES = ("seconds_per_epoch", "ms_per_step", "ms_low", "ms_high", "seconds", "threads")
 PROBE = 64  # validation sequences whose gradients are looked at
 SEEN = 5_000  # training sequences, at most, on which the trained model is measured

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 
 CONFIDENCE = 0.95
 NORMAL = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)  # standard errors in half an interval

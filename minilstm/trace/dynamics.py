@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilstm.bptt.cell import Array, Weights
+from minilstm.arrays import Array
+from minilstm.bptt.cell import Weights
 from minilstm.errors import whole_number, wording
 from minilstm.norms import norm
 from minilstm.trace.recording import Recording

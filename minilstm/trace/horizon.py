@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 from minilstm.errors import wording
 from minilstm.norms import norm
 from minilstm.tables import in_columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 from minilstm.norms import norm
 
 

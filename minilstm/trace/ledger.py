@@ -25,7 +25,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minilstm.bptt.cell import Array, Cell, Weights
+from minilstm.arrays import Array
+from minilstm.bptt.cell import Cell, Weights
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.variants import LSTMVariant
 from minilstm.errors import one_of, whole_number, wording

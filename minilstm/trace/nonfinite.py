@@ -20,7 +20,7 @@ from typing import Protocol
 
 import numpy as np
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 from minilstm.norms import norm
 from minilstm.trace.ledger import ledger_of
 from minilstm.trace.recording import Recording

@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from minilstm.bptt.cell import Array, Cell, Weights
+from minilstm.arrays import Array
+from minilstm.bptt.cell import Cell, Weights
 from minilstm.bptt.tape import Gradients, Tape
 from minilstm.errors import one_of, real_number, whole_number, wording
 from minilstm.norms import norm

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.bptt.cell import Array
+from minilstm.arrays import Array
 from minilstm.errors import wording
 from minilstm.norms import norm
 from minilstm.trace.horizon import Decay, Verdict, decay_of, effective_memory, lag_norms, verdict_of

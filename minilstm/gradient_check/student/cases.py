@@ -6,19 +6,17 @@ swapped axes.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from minilstm.arrays import Array
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.errors import one_of
-
-Array = NDArray[Any]
 
 
 class Spec(NamedTuple):

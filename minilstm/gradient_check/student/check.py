@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minilstm.arrays import Array
 from minilstm.errors import numeric_array, real_number, whole_number, wording
-from minilstm.gradient_check.report import AXES, Array, Comparison, Report
+from minilstm.gradient_check.report import AXES, Comparison, Report
 from minilstm.gradient_check.student import diagnosis
 from minilstm.gradient_check.student.cases import Case, Spec, draw, ours, spec_of
 from minilstm.gradient_check.student.derivatives import Numbers, derivatives

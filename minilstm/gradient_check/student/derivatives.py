@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.gradient_check.numeric import CENTRAL, COMPLEX, TINY, Array, Method, sample
+from minilstm.arrays import Array
+from minilstm.gradient_check.numeric import CENTRAL, COMPLEX, TINY, Method, sample
 from minilstm.gradient_check.report import Report
 from minilstm.gradient_check.student.cases import Case, ours
 from minilstm.gradient_check.student.functions import ComplexError, Functions, Outputs, complex_forward

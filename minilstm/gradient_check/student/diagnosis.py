@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.gradient_check.report import Array, Comparison, Report
+from minilstm.arrays import Array
+from minilstm.gradient_check.report import Comparison, Report
 from minilstm.gradient_check.student import formulas, mistakes, reach
 from minilstm.gradient_check.student.cases import Case, draw, in_our_order, ours
 from minilstm.gradient_check.student.functions import Functions

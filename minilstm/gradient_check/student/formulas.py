@@ -15,11 +15,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
 
-Array = NDArray[Any]
 Formula = Callable[[Any], Any]
 Table = dict[str, Formula]
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.gradient_check.student.cases import Array, Case, Loss, Spec
+from minilstm.arrays import Array
+from minilstm.gradient_check.student.cases import Case, Loss, Spec
 
 HERE = str(Path(__file__).parent)
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
-from minilstm.gradient_check.student.formulas import Array, Formula, Table
+from minilstm.gradient_check.student.formulas import Formula, Table
 from minilstm.gradient_check.student.shared_mistakes import Mistake, any_cell, first
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilstm.gradient_check.report import Array, Comparison, Report
+from minilstm.arrays import Array
+from minilstm.gradient_check.report import Comparison, Report
 from minilstm.gradient_check.student.cases import Case, Loss
 from minilstm.gradient_check.student.functions import Functions
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
-from minilstm.gradient_check.student.formulas import GATES, TABLES, Array, Formula, Table
+from minilstm.gradient_check.student.formulas import GATES, TABLES, Formula, Table
 
 
 class Mistake(NamedTuple):
