@@ -1,12 +1,14 @@
 """How many planted bugs does a gradient check catch? How exact and how fast is it?
 
-    python benchmarks/gradcheck_power.py power        # minilstm beside torch.autograd.gradcheck
+    python benchmarks/gradcheck_power.py power        # planted bugs, beside torch.autograd.gradcheck
+    python benchmarks/gradcheck_power.py styles       # right and wrong code in the styles that people write
     python benchmarks/gradcheck_power.py accuracy     # errors against length, down to gradients of 1e-240
     python benchmarks/gradcheck_power.py speed        # seconds, on one core
 
 The bugs are those of tests/bug_zoo.py, each in a hand-written backward pass. torch.autograd.gradcheck
 gets the same functions in a custom autograd Function, float64, all its arguments at their defaults
 (eps 1e-6, atol 1e-5, rtol 1e-3), and may look at the last state and at a random sum of all outputs.
+`styles` runs tests/right_zoo.py; torch is given each code through the same adapters, and every output.
 """
 
 from __future__ import annotations
@@ -21,12 +23,15 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import bug_zoo
+import right_zoo
 
 import minilstm as ml
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
 from minilstm.compiled.engines import engine_of
+from minilstm.gradient_check.student import signature
 from minilstm.gradient_check.student.cases import CELLS, draw, spec_of
+from minilstm.gradient_check.student.functions import FunctionError, Functions, Told
 
 BATCH, FEATURES, UNITS = 2, 2, 3
 
@@ -37,9 +42,11 @@ def torch_accepts(functions: dict, cell: str, length: int, mask: np.ndarray | No
 
     spec = spec_of(cell)
     case = draw(spec, (BATCH, length, FEATURES, UNITS), mask, 0, False)
-    weigh = case.losses[0].dh
+    weigh = case.losses["h"]
+    states = [case.values[name] for name in spec.states]
+    weights = [case.values[name] for name in spec.weights]
     masked = () if mask is None else (mask,)
-    n = len(case.states)
+    n = len(spec.states)
 
     class Sequence(torch.autograd.Function):
         @staticmethod
@@ -72,7 +79,7 @@ def torch_accepts(functions: dict, cell: str, length: int, mask: np.ndarray | No
             found = functions["backward"](dh, *d[1:-1], cache)
             return tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in found)
 
-    inputs = [torch.tensor(a, requires_grad=True) for a in (case.x, *case.states, *case.weights.values())]
+    inputs = [torch.tensor(a, requires_grad=True) for a in (case.values["x"], *states, *weights)]
     return torch.autograd.gradcheck(Sequence.apply, inputs, raise_exception=False)
 
 
@@ -102,6 +109,69 @@ def power(lengths: list[int]) -> None:
         print(f"{bug.name:<40}  " + "  ".join(f"{cell:<12}" for cell in cells) + f"  {cause}", flush=True)
     print(f"{f'caught of {len(bug_zoo.BUGS)}':<40}  " + "  ".join(f"{totals[head]:<12}" for head in heads))
     print("cause named: " + ", ".join(f"{count} at T = {length}" for length, count in named.items()))
+
+
+def torch_accepts_style(code: right_zoo.Right) -> str:
+    """Whether torch.autograd.gradcheck at its defaults finds nothing wrong, "-" where it cannot be asked."""
+    import torch
+
+    def called(step: bool, forward, backward, cell: str, *, length: int = 40, features: int = 2):
+        sizes = 1 if signature.said(forward, "single") else 4, length, features, 3
+        case = draw(spec_of(cell), sizes, None, 0, step, bool(signature.said(forward, "ids")))
+        case.values.update(signature.said(forward, "values", {}))
+        return Functions(forward, backward, case, Told()), case
+
+    functions, case = code.run(lambda *a, **k: called(True, *a, **k), lambda *a, **k: called(False, *a, **k))
+    outputs = [name for name in functions.incoming if name not in ("cache", "zero")]
+    names = [name for name in functions.judged if not (name == "x" and functions.ids)]
+
+    class Code(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, *tensors):
+            ctx.values = {
+                **case.values,
+                **{n: t.detach().numpy() for n, t in zip(names, tensors, strict=True)},
+            }
+            found = functions.forward(ctx.values).arrays
+            return tuple(torch.from_numpy(np.array(found[name], dtype=float)) for name in outputs)
+
+        @staticmethod
+        def backward(ctx, *grads):
+            losses = {name: grad.numpy().copy() for name, grad in zip(outputs, grads, strict=True)}
+            found = functions.gradients(ctx.values, losses)
+            return tuple(torch.from_numpy(np.array(found[name], dtype=float)) for name in names)
+
+    inputs = [torch.tensor(case.values[name], requires_grad=True) for name in names]
+    return "accepted" if torch.autograd.gradcheck(Code.apply, inputs, raise_exception=False) else "refused"
+
+
+def styles() -> None:
+    """Two tables: right code, and wrong code, in the styles that people write."""
+    for title, rows in (
+        ("right code", [(code, None) for code in right_zoo.RIGHT]),
+        ("wrong code", [(wrong.code, wrong.words) for wrong in right_zoo.WRONG]),
+    ):
+        print(f"{title:<42}{'cell':<12}{'kind':<10}{'minilstm':<10}{'torch':<10}likely cause, or hygiene")
+        accepted = {"minilstm": 0, "torch": 0}
+        named = misnamed = 0
+        for code, words in rows:
+            report = code.report()
+            try:
+                torch_says = torch_accepts_style(code)
+            except FunctionError:
+                torch_says = "-"
+            accepted["minilstm"] += report.ok
+            accepted["torch"] += torch_says == "accepted"
+            causes = [cause for cause in report.causes if not cause.startswith("perhaps")]
+            right = words is not None and len(causes) == 1 and words in causes[0]
+            named += right
+            misnamed += bool(causes) and not right
+            told = "; ".join(causes or report.causes[:1] or report.hygiene[:1])
+            ours = "accepted" if report.ok else "refused"
+            print(
+                f"{code.style:<42}{code.cell:<12}{code.kind:<10}{ours:<10}{torch_says:<10}{told}", flush=True
+            )
+        print(f"accepted of {len(rows)}: {accepted}; named rightly {named}, wrongly {misnamed}\n")
 
 
 def network(length: int, units: int, cell: type = ml.LSTM, batch: int = 2, features: int = 3):
@@ -154,15 +224,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("part", choices=("power", "accuracy", "speed"))
+    parser.add_argument("part", choices=("power", "styles", "accuracy", "speed"))
     parser.add_argument("--lengths", help="for power (40,200) and accuracy (1,2,5,50,200,1000)")
     options = parser.parse_args()
-    default = {"power": "40,200", "accuracy": "1,2,5,50,200,1000", "speed": "1"}[options.part]
+    default = {"power": "40,200", "accuracy": "1,2,5,50,200,1000"}.get(options.part, "1")
     lengths = [int(word) for word in (options.lengths or default).split(",")]
     if options.part == "power":
         power(lengths)
     elif options.part == "accuracy":
         accuracy(lengths)
+    elif options.part == "styles":
+        styles()
     else:
         speed()
 

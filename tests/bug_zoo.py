@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Planted bugs: hand-written steps as students write them, each with one small mistake.
 
 The code below is text. A bug replaces a line or two of it, and `functions` runs the result: so each
@@ -157,7 +158,10 @@ REFERENCES = {"lstm": LSTM, "gru": GRU, "simple_rnn": SIMPLE_RNN}
 
 
 class Bug(NamedTuple):
-    """A mistake: the text it replaces, what stands there instead, and words its verdict should have."""
+    """A mistake: the text it replaces, what stands there instead, and words its verdict should have.
+
+    also : more replacements;  seen : where its kind was seen, a repository and the number of an issue.
+    """
 
     name: str
     old: str
@@ -165,13 +169,17 @@ class Bug(NamedTuple):
     names_cause: str | None = None
     cell: str = "lstm"
     masked: bool = False
+    also: tuple[tuple[str, str], ...] = ()
+    seen: str | None = None
 
     @property
     def source(self) -> str:
         """The student's file."""
-        reference = REFERENCES[self.cell]
-        assert reference.count(self.old) == 1, (self.name, reference.count(self.old))
-        return reference.replace(self.old, self.new)
+        source = REFERENCES[self.cell]
+        for old, new in ((self.old, self.new), *self.also):
+            assert source.count(old) == 1, (self.name, old, source.count(old))
+            source = source.replace(old, new)
+        return source
 
 
 def functions(source: str) -> dict[str, Any]:
@@ -191,7 +199,25 @@ def mask_for(bug: Bug, batch: int, length: int) -> np.ndarray | None:
     return mask
 
 
-STACK = "return dx, dh_prev, dc_prev, dW, dU, db\n\ndef forward"
+IN_FORWARD_ORDER = """
+def in_forward_order(dh, hs, U):
+    total = np.zeros(dh.shape)
+    for t in range(dh.shape[1]):
+        for s in range(t + 1):
+            d = dh[:, t]
+            for k in range(s + 1, t + 1):
+                d = (d * (1 - hs[k + 1] ** 2)) @ U.T
+            total[:, s] += d
+    return total
+"""
+LAST_ONLY = """
+def last_only(dh, hs, U):
+    total = np.zeros(dh.shape)
+    for t in range(dh.shape[1]):
+        total[:, t] += dh[:, t]
+        total[:, :t] += ((dh[:, t] * (1 - hs[t + 1] ** 2)) @ U.T)[:, None]
+    return total
+"""
 BUGS = [
     # the cell state: what makes an LSTM an LSTM
     Bug(
@@ -315,7 +341,6 @@ BUGS = [
         "return dx, dh_next, dc_next, dW / np.linalg.norm(dW), dU, db",
         "linear",
     ),
-    Bug("float32 gradients", "dx[:, t] = dx_t", "dx[:, t] = dx_t.astype(np.float32)", "float32"),
     # masks
     Bug(
         "mask ignored",
@@ -333,7 +358,7 @@ BUGS = [
     ),
     # other cells
     Bug("GRU without its direct path", "direct = dh_t * z", "direct = 0", "direct path", "gru"),
-    Bug("GRU, z for 1 - z", "dg = dh_t * (1 - z)", "dg = dh_t * z", "z instead of 1 - z", "gru"),
+    Bug("GRU, z for 1 - z", "dg = dh_t * (1 - z)", "dg = dh_t * z", "exchanged in dg", "gru"),
     Bug("GRU without reset in dU", "dz_r, dz_g * r]", "dz_r, dz_g]", "missing reset gate", "gru"),
     Bug("GRU, one bias for two", "drb += dhu.sum(axis=0)", "drb += dxw.sum(axis=0)", "the same", "gru"),
     Bug("GRU, dz without h", "dh_t * (h_prev - g)", "dh_t * -g", "lacks h_{t-1}", "gru"),
@@ -348,5 +373,131 @@ BUGS = [
         "dh_next = 0 * dh_t",
         "own",
         "simple_rnn",
+    ),
+    # what public code was seen to do
+    Bug(
+        "states' gradients not passed on, dc_T used",
+        "dh_next, dc_next = np.where(m, dh_prev, dh_t), np.where(m, dc_prev, dc_t)",
+        "dh_0, dc_0 = np.where(m, dh_prev, dh_t), np.where(m, dc_prev, dc_t); dh_next, dc_next = 0 * dh_0, 0 * dc_0",
+        "not passed from step t to t-1",
+        seen="qixianbiao/RNN#2",
+    ),
+    Bug(
+        "states' gradients not passed on, dc_T unused",
+        "        dh_t = dh[:, t] + dh_next\n        dc_t = dc_next",
+        "        dh_t = dh[:, t]\n        dc_t = 0 * dc_next",
+        "not passed from step t to t-1",
+        seen="qixianbiao/RNN#2",
+    ),
+    Bug(
+        "h of step 0 from index -1",
+        "np.where(m, dh_t, 0), np.where(m, dc_t, 0), caches[t]",
+        "np.where(m, dh_t, 0), np.where(m, dc_t, 0), caches[t][:1] + (caches[t - 1][-1],) + caches[t][2:]",
+        "h of step 0 is read from index -1",
+        seen="VikParuchuri/zero_to_gpt#9",
+    ),
+    Bug(
+        "c of step 0 from index -1",
+        "np.where(m, dh_t, 0), np.where(m, dc_t, 0), caches[t]",
+        "np.where(m, dh_t, 0), np.where(m, dc_t, 0), caches[t][:2] + (caches[t - 1][9],) + caches[t][3:]",
+        "c of step 0 is read from index -1",
+    ),
+    Bug(
+        "weight gradients of the last step only",
+        "        dW += dW_t\n        dU += dU_t\n        db += db_t",
+        "        if t == T - 1: dW, dU, db = dW_t, dU_t, db_t",
+        "of the last step only",
+        seen="hanbt/learn_dl#30",
+    ),
+    Bug(
+        "a gate's derivative at another gate's value",
+        "dz_i = di * i * (1 - i)",
+        "dz_i = di * f * (1 - f)",
+        "gate i is taken at gate f's value",
+        seen="hanbt/learn_dl#53",
+    ),
+    Bug(
+        "a gate's derivative with another gate's bias",
+        "dz_i = di * i * (1 - i)",
+        "H = h.shape[1]; bias = (z - x @ W - h_prev @ U)[0]; s = sigmoid(z_i - bias[:H] + bias[H:2*H]); dz_i = di * s * (1 - s)",
+        "gate i is taken with the bias of gate f",
+        seen="hanbt/learn_dl#53",
+    ),
+    Bug(
+        "dx summed over the steps",
+        "        dx[:, t] = dx_t",
+        "        dx[:, t] = dx_t + (dx[:, t + 1] if t < T - 1 else 0)",
+        "dx is summed over the steps",
+    ),
+    Bug("a misplaced bracket", "dz_o = do * o * (1 - o)", "dz_o = do * o * 1 - o", "backward(0) is not 0"),
+    Bug(
+        "dh never used",
+        "dh_t = dh[:, t] + dh_next",
+        "dh_t = dh_next",
+        "dh is never used",
+    ),
+    Bug(
+        "weights updated first",
+        "    dx = dz @ W.T",
+        "    W -= 0.1 * (x.T @ dz); U -= 0.1 * (h_prev.T @ dz); dx = dz @ W.T",
+        "weights are updated before",
+        seen="VikParuchuri/zero_to_gpt#12",
+    ),
+    Bug(
+        "dc added after the step",
+        "    dc = dc + dh * o * (1 - tanh_c ** 2)\n",
+        "    dc_in = dc; dc = dh * o * (1 - tanh_c ** 2)\n",
+        "the incoming dc is added after the step",
+        also=(("dc_prev = dc * f", "dc_prev = (dc + dc_in) * f"),),
+        seen="apache/mxnet#4057",
+    ),
+    Bug(
+        "dh's part of dc added after the step",
+        "    dc = dc + dh * o * (1 - tanh_c ** 2)\n",
+        "    more = dh * o * (1 - tanh_c ** 2)\n",
+        "dh's part of dc is added after the step",
+        also=(("dc_prev = dc * f", "dc_prev = (dc + more) * f"),),
+    ),
+    Bug(
+        "half of dc",
+        "dc = dc + dh * o * (1 - tanh_c ** 2)",
+        "dc = 0.5 * dc + dh * o * (1 - tanh_c ** 2)",
+        "only half of the incoming dc",
+    ),
+    Bug(
+        "tanh(c) stored as the state",
+        "    c = f * c_prev + i * g\n    h = o * np.tanh(c)",
+        "    c = np.tanh(f * c_prev + i * g)\n    h = o * c",
+        "which is the stored state",
+        also=(("tanh_c = np.tanh(c)", "tanh_c = c"),),
+    ),
+    Bug(
+        "masked steps cut dh",
+        "np.where(m, dh_prev, dh_t), np.where(m, dc_prev, dc_t)",
+        "np.where(m, dh_prev, 0), np.where(m, dc_prev, dc_t)",
+        "at a masked step dh is cut",
+        masked=True,
+        seen="Element-Research/rnn#158",
+    ),
+    Bug("dx all zero", "        dx[:, t] = dx_t", "        dx[:, t] = 0 * dx_t", "all zero, in dx"),
+    Bug(
+        "Jacobians in forward order",
+        "    dh_next = np.zeros(dh[:, 0].shape)\n    for t in reversed(range(x.shape[1])):\n        dh_t = dh[:, t] + dh_next",
+        "    dh_next = np.zeros(dh[:, 0].shape)\n    total = in_forward_order(dh, hs, U)\n"
+        "    for t in reversed(range(x.shape[1])):\n        dh_t = total[:, t]",
+        "multiplied in forward order",
+        "simple_rnn",
+        also=(("def backward", IN_FORWARD_ORDER + "\ndef backward"),),
+        seen="apache/mxnet#21143",
+    ),
+    Bug(
+        "all Jacobians but the last dropped",
+        "    dh_next = np.zeros(dh[:, 0].shape)\n    for t in reversed(range(x.shape[1])):\n        dh_t = dh[:, t] + dh_next",
+        "    dh_next = np.zeros(dh[:, 0].shape)\n    total = last_only(dh, hs, U)\n"
+        "    for t in reversed(range(x.shape[1])):\n        dh_t = total[:, t]",
+        "all Jacobians of the steps but the last are dropped",
+        "simple_rnn",
+        also=(("def backward", LAST_ONLY + "\ndef backward"),),
+        seen="FluxML/Flux.jl#1209",
     ),
 ]

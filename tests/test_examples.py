@@ -28,6 +28,8 @@ PROMISES = {
     "05_check_your_own_backward": [
         "Likely cause: df uses c_t where c_{t-1} belongs: off by one step.",
         "Likely cause: truncated after 30 steps: steps 0 to 9 get no gradient.",
+        "5. A layer object\n\nEvery gradient holds: 38 of 38 entries",
+        "6. The loss inside\n\nEvery gradient holds: 8 of 8 entries",
     ],
     "06_short_sequences": ["of the gradient arises at padding", "change the answer by 0.000"],
     "07_longer_and_longer": [

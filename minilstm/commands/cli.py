@@ -250,7 +250,21 @@ def _add_gradcheck(commands: Any) -> None:
         help="complex step, central differences, or one direction of each tensor (complex)",
     )
     option("--file", type=Path, metavar="FILE", help="a Python file with your functions")
-    option("--timeout", type=float, default=60.0, metavar="S", help="seconds that the file may take (60)")
+    option(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="submissions: FILE in each folder of it, or its .py files",
+    )
+    option(
+        "--adapter",
+        metavar="NAME",
+        help="columns, time_major, single, ids, dictionary, course, layer or loss_inside: see "
+        "minilstm.gradient_check.adapters (what the file says with ADAPTER = ...)",
+    )
+    option("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="files at a time (processors)")
+    option("--timeout", type=float, default=60.0, metavar="S", help="seconds that a file may take (60)")
+    option("--memory", type=float, default=4000.0, metavar="MB", help="memory that a file may take (4000)")
     option("--seed", type=int, default=0, metavar="N", help="seed of the random case (0)")
     option("--json", action="store_true", help="print the report as JSON")
 

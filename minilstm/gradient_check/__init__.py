@@ -1,9 +1,9 @@
 """Gradient checks that cannot be fooled: for minilstm's own backward passes, and for yours.
 
     numeric     derivatives from the function itself: complex step, central differences
-    network     gradcheck: a model's own gradients, at every step (`inside`)
-    student     check_step, check_sequence: functions that somebody wrote by hand
-    formulas, mistakes, shared_mistakes, reach, diagnosis     from wrong gradients to the likely cause
+    model       gradcheck: a model's own gradients, at every step (`nudges`)
+    student/    check_step, check_sequence: functions that somebody wrote by hand, and the likely cause
+    adapters    other shapes and styles of hand-written code
     report      what was found, in numbers and words
 
 Why not the usual check: central differences with an absolute tolerance pass any gradient that has

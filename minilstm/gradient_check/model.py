@@ -10,26 +10,21 @@ whose nudge stands at step t begins at step t, from the state on the tape. Weigh
 
 from __future__ import annotations
 
-import copy
-import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
-from minilstm.bptt.cell import State
 from minilstm.errors import one_of, real_number, whole_number, wording
 from minilstm.gradient_check.nudges import Nudged, nudged_states
-from minilstm.gradient_check.numeric import CENTRAL, COMPLEX, TINY, Method, sample
+from minilstm.gradient_check.numeric import CENTRAL, COMPLEX, TINY, by_entry, by_rows, nudge, sample
 from minilstm.gradient_check.report import AXES, Comparison, Report
-from minilstm.layers import Embedding, Layer, Recurrent
-from minilstm.layers.wrappers import Wrapper, inside
-from minilstm.losses import Loss
-from minilstm.network import batches, passes
-from minilstm.network.network import optimizer_and_loss
-from minilstm.network.tracing import checked_states
+from minilstm.gradient_check.twin import Twin, analytic
+from minilstm.layers import Layer, Recurrent
+from minilstm.layers.wrappers import Wrapper
 
 if TYPE_CHECKING:
     from minilstm.model import Sequential
@@ -93,8 +88,7 @@ def gradcheck(
     whole_number("seed", seed, 0)
     if not hasattr(model, "layers") or not hasattr(model, "compile"):
         raise TypeError(wording("model", "a Sequential", type(model).__name__))
-    analytic = _analytic(model, x, y, mask, initial_state)
-    network = _Network(analytic, chosen)
+    network = Twin(analytic(model, x, y, mask, initial_state), chosen)
     report = Report([], chosen.words, bound)
     if method == "directional":
         report.method = "the complex step along one direction of each tensor"
@@ -122,203 +116,10 @@ def gradcheck(
     return report
 
 
-class Analytic(NamedTuple):
-    """A model in float64 with one batch, and all its gradients by their names in the report."""
-
-    model: Sequential
-    data: Any
-    states: dict[str, State]
-    gradients: dict[str, Array]
-
-
-class _Shift(Layer):
-    """x + shift: a layer in front of the others, whose gradient of `shift` is dL/dx."""
-
-    def output_shape(self, input_shape: Any) -> Any:
-        return input_shape
-
-    def forward(
-        self, x: Array, mask: Array | None, *, keep: Any, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Array | None, None]:
-        return x, mask, None
-
-    def backward(self, dy: Array, tape: None, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:
-        return None, {"shift": dy}
-
-
-def _analytic(
-    model: Sequential,
-    x: ArrayLike,
-    y: ArrayLike,
-    mask: ArrayLike | None,
-    initial_state: dict[str, Sequence[ArrayLike]] | None,
-) -> Analytic:
-    twin = _as_dtype(model, np.dtype(np.float64))
-    data = batches.checked(twin, x, y, mask)
-    states = checked_states(twin, initial_state, data.size)
-    for layer in _recurrent(twin):
-        zeros = tuple(np.zeros((data.size, layer.units)) for _ in layer.cell.states)
-        states.setdefault(layer.label, zeros)
-    layers = list(twin.layers)
-    if not isinstance(layers[0], Embedding):
-        shift = _Shift(name="\0")
-        shift.params, shift.built = {"shift": np.zeros(0)}, True
-        layers.insert(0, shift)
-    done = passes.forward(layers, data.x, data.mask, keep="trace", states=states)
-    loss = passes.loss_and_gradient(layers, optimizer_and_loss(twin)[1], data.y, done)
-    gradients, traces = passes.backward(layers, loss, done, record=True)
-    dx = gradients.pop("\0/shift", None)
-    if dx is not None:
-        gradients["dx"] = dx
-    for layer in _recurrent(twin):
-        trace = traces[layer.label]
-        names = [f"d{state}0" for state in layer.cell.states] + [f"d{state}" for state in layer.cell.states]
-        gradients |= {f"{layer.label}/{name}": getattr(trace, name) for name in [*names, "dz"]}
-    return Analytic(twin, data, states, gradients)
-
-
-def _as_dtype(model: Sequential, dtype: np.dtype[Any], backend: str | None = None) -> Sequential:
-    """A copy of the model with weights of that dtype, and on that backend if given."""
-    twin = copy.deepcopy(model)
-    twin.dtype = dtype
-    for layer in twin.layers:
-        if layer.built:
-            assert layer.input_shape is not None
-            layer.build(layer.input_shape, np.random.default_rng(0), dtype)
-        if backend is not None:
-            _set_backend(layer, backend)
-    return twin
-
-
-def _set_backend(layer: Layer, backend: str) -> None:
-    """On a layer and on the layers that it wraps."""
-    for inner in inside([layer]):
-        if isinstance(inner, Recurrent):
-            inner.backend = backend
-
-
-def _recurrent(model: Sequential) -> list[Recurrent]:
-    return [layer for layer in model.layers if isinstance(layer, Recurrent)]
-
-
-class _Network:
-    """The model as a function of everything that can be nudged; real or complex, as the method wants."""
-
-    def __init__(self, analytic: Analytic, method: Method) -> None:
-        self.method, self.gradients = method, analytic.gradients
-        self.model = _as_dtype(analytic.model, method.dtype, "numpy")
-        self.layers = self.model.layers
-        self.loss: Loss = optimizer_and_loss(analytic.model)[1]
-        data = analytic.data
-        self.ids = isinstance(self.layers[0], Embedding)
-        self.x = data.x if self.ids else data.x.astype(method.dtype)
-        self.y, self.mask = data.y, data.mask
-        self.states = {
-            name: tuple(part.astype(method.dtype) for part in state)
-            for name, state in analytic.states.items()
-        }
-        reason = "'central' for this model, whose forward pass cannot run on complex numbers"
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            try:
-                self.done, self.inputs = self._base()
-            except (np.exceptions.ComplexWarning, TypeError) as error:
-                raise ValueError(wording("method", f"{reason} ({error})", "another")) from None
-        self.value = abs(self._value(self.done))
-        if method is COMPLEX and self._loses_imaginary_parts():
-            expected = f"{reason}: it drops their imaginary part (abs, conj, real, ...)"
-            raise ValueError(wording("method", expected, "another"))
-
-    def _base(self) -> tuple[passes.Pass, list[tuple[Array, Array | None]]]:
-        """The pass without any nudge, and the input and mask of each layer."""
-        x, mask, tapes, inputs = self.x, self.mask, [], []
-        for layer in self.layers:
-            inputs.append((x, mask))
-            x, mask, (tape,) = passes.forward([layer], x, mask, keep="trace", states=self.states)
-            tapes.append(tape)
-        return passes.Pass(x, mask, tapes), inputs
-
-    def _loses_imaginary_parts(self) -> bool:
-        """Whether the complex step along a direction is far from a difference of real values along it."""
-        rng = np.random.default_rng(0)
-        targets = list(self.model.named_weights.values())  # x may hold the zeros that Masking looks for
-        directions = [rng.normal(size=array.shape) for array in targets]
-        kept = [array.copy() for array in targets]
-        values = []
-        for offset in (1j * TINY, 1e-6, -1e-6):
-            for array, before, direction in zip(targets, kept, directions, strict=True):
-                array[...] = before + offset * direction
-            values.append(self.whole(0))
-        for array, before in zip(targets, kept, strict=True):
-            array[...] = before
-        slope, difference = values[0].imag / TINY, (values[1] - values[2]).real / 2e-6
-        return abs(slope - difference) > 1e-2 * abs(difference) + 1e-6 * self.value
-
-    @property
-    def recurrent(self) -> list[Recurrent]:
-        return _recurrent(self.model)
-
-    def _value(self, done: passes.Pass) -> float | complex:
-        logits = self.layers[-1].logits(done.tapes[-1])
-        return passes.loss_of(self.layers, self.loss, self.y, done.output, logits, done.mask)[0]
-
-    def whole(self, start: int) -> float | complex:
-        """The loss of the batch with the weights and inputs of layer `start` and above as they are now."""
-        x, mask = self.inputs[start]
-        done = passes.forward(self.layers[start:], x, mask, keep="nothing", states=self.states)
-        return self._value(done)
-
-    def rows(
-        self, samples: Array, x: Array, mask: Array | None, states: dict[str, State], start: int = 0
-    ) -> Array:
-        """The loss for each row: the batch with sample `samples[r]` replaced by row r, (R,).
-
-        x, mask, states : inputs of layer `start` and the layers above it, one row each.
-        """
-        done = passes.forward(self.layers[start:], x, mask, keep="nothing", states=states)
-        output, logits, row_z = self.done.output.copy(), None, None
-        if start < len(self.layers):
-            row_logits = self.layers[-1].logits(done.tapes[-1])
-            row_z = None if row_logits is None else row_logits[1]
-        base = self.layers[-1].logits(self.done.tapes[-1])
-        if base is not None:
-            logits = base[0], base[1].copy()
-        values = np.empty(len(samples), self.method.dtype)
-        for r, b in enumerate(samples):
-            output[b] = done.output[r]
-            if logits is not None and row_z is not None:
-                logits[1][b] = row_z[r]
-            values[r] = passes.loss_of(self.layers, self.loss, self.y, output, logits, self.done.mask)[0]
-            output[b] = self.done.output[b]
-            if base is not None and logits is not None:
-                logits[1][b] = base[1][b]
-        return values
-
-    def row_states(self, samples: Array) -> dict[str, State]:
-        return {name: tuple(part[samples] for part in state) for name, state in self.states.items()}
-
-    def compare(
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        chosen: Array,
-        values: Array,
-        axes: tuple[str, ...],
-        gates: tuple[str, ...] = (),
-    ) -> Comparison:
-        """The values (n, offsets) of the loss at the chosen entries (n, ndim), beside the gradient."""
-        found, bounds = self.method.derivatives(values, self.value)
-        numeric, bound = np.zeros(shape), np.zeros(shape)
-        checked = np.zeros(shape, bool)
-        at = tuple(chosen.T)
-        numeric[at], bound[at], checked[at] = found, bounds, True
-        return Comparison(name, np.asarray(self.gradients[name]), numeric, checked, axes, gates, bound)
-
-
 # ------------------------------------------------------------------------------ what is nudged
 
 
-def _weights(network: _Network, rng: np.random.Generator, limit: int | None) -> list[Comparison]:
+def _weights(network: Twin, rng: np.random.Generator, limit: int | None) -> list[Comparison]:
     found = []
     offsets = network.method.offsets
     steps = network.x.shape[1] if network.x.ndim > 1 else 1
@@ -331,13 +132,7 @@ def _weights(network: _Network, rng: np.random.Generator, limit: int | None) -> 
         start = next(k for k, one in enumerate(network.layers) if one.label == name.split("/")[0])
         largest = np.abs(network.gradients[name])
         chosen = sample(weight.shape, count, rng, largest == largest.max())
-        values = np.empty((len(chosen), len(offsets)), network.method.dtype)
-        for n, index in enumerate(map(tuple, chosen)):
-            kept = weight[index]
-            for m, offset in enumerate(np.array(offsets).astype(network.method.dtype)):
-                weight[index] = kept + offset
-                values[n, m] = network.whole(start)
-            weight[index] = kept
+        values = by_entry(network.method, weight, chosen, partial(network.whole, start))
         layer, key = name.rsplit("/", 1)
         blocks = gates.get(layer, ()) if key != "peepholes" else ()
         axes = AXES["bias" if weight.ndim == 1 else "weight"]
@@ -358,34 +153,30 @@ def _gates(layers: Sequence[Layer], path: str = "") -> dict[str, tuple[str, ...]
     return found
 
 
-def _nudge_rows(
-    network: _Network, name: str, array: Array, chosen: Array, axes: tuple[str, ...]
-) -> Comparison:
+def _nudge_rows(network: Twin, name: str, array: Array, chosen: Array, axes: tuple[str, ...]) -> Comparison:
     """Nudge entries of x (name "dx"), or of an initial state: rows that run the whole sequence."""
-    offsets = np.array(network.method.offsets).astype(network.method.dtype)
     units = max([layer.units for layer in network.recurrent], default=8)
     steps = network.x.shape[1] if network.x.ndim > 2 or network.ids else 1
-    per_run = max(1, BLOCK // (steps * units * len(offsets)))
-    values = np.empty((len(chosen), len(offsets)), network.method.dtype)
-    for start in range(0, len(chosen), per_run):
-        part = np.repeat(chosen[start : start + per_run], len(offsets), axis=0)
-        samples, at = part[:, 0], (np.arange(len(part)), *part[:, 1:].T)
+    per_run = max(1, BLOCK // (steps * units * len(network.method.offsets)))
+
+    def run(part: Array, nudges: Array) -> Array:
+        samples = part[:, 0]
         x, states = network.x[samples], network.row_states(samples)
-        nudged = x if name == "dx" else states[name.split("/")[0]][_state_number(network, name)]
-        nudged[at] += np.tile(offsets, len(part) // len(offsets))
+        nudge(x if name == "dx" else states[name.split("/")[0]][_state_number(network, name)], part, nudges)
         mask = None if network.mask is None else network.mask[samples]
-        rows = network.rows(samples, x, mask, states)
-        values[start : start + per_run] = rows.reshape(-1, len(offsets))
+        return network.rows(samples, x, mask, states)
+
+    values = by_rows(network.method, chosen, per_run, run)
     return network.compare(name, array.shape, chosen, values, axes)
 
 
-def _state_number(network: _Network, name: str) -> int:
+def _state_number(network: Twin, name: str) -> int:
     label, state = name.split("/")
     layer = next(layer for layer in network.recurrent if layer.label == label)
     return layer.cell.states.index(state[1:-1])
 
 
-def _inputs(network: _Network, rng: np.random.Generator, limit: int | None) -> list[Comparison]:
+def _inputs(network: Twin, rng: np.random.Generator, limit: int | None) -> list[Comparison]:
     """x and the initial states."""
     found = []
     units = max([layer.units for layer in network.recurrent], default=8)
@@ -410,9 +201,7 @@ def _affordable(size: int, cost: int) -> int:
     return size if size * cost <= ROW_WORK else max(16, SAMPLED_ROWS // cost)
 
 
-def _states(
-    network: _Network, layer: Recurrent, rng: np.random.Generator, limit: int | None
-) -> list[Comparison]:
+def _states(network: Twin, layer: Recurrent, rng: np.random.Generator, limit: int | None) -> list[Comparison]:
     """dh_t, dc_t and dz_t of every step of one recurrent layer."""
     k = network.layers.index(layer)
     tape = network.done.tapes[k].steps
@@ -425,20 +214,16 @@ def _states(
         cost = max(1, T // 2) * layer.units * len(network.method.offsets)
         chosen = _some_steps(shape, limit or _affordable(int(np.prod(shape)), cost), rng)
         chosen = chosen[np.argsort(chosen[:, 1], kind="stable")]
-        values = np.empty((len(chosen), len(network.method.offsets)), network.method.dtype)
         per_run = max(1, BLOCK // (T * layer.units * len(network.method.offsets)))
-        for start in range(0, len(chosen), per_run):
-            part = np.repeat(chosen[start : start + per_run], len(network.method.offsets), axis=0)
-            offsets = np.tile(
-                np.array(network.method.offsets).astype(network.method.dtype),
-                len(part) // len(network.method.offsets),
-            )
+
+        def run(part: Array, nudges: Array, kind: str = kind) -> Array:
             samples = part[:, 0]
-            outputs = nudged_states(layer, tape, Nudged(kind, samples, part[:, 1], part[:, 2], offsets))
+            outputs = nudged_states(layer, tape, Nudged(kind, samples, part[:, 1], part[:, 2], nudges))
             mask = None if carried is None else carried.T[samples]
             outputs = layer.visible(outputs, None if tape.mask is None else tape.mask.T[samples])
-            rows = network.rows(samples, outputs, mask, network.row_states(samples), k + 1)
-            values[start : start + per_run] = rows.reshape(-1, len(network.method.offsets))
+            return network.rows(samples, outputs, mask, network.row_states(samples), k + 1)
+
+        values = by_rows(network.method, chosen, per_run, run)
         gates = layer.cell.gates if kind == "z" and len(layer.cell.gates) > 1 else ()
         found.append(network.compare(name, shape, chosen, values, AXES["states"], gates))
     return found
@@ -456,7 +241,7 @@ def _some_steps(shape: tuple[int, ...], count: int, rng: np.random.Generator) ->
     return np.array([(b, t, f) for t in sorted(set(drawn.tolist())) for b, f in within])
 
 
-def _directions(network: _Network, rng: np.random.Generator) -> list[Comparison]:
+def _directions(network: Twin, rng: np.random.Generator) -> list[Comparison]:
     """One derivative for each tensor: along a random direction in which no two terms cancel."""
     found = []
     targets: dict[str, Array] = dict(network.model.named_weights)

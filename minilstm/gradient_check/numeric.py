@@ -12,6 +12,7 @@ Both are a list of offsets, and a rule that makes derivatives of the values at t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from minilstm.arrays import Array
 
 TINY = 1e-30
 LADDER = (1e-2, 2e-3, 4e-4, 8e-5, 1.6e-5, 3.2e-6)  # steps of central differences, each a fifth of the last
-ROUNDING = 16 * np.finfo(np.float64).eps  # of one value of the function, relative to its size
+ROUNDING = 16  # times the precision: the error of one value of the function, relative to its size
 
 
 class Method(NamedTuple):
@@ -29,6 +30,7 @@ class Method(NamedTuple):
     words: str
     offsets: tuple[complex, ...]
     dtype: np.dtype[Any]
+    eps: float = float(np.finfo(np.float64).eps)  # relative precision of the function
 
     def derivatives(self, values: Array, size: float) -> tuple[Array, Array]:
         """Values (n, offsets) of the function -> derivatives (n,) and their error bounds (n,).
@@ -37,14 +39,20 @@ class Method(NamedTuple):
         """
         if len(self.offsets) == 1:
             return values[:, 0].imag / TINY, np.zeros(len(values))
-        steps = np.array(LADDER)
+        steps = np.array([offset.real for offset in self.offsets[::2]])
         with np.errstate(invalid="ignore"):
             slopes = (values[:, ::2] - values[:, 1::2]).real / (2 * steps)  # (n, steps)
             curvature = np.abs(slopes[:, :-1] - slopes[:, 1:]) / 24  # the smaller step's, by Richardson
-        bound = curvature + ROUNDING * max(size, 1e-300) / steps[1:]
+        bound = curvature + ROUNDING * self.eps * max(size, 1e-300) / steps[1:]
         best = np.nan_to_num(bound, nan=np.inf).argmin(axis=1)
         rows = np.arange(len(values))
         return slopes[rows, best + 1], 4 * bound[rows, best]
+
+    def rounded(self, eps: float) -> Method:
+        """Central differences for a function of that precision: with larger steps, if it is lower."""
+        factor = max(1.0, (eps / self.eps) ** (1 / 3)) if eps > 1e-12 else 1.0
+        grown = tuple(min(factor, 30.0) * offset for offset in self.offsets)
+        return self._replace(offsets=grown, eps=max(eps, self.eps))
 
 
 COMPLEX = Method("the complex step", (1j * TINY,), np.dtype(np.complex128))
@@ -67,3 +75,37 @@ def sample(
         drawn = rng.choice(size, count, replace=False)
         chosen = np.union1d(drawn, [] if always is None else np.flatnonzero(always)).astype(int)
     return np.stack(np.unravel_index(chosen, shape), axis=1)
+
+
+def by_rows(method: Method, chosen: Array, per_run: int, run: Callable[[Array, Array], Array]) -> Array:
+    """Values (n, offsets, ...) of the function with each chosen entry nudged, many in one run.
+
+    chosen : (n, ndim), a sample first;  run : of the rows' entries (R, ndim) and their nudges (R,), gives
+    (R, ...).
+    """
+    offsets = np.array(method.offsets).astype(method.dtype)
+    found = []
+    for start in range(0, len(chosen), per_run):
+        part = np.repeat(chosen[start : start + per_run], len(offsets), axis=0)
+        values = run(part, np.tile(offsets, len(part) // len(offsets)))
+        found.append(values.reshape(-1, len(offsets), *values.shape[1:]))
+    return np.concatenate(found)
+
+
+def nudge(rows: Array, part: Array, nudges: Array) -> None:
+    """Nudge one entry of each row (R, ...), in place: that which `part` names after its sample."""
+    rows[(np.arange(len(part)), *part[:, 1:].T)] += nudges
+
+
+def by_entry(method: Method, array: Array, chosen: Array, run: Callable[[], Any]) -> Array:
+    """Values (n, offsets, ...) of the function, a run for each chosen entry of `array`, nudged in place."""
+    offsets = np.array(method.offsets).astype(method.dtype)
+    found = []
+    for index in map(tuple, chosen):
+        kept = array[index]
+        for offset in offsets:
+            array[index] = kept + offset
+            found.append(run())
+        array[index] = kept
+    values = np.array(found)
+    return values.reshape(len(chosen), len(offsets), *values.shape[1:])

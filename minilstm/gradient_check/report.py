@@ -193,8 +193,10 @@ class Report:
     """What `gradcheck`, `check_step` and `check_sequence` return.
 
     comparisons : the tensors;  method : how the numbers were made;  tolerance : the largest error that
-    passes;  notes : what the reader must know;  causes : what is likely wrong, in words;
-    fault : why nothing could be compared, in words; None otherwise.
+    passes;  notes : what the reader must know;  causes : what is likely wrong, in words, the likeliest first;
+    fault : why nothing could be compared, in words; None otherwise;  hygiene : what is not wrong but unwise,
+    such as inputs changed in place;  forward : hand-written outputs beside this package's;  lawful : whether
+    backward is linear in what it is given;  strict : whether hygiene and forward count.
     """
 
     comparisons: list[Comparison]
@@ -204,12 +206,25 @@ class Report:
     causes: list[str] = field(default_factory=list)
     fault: str | None = None
     exception: BaseException | None = None
+    hygiene: list[str] = field(default_factory=list)
+    forward: list[Comparison] = field(default_factory=list)
+    lawful: bool = True
+    strict: bool = False
+
+    @property
+    def right(self) -> bool:
+        """Whether every checked gradient is right, and there was something to check."""
+        right = all(one.max_error <= self.tolerance for one in self.comparisons)
+        return right and self.fault is None and self.lawful and any(c.counted for c in self.comparisons)
 
     @property
     def ok(self) -> bool:
-        """Whether every checked entry is right, and there was something to check."""
-        right = all(one.max_error <= self.tolerance for one in self.comparisons)
-        return right and self.fault is None and not self.causes and any(c.counted for c in self.comparisons)
+        """Whether the gradients are right; with `strict`, whether nothing else is to be said either."""
+        return self.right and not (self.strict and (self.hygiene or self._other_forward))
+
+    @property
+    def _other_forward(self) -> list[str]:
+        return [one.name for one in self.forward if not one.max_error <= self.tolerance]
 
     @property
     def max_error(self) -> float:
@@ -240,8 +255,9 @@ class Report:
         """The finding in words."""
         if self.fault is not None:
             return self.fault
-        if self.ok:
-            return self._praise()
+        if self.right:
+            strictly = [f"{name} differs" for name in self._other_forward] + self.hygiene
+            return self._praise() + ("" if self.ok else f" But strictly: {'; '.join(strictly)}.")
         lines = [f"Likely cause: {cause}." for cause in self.causes]
         if not self.wrong:
             return "\n".join(lines or ["Nothing was checked."])
@@ -286,7 +302,7 @@ class Report:
                 )
             )
         table = in_columns(rows, left=len(rows[0])) if self.comparisons else []
-        notes = [f"Note: {note}." for note in self.notes]
+        notes = [f"Note: {note}." for note in self.notes] + [f"Hygiene: {one}." for one in self.hygiene]
         head = f"gradient check by {self.method}, tolerance {self.tolerance:.0e}"
         return "\n".join([head, *table, *notes, self.verdict])
 
@@ -301,6 +317,7 @@ class Report:
             "worst": _entry_dict(self.worst),
             "causes": list(self.causes),
             "notes": list(self.notes),
+            "hygiene": list(self.hygiene),
             "fault": self.fault,
             "tensors": [one.to_dict(self.tolerance) for one in self.comparisons],
         }

@@ -1,7 +1,7 @@
-"""The random case that a student's functions are run on, and this package's own outputs for it.
+"""The random case that a student's functions are run on, and the names of what they take and give.
 
 Sizes are unequal and nothing is constant: all-ones cannot see swapped gates, equal sizes cannot see
-swapped axes.
+swapped axes. Of the tensors here, a student's forward pass takes those that its signature names.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt import segments
-from minilstm.bptt.cell import Weights
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.errors import one_of
+
+Values = dict[str, Array]
+WEIGHTS = ("W", "U", "b", "rb", "WU")
 
 
 class Spec(NamedTuple):
@@ -40,68 +41,67 @@ def spec_of(cell: str) -> Spec:
     return SPECS[one_of("cell", cell, SPECS)]
 
 
-class Loss(NamedTuple):
-    """A weighted sum of outputs; its weights are the gradients that backward is given.
+class Case(NamedTuple):
+    """One random network with data, batch first; the blocks of the weights in the student's order.
 
-    words : how its gradients are called in the report;  dh : (B, T, H);  dlast : (B, H) for each state
-    beside h.
+    values : "x" (B, T, D), or (B, D) for a step; "h" and "c" (B, H); "W" (D, nH), "U" (H, nH), "b" and
+    "rb" (nH,), and "WU" (D + H, nH), W and U in one;  losses : what a loss says of each output, by name:
+    "h" (B, T, H) or (B, H), "c", "h_last" and "c_last" (B, H).
     """
 
-    words: str
-    dh: Array
-    dlast: tuple[Array, ...]
-
-
-class Case(NamedTuple):
-    """One random network with data, batch first; the blocks of the weights in the student's order."""
-
-    x: Array  # (B, T, D)
-    states: tuple[Array, ...]  # (B, H) each
-    weights: dict[str, Array]
+    spec: Spec
+    step: bool
+    sizes: tuple[int, ...]  # B, T, D, H
+    values: Values
+    losses: Values
     mask: Array | None  # (B, T) bool
-    losses: tuple[Loss, ...]
+
+    @property
+    def steps(self) -> int:
+        return 1 if self.step else self.sizes[1]
+
+    @property
+    def units(self) -> int:
+        return self.sizes[3]
+
+    @property
+    def batch(self) -> int:
+        return self.sizes[0]
 
 
-def draw(spec: Spec, sizes: tuple[int, ...], mask: Array | None, seed: int, step: bool) -> Case:
-    """A random case of sizes B, T, D, H; with one loss for a step, two for a sequence."""
+def draw(
+    spec: Spec,
+    sizes: tuple[int, ...],
+    mask: Array | None,
+    seed: int,
+    step: bool,
+    ids: bool = False,
+    scale: float = 1.0,
+) -> Case:
+    """A random case of sizes B, T, D, H; x is one-hot if `ids`."""
     B, T, D, H = sizes
     rng = np.random.default_rng([seed, *sizes])
     n = len(spec.gates) * H
-    weights = {
-        "W": rng.normal(size=(D, n)) * 0.7,
-        "U": rng.normal(size=(H, n)) * 0.7 / np.sqrt(H),
+    values = {
+        "W": rng.normal(size=(D, n)) * 0.7 * scale,
+        "U": rng.normal(size=(H, n)) * 0.7 * scale / np.sqrt(H),
         "b": rng.normal(size=n) * 0.7,
         "rb": rng.normal(size=n) * 0.7,
     }
     x = rng.normal(size=(B, T, D))
-    states = tuple(rng.uniform(-0.9, 0.9, (B, H)) * (1 + (name == "c")) for name in spec.states)
-    dlast = tuple(rng.normal(size=(B, H)) for _ in spec.states[1:])
-    every = Loss("", rng.normal(size=(B, T, H)), dlast)
-    last = Loss(", loss on the last step", np.zeros((B, T, H)), dlast)
-    last.dh[:, -1] = rng.normal(size=(B, H))
-    chosen = {name: weights[name] for name in spec.weights}
-    return Case(x, states, chosen, mask, (every,) if step or T == 1 else (every, last))
+    if ids:
+        x = np.eye(D)[rng.integers(0, D, (B, T))]
+    values["x"] = x[:, 0] if step else x
+    for name in ("h", "c"):
+        values[name] = rng.uniform(-0.9, 0.9, (B, H)) * (1 + (name == "c"))
+    values["WU"] = np.concatenate([values["W"], values["U"]])
+    shape = (B, H) if step else (B, T, H)
+    losses = {"h": rng.normal(size=shape), "c": rng.normal(size=shape)}
+    losses |= {"loss": np.ones(1), "h_last": rng.normal(size=(B, H)), "c_last": rng.normal(size=(B, H))}
+    return Case(spec, step, sizes, values, losses, mask)
 
 
-def in_our_order(spec: Spec, array: Array) -> Array:
-    """The last axis's blocks, from the student's order of the gates to this package's."""
-    blocks = dict(zip(spec.gates, np.split(array, len(spec.gates), axis=-1), strict=True))
+def in_our_order(spec: Spec, order: tuple[str, ...], array: Array) -> Array:
+    """The last axis's blocks, from `order` to this package's order of the gates."""
+    blocks = dict(zip(order, np.split(array, len(order), axis=-1), strict=True))
     return np.concatenate([blocks[gate] for gate in SPECS[spec.cell].gates], axis=-1)
-
-
-def ours(
-    spec: Spec, x: Array, states: tuple[Array, ...], weights: dict[str, Array], mask: Array | None
-) -> tuple[Array, tuple[Array, ...]]:
-    """h (B, T, H) and the last states, as this package's NumPy reference computes them; real or complex."""
-    dtype = np.result_type(x, *states, *weights.values())
-    found = Weights(*(in_our_order(spec, array).astype(dtype) for array in weights.values()))
-    outputs = np.empty((x.shape[1], len(x), len(found.U)), dtype)
-    tape = segments.forward(
-        CELLS[spec.cell],
-        found,
-        x.transpose(1, 0, 2).astype(dtype),
-        None if mask is None else mask.T,
-        tuple(part.astype(dtype) for part in states),
-        outputs=outputs,
-    )
-    return outputs.transpose(1, 0, 2), tape.last_state

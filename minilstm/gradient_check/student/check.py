@@ -1,13 +1,13 @@
 """check_step and check_sequence: a backward pass that somebody wrote by hand, held against the numbers.
 
-The numbers are the complex step through *their own* forward pass, so a wrong forward pass and a wrong
-backward pass are told apart: the forward pass is compared with this package's, the backward pass with
-the derivative of the forward pass it belongs to.
+Two questions, answered apart. Is the backward pass the derivative of *its own* forward pass, whatever
+that computes? This decides `ok`. Which cell is the forward pass? This is a note, and helps to name what
+is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,16 @@ from numpy.typing import ArrayLike
 from minilstm.arrays import Array
 from minilstm.errors import numeric_array, real_number, whole_number, wording
 from minilstm.gradient_check.report import AXES, Comparison, Report
-from minilstm.gradient_check.student import diagnosis
-from minilstm.gradient_check.student.cases import Case, Spec, draw, ours, spec_of
-from minilstm.gradient_check.student.derivatives import Numbers, derivatives
-from minilstm.gradient_check.student.functions import FunctionError, Functions
+from minilstm.gradient_check.student import diagnosis, forwards, laws, signature, suggest
+from minilstm.gradient_check.student.cases import WEIGHTS, Case, Spec, Values, draw, spec_of
+from minilstm.gradient_check.student.derivatives import Numbers, derivatives, precision_words
+from minilstm.gradient_check.student.functions import FunctionError, Functions, Told
 
 TOLERANCE = 1e-9
+LOW_PRECISION = 1e-12  # above it, what is computed is not float64
+PER_EPS = 2000.0  # the tolerance, in units of the precision, where that is low
+INPUTS = ("x", "h", "c", "W", "U", "b", "rb", "WU", "mask")
+OUTPUTS = ("h", "c", "h_last", "c_last", "cache", "-")
 
 
 def check_step(
@@ -33,6 +37,9 @@ def check_step(
     features: int = 2,
     units: int = 3,
     gates: str | None = None,
+    inputs: Sequence[str] | str | None = None,
+    outputs: Sequence[str] | str | None = None,
+    strict: bool = False,
     seed: int = 0,
     tolerance: float = TOLERANCE,
 ) -> Report:
@@ -40,7 +47,7 @@ def check_step(
 
     Parameters
     ----------
-    forward, backward : NumPy functions that also work on complex arrays. For cell="lstm"
+    forward, backward : NumPy functions. For cell="lstm"
 
             forward(x, h_prev, c_prev, W, U, b)  -> h, c, cache
             backward(dh, dc, cache)              -> dx, dh_prev, dc_prev, dW, dU, db
@@ -48,16 +55,22 @@ def check_step(
         where x (B, D), h and c (B, H), W (D, 4H), U (H, 4H), b (4H,), each gradient has the shape of what
         it belongs to, dh and dc are what later steps say of h and c, and cache is whatever backward needs.
         "simple_rnn" has no c. "gru" has no c and a recurrent bias: forward(x, h_prev, W, U, b, rb) -> h,
-        cache; backward(dh, cache) -> dx, dh_prev, dW, dU, db, drb.
+        cache; backward(dh, cache) -> dx, dh_prev, dW, dU, db, drb. What is absent is not judged: a bias,
+        a state, a gradient that is None. Other shapes and styles: `minilstm.gradient_check.adapters`.
     cell : "lstm", "gru" or "simple_rnn"
     batch, features, units : sizes of the random case
     gates : order of the blocks in W, U and b; "ifgo" and "zrg" if None; "ifog" is CS231n's
+    inputs, outputs : names of what forward takes and returns, in order, where they cannot be found out:
+        "x", "h", "c", "W", "U", "b", "rb", "WU" (W and U in one matrix); "h", "c", "cache", "-" (ignored)
+    strict : whether also code that changes its inputs, uses up its cache, prints, computes in float32 or has
+        another forward pass than this package's is not `ok`
     seed : of the random case
     tolerance : the largest error that passes
 
     Returns
     -------
-    Report; `str(report)` has the table and the verdict, `report.ok` whether it holds.
+    Report; `str(report)` has the table and the verdict, `report.ok` whether the gradients are right,
+    `report.causes` why not, `report.notes` and `report.hygiene` what else is worth saying.
 
     Raises
     ------
@@ -74,9 +87,11 @@ def check_step(
     >>> report.ok, report.causes
     (False, ['1 - h instead of 1 - h^2: the square is missing'])
     """
-    functions = Functions(forward, backward, _spec(cell, gates), step=True)
+    spec = _spec(cell, gates)
+    told = Told(signature.told("inputs", inputs, INPUTS), signature.told("outputs", outputs, OUTPUTS))
     sizes = whole_number("batch", batch), 1, whole_number("features", features), whole_number("units", units)
-    return _check(functions, sizes, None, whole_number("seed", seed, 0), _tolerance(tolerance))
+    seed = whole_number("seed", seed, 0)
+    return _check((forward, backward), spec, sizes, None, told, seed, _tolerance(tolerance), True, strict)
 
 
 def check_sequence(
@@ -90,6 +105,9 @@ def check_sequence(
     units: int = 3,
     mask: ArrayLike | None = None,
     gates: str | None = None,
+    inputs: Sequence[str] | str | None = None,
+    outputs: Sequence[str] | str | None = None,
+    strict: bool = False,
     seed: int = 0,
     tolerance: float = TOLERANCE,
 ) -> Report:
@@ -97,7 +115,7 @@ def check_sequence(
 
     Parameters
     ----------
-    forward, backward : NumPy functions that also work on complex arrays. For cell="lstm"
+    forward, backward : NumPy functions. For cell="lstm"
 
             forward(x, h0, c0, W, U, b)     -> h, c_last, cache
             backward(dh, dc_last, cache)    -> dx, dh0, dc0, dW, dU, db
@@ -105,9 +123,11 @@ def check_sequence(
         where x (B, T, D), h (B, T, H) the outputs of all steps, c_last (B, H), and dh (B, T, H) what the
         loss says of each output directly. "simple_rnn": forward(x, h0, W, U, b) -> h, cache;
         backward(dh, cache) -> dx, dh0, dW, dU, db. "gru": the same with a recurrent bias rb and drb.
+        States that begin at 0, outputs of the last step only, c of all steps, absent gradients: see
+        `check_step`.
     length : T
     mask : (B, T), True = real step; forward is then called with it as its last argument
-    cell, batch, features, units, gates, seed, tolerance : as in `check_step`
+    cell, batch, features, units, gates, inputs, outputs, strict, seed, tolerance : as in `check_step`
 
     Two losses are checked: one that reads every output, and one that reads the last state only, whose
     gradient has to come all the way back. Returns a Report, see `check_step`.
@@ -116,7 +136,8 @@ def check_sequence(
     ------
     ValueError, TypeError : an argument cannot be meant. What the two functions raise is in the report.
     """
-    functions = Functions(forward, backward, _spec(cell, gates), step=False)
+    spec = _spec(cell, gates)
+    told = Told(signature.told("inputs", inputs, INPUTS), signature.told("outputs", outputs, OUTPUTS))
     B, T = whole_number("batch", batch), whole_number("length", length)
     real = None
     if mask is not None:
@@ -125,7 +146,8 @@ def check_sequence(
             raise ValueError(wording("mask", f"of shape {(B, T)} (batch, length)", real.shape))
         real = real.astype(bool)
     sizes = B, T, whole_number("features", features), whole_number("units", units)
-    return _check(functions, sizes, real, whole_number("seed", seed, 0), _tolerance(tolerance))
+    seed = whole_number("seed", seed, 0)
+    return _check((forward, backward), spec, sizes, real, told, seed, _tolerance(tolerance), False, strict)
 
 
 def _tolerance(value: float) -> float:
@@ -142,56 +164,171 @@ def _spec(cell: str, gates: str | None) -> Spec:
 
 
 def _check(
-    functions: Functions, sizes: tuple[int, ...], mask: Array | None, seed: int, tolerance: float
+    pair: tuple[Callable[..., Any], Callable[..., Any]],
+    spec: Spec,
+    sizes: tuple[int, ...],
+    mask: Array | None,
+    told: Told,
+    seed: int,
+    tolerance: float,
+    step: bool,
+    strict: bool,
 ) -> Report:
-    case = draw(functions.spec, sizes, mask, seed, functions.step)
-    report = Report([], "the complex step", tolerance)
+    forward, backward = pair
+    if signature.said(forward, "single"):
+        sizes = (1, *sizes[1:])
+        mask = None if mask is None else mask[:1]
+    case = draw(spec, sizes, mask, seed, step, bool(signature.said(forward, "ids")))
+    case.values.update(signature.said(forward, "values", {}))  # parameters of a loss that is inside
+    report = Report([], "the complex step", tolerance, strict=strict)
+    functions = None
     try:
-        compare(functions, case, report)
-        report.causes += diagnosis.broken_laws(functions, case)
-        if not report.ok:
-            report.causes += diagnosis.causes(functions, case, report)
+        functions = Functions(forward, backward, case, told)
+        judge(functions, case, report)
     except FunctionError as fault:
         report.fault, report.exception = str(fault), fault.__cause__
         report.causes += fault.causes
-    report.causes += sorted(functions.modified)
+        if functions is None and told == Told():
+            adapter = suggest.adapter(forward, backward, case)
+            if adapter is not None:
+                report.fault += f" {adapter}"
+                report.causes.clear()
+    if functions is not None:
+        report.hygiene += functions.hygiene
+        report.notes += functions.remarks
     return report
 
 
-def compare(functions: Functions, case: Case, report: Report) -> None:
-    """Fill the report: the forward pass beside this package's, every gradient beside its numbers."""
-    spec = functions.spec
-    found = functions.forward(case.x, case.states, case.weights, case.mask)
-    expected = ours(spec, case.x, case.states, case.weights, case.mask)
-    names = [f"forward {name}" for name in functions.outputs]
-    for name, one, other in zip(names, (found.h, *found.last), (expected[0], *expected[1][1:]), strict=True):
-        axes = AXES["states" if one.ndim == 3 else "state"]
-        one, other = (part[:, 0] if functions.step and part.ndim == 3 else part for part in (one, other))
-        axes = AXES["state"] if functions.step else axes
-        everything = np.ones(one.shape, bool)
-        report.comparisons.append(Comparison(name, np.real(one), other, everything, axes))
-    agrees = all(one.max_error <= report.tolerance for one in report.comparisons)
-    numbers = derivatives(functions, case, agrees, report)
-    for k, loss in enumerate(case.losses):
-        cache = (
-            found.cache if k == 0 else functions.forward(case.x, case.states, case.weights, case.mask).cache
-        )
-        gradients = functions.backward(loss, cache, case)
-        for name, gradient in zip(functions.inputs, gradients, strict=True):
+def judge(functions: Functions, case: Case, report: Report) -> None:
+    """Fill the report: every gradient beside its numbers, what forward is, and why something is wrong."""
+    found = functions.forward(case.values).arrays
+    functions.precision = _precision(functions, case, found)
+    close = max(forwards.CLOSE, PER_EPS * functions.precision)
+    given = ", ".join(functions.incoming).split(", ")
+    losses = {name: case.losses[name] for name in given if name not in ("cache", "zero")}
+    inside = "loss" in losses
+    known = None if inside else forwards.recognise(case, functions.inputs, found, close)
+    numbers = derivatives(functions, case, losses, known, report)
+    obeyed = laws.obeyed(functions, case, losses)
+    eps = max(functions.precision, obeyed.eps if 1e-9 < obeyed.eps < 1e-4 else 0.0)
+    if eps > LOW_PRECISION:
+        words = precision_words(eps)
+        report.hygiene.append(f"computes in {words}: the check is done at its precision, {eps:.0e}")
+        if not report.strict:
+            report.tolerance = max(report.tolerance, PER_EPS * eps)
+    for words, loss in _losses(case, losses):
+        gradients = functions.gradients(case.values, loss)
+        for name in functions.judged:
             report.comparisons.append(
-                _comparison(functions, name, loss.words, gradients[gradient], numbers[name], k)
+                _comparison(functions, case, name, words, gradients[name], numbers[name], eps)
             )
+    if not inside:
+        _say_what_was_left_out(functions, case, report)
+        different = forwards.in_words(case, functions.inputs, found, known)
+        if different:
+            report.notes.append(different)
+        report.forward += _forward(functions, case, found)
+    if obeyed.causes or not report.right:
+        report.causes += diagnosis.causes(functions, case, losses, known, numbers, obeyed, report)
+    if not report.right or obeyed.causes:
+        report.causes = report.causes or []
+        report.lawful = not obeyed.causes
+
+
+def _precision(functions: Functions, case: Case, found: Values) -> float:
+    """The relative precision of forward: by second differences over nudges that only rounding can see."""
+    if any(array.dtype.kind != "f" or array.dtype.itemsize < 8 for array in found.values()):
+        coarse = max(np.finfo(a.dtype).eps for a in found.values() if a.dtype.kind == "f")
+        return float(coarse)
+    rng = np.random.default_rng(2)
+    names = [name for name in functions.inputs if name != "mask" and not (name == "x" and functions.ids)]
+    direction = {name: 1e-7 * rng.normal(size=case.values[name].shape) for name in names}
+    runs = [
+        functions.forward(case.values | {n: case.values[n] + sign * direction[n] for n in names}).arrays
+        for sign in (1, -1)
+    ]
+    noise = 0.0
+    for name, array in found.items():
+        size = np.abs(array).max(initial=0)
+        bend = np.abs(runs[0][name] + runs[1][name] - 2 * array).max(initial=0)
+        noise = max(noise, float(bend / size) if size > 0 else 0.0)
+    for eps in (np.finfo(np.float16).eps, np.finfo(np.float32).eps):
+        if noise > eps / 8:
+            return float(eps)
+    return float(np.finfo(np.float64).eps)
+
+
+def _losses(case: Case, losses: Values) -> list[tuple[str, Values]]:
+    """A loss that reads everything, and for a sequence one that reads the last step only."""
+    found = [("", losses)]
+    if not case.step and case.steps > 1 and "h" in losses:
+        last = {**losses, "h": np.zeros_like(losses["h"])}
+        last["h"][:, -1] = losses["h"][:, -1]
+        if "c" in losses:
+            last["c"] = np.zeros_like(losses["c"])
+        found.append((", loss on the last step", last))
+    return found
 
 
 def _comparison(
-    functions: Functions, name: str, words: str, analytic: Array, numbers: Numbers, k: int
+    functions: Functions, case: Case, name: str, words: str, analytic: Any, numbers: Numbers, eps: float
 ) -> Comparison:
-    numeric, bound, checked = numbers.values[k], numbers.bounds[k], numbers.checked
-    spec = functions.spec
-    kind = {"x": "steps", "W": "weight", "U": "weight", "b": "bias", "rb": "bias"}.get(name, "state")
-    axes = AXES[kind]
+    used = slice(None) if not words else slice(-2, None)
+    numeric, bound = numbers.parts[used].sum(axis=0), numbers.bounds[used].sum(axis=0)
+    if words and "c" in functions.incoming and not case.step:  # dc of all steps is part of the rest
+        numeric, bound = numbers.parts[-2], numbers.bounds[-2]
+    if eps > LOW_PRECISION:
+        bound = np.maximum(bound, 1e-35)
+    kind = {"x": "steps", "W": "weight", "U": "weight", "WU": "weight", "b": "bias", "rb": "bias"}
+    axes = AXES[kind.get(name, "state")]
     if functions.step and name == "x":
-        analytic, numeric, bound, checked = (part[:, 0] for part in (analytic, numeric, bound, checked))
         axes = ("sample", "feature")
-    gates = spec.gates if name in spec.weights and len(spec.gates) > 1 else ()
-    return Comparison(f"d{name}{words}", analytic, numeric, checked, axes, gates, bound)
+    gates = case.spec.gates if name in WEIGHTS and len(case.spec.gates) > 1 else ()
+    label = name
+    if "loss" in functions.incoming:  # any parameters, under names of their own
+        axes, gates = tuple(f"axis {k}" for k in range(numeric.ndim)), ()
+        return Comparison(f"d{label}", np.real(analytic), numeric, numbers.checked, axes, gates, bound)
+    if name in ("h", "c"):
+        label = f"{name}_prev" if functions.step else f"{name}0"
+    elif name == "WU":
+        label = "W"
+    return Comparison(f"d{label}{words}", np.real(analytic), numeric, numbers.checked, axes, gates, bound)
+
+
+def _forward(functions: Functions, case: Case, found: Values) -> list[Comparison]:
+    """The outputs beside those of this package's cell, in the order of gates that was asked for."""
+    rows = "[x, h]" if "WU" in functions.inputs else ""
+    ours = forwards.Known(forwards.FORMS[case.spec.cell][0], case.spec.gates, rows, ())
+    given = forwards.in_our_form(case.spec, ours, case.values, functions.inputs, case.step)
+    expected = forwards.shown(forwards.run(case.spec, ours, given, case.mask), tuple(found), case.step)
+    return [
+        Comparison(
+            f"forward {name}",
+            np.real(array),
+            expected[name],
+            np.ones(array.shape, bool),
+            AXES["states" if array.ndim == 3 else "state"],
+        )
+        for name, array in found.items()
+    ]
+
+
+def _say_what_was_left_out(functions: Functions, case: Case, report: Report) -> None:
+    """What is absent, and what therefore could not be checked."""
+    for state in case.spec.states:
+        if state not in functions.inputs:
+            report.notes.append(
+                f"{state} of the start is not taken: it begins at 0, and has no gradient to check"
+            )
+    absent = [n for n in functions.inputs if n not in (*functions.judged, "mask")]
+    if absent:
+        report.notes.append(f"no gradient of {', '.join(absent)}: not judged")
+    unused = [name for name in functions.outputs if name not in ", ".join(functions.incoming).split(", ")]
+    if unused:
+        which = ", ".join(unused)
+        report.notes.append(f"backward takes no gradient of {which}: a loss on it is not checked")
+    if "c" in case.spec.states and not any(name[0] == "c" for name in functions.outputs):
+        report.notes.append("c is not returned: a loss on it is not checked")
+    biases = [n for n in case.spec.weights if n in ("b", "rb") and n not in functions.inputs]
+    if biases:
+        report.notes.append(f"no {' and no '.join(biases)}: taken as 0")

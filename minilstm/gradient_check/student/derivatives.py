@@ -1,7 +1,12 @@
-"""Numeric gradients through a student's forward pass: each input entry is nudged, in batches.
+"""Numeric gradients through a student's forward pass, for every loss at once.
+
+A loss is a weighted sum of outputs. What each step's h adds to it, and what the rest adds, is kept
+apart: so the gradient of a loss that reads every output, the last step only, or any other step comes
+from the same runs.
 
 Samples do not know of each other, so a nudged entry of x or of a state needs its own sample only:
-thousands of them are the rows of one call. Weights are nudged one call at a time.
+thousands of them are the rows of one call. Where the code takes one batch size only, and for weights,
+each entry is a call.
 """
 
 from __future__ import annotations
@@ -12,160 +17,178 @@ from typing import NamedTuple
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.gradient_check.numeric import CENTRAL, COMPLEX, TINY, Method, sample
+from minilstm.gradient_check.numeric import (
+    CENTRAL,
+    COMPLEX,
+    TINY,
+    Method,
+    by_entry,
+    by_rows,
+    nudge,
+    sample,
+)
 from minilstm.gradient_check.report import Report
-from minilstm.gradient_check.student.cases import Case, ours
-from minilstm.gradient_check.student.functions import ComplexError, Functions, Outputs, complex_forward
+from minilstm.gradient_check.student import forwards
+from minilstm.gradient_check.student.cases import WEIGHTS, Case, Values
+from minilstm.gradient_check.student.forwards import Known
+from minilstm.gradient_check.student.functions import ComplexError, FunctionError, Functions, complex_numbers
 
 ROWS = 300_000  # numbers of one state, over rows and steps, in one call
 WORK = 8_000  # nudged entries times steps of one weight, above which they are sampled
-
-Run = Callable[[Array, tuple[Array, ...], dict[str, Array], Array | None], Outputs]
+Run = Callable[[Values, "Array | None"], Values]
 
 
 class Numbers(NamedTuple):
-    """One tensor's numeric gradients: for each loss the values and their bounds; what was checked."""
+    """One tensor's numeric gradients, T + 1 of them: of what each step's h adds, and of all the rest."""
 
-    values: list[Array]
-    bounds: list[Array]
-    checked: Array
+    parts: Array  # (T + 1, *shape)
+    bounds: Array  # (T + 1, *shape)
+    checked: Array  # (*shape)
 
 
-def derivatives(functions: Functions, case: Case, agrees: bool, report: Report) -> dict[str, Numbers]:
-    """Numeric gradients of all inputs and weights, for each loss, by name.
+def derivatives(
+    functions: Functions, case: Case, losses: Values, known: Known | None, report: Report
+) -> dict[str, Numbers]:
+    """Numeric gradients of all inputs whose gradient is judged, by name.
 
     By the complex step through the student's forward pass. Where that cannot run on complex numbers:
-    through this package's, if both give the same outputs, and otherwise by central differences.
+    through the formulas it was recognised as; and otherwise by central differences.
     """
+
+    def student_s(values: Values, mask: Array | None) -> Values:
+        with complex_numbers():
+            return functions.forward(values, mask).arrays
+
     try:
-        _probe(functions, case)
-        return _all(functions, case, COMPLEX, lambda *a: complex_forward(functions, *a))
+        if functions.precision > 1e-12:
+            raise ComplexError(f"it computes in {precision_words(functions.precision)}")
+        _probe(functions, case, student_s)
+        return _all(functions, case, losses, COMPLEX, student_s)
     except ComplexError as reason:
-        if agrees:
+        if known is not None and len(known.outputs) == len(functions.outputs):
+
+            def recognised(values: Values, mask: Array | None) -> Values:
+                given = forwards.in_our_form(case.spec, known, values, functions.inputs, case.step)
+                found = forwards.run(case.spec, known, given, mask)
+                return forwards.shown(found, tuple(functions.outputs), case.step)
+
             report.notes.append(
-                f"forward cannot be used on complex numbers ({reason}), but gives what this package's gives: "
-                "the numbers come from the complex step through that one"
+                f"forward cannot be used on complex numbers ({reason}), but gives what known formulas give: "
+                "the numbers come from the complex step through those"
             )
-            return _all(functions, case, COMPLEX, _ours(functions))
+            return _all(functions, case, losses, COMPLEX, recognised)
         report.notes.append(
-            f"forward cannot be used on complex numbers ({reason}), and gives other values than this "
-            "package's: the numbers come from central differences, which see only large gradients"
+            f"forward cannot be used on complex numbers ({reason}), and is no known form of this "
+            "cell: the numbers come from central differences, which see only large gradients"
         )
-        report.method = CENTRAL.words
-        return _all(functions, case, CENTRAL, functions.forward)
+        method = CENTRAL.rounded(functions.precision)
+        report.method = method.words
+        return _all(
+            functions, case, losses, method, lambda values, mask: functions.forward(values, mask).arrays
+        )
 
 
-def _probe(functions: Functions, case: Case) -> None:
+def precision_words(eps: float) -> str:
+    return {1e-12: "float64", 1e-5: "float32"}.get(
+        next((k for k in (1e-12, 1e-5) if eps < k), 1.0), "float16"
+    )
+
+
+def _probe(functions: Functions, case: Case, run: Run) -> None:
     """ComplexError unless forward carries a small imaginary part as its derivative (by a difference)."""
     rng = np.random.default_rng(0)
-    direction = [rng.normal(size=a.shape) for a in (case.x, *case.states, *case.weights.values())]
+    names = [name for name in functions.inputs if name != "mask" and not (name == "x" and functions.ids)]
+    direction = {name: rng.normal(size=case.values[name].shape) for name in names}
 
-    def at(offset: complex) -> tuple[Array, ...]:
-        parts = [
-            a + offset * d
-            for a, d in zip((case.x, *case.states, *case.weights.values()), direction, strict=True)
-        ]
-        n = len(case.states)
-        weights = dict(zip(case.weights, parts[1 + n :], strict=True))
-        run = complex_forward(functions, parts[0], tuple(parts[1 : 1 + n]), weights, case.mask)
-        return run.h, *run.last
+    def at(offset: complex) -> Values:
+        nudged = {name: case.values[name] + offset * direction[name] for name in names}
+        return run(case.values | nudged, case.mask)
 
     slopes, above, below = at(1j * TINY), at(1e-6), at(-1e-6)
-    for slope, up, down, name in zip(slopes, above, below, functions.outputs, strict=True):
-        expected = np.real(up - down) / 2e-6
+    for name in functions.outputs:
+        expected = np.real(above[name] - below[name]) / 2e-6
         size = np.abs(expected).max(initial=0)
-        if size > 1e-3 and not np.abs(slope.imag / TINY - expected).max() <= 1e-2 * size:
+        if size > 1e-3 and not np.abs(slopes[name].imag / TINY - expected).max() <= 1e-2 * size:
             raise ComplexError(
                 f"the imaginary part of {name} is lost: look for abs, real, conj, maximum, astype"
             )
 
 
-def _all(functions: Functions, case: Case, method: Method, run: Run) -> dict[str, Numbers]:
+def _all(functions: Functions, case: Case, losses: Values, method: Method, run: Run) -> dict[str, Numbers]:
     found: dict[str, Numbers] = {}
     rng = np.random.default_rng(1)
-    inputs = dict(zip(functions.inputs, (case.x, *case.states), strict=False))
-    for name, array in inputs.items():
-        limit = max(64, int(3e7) // (case.x.shape[1] * case.states[0].shape[1] * len(method.offsets)))
+    rows = not functions.one_batch and _takes_rows(case, run)
+    typed = {name: value.astype(method.dtype) for name, value in case.values.items()}
+    steps, units, offsets = case.steps, case.units, len(method.offsets)
+    for name in functions.judged:
+        array = case.values[name]
+        if name in WEIGHTS or not rows:
+            limit = max(32, WORK // (steps * offsets))
+        else:
+            limit = max(64, int(3e7) // (steps * units * offsets))
         first = np.zeros(array.shape, bool)
-        first[:, 0] = name == "x"  # the gradient that had the longest way to come is always looked at
+        if name == "x" and not case.step:
+            first[:, 0] = True  # the gradient that had the longest way to come is always looked at
         chosen = sample(array.shape, limit, rng, first)
-        found[name] = _by_rows(case, method, run, list(inputs).index(name), array, chosen)
-    for name, array in case.weights.items():
-        limit = max(32, WORK // (case.x.shape[1] * len(method.offsets)))
-        found[name] = _by_calls(case, method, run, name, sample(array.shape, limit, rng))
+
+        def whole() -> Array:
+            terms: Array = _terms(losses, run(typed, case.mask), slice(None)).sum(axis=0)
+            return terms
+
+        def by_sample(part: Array, nudges: Array, name: str = name) -> Array:
+            samples = part[:, 0]
+            batch = {n: v if n in WEIGHTS else v[samples] for n, v in typed.items()}
+            nudge(batch[name], part, nudges)
+            mask = None if case.mask is None else case.mask[samples]
+            return _terms(losses, run(batch, mask), samples)
+
+        if name in WEIGHTS or not rows:
+            values = by_entry(method, typed[name], chosen, whole)
+        else:
+            values = by_rows(method, chosen, max(1, ROWS // (steps * units * offsets)), by_sample)
+        found[name] = _numbers(array, chosen, losses, method, values)
     return found
 
 
-def _numbers(array: Array, chosen: Array, values: Array, bounds: Array) -> Numbers:
-    """Derivatives (losses, n) of the chosen entries, put where they belong; 0 elsewhere."""
+def _takes_rows(case: Case, run: Run) -> bool:
+    """Whether a batch of other rows gives each sample the outputs that it has in this one."""
+    samples = np.arange(case.batch).repeat(2)[::-1]
+    batch = {name: v if name in WEIGHTS else v[samples] for name, v in case.values.items()}
+    try:
+        one = run(case.values, case.mask)
+        other = run(batch, None if case.mask is None else case.mask[samples])
+    except (FunctionError, ComplexError):
+        return False
+    return all(
+        other[name].shape == one[name][samples].shape
+        and np.allclose(other[name].real, one[name][samples].real, rtol=1e-12, atol=1e-12)
+        for name in one
+    )
+
+
+def _numbers(array: Array, chosen: Array, losses: Values, method: Method, values: Array) -> Numbers:
+    """Values (n, offsets, T + 1) at the chosen entries -> derivatives, put where they belong; 0 elsewhere."""
     at = tuple(chosen.T)
-    full, limits = (np.zeros((len(values), *array.shape)) for _ in "vb")
-    for k in range(len(values)):
-        full[k][at], limits[k][at] = values[k], bounds[k]
+    count = values.shape[2]
+    full, limits = (np.zeros((count, *array.shape)) for _ in "vb")
+    size = float(sum(np.abs(weight).sum() for weight in losses.values())) / count
+    for k in range(count):
+        full[k][at], limits[k][at] = method.derivatives(values[:, :, k], size)
     checked = np.zeros(array.shape, bool)
     checked[at] = True
-    return Numbers(list(full), list(limits), checked)
+    return Numbers(full, limits, checked)
 
 
-def _terms(case: Case, found: Outputs, samples: Array | slice) -> list[Array]:
-    """For each loss, what each row adds to it, (R,)."""
-    rows = []
-    for loss in case.losses:
-        total = (loss.dh[samples] * found.h).sum(axis=(1, 2))
-        for weight, state in zip(loss.dlast, found.last, strict=True):
-            total = total + (weight[samples] * state).sum(axis=1)
-        rows.append(total)
-    return rows
-
-
-def _derive(case: Case, method: Method, values: Array) -> tuple[Array, Array]:
-    """Values (losses, n, offsets) -> derivatives and bounds, (losses, n)."""
-    pairs = []
-    for loss, per_loss in zip(case.losses, values, strict=True):
-        size = np.abs(loss.dh).sum() + sum(np.abs(part).sum() for part in loss.dlast)
-        pairs.append(method.derivatives(per_loss, float(size)))
-    return np.stack([p[0] for p in pairs]), np.stack([p[1] for p in pairs])
-
-
-def _by_rows(case: Case, method: Method, run: Run, which: int, array: Array, chosen: Array) -> Numbers:
-    """Nudge entries of x (`which` 0) or of a state: each is a row of its own, of its sample."""
-    offsets = np.array(method.offsets)
-    _, T, _ = case.x.shape
-    per_call = max(1, ROWS // (T * case.states[0].shape[1] * len(offsets)))
-    values = np.zeros((len(case.losses), len(chosen), len(offsets)), method.dtype)
-    for start in range(0, len(chosen), per_call):
-        part = np.repeat(chosen[start : start + per_call], len(offsets), axis=0)  # (R, ndim)
-        samples = part[:, 0]
-        inputs = [a[samples].astype(method.dtype) for a in (case.x, *case.states)]
-        steps = np.tile(offsets.astype(method.dtype), len(part) // len(offsets))
-        inputs[which][(np.arange(len(part)), *part[:, 1:].T)] += steps
-        mask = None if case.mask is None else case.mask[samples]
-        found = run(inputs[0], tuple(inputs[1:]), case.weights, mask)
-        for k, rows in enumerate(_terms(case, found, samples)):
-            values[k, start : start + per_call] = rows.reshape(-1, len(offsets))
-    return _numbers(array, chosen, *_derive(case, method, values))
-
-
-def _by_calls(case: Case, method: Method, run: Run, name: str, chosen: Array) -> Numbers:
-    """Nudge entries of a weight, a call for each."""
-    values = np.zeros((len(case.losses), len(chosen), len(method.offsets)), method.dtype)
-    array = case.weights[name].astype(method.dtype)
-    x, states = case.x.astype(method.dtype), tuple(s.astype(method.dtype) for s in case.states)
-    for n, index in enumerate(map(tuple, chosen)):
-        for m, offset in enumerate(np.array(method.offsets).astype(method.dtype)):
-            nudged = array.copy()
-            nudged[index] += offset
-            found = run(x, states, case.weights | {name: nudged}, case.mask)
-            for k, rows in enumerate(_terms(case, found, slice(None))):
-                values[k, n, m] = rows.sum()
-    return _numbers(array, chosen, *_derive(case, method, values))
-
-
-def _ours(functions: Functions) -> Run:
-    """This package's forward pass in the form of a student's."""
-
-    def run(x: Array, states: tuple[Array, ...], weights: dict[str, Array], mask: Array | None) -> Outputs:
-        h, last = ours(functions.spec, x, states, weights, mask)
-        return Outputs(h, last[1:], None)
-
-    return run
+def _terms(losses: Values, found: Values, samples: Array | slice) -> Array:
+    """What each row's h adds to the loss at each step, and what its other outputs add: (R, T + 1)."""
+    rows = len(next(iter(found.values())))
+    h = losses.get("h")
+    steps = h.shape[1] if h is not None and h.ndim == 3 else 1
+    terms = np.zeros((rows, steps + 1), np.result_type(*found.values()))
+    for name, weight in losses.items():
+        part = weight[samples] * found[name]
+        if name == "h" and part.ndim == 3:
+            terms[:, :-1] += part.sum(axis=2)
+        else:
+            terms[:, 0 if name == "h" else -1] += part.sum(axis=tuple(range(1, part.ndim)))
+    return terms

@@ -74,8 +74,9 @@ LSTM: Table = {
 
 GRU: Table = {
     **BEFORE,
-    "dg": lambda v: v.dh * (1 - v.z),
-    "dz": lambda v: v.dh * (v.h_prev - v.g),
+    "sign": lambda v: 1,
+    "dg": lambda v: v.dh * v.write,
+    "dz": lambda v: v.sign * v.dh * (v.h_prev - v.g),
     "dz_g": lambda v: v.dg * (1 - v.g * v.g),
     "dr": lambda v: v.dz_g * v.q,
     "dz_r": lambda v: v.dr * v.r * (1 - v.r),
@@ -83,7 +84,7 @@ GRU: Table = {
     "dq": lambda v: v.dz_g * v.r,
     "dxw": lambda v: np.where(v.real, _joined("zrg", "dz")(v), 0),
     "dhu": lambda v: np.where(v.real, np.concatenate([v.dz_z, v.dz_r, v.dq], axis=-1), 0),
-    "dh_direct": lambda v: v.dh * v.z,
+    "dh_direct": lambda v: v.dh * v.keep,
     **AFTER,
 }
 
@@ -138,7 +139,9 @@ GRU_FORWARD: Table = {
     "r": lambda v: sigmoid(v.pre_r),
     "pre_g": lambda v: _block("xw", 2, 3)(v) + v.r * v.q,
     "g": lambda v: np.tanh(v.pre_g),
-    "h_new": lambda v: v.z * v.h_prev + (1 - v.z) * v.g,
+    "keep": lambda v: v.z,
+    "write": lambda v: 1 - v.z,
+    "h_new": lambda v: v.keep * v.h_prev + v.write * v.g,
     "h": lambda v: np.where(v.real, v.h_new, v.h_prev),
 }
 SIMPLE_RNN_FORWARD: Table = {
@@ -166,7 +169,9 @@ def forward(
     v.mask = np.ones((T, B), bool) if mask is None else mask.T
     v.h, v.c, v.h_first = states[0], states[-1], states[0]
     hs, cs = [v.h], [v.c]
-    kept = [name for name in table if name in (*"ifgozrqh", "c_new") or name.startswith("pre_")]
+    kept = [
+        name for name in table if name in (*"ifgozrqh", "c_new", "keep", "write") or name.startswith("pre_")
+    ]
     gates: dict[str, list[Array]] = {name: [] for name in kept}
     for t in range(T):
         v.t = t
@@ -216,3 +221,18 @@ def backward(
             v.dc_next = v.dc_prev
     found = {"x": dx, "h0": v.dh_prev, "W": v.W_sum, "U": v.U_sum, "b": v.b_sum, "rb": v.rb_sum}
     return found | ({"c0": v.dc_prev} if "dc_prev" in table else {})
+
+
+def one_step(
+    table: Table, forward: SimpleNamespace, t: int, dh: Array, dc: Array
+) -> tuple[Array, Array, Array]:
+    """What one step gives for the gradients dh, dc of its states: dx, and dh, dc of the states before it."""
+    v = SimpleNamespace(**{key: value for key, value in vars(forward).items() if key != "gates"})
+    v.T, v.B, v.t = len(forward.mask), len(dh), t
+    v.externals, v.dh_next, v.dc_next = np.zeros((v.T, *dh.shape)), dh, dc
+    v.W_sum = v.U_sum = v.b_sum = v.rb_sum = 0
+    for name, values in forward.gates.items():
+        setattr(v, name, values[t])
+    for name, formula in table.items():
+        setattr(v, name, formula(v))
+    return v.dx, v.dh_prev, vars(v).get("dc_prev", dc)

@@ -6,13 +6,9 @@ tanh applied twice, dc set to zero. `known` lists those that a cell can have.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from minilstm.arrays import Array
-from minilstm.bptt.activations import sigmoid
-from minilstm.gradient_check.student.formulas import Formula, Table
+from minilstm.gradient_check.student.formulas import Table
 from minilstm.gradient_check.student.shared_mistakes import Mistake, any_cell, first
 
 
@@ -20,66 +16,6 @@ def known(cell: str) -> list[Mistake]:
     """The mistakes that a backward pass of this cell can have, the likelier first."""
     own = {"lstm": _lstm, "gru": _gru, "simple_rnn": _simple_rnn}[cell]
     return [*own(), *any_cell(cell)]
-
-
-def known_forward(cell: str) -> list[Mistake]:
-    """The mistakes that a forward pass of this cell can have."""
-    lstm = [
-        Mistake("h = o * c: tanh of the cell state is missing", {"h_new": lambda v: v.o * v.c_new}),
-        Mistake("h = tanh(c): the output gate is missing", {"h_new": lambda v: np.tanh(v.c_new)}),
-        Mistake("h shows the cell state before the step", {"h_new": lambda v: v.o * np.tanh(v.c_prev)}),
-        Mistake("h = o * tanh(tanh(c))", {"h_new": lambda v: v.o * np.tanh(np.tanh(v.c_new))}),
-        Mistake("the forget gate is missing: c = c_prev + i * g", {"c_new": lambda v: v.c_prev + v.i * v.g}),
-        Mistake("c_prev is missing: c = i * g", {"c_new": lambda v: v.i * v.g}),
-        Mistake("the input gate is missing: c = f * c_prev + g", {"c_new": lambda v: v.f * v.c_prev + v.g}),
-        Mistake("i and f are exchanged in c", {"c_new": lambda v: v.i * v.c_prev + v.f * v.g}),
-        Mistake("the candidate has sigmoid instead of tanh", {"g": lambda v: sigmoid(v.pre_g)}),
-        Mistake("the candidate has no activation", {"g": lambda v: v.pre_g}),
-        Mistake("1 is added to the forget gate's pre-activation", {"f": lambda v: sigmoid(v.pre_f + 1)}),
-        Mistake("every gate has tanh", {gate: _tanh_of(gate) for gate in "ifo"}),
-        Mistake("mask ignored", {"h": lambda v: v.h_new, "c": lambda v: v.c_new}),
-        Mistake("mask ignored for c", {"c": lambda v: v.c_new}),
-        Mistake("mask ignored for h", {"h": lambda v: v.h_new}),
-        Mistake(
-            "a masked step sets the state to 0 instead of holding it",
-            {"h": lambda v: np.where(v.real, v.h_new, 0), "c": lambda v: np.where(v.real, v.c_new, 0)},
-        ),
-    ]
-    gru = [
-        Mistake(
-            "z and 1 - z exchanged: h = (1 - z) * h_prev + z * g",
-            {"h_new": lambda v: (1 - v.z) * v.h_prev + v.z * v.g},
-        ),
-        Mistake("the reset gate is missing", {"r": lambda v: np.ones_like(v.z)}),
-        Mistake(
-            "the reset gate multiplies h_prev before the product with U (reset_after=False)",
-            {"pre_g": _before_g},
-        ),
-        Mistake("mask ignored", {"h": lambda v: v.h_new}),
-    ]
-    rnn = [
-        Mistake("tanh is missing", {"h_new": lambda v: v.pre_h}),
-        Mistake("sigmoid instead of tanh", {"h_new": lambda v: sigmoid(v.pre_h)}),
-        Mistake("mask ignored", {"h": lambda v: v.h_new}),
-    ]
-    shared = [
-        Mistake("the bias is missing", {"xw": lambda v: v.xs[v.t] @ v.W}),
-        Mistake("h_prev is missing: the recurrent kernel is not used", {"hu": lambda v: v.rb + 0 * v.xw}),
-        Mistake("the recurrent bias is missing", {"hu": lambda v: v.h_prev @ v.U}),
-        Mistake("x of the step before is used", {"xw": lambda v: v.xs[v.t - 1] @ v.W + v.b}),
-        Mistake("h is not passed on: every step begins at h0", {"h_prev": lambda v: v.h_first}),
-    ]
-    return [*{"lstm": lstm, "gru": gru, "simple_rnn": rnn}[cell], *shared]
-
-
-def _tanh_of(gate: str) -> Formula:
-    return lambda v: np.tanh(getattr(v, f"pre_{gate}"))
-
-
-def _before_g(v: Any) -> Array:
-    U, rb = (np.split(part, 3, axis=-1)[2] for part in (v.U, v.rb))
-    found: Array = np.split(v.xw, 3, axis=-1)[2] + (v.r * v.h_prev) @ U + rb
-    return found
 
 
 def _lstm() -> list[Mistake]:
@@ -128,6 +64,25 @@ def _lstm() -> list[Mistake]:
             "the path from h to c is missing in what is passed on: dc_prev takes dc from before it",
             {"dc_through": lambda v: v.dc_in * v.f},
         ),
+        Mistake(
+            "the incoming dc is added after the step, not before: the gates see dh's part of it only",
+            {"dc": lambda v: v.dh * v.o * (1 - v.tanh_c**2), "dc_through": lambda v: (v.dc + v.dc_in) * v.f},
+        ),
+        Mistake(
+            "the incoming dc is added after the step, not before: it passes without the forget gate",
+            {"dc": lambda v: v.dh * v.o * (1 - v.tanh_c**2), "dc_through": lambda v: v.dc * v.f + v.dc_in},
+        ),
+        Mistake(
+            "dh's part of dc is added after the step, not before: the gates see the incoming dc only",
+            {
+                "dc": lambda v: v.dc_in,
+                "dc_through": lambda v: (v.dc_in + v.dh * v.o * (1 - v.tanh_c**2)) * v.f,
+            },
+        ),
+        Mistake(
+            "only half of the incoming dc is added",
+            {"dc": lambda v: v.dc_in / 2 + v.dh * v.o * (1 - v.tanh_c**2)},
+        ),
         Mistake("tanh missing in do: dh * c instead of dh * tanh(c)", {"do": lambda v: v.dh * v.c}),
         Mistake("do uses the cell state before the step, c_prev", {"do": lambda v: v.dh * np.tanh(v.c_prev)}),
         Mistake("do lacks the factor tanh(c)", {"do": lambda v: v.dh}),
@@ -155,11 +110,13 @@ def _lstm() -> list[Mistake]:
 def _gru() -> list[Mistake]:
     return [
         Mistake("missing direct path: dh * z does not reach dh_prev", {"dh_direct": lambda v: 0 * v.dh}),
-        Mistake("the direct path has 1 - z instead of z", {"dh_direct": lambda v: v.dh * (1 - v.z)}),
-        Mistake("dg has z instead of 1 - z", {"dg": lambda v: v.dh * v.z}),
-        Mistake("dz lacks h_{t-1}: -dh * g instead of dh * (h_prev - g)", {"dz": lambda v: -v.dh * v.g}),
-        Mistake("dz lacks g: dh * h_prev instead of dh * (h_prev - g)", {"dz": lambda v: v.dh * v.h_prev}),
-        Mistake("dz has the wrong sign: g - h_prev", {"dz": lambda v: v.dh * (v.g - v.h_prev)}),
+        Mistake(
+            "z and 1 - z exchanged in the direct path to dh_prev", {"dh_direct": lambda v: v.dh * v.write}
+        ),
+        Mistake("z and 1 - z exchanged in dg", {"dg": lambda v: v.dh * v.keep}),
+        Mistake("dz lacks h_{t-1} in the difference of h_prev and g", {"dz": lambda v: -v.sign * v.dh * v.g}),
+        Mistake("dz lacks g in the difference of h_prev and g", {"dz": lambda v: v.sign * v.dh * v.h_prev}),
+        Mistake("dz has the wrong sign", {"dz": lambda v: -v.sign * v.dh * (v.h_prev - v.g)}),
         Mistake("missing reset gate in the path to h_prev", {"dq": lambda v: v.dz_g}),
         Mistake("dr uses h_{t-1} instead of q = h_prev @ U_g + rb_g", {"dr": lambda v: v.dz_g * v.h_prev}),
         Mistake("dr lacks the derivative of tanh", {"dr": lambda v: v.dg * v.q}),

@@ -11,12 +11,24 @@ from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
 from minilstm.gradient_check.student.formulas import GATES, TABLES, Formula, Table
 
+OVER_TIME = {"external", "dh", "W_sum", "U_sum", "b_sum", "rb_sum", "dc_in"}
+
 
 class Mistake(NamedTuple):
     """A cause in words, and the formulas that it puts in place of the right ones."""
 
     cause: str
     formulas: Table
+    between_steps: bool = False
+
+    @property
+    def over_time(self) -> bool:
+        """Whether it is about what passes between steps, so that one step cannot show it."""
+        return self.between_steps or bool(self.formulas.keys() & OVER_TIME)
+
+    def covers(self, other: Mistake) -> bool:
+        """Whether the other one says the same in other words, or of fewer gates."""
+        return other.formulas.keys() <= self.formulas.keys() or self.cause[:12] == other.cause[:12]
 
 
 TANH = {"g", "h"}  # the gates whose activation is tanh; the others have sigmoid
@@ -47,7 +59,80 @@ def _slope(gate: str, form: str) -> Formula:
 def any_cell(cell: str) -> list[Mistake]:
     """The mistakes that a backward pass of every cell can have, the likelier first."""
     gates = GATES[cell]
-    return [*_slopes(gates), *_gates(cell, gates), *_steps(cell, gates), *_sums(cell)]
+    return [*_slopes(gates), *_gates(cell, gates), *_steps(cell, gates), *_sums(cell), *_others(cell, gates)]
+
+
+def _others(cell: str, gates: tuple[str, ...]) -> list[Mistake]:
+    """Seen in public code: states read from the wrong end, gradients not passed on, another gate's value."""
+    alone = "the states' gradients are not passed from step t to t-1: every step is on its own"
+    index = "of step 0 is read from index -1, which is the last step's"
+    found = [
+        Mistake(
+            "dx is summed over the steps",
+            {"dx": lambda v: v.dxw @ v.W.T + (v.dx if v.t < v.T - 1 else 0)},
+            True,
+        ),
+        Mistake(f"h {index}", {"dU": lambda v: v.hs[v.t or -1].T @ v.dhu}, True),
+        Mistake(f"h {index}", {"h_prev": lambda v: v.hs[v.t or -1]}, True),
+    ]
+    if cell == "lstm":
+        cut: Table = {"dh": lambda v: v.external}
+        found += [
+            Mistake(alone, cut | {"dc_in": lambda v: 0 * v.dc_next}),
+            Mistake(alone, cut | {"dc_in": lambda v: v.dc_next * (v.t == v.T - 1)}),
+            Mistake(alone, {"dh_prev": lambda v: 0 * v.dh, "dc_prev": lambda v: 0 * v.dh}),
+            Mistake(f"c {index}", {"c_prev": lambda v: v.cs[v.t or -1]}, True),
+            Mistake(
+                f"h and c {index}",
+                {"c_prev": lambda v: v.cs[v.t or -1], "h_prev": lambda v: v.hs[v.t or -1]},
+                True,
+            ),
+        ]
+    names = {"W_sum": "dW", "U_sum": "dU", "b_sum": "db", "rb_sum": "drb"}
+    last = {total: _last_step_only(total, part) for total, part in names.items()}
+    found.append(Mistake("weight gradients of the last step only: not accumulated over the steps", last))
+    for total, part in names.items():
+        cause = f"{part} of the last step only: not accumulated over the steps"
+        found.append(Mistake(cause, {total: last[total]}))
+    for a, b in permutations(range(len(gates)), 2):
+        gate, other = gates[a], gates[b]
+        found.append(
+            Mistake(
+                f"the derivative of gate {gate} is taken at gate {other}'s value",
+                {f"dz_{gate}": _at_other(gate, other)},
+            )
+        )
+        found.append(
+            Mistake(
+                f"the derivative of gate {gate} is taken with the bias of gate {other}",
+                {f"dz_{gate}": _with_other_bias(gate, a, b, len(gates))},
+            )
+        )
+    return found
+
+
+def _last_step_only(total: str, part: str) -> Formula:
+    return lambda v: getattr(v, part) if v.t == v.T - 1 else getattr(v, total)
+
+
+def _at_other(gate: str, other: str) -> Formula:
+    def formula(v: Any) -> Array:
+        s = getattr(v, other)
+        found: Array = getattr(v, f"d{gate}") * (1 - s * s if gate in TANH else s * (1 - s))
+        return found
+
+    return formula
+
+
+def _with_other_bias(gate: str, a: int, b: int, count: int) -> Formula:
+    def formula(v: Any) -> Array:
+        bias = _blocks(v.b, count)
+        z = getattr(v, f"pre_{gate}") - bias[a] + bias[b]
+        s = np.tanh(z) if gate in TANH else sigmoid(z)
+        found: Array = getattr(v, f"d{gate}") * (1 - s * s if gate in TANH else s * (1 - s))
+        return found
+
+    return formula
 
 
 def _slopes(gates: tuple[str, ...]) -> list[Mistake]:
@@ -120,14 +205,17 @@ def _steps(cell: str, gates: tuple[str, ...]) -> list[Mistake]:
         Mistake(
             "h_{t-2} used where h_{t-1} belongs in the gradient of U: off by one step",
             {"dU": lambda v: v.hs[max(v.t - 1, 0)].T @ v.dhu},
+            True,
         ),
         Mistake(
             "x of the next step used in the gradient of W: off by one step",
             {"dW": lambda v: v.xs[min(v.t + 1, v.T - 1)].T @ v.dxw},
+            True,
         ),
         Mistake(
             "x of the step before used in the gradient of W: off by one step",
             {"dW": lambda v: v.xs[v.t - 1].T @ v.dxw},
+            True,
         ),
         Mistake("dh_prev is not passed on: every step is on its own", {"dh_prev": lambda v: 0 * v.dh}),
         Mistake(
