@@ -54,10 +54,10 @@ def entry_point(function: Callable[..., None], options: dict[str, Any] = OPTIONS
         chosen = njit(cache=True, **options)(function)
     except RuntimeError as error:
         chosen = uncached(error)
-    seen: set[np.dtype[Any]] = set()
+    seen: set[tuple[np.dtype[Any], bool]] = set()
 
     def call(*arrays: Any) -> None:
-        if arrays[1].dtype not in seen:
+        if (arrays[1].dtype, arrays[-1] is None) not in seen:  # norms are None, or not: see `recording`
             with _first:
                 first_call(*arrays)
         else:
@@ -83,7 +83,7 @@ def entry_point(function: Callable[..., None], options: dict[str, Any] = OPTIONS
         if seconds > 1:
             _say(f"compiled {function.__name__} for {arrays[1].dtype} in {seconds:.1f} s")
         compile_seconds += seconds
-        seen.add(arrays[1].dtype)
+        seen.add((arrays[1].dtype, arrays[-1] is None))
 
     return call
 

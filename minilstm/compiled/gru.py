@@ -116,7 +116,7 @@ def backward_gates(
 
 def gru_backward(
     wt: Array, xh: Array, z: Array, mask: Array, external: Array, dh: Array, dx: Array, scratch: Array,
-    norms: Array, rows: Array, dw: Array, by_state: Array, by_input: Array,
+    dw: Array, by_state: Array, by_input: Array, norms: Array | None, rows: Array | None,
 ) -> None:  # fmt: skip
     """Turn z from gates into dz, go down dh to dL/dh_0; fill dx and the gradients, as in `lstm_backward`.
 
@@ -131,7 +131,7 @@ def gru_backward(
         for p in range(P):
             backward_gates(z, xh, mask, external, dh, t, p, H)
         lead_back(dh, z, t, wt, mask, dx, scratch, 1, 3, 1, H)  # S5, S6, S7
-        if norms.shape[1] > 0:
+        if norms is not None and rows is not None:  # here, where all of this is in the cache
             record_state(norms, 0, t, dh, (t + 1) % dh.shape[0], H)
             for gate in range(3):
                 record_gate(norms, 1 + gate, rows, gate, z, t, (1 + gate) % 3, H)

@@ -114,7 +114,7 @@ def backward_gates(
 
 def lstm_backward(
     wt: Array, xh: Array, z: Array, c: Array, mask: Array, external: Array, dh: Array, dc: Array, dx: Array,
-    scratch: Array, norms: Array, rows: Array, dw: Array, found: Array,
+    scratch: Array, dw: Array, found: Array, norms: Array | None, rows: Array | None,
 ) -> None:  # fmt: skip
     """Turn z from gates into dz, go from dL/d(last state) in dh, dc to dL/d(first state) in dh[0], dc[0],
     fill dx (b, S, D), or (0, 0, 0) where it is not wanted, and found (K, 4H) = [dU; db; dW] by way of dw.
@@ -131,7 +131,7 @@ def lstm_backward(
         for p in range(P):
             backward_gates(z, c, mask, external, dh, dc, t, p, H)
         lead_back(dh, z, t, wt, mask, dx, scratch, 0, 4, 0, H)  # S5, S6, S7
-        if norms.shape[1] > 0:  # here, where all of this is in the cache
+        if norms is not None and rows is not None:  # here, where all of this is in the cache
             record_state(norms, 0, t, dh, (t + 1) % dh.shape[0], H)
             record_state(norms, 1, t, dc, (t + 1) % dc.shape[0], H)
             for gate in range(4):

@@ -284,8 +284,10 @@ def backward_segment(
         array[S % slots, :, :H] = part
     dx = empty((b, S, D) if need_dx else (0, 0, 0), dtype)
     scratch = empty((1, b, max(panel_count(D, NR), -(-max(256, b) // b)) * NR), dtype)
-    norms = np.empty((len(dstate) + n, S if record == "norms" else 0, b if len(mask) else 1))
-    rows = np.zeros((n, b, P * NR if record == "norms" else 0), dtype)
+    norms = rows = None
+    if record == "norms":
+        norms = np.empty((len(dstate) + n, S, b if len(mask) else 1))
+        rows = np.zeros((n, b, P * NR), dtype)
     if cell.name == "gru":
         by_state, by_input = weights = [empty((rows, n * H), dtype) for rows in (H + 1, 1 + D)]
         dweights = Weights(W=by_input[1:], U=by_state[:H], b=by_input[0], rb=by_state[H])
@@ -293,14 +295,14 @@ def backward_segment(
         (dw,) = weights = [empty((H + 1 + D, n * H), dtype)]
         dweights = Weights(W=dw[H + 1 :], U=dw[:H], b=dw[H])
     cells = () if segment.c is None else (segment.c,)
-    arrays = mask, external, *gradients, dx, scratch, norms, rows, empty(packed.w.shape, dtype), *weights
+    arrays = mask, external, *gradients, dx, scratch, empty(packed.w.shape, dtype), *weights, norms, rows
     kernel(cell, "backward")(packed.wt, segment.xh, z, *cells, *arrays)
     found = SegmentGradients(
         dweights=dweights,
         dstate=tuple(array[0, :, :H] for array in gradients),
         dx=dx.transpose(1, 0, 2) if need_dx else None,
     )
-    if record == "norms":
+    if norms is not None and rows is not None:
         found.norms = StepNorms(norms, rows[:, :, :H])
     elif record:
         order = KEPT[cell.name] or [0]

@@ -1,8 +1,10 @@
 """Norms of the gradients of one step, formed while these are in the cache.
 
-norms  (states + n, S, parts) float64: of dh, dc and dz at each step, for each of `parts` parts of the
-       batch: all of it, or each sample; (states + n, 0, .) where none are wanted
-rows   (n, b, P NR): the sum over the steps of dz, each sample's own gradient of the bias
+    norms  (states + n, S, parts) float64: of dh, dc and dz at each step, for each of `parts` parts of the
+           batch: all of it, or each sample
+    rows   (n, b, P NR): the sum over the steps of dz, each sample's own gradient of the bias
+
+Both are None where norms are not wanted: then a kernel is compiled without this file.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def backward_hidden(z: Array, mask: Array, external: Array, dh: Array, t: int, p
 
 def simple_rnn_backward(
     wt: Array, xh: Array, z: Array, mask: Array, external: Array, dh: Array, dx: Array, scratch: Array,
-    norms: Array, rows: Array, dw: Array, found: Array,
+    dw: Array, found: Array, norms: Array | None, rows: Array | None,
 ) -> None:  # fmt: skip
     """Turn z from h into dz, go down dh to dL/dh_0; fill dx and the gradients, as in `lstm_backward`."""
     control = float_control(np.uint32(0))
@@ -93,7 +93,7 @@ def simple_rnn_backward(
         for p in range(P):
             backward_hidden(z, mask, external, dh, t, p, H)
         lead_back(dh, z, t, wt, mask, dx, scratch, 0, 1, 0, H)  # S5, S6, S7
-        if norms.shape[1] > 0:
+        if norms is not None and rows is not None:  # here, where all of this is in the cache
             record_state(norms, 0, t, dh, (t + 1) % dh.shape[0], H)
             record_gate(norms, 1, rows, 0, z, t, 0, H)
         if stop - t == tile or t == 0:
