@@ -25,11 +25,9 @@ import minilstm
 from minilstm import interrupts
 from minilstm.errors import fail, real_number, whole_number
 from minilstm.gradient_check import gradcheck
-from minilstm.layers import GRU, LSTM, Dense, SimpleRNN
+from minilstm.layers import RECURRENT, Dense
 from minilstm.model import Sequential
 from minilstm.tables import in_columns
-
-CELLS = {"lstm": LSTM, "gru": GRU, "simple_rnn": SimpleRNN}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,7 +58,7 @@ def _own(options: argparse.Namespace) -> int:
     """This package's own gradients on a small random network."""
     B, T, D, H = 2, options.length, 3, 8
     rng = np.random.default_rng(options.seed)
-    layer = CELLS[options.cell or "lstm"](H, input_shape=(T, D), name=options.cell or "lstm")
+    layer = RECURRENT[options.cell or "lstm"](H, input_shape=(T, D), name=options.cell or "lstm")
     model = Sequential([layer, Dense(1, name="dense")], dtype="float64", seed=options.seed)
     model.compile(loss="mse")
     state = [rng.uniform(-0.9, 0.9, (B, H)) for _ in layer.cell.states]

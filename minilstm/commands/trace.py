@@ -10,11 +10,10 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.datasets.arrays import read_npy, read_npz
 from minilstm.errors import fail, wording
-from minilstm.layers import GRU, LSTM, Dense, Recurrent, SimpleRNN
+from minilstm.layers import RECURRENT, Dense, Recurrent
 from minilstm.model import Sequential, load_model
 from minilstm.trace.trace import Trace
 
-CELLS = {"lstm": LSTM, "gru": GRU, "simple_rnn": SimpleRNN}
 SAMPLES, FEATURES = 16, 3  # of the data drawn where none is given
 
 
@@ -65,7 +64,7 @@ def traced(options: argparse.Namespace) -> Trace:
 
 def built(options: argparse.Namespace, shape: tuple[int, int]) -> Sequential:
     """A model with the cell, forget bias and scale of the recurrent weights that were asked for."""
-    layer: Recurrent = CELLS[options.cell](options.units, input_shape=shape)
+    layer: Recurrent = RECURRENT[options.cell](options.units, input_shape=shape)
     model = Sequential(
         [layer, Dense(1)], dtype="float64" if options.float64 else "float32", seed=options.seed
     )

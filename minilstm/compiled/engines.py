@@ -1,6 +1,6 @@
 """Which engine runs the steps: the lesson's own, in NumPy, or the compiled one.
 
-Not the engines themselves: those are `bptt.segments.PLAIN` and `memory`. Numba is imported when the compiled
+Not the engines themselves: those are `bptt.engine.PLAIN` and `memory`. Numba is imported when the compiled
 engine is first asked for.
 """
 
@@ -47,8 +47,8 @@ def _compiled() -> Engine | None:
         backward_segment=memory.backward_segment,
         chunks=chunks,
         pack=pack,
-        prepare=memory.Packed.prepare_backward,
         run=run,
+        prepare=memory.Packed.prepare_backward,
         release=memory.release,
     )
 

@@ -16,14 +16,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from minilstm.arrays import Array
 from minilstm.errors import one_of, wording
-from minilstm.layers import GRU, LSTM, Dense, Dropout, Layer, SimpleRNN
+from minilstm.layers import RECURRENT, Dense, Dropout, Layer
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam
 from minilstm.sequences import lengths_to_mask, pad_sequences
 
 __all__ = ["LSTMClassifier", "LSTMRegressor"]
-
-CELLS = {"lstm": LSTM, "gru": GRU, "simple_rnn": SimpleRNN}
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]
@@ -95,7 +93,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         if len(x) != len(y):
             raise ValueError(wording("X and y", "of the same length", f"{len(x)} and {len(y)}"))
         self.n_features_in_ = x.shape[2]
-        cls = CELLS[one_of("cell", self.cell, CELLS)]
+        cls = RECURRENT[one_of("cell", self.cell, RECURRENT)]
         parts: list[Layer] = []
         for k in range(self.layers):
             shape: dict[str, Any] = {"input_shape": (None, x.shape[2])} if k == 0 else {}

@@ -13,9 +13,13 @@ from minilstm.layers.recurrent import Recurrent
 from minilstm.layers.simple_rnn import SimpleRNN
 from minilstm.layers.wrappers import TimeDistributed
 
+RECURRENT: dict[str, type[LSTM] | type[GRU] | type[SimpleRNN]]
+RECURRENT = {"lstm": LSTM, "gru": GRU, "simple_rnn": SimpleRNN}  # by the name of the cell
+
 __all__ = [
     "GRU",
     "LSTM",
+    "RECURRENT",
     "Bidirectional",
     "Dense",
     "Dropout",

@@ -1,6 +1,7 @@
 """What the recurrent layers share: Keras's words and (B, T, .) outside, symbols and (T, B, .) inside.
 
-This is the only place that transposes, flips and renames. The work is done in `bptt`.
+The turn from one to the other, and the flip of a layer that reads backwards, stand here. The work is done
+in `bptt`.
 """
 
 from __future__ import annotations

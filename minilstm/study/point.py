@@ -39,7 +39,6 @@ SNAPSHOTS = 20  # epochs, at most, after which the gradient's profile is kept
 # Word vectors start with variance 1, as in PyTorch. From Keras's start, within 0.05 of 0, the IMDb model of
 # length 400 ended at a test accuracy of 0.846, where a PyTorch model with its own start reaches 0.887.
 UNIT = RandomUniform(-math.sqrt(3), math.sqrt(3))
-RNNS: dict[str, Any] = {"lstm": layers.LSTM, "gru": layers.GRU, "simple_rnn": layers.SimpleRNN}
 
 
 class _Part:
@@ -114,7 +113,7 @@ def build_model(settings: Settings, point: Point, data: Dataset) -> Sequential:
             name="words",
         )
         stack.append(words)
-    stack.append(RNNS[point.rnn](**options))
+    stack.append(layers.RECURRENT[point.rnn](**options))
     stack.append(layers.Dense(data.classes, activation="softmax") if data.classes else layers.Dense(1))
     model = Sequential(stack, dtype="float32", seed=settings.model_seed(point))
     optimizer = Adam(settings.learning_rate, clipnorm=point.clipnorm)

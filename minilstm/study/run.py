@@ -20,7 +20,7 @@ from minilstm import interrupts, layers
 from minilstm.compiled import threads
 from minilstm.model import Sequential
 from minilstm.study.plan import Point, Settings
-from minilstm.study.point import RNNS, Record, run_point
+from minilstm.study.point import Record, run_point
 from minilstm.study.pool import DEAD, POLL, StudyError, run_in_pool
 from minilstm.study.source import Source
 
@@ -36,7 +36,7 @@ def prepare_kernels(rnns: Sequence[str] = ("lstm",)) -> float:
     """Compile the kernels, or load them from the cache; the seconds that took."""
     start = time.perf_counter()
     for rnn in rnns:
-        layer = RNNS[rnn](2, input_shape=(2, 1))
+        layer = layers.RECURRENT[rnn](2, input_shape=(2, 1))
         model = Sequential([layer, layers.Dense(1)], dtype="float32", seed=0)
         model.compile(loss="mse")
         x, y = np.ones((1, 2, 1), np.float32), np.ones(1, np.float32)
