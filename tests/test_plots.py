@@ -201,7 +201,11 @@ def test_trace_report_writes_one_page(any_trace, kind, tmp_path):
         text = data.decode()
         assert "&lt;b&gt;&amp;" in text
         assert str(any_trace["rec"].verdict()).replace("<", "&lt;") in text
-        assert "data:image/png;base64," in text
+        assert text.count("data:image/png;base64,") == 6
+        assert (
+            f"{any_trace['rec'].cell.name} of 4 units, 4 samples of 7 steps, 7 of them real at most" in text
+        )
+        assert f"minilstm {ml.__version__}" in text
 
 
 def test_the_heatmap_tells_steps_that_are_not_there_from_zero_and_from_what_is_no_number():

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+import minilstm
 from minilstm import files
 from minilstm.errors import wording
 from minilstm.plots.base import legend, new_figure, save
@@ -26,18 +28,25 @@ from minilstm.plots.traces import (
 from minilstm.trace.trace import LayerTrace, Trace
 
 PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 17px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2em auto;
-       padding: 0 1em; color: #222 }}
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>{title}</title><style>
+body {{ font: 17px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2em auto; padding: 0 1em }}
 h1 {{ font-size: 1.5em }} h2 {{ font-size: 1.2em; margin-top: 2em }}
 p.headline {{ font-size: 1.25em; border-left: 8px solid #0072B2; padding: 0.2em 0.7em; margin: 0.5em 0 }}
 p.headline.bad {{ border-color: #D55E00 }}
-p.detail {{ padding: 0 0 0 1.5em; margin: 0.3em 0; color: #444 }}
-img {{ width: 100% }}
+p.detail {{ padding: 0 0 0 1.5em; margin: 0.3em 0; opacity: 0.8 }}
+.figures {{ display: grid; gap: 1em; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26em), 1fr)) }}
+img {{ width: 100%; background: white; border-radius: 6px }}
 </style></head><body><h1>{title}</h1>
 {body}
+<p class="detail">minilstm {version}</p>
 </body></html>
 """
+SHARES = (
+    "A share tells by which route came what arrives. How fast it shrinks on the route past all weights "
+    "is what the gates alone would do."
+)
 BAD = ("vanishing", "exploding", "underflow", "not finite")
 ROUTE_WORDS = {
     "carousel": "the carousel (the forget gates, past all weights)",
@@ -89,9 +98,24 @@ def _html(
     for name, layer in layers.items():
         body.append(f"<h2>{html.escape(name)} ({html.escape(layer.cell.name)})</h2>")
         body.append(_headline(name, layer))
-        body += [_paragraph(line, "detail") for line in layer_words(layer, name)[1:]]
-        body.append(_image(page_figure({name: layer}, "", []), f"figures of layer {name}"))
-    return PAGE.format(title=html.escape(title), body="\n".join(body))
+        body += [
+            _paragraph(line, "detail") for line in [*layer_words(layer, name)[1:], _facts(layer), SHARES]
+        ]
+        body.append('<div class="figures">')
+        for words, draw in _panels(name, layer):
+            figure, (ax,) = new_figure()
+            draw(ax)
+            body.append(_image(figure, f"{words} of layer {name}"))
+        body.append("</div>")
+    return PAGE.format(title=html.escape(title), body="\n".join(body), version=minilstm.__version__)
+
+
+def _facts(layer: LayerTrace) -> str:
+    """What was traced."""
+    B, T = layer.real.shape
+    longest = int(layer.real.sum(axis=1).max(initial=0))
+    units = f"{layer.cell.name} of {layer.dh.shape[-1]} units"
+    return f"{units}, {B} samples of {T} steps, {longest} of them real at most"
 
 
 def _headline(name: str, layer: LayerTrace) -> str:
@@ -135,27 +159,45 @@ def layer_words(layer: LayerTrace, name: str | None = None) -> list[str]:
     return [text, *(f"{layer.name}, {layer.verdict(f'd{one}')}" for one in layer.states)]
 
 
+def _panels(name: str, layer: LayerTrace) -> Iterator[tuple[str, Callable[[Axes], object]]]:
+    """The figures of a layer, in words, and what draws each into given axes."""
+
+    def flow(ax: Axes) -> None:
+        for state in layer.states:
+            gradient_flow(layer, f"d{state}", ax, f"d{state}")
+        ax.set_ylabel("norm", fontsize=12)
+        ax.set_title(f"{name}: the gradient on its way back", fontsize=12.5, loc="left")
+        legend(ax)
+
+    def of_one(draw: Callable[[Axes], Axes]) -> Callable[[Axes], object]:
+        def drawn(ax: Axes) -> None:
+            draw(ax)
+            ax.set_title(f"{ax.get_title(loc='left')} (sample {sample})", fontsize=12.5, loc="left")
+
+        return drawn
+
+    yield "the gradient's norm", flow
+    yield "the routes", lambda ax: ledger(layer, ax)
+    if layer.real.any():
+        sample = int(layer.real.sum(axis=1).argmax())
+        gate = {"lstm": "f", "gru": "z"}.get(layer.cell.name, "h")
+        yield f"gate {gate}", of_one(lambda ax: heatmap(layer, gate, sample, ax))
+        if all(np.isfinite(layer.arrays[state][sample]).all() for state in layer.states):
+            yield "the credit map", of_one(lambda ax: credit_map(layer, sample, ax))
+            yield "the singular values", of_one(lambda ax: singular_values(layer, sample, ax=ax))
+    yield "what each step adds", lambda ax: contributions(layer, ax)
+
+
 def page_figure(layers: Mapping[str, LayerTrace], title: str, text: list[str]) -> Figure:
     """All figures of some layers on one page, with the verdict above them."""
     text = [part for line in text for part in textwrap.wrap(line, 120)]
     figure, axes = new_figure(3 * len(layers), 2, width=12, height=11.5 * len(layers) + 0.3 * len(text))
     for k, (name, layer) in enumerate(layers.items()):
-        flow, shares, gate, credit, spectrum, steps = axes[6 * k : 6 * k + 6]
-        for state in layer.states:
-            gradient_flow(layer, f"d{state}", flow, f"d{state}")
-        flow.set_ylabel("norm", fontsize=12)
-        flow.set_title(f"{name}: the gradient on its way back", fontsize=12.5, loc="left")
-        legend(flow)
-        ledger(layer, shares)
-        contributions(layer, steps)
-        if layer.real.any():
-            sample = int(layer.real.sum(axis=1).argmax())
-            heatmap(layer, {"lstm": "f", "gru": "z"}.get(layer.cell.name, "h"), sample, gate)
-            if all(np.isfinite(layer.arrays[state][sample]).all() for state in layer.states):
-                credit_map(layer, sample, credit)
-                singular_values(layer, sample, ax=spectrum)
-            for ax in (gate, credit, spectrum):
-                ax.set_title(f"{ax.get_title(loc='left')} (sample {sample})", fontsize=12.5, loc="left")
-    if title or text:
-        figure.suptitle("\n".join([title, *text]), fontsize=12, x=0.01, ha="left")
+        panels = list(_panels(name, layer))
+        for place, ax in enumerate(axes[6 * k : 6 * k + 6]):
+            if place < len(panels):
+                panels[place][1](ax)
+            else:
+                ax.set_visible(False)
+    figure.suptitle("\n".join([title, *text]), fontsize=12, x=0.01, ha="left")
     return figure
