@@ -146,8 +146,9 @@ class Sequential(Network):
         verbose : 0 silent; 1 or "auto" a bar; 2 one line per epoch
         callbacks : see `minilstm.callbacks`
         validation_split : this share of the samples, the last ones, is evaluated and not trained on
-        validation_data, validation_mask : (x, y) or (x, y, sample_weight) and their mask, or an iterable of
-            batches, evaluated after each epoch; stateful layers have states of their own there
+        validation_data, validation_mask : (x, y), (x, y, sample_weight) or (x, y, sample_weight, mask), or an
+            iterable of batches, evaluated after each epoch; stateful layers have states of their own there.
+            Where x has a mask these need one too
         shuffle : a new order of the samples in each epoch, from the model's seed; iterables keep theirs
         class_weight : {class: weight}, 1 for a class that is not named; not applied to validation
         sample_weight : (N,), or (N, T) for outputs at each step; multiplies the loss, whose divisor stays
@@ -243,15 +244,19 @@ class Sequential(Network):
         """The model's output for x, (N, ...), in the model's dtype.
 
         x, batch_size and mask as in fit; of an iterable's batches only x and mask are used, and a batch may
-        be x alone. `steps`: so many of them. Unlike Keras's, silent unless asked.
+        be x alone. `steps`: so many of them. An iterable that takes the samples in an order of its own, and
+        tells it by `indices()`, as `LengthBuckets` does, gets its predictions in the order of the samples.
+        Unlike Keras's, silent unless asked.
         """
+        order = batches.order_of(x)
         outputs: list[Array] = []
         bar = ProgressBar(None, checked_verbose(verbose))
         for part, real in batches.prediction_inputs(self, x, mask, batch_size, steps):
             outputs.append(self._output(part, real))
             bar.update(len(outputs), {})
         bar.close(len(outputs), {})
-        return np.concatenate(outputs)
+        found = np.concatenate(outputs)
+        return found if order is None else found[np.argsort(order[: len(found)], kind="stable")]
 
     def predict_on_batch(self, x: ArrayLike, mask: ArrayLike | None = None) -> Array:
         """The model's output for one batch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 from minilstm.errors import wording
@@ -44,6 +45,12 @@ class Callback:
     def set_params(self, params: dict[str, Any]) -> None:
         """Before everything else."""
         self.params = params
+
+    def check_logs(self, names: Set[str]) -> None:
+        """Before all else, with the names that the logs of each epoch will have: raise, or do nothing.
+
+        Not called where a callback of your own has `on_epoch_end`, which may add to them.
+        """
 
     def on_train_begin(self, logs: Logs) -> None:
         """Before the first epoch of a fit."""

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import warnings
+from collections.abc import Set
 from pathlib import Path
+from string import Formatter
 from typing import Any, Literal
 
 from minilstm import metrics, saving
 from minilstm.arrays import Array
 from minilstm.callbacks.base import Callback, Logs, settable_rate
 from minilstm.errors import one_of, real_number, whole_number, wording
+from minilstm.saving.container import SUFFIXES
 
 
 class Monitor(Callback):
@@ -35,6 +39,10 @@ class Monitor(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         self.told, self._sign = False, self._direction()
+
+    def check_logs(self, names: Set[str]) -> None:
+        if self.monitor not in names:
+            raise ValueError(wording("monitor", f"one of {', '.join(sorted(names))}", repr(self.monitor)))
 
     def get_state(self) -> dict[str, Any]:
         """What is to be remembered where a fit is taken up again."""
@@ -214,7 +222,7 @@ class ModelCheckpoint(Monitor):
     Parameters
     ----------
     filepath : where to; may hold `{epoch}` (counted from 1), `{batch}` and keys of the logs, such as
-        "best-{epoch:02d}-{val_loss:.2f}.npz"; missing folders are made
+        "best-{epoch:02d}-{val_loss:.2f}.npz"; missing folders are made, before the first batch
     monitor, mode : what is best
     verbose : 1 to say what is done
     save_best_only : whether to save only when the monitored value is the best so far
@@ -248,6 +256,9 @@ class ModelCheckpoint(Monitor):
         super().__init__(monitor, mode, 0.0)
         self.filepath = os.fspath(filepath)
         self.verbose = verbose
+        if Path(self.filepath).suffix not in SUFFIXES:
+            expected = f"a name that ends in {' or '.join(SUFFIXES)}"
+            raise ValueError(wording("filepath", expected, repr(self.filepath)))
         self.save_best_only = bool(save_best_only)
         self.save_weights_only = bool(save_weights_only)
         if isinstance(save_freq, str) and save_freq != "epoch":
@@ -265,7 +276,16 @@ class ModelCheckpoint(Monitor):
                 raise ValueError(wording("resume", expected, "True"))
             self.resume_from = self.filepath
 
+    def check_logs(self, names: Set[str]) -> None:
+        if self.save_best_only:
+            super().check_logs(names)
+        wanted = {re.split(r"[.\[]", name)[0] for _, name, _, _ in Formatter().parse(self.filepath) if name}
+        if self.save_freq == "epoch" and (unknown := sorted(wanted - names - {"epoch"})):
+            expected = f"a path with no other names in braces than {', '.join(['epoch', *sorted(names)])}"
+            raise ValueError(wording("filepath", expected, f"{self.filepath!r} ({unknown[0]!r})"))
+
     def on_train_begin(self, logs: Logs) -> None:
+        self._make_folder(self.filepath)
         self.told, self.best, self.batches = False, self.initial_value_threshold, 0
         if self.save_best_only:
             super().on_train_begin(logs)
@@ -292,8 +312,13 @@ class ModelCheckpoint(Monitor):
             raise ValueError(wording("filepath", expected, f"{self.filepath!r} ({error})")) from None
         if not self._wanted(epoch, logs, path):
             return
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder(path)
         (saving.save_weights if self.save_weights_only else saving.save)(self.model, path)
+
+    def _make_folder(self, path: str) -> None:
+        folder = Path(path).parent
+        if "{" not in str(folder):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def _wanted(self, epoch: int, logs: Logs, path: str) -> bool:
         start = f"\nEpoch {epoch + 1}: "

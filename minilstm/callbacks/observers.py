@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,26 @@ class CSVLogger(Callback):
         self.path = Path(filename)
         if not isinstance(separator, str) or len(separator) != 1:
             raise ValueError(wording("separator", "a string of one character", repr(separator)))
+        if not self.path.parent.is_dir():
+            raise ValueError(wording("filename", "in a folder that exists", repr(os.fspath(filename))))
         self.separator, self.append = separator, bool(append)
         self.columns: list[str] | None = None
         self.size = 0  # bytes of the file that hold
+
+    def check_logs(self, names: Set[str]) -> None:
+        if self.append:
+            self._check_header(sorted(names))
+
+    def _check_header(self, columns: list[str]) -> None:
+        """ValueError where the file goes on with other columns than these."""
+        if self.path.exists():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                header = next(csv.reader(file, delimiter=self.separator), None)
+            if header is not None and header != ["epoch", *columns]:
+                expected = f"a log with the columns epoch, {', '.join(columns)}"
+                raise ValueError(
+                    wording("filename", expected, f"{str(self.path)!r} with {', '.join(header)}")
+                )
 
     def on_train_begin(self, logs: Logs) -> None:
         self.columns = None
@@ -75,6 +92,8 @@ class CSVLogger(Callback):
         rows: list[list[Any]] = []
         if self.columns is None:
             self.columns = sorted(logs)
+            if self.size:
+                self._check_header(self.columns)
             rows = [] if self.size else [["epoch", *self.columns]]
         rows.append([epoch, *(logs.get(key, "NA") for key in self.columns)])
         text = io.StringIO(newline="")

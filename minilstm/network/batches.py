@@ -199,6 +199,11 @@ def training_data(
     if validation is not None:
         if share:
             raise ValueError(wording("validation_split", "0 where validation_data is given", share))
+        arrays = given.y is not None and validation.y is not None
+        if arrays and (given.mask is None) != (validation.mask is None):
+            one, other = ("given", "None") if validation.mask is None else ("None", "an array")
+            expected = f"{one} where mask is {one} (where every step is real: all True)"
+            raise ValueError(wording("validation_mask", expected, other))
         return source(model, given, class_weight, epochs), source(model, validation, None, epochs)
     data = source(model, given, None if share else class_weight, epochs)
     if not share:
@@ -213,7 +218,7 @@ def training_data(
 
 
 def validation_given(data: Any, mask: Any, batch_size: Any, steps: Any) -> Given | None:
-    """What fit was given as validation data: (x, y), (x, y, sample_weight) or an iterable of batches."""
+    """What fit was given as validation data: (x, y[, sample_weight[, mask]]) or an iterable of batches."""
     name = "validation_data"
     if data is None:
         for argument, value in (("validation_mask", mask), ("validation_steps", steps)):
@@ -222,10 +227,14 @@ def validation_given(data: Any, mask: Any, batch_size: Any, steps: Any) -> Given
         return None
     if gives_batches(data) or (isinstance(data, list) and all(isinstance(item, tuple) for item in data)):
         return Given(name, data, None, None, mask, None, steps, "validation_steps")
-    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3, 4):
         got = type(data).__name__ + (f" of {len(data)}" if isinstance(data, (tuple, list)) else "")
-        raise ValueError(wording(name, "(x, y), (x, y, sample_weight) or an iterable of batches", got))
-    x, y, weight = (*data, None)[:3]
+        expected = "(x, y), with sample_weight, with sample_weight and mask, or an iterable of batches"
+        raise ValueError(wording(name, expected, got))
+    x, y, weight, own = (*data, None, None)[:4]
+    if own is not None and mask is not None:
+        raise ValueError(wording("validation_mask", f"None where {name} has a mask", type(mask).__name__))
+    mask = own if mask is None else mask
     return Given(name, x, y, weight, mask, batch_size, steps, "validation_steps")
 
 
@@ -249,6 +258,12 @@ def prediction_inputs(
     for start in range(0, max(len(array), 1), size):
         part = slice(start, start + size)
         yield array[part], None if real is None else real[part]
+
+
+def order_of(x: Any) -> Array | None:
+    """Which samples an iterable's batches hold, in their order, where it tells that by `indices()`."""
+    indices = x.indices if gives_batches(x) and hasattr(x, "indices") else None
+    return np.concatenate(indices()) if callable(indices) else None
 
 
 def _arrays(model: Network, given: Given, class_weight: Mapping[int, float] | None) -> Arrays:

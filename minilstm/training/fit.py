@@ -55,6 +55,22 @@ class Fit:
         self.callbacks = sorted(self.callbacks, key=lambda callback: callback.resume_from is not None)
         self.progress = FitState(self.initial_epoch, history=History(params=params), parts=self._parts())
         self.hooks = Hooks(self.callbacks, self.model, params)
+        self._check_logs()
+
+    def _check_logs(self) -> None:
+        """Let callbacks look at the names of the logs, where no user's callback may add to them."""
+        for callback in self.callbacks:
+            own = type(callback).__module__.startswith("minilstm.")
+            if not own and type(callback).on_epoch_end is not Callback.on_epoch_end:
+                return
+        metrics = (one if isinstance(one, str) else one.name for one in self.model.metrics)
+        names = {"loss", *metrics}
+        if self.validation is not None:
+            names |= {f"val_{name}" for name in names}
+        if any(callback.logs_learning_rate for callback in self.callbacks):
+            names.add("learning_rate")
+        for callback in self.callbacks:
+            callback.check_logs(names)
 
     def run(self) -> History:
         """Train until all epochs are done or a callback stops the model."""

@@ -149,7 +149,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
         model = ml.Sequential(layers, seed=5)
         model.compile(optimizer or ml.Adam(0.5), "binary_crossentropy", ["accuracy"])
         before = model.get_weights()
-        others = callbacks or (EarlyStopping(), ReduceLROnPlateau("loss"), Interrupt(1))
+        others = callbacks or (EarlyStopping("loss"), ReduceLROnPlateau("loss"), Interrupt(1))
         with pytest.raises(ml.WeightsFileError, match=reason):
             model.fit(
                 x[:rows],

@@ -1,0 +1,181 @@
+"""What people reported of other libraries, tried on fit, evaluate and predict; see `tests/reports.md`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minilstm as ml
+from minilstm.callbacks import CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+
+N, T, D = 12, 5, 2
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(N, T, D)), RNG.integers(0, 2, N).astype(float)
+MASK = np.arange(T) < RNG.integers(1, T, N)[:, None]
+
+
+def small(layers=None, **compiled):
+    model = ml.Sequential(layers or [ml.LSTM(3, input_shape=(None, D)), ml.Dense(1)], seed=0, dtype="float64")
+    model.compile(ml.SGD(0.0), "mse", **compiled)  # learns nothing: what is told can be computed again
+    return model
+
+
+def fit(model=None, callbacks=(), **options):
+    return (model or small()).fit(X, Y, verbose=0, callbacks=list(callbacks), **options)
+
+
+# ------------------------------------------------------------------------------ masks of validation data
+
+
+def mse(mask):
+    """The loss by hand, from the output for each sample alone, its masked steps cut off."""
+    model = small()
+    outputs = [float(model.predict(x[None, real])[0, 0]) for x, real in zip(X, mask, strict=True)]
+    return np.mean((np.array(outputs) - Y) ** 2)
+
+
+def test_validation_reads_its_mask():
+    """keras#496: by hand, the loss of the real steps; as an argument, or fourth in the tuple."""
+    expected, unmasked = mse(MASK), mse(np.ones_like(MASK))
+    assert abs(expected - unmasked) > 1e-3
+    for given in (
+        {"validation_data": (X, Y), "validation_mask": MASK},
+        {"validation_data": (X, Y, None, MASK)},
+    ):
+        found = fit(mask=MASK, **given).history
+        np.testing.assert_allclose(found["val_loss"][0], expected, rtol=1e-12)
+        np.testing.assert_allclose(found["loss"][0], expected, rtol=1e-12)
+
+
+def test_a_mask_on_one_side_only_is_refused():
+    with pytest.raises(ValueError, match=r"validation_mask must be given where mask is given .*, got None"):
+        fit(mask=MASK, validation_data=(X, Y))
+    with pytest.raises(ValueError, match=r"validation_mask must be None where mask is None .*, got an array"):
+        fit(validation_data=(X, Y), validation_mask=MASK)
+    with pytest.raises(ValueError, match="validation_mask must be None where validation_data has a mask"):
+        fit(mask=MASK, validation_data=(X, Y, None, MASK), validation_mask=MASK)
+
+
+def test_validation_split_cuts_the_mask():
+    """The last 4 samples with the last 4 rows of the mask: the same as handing them over."""
+    split = fit(mask=MASK, validation_split=4 / 12).history
+    model = small()
+    expected = [float(model.predict(x[None, real])[0, 0]) for x, real in zip(X[8:], MASK[8:], strict=True)]
+    np.testing.assert_allclose(split["val_loss"][0], np.mean((np.array(expected) - Y[8:]) ** 2), rtol=1e-12)
+
+
+# ------------------------------------------------------------------------------ order of predictions
+
+
+def buckets(seed=0, shuffle=True):
+    sequences = [x[real] for x, real in zip(X, MASK, strict=True)]
+    return ml.LengthBuckets(sequences, Y, batch_size=5, seed=seed, shuffle=shuffle, dtype="float64")
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_predictions_come_in_the_order_of_the_samples(shuffle):
+    """keras#5048: whatever order the batches have; and looking leaves the batches as they were."""
+    model, data = small(), buckets(shuffle=shuffle)
+    expected = np.array([model.predict(x[None, real])[0] for x, real in zip(X, MASK, strict=True)])
+    order = np.concatenate(data.indices())
+    assert not (order == np.arange(N)).all()
+    for _ in range(2):
+        np.testing.assert_allclose(model.predict(data), expected, rtol=1e-12)
+        model.evaluate(data)
+        assert (np.concatenate(data.indices()) == order).all()
+    first = model.predict(data, steps=2)  # those samples, in the order of the input
+    np.testing.assert_allclose(first, expected[np.sort(np.concatenate(data.indices()[:2]))], rtol=1e-12)
+
+
+def test_only_training_moves_the_buckets_on():
+    data, held_out = buckets(), buckets(1)
+    small().fit(data, epochs=3, validation_data=held_out, verbose=0)
+    assert (data.epoch, held_out.epoch) == (3, 0)
+
+
+# ------------------------------------------------------------------------------ before the first batch
+
+
+def test_a_checkpoint_s_name_is_refused_in_the_constructor():
+    """keras-io#1568: a suffix that cannot be written."""
+    for name in ("best.keras", "best.weights.h5", "best", "{epoch}"):
+        with pytest.raises(
+            ValueError, match=rf"filepath must be a name that ends in \.npz .*{re.escape(name)}"
+        ):
+            ModelCheckpoint(name)
+
+
+class Reading(ml.Callback):
+    def on_train_batch_begin(self, batch, logs):
+        raise AssertionError("a batch was begun")
+
+
+def test_what_no_metric_gives_is_refused_before_the_first_batch(tmp_path):
+    refused = [
+        (EarlyStopping(), "monitor must be one of loss, mae, got 'val_loss'"),
+        (EarlyStopping("accuracy"), "monitor must be one of loss, mae, got 'accuracy'"),
+        (ReduceLROnPlateau("val_mae"), "monitor must be one of learning_rate, loss, mae, got 'val_mae'"),
+        (ModelCheckpoint(tmp_path / "m.npz", save_best_only=True), "monitor must be one of"),
+        (ModelCheckpoint(tmp_path / "{val_loss:.2f}.npz"), "filepath must be a path with no other names in"),
+        (EarlyStopping("loss", mode="auto"), None),
+    ]
+    for callback, message in refused:
+        model = small(metrics=["mae"])
+        if message is None:
+            fit(model, [callback])
+            continue
+        with pytest.raises(ValueError, match=message):
+            fit(model, [callback, Reading()])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_callback_s_own_value_can_be_followed():
+    class Adds(ml.Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs["f1"] = -epoch
+
+    history = fit(None, [Adds(), EarlyStopping("f1", mode="max", patience=1)], epochs=5)
+    assert history.history["f1"] == [0, -1]
+
+
+def test_a_log_with_other_columns_is_refused(tmp_path):
+    """DeepLabCut PR#3183: two logs in one file, whose columns do not mean the same."""
+    path = tmp_path / "log.csv"
+    fit(small(metrics=["mae"]), [CSVLogger(path)])
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"filename must be a log with the columns epoch, loss, got .*mae"):
+        fit(small(), [CSVLogger(path, append=True), Reading()])
+    assert path.read_bytes() == before
+    fit(small(metrics=["mae"]), [CSVLogger(path, append=True)])
+    assert path.read_text().splitlines()[0] == "epoch,loss,mae"
+    assert len(path.read_text().splitlines()) == 3
+    with pytest.raises(ValueError, match="filename must be in a folder that exists, got"):
+        CSVLogger(tmp_path / "none" / "log.csv")
+
+
+def test_a_schedule_and_a_callback_that_sets_the_rate_are_refused():
+    model = small()
+    model.compile(ml.SGD(ml.CosineDecay(0.1, 10)), "mse")
+    with pytest.raises(ValueError, match="learning_rate must be a number for ReduceLROnPlateau"):
+        fit(model, [ReduceLROnPlateau("loss"), Reading()])
+
+
+def test_folders_are_made_before_the_first_batch(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        fit(None, [ModelCheckpoint(tmp_path / "file" / "m.npz"), Reading()])
+
+
+# ------------------------------------------------------------------------------ the table
+
+
+def test_every_report_names_a_test_that_is_there():
+    tests = Path(__file__).resolve().parent.parent
+    table = (tests / "reports.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| `([^`|]+)::(test_\w+)` \|$", table, re.MULTILINE)
+    assert len(rows) == sum(line.startswith("| ") for line in table.splitlines()) - 1  # all but the head
+    for _, _, file, name in rows:
+        assert f"def {name}(" in (tests / file).read_text(encoding="utf-8"), (file, name)
