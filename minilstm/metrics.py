@@ -174,7 +174,7 @@ def direction(name: str, identifiers: tuple[str | TopK, ...] = ()) -> str | None
     >>> direction("loss"), direction("accuracy"), direction("f1")
     ('min', 'max', None)
     """
-    if name == "loss" or name in ("mean_squared_error", "mse", "mean_absolute_error", "mae"):
+    if name in ("loss", "loss_per_step", "mean_squared_error", "mse", "mean_absolute_error", "mae"):
         return "min"
     own = [identifier.name for identifier in identifiers if not isinstance(identifier, str)]
     return "max" if name in (*_KNOWN, *own) else None

@@ -24,7 +24,7 @@ from minilstm.metrics import check as check_metrics
 from minilstm.network import batches, passes, tracing
 from minilstm.network.batches import Given
 from minilstm.network.network import Network, optimizer_and_loss, train_step
-from minilstm.network.progress import History, Means
+from minilstm.network.progress import PER_STEP, History, Means
 from minilstm.optimizers import Optimizer
 from minilstm.tables import in_columns
 from minilstm.trace.trace import Trace
@@ -163,7 +163,8 @@ class Sequential(Network):
         Returns
         -------
         History; as in Keras its loss and metrics are means over the epoch's batches, each measured
-        before its update.
+        before its update. Keras's mean weighs a batch with few real steps as one with many: where a mask
+        reaches the loss, "loss_per_step" (and "val_loss_per_step") is the mean over all real steps.
 
         Raises
         ------
@@ -223,7 +224,8 @@ class Sequential(Network):
     ) -> float | list[float] | dict[str, float]:
         """The loss, or [loss, metrics...] if there are metrics, or a dict of them.
 
-        Arguments as in fit, `steps` as `steps_per_epoch`; unlike Keras's, silent unless asked.
+        Arguments as in fit, `steps` as `steps_per_epoch`; unlike Keras's, silent unless asked. The dict has
+        "loss_per_step" too where a mask reaches the loss, as in fit.
         """
         given = Given("x", x, y, sample_weight, mask, batch_size, steps, "steps")
         data, found = batches.source(self, given), checked_callbacks(callbacks)
@@ -309,7 +311,7 @@ def checked_verbose(verbose: int | str) -> int:
 
 
 def _as_keras(logs: dict[str, float], as_dict: bool) -> float | list[float] | dict[str, float]:
-    values = list(logs.values())
+    values = [value for key, value in logs.items() if key != PER_STEP]
     return logs if as_dict else values[0] if len(values) == 1 else values
 
 

@@ -179,7 +179,8 @@ def test_training_is_keras_s(keras, name, optimizer):
 
     fit = {"batch_size": 8, "epochs": 10, "shuffle": False, "verbose": 0, "validation_data": (x[:9], y[:9])}
     expected, found = theirs.fit(x, y, **fit), ours.fit(x, y, **fit)
-    assert list(found.history) == list(expected.history)
+    # a loss that a mask reaches is told by steps too, which Keras does not
+    assert [k for k in found.history if not k.endswith("loss_per_step")] == list(expected.history)
     assert found.epoch == expected.epoch
     assert found.params == expected.params
     for key, values in expected.history.items():

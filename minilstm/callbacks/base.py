@@ -49,7 +49,8 @@ class Callback:
     def check_logs(self, names: Set[str]) -> None:
         """Before all else, with the names that the logs of each epoch will have: raise, or do nothing.
 
-        Not called where a callback of your own has `on_epoch_end`, which may add to them.
+        "loss_per_step" is among them, which only a masked loss has. Not called where a callback of your own
+        has `on_epoch_end`, which may add to them.
         """
 
     def on_train_begin(self, logs: Logs) -> None:

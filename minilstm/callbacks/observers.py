@@ -17,6 +17,7 @@ import numpy as np
 from minilstm import files
 from minilstm.callbacks.base import Callback, Logs, settable_rate
 from minilstm.errors import wording
+from minilstm.network.progress import PER_STEP
 
 
 class LearningRateScheduler(Callback):
@@ -71,18 +72,18 @@ class CSVLogger(Callback):
 
     def check_logs(self, names: Set[str]) -> None:
         if self.append:
-            self._check_header(sorted(names))
+            self._check_header(sorted(names), {PER_STEP, f"val_{PER_STEP}"})
 
-    def _check_header(self, columns: list[str]) -> None:
-        """ValueError where the file goes on with other columns than these."""
+    def _check_header(self, columns: list[str], optional: Set[str] = frozenset()) -> None:
+        """ValueError where the file goes on with other columns than these; some are optional."""
+        columns = [name for name in columns if name not in optional]
         if self.path.exists():
             with self.path.open(newline="", encoding="utf-8") as file:
                 header = next(csv.reader(file, delimiter=self.separator), None)
-            if header is not None and header != ["epoch", *columns]:
+            if header and [name for name in header if name not in optional] != ["epoch", *columns]:
                 expected = f"a log with the columns epoch, {', '.join(columns)}"
-                raise ValueError(
-                    wording("filename", expected, f"{str(self.path)!r} with {', '.join(header)}")
-                )
+                got = f"{str(self.path)!r} with {', '.join(header)}"
+                raise ValueError(wording("filename", expected, got))
 
     def on_train_begin(self, logs: Logs) -> None:
         self.columns = None

@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 from minilstm.arrays import Array
 from minilstm.network.passes import Batch, Pass
 
+PER_STEP = "loss_per_step"
+
 
 @dataclass
 class History:
@@ -28,16 +30,26 @@ class History:
 
 @dataclass
 class Means:
-    """Loss and metrics over the batches of an epoch: the loss weighted by batch size, as in Keras."""
+    """Loss and metrics over the batches of an epoch: the loss weighted by batch size, as in Keras.
+
+    Where a mask reaches the loss, that weighs a batch with few real steps as one with many: there PER_STEP
+    is told too, the batches weighted by their real steps.
+    """
 
     loss: float = 0.0
     samples: int = 0
+    step_loss: float = 0.0  # of masked batches, times their real steps
+    steps: int = 0
     totals: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def add(self, loss: float, batch: Batch, done: Pass) -> None:
         """Count a batch."""
         self.loss += loss * batch.size
         self.samples += batch.size
+        if done.mask is not None:
+            steps = int(done.mask.sum())
+            self.step_loss += loss * steps
+            self.steps += steps
         for metric in batch.metrics:
             value, count = metric.count(batch.y, done.output, done.mask)
             before = self.totals.get(metric.name, (0.0, 0))
@@ -48,6 +60,8 @@ class Means:
         logs = {"loss": self.loss / self.samples if self.samples else float("nan")}
         for name, (value, count) in self.totals.items():
             logs[name] = value / count if count else 0.0
+        if self.steps:
+            logs[PER_STEP] = self.step_loss / self.steps
         return logs
 
 

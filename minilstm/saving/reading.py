@@ -181,12 +181,12 @@ class Saved:
         self.parts = {name: self._state(part) for name, part in _entry(said, "parts", dict).items()}
         history = self._history(_names(said, "history"), _entry(said, "params", dict))
         names = _names(said, "metrics")
-        loss, samples, *totals = numbers = self._rows("progress/means") or [0.0, 0.0]
-        whole = all(0 <= number < 2**48 for number in [samples, *totals[1::2]])
-        if len(numbers) != 2 + 2 * len(names) or not whole:
+        loss, samples, step_loss, steps, *totals = numbers = _four(self._rows("progress/means"))
+        whole = all(0 <= number < 2**48 for number in [samples, steps, *totals[1::2]])
+        if len(numbers) != 4 + 2 * len(names) or not whole:
             raise DamagedError("its means are not those of its metrics")
         pairs = zip(totals[::2], map(int, totals[1::2]), strict=True)
-        means = Means(loss, int(samples), dict(zip(names, pairs, strict=True)))
+        means = Means(loss, int(samples), step_loss, int(steps), dict(zip(names, pairs, strict=True)))
         epoch, batch = _whole_numbers([_entry(said, "epoch", int), _entry(said, "batch", int)])
         order = self._order() if _entry(said, "ordered", bool) else None
         parts: dict[str, Stateful] = {name: Kept(state) for name, state in self.parts.items()}
@@ -254,6 +254,12 @@ def _entry(said: Document, key: str, *kinds: type[Kind]) -> Kind:
     if type(value) not in kinds:
         raise DamagedError(f"its {key!r} is {value!r:.40}")
     return value  # type: ignore[return-value]
+
+
+def _four(numbers: list[float]) -> list[float]:
+    if len(numbers) < 4:
+        raise DamagedError("its means are not those of its metrics")
+    return numbers
 
 
 def _names(said: Document, key: str) -> list[str]:

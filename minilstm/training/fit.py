@@ -17,7 +17,7 @@ from minilstm.errors import NonFiniteError, wording
 from minilstm.network import passes
 from minilstm.network.batches import Source, Stream
 from minilstm.network.network import Network, optimizer_and_loss, own_states, train_step
-from minilstm.network.progress import FitState, History, Means, Stateful
+from minilstm.network.progress import PER_STEP, FitState, History, Means, Stateful
 from minilstm.training.progress_bar import ProgressBar
 
 
@@ -64,7 +64,7 @@ class Fit:
             if not own and type(callback).on_epoch_end is not Callback.on_epoch_end:
                 return
         metrics = (one if isinstance(one, str) else one.name for one in self.model.metrics)
-        names = {"loss", *metrics}
+        names = {"loss", PER_STEP, *metrics}
         if self.validation is not None:
             names |= {f"val_{name}" for name in names}
         if any(callback.logs_learning_rate for callback in self.callbacks):

@@ -39,7 +39,8 @@ def same(theirs, ours, x, y, **fit) -> None:
     """Ten epochs of both: History, weights."""
     fit = {"batch_size": 8, "epochs": 10, "shuffle": False, "verbose": 0} | fit
     expected, found = theirs.fit(x, y, **fit), ours.fit(x, y, **fit)
-    assert list(found.history) == list(expected.history)
+    # a loss that a mask reaches is told by steps too, which Keras does not
+    assert [k for k in found.history if not k.endswith("loss_per_step")] == list(expected.history)
     assert found.epoch == expected.epoch
     assert found.params == expected.params
     for key, values in expected.history.items():

@@ -67,6 +67,32 @@ def test_validation_split_cuts_the_mask():
     np.testing.assert_allclose(split["val_loss"][0], np.mean((np.array(expected) - Y[8:]) ** 2), rtol=1e-12)
 
 
+def test_a_masked_loss_is_told_by_steps_too():
+    """keras#4186: one batch with 3 real steps, one with 9; by hand from the outputs."""
+    mask = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1], [1, 1, 1, 1]], bool)
+    mask[3, 3] = False
+    mask[2] = mask[3] | mask[2]
+    x, y = RNG.normal(size=(4, 4, D)), RNG.normal(size=(4, 4, 1))
+    model = small([ml.LSTM(3, input_shape=(None, D), return_sequences=True), ml.Dense(1)], metrics=["mae"])
+    error = (model.predict(x, mask=mask) - y)[..., 0] ** 2  # (4, 4)
+    by_batch = np.mean([error[:2][mask[:2]].mean(), error[2:][mask[2:]].mean()])
+    by_step = error[mask].mean()
+    assert abs(by_batch - by_step) > 1e-3
+    options = {"mask": mask, "batch_size": 2}
+    given = {"validation_data": (x, y), "validation_mask": mask, "shuffle": False, "verbose": 0}
+    history = model.fit(x, y, **options, **given).history
+    assert list(history) == ["loss", "loss_per_step", "mae", "val_loss", "val_loss_per_step", "val_mae"]
+    for prefix in ("", "val_"):
+        np.testing.assert_allclose(history[f"{prefix}loss"], by_batch, rtol=1e-12)
+        np.testing.assert_allclose(history[f"{prefix}loss_per_step"], by_step, rtol=1e-12)
+    told = model.evaluate(x, y, return_dict=True, **options)
+    np.testing.assert_allclose([told["loss"], told["loss_per_step"]], [by_batch, by_step], rtol=1e-12)
+    assert len(model.evaluate(x, y, **options)) == 2  # [loss, mae], as in Keras
+    stop = EarlyStopping("val_loss_per_step", patience=1)
+    assert len(model.fit(x, y, epochs=5, callbacks=[stop], **options, **given).epoch) == 2
+    assert "loss_per_step" not in fit().history
+
+
 # ------------------------------------------------------------------------------ order of predictions
 
 
@@ -115,9 +141,12 @@ class Reading(ml.Callback):
 
 def test_what_no_metric_gives_is_refused_before_the_first_batch(tmp_path):
     refused = [
-        (EarlyStopping(), "monitor must be one of loss, mae, got 'val_loss'"),
-        (EarlyStopping("accuracy"), "monitor must be one of loss, mae, got 'accuracy'"),
-        (ReduceLROnPlateau("val_mae"), "monitor must be one of learning_rate, loss, mae, got 'val_mae'"),
+        (EarlyStopping(), "monitor must be one of loss, loss_per_step, mae, got 'val_loss'"),
+        (EarlyStopping("accuracy"), "monitor must be one of loss, loss_per_step, mae, got 'accuracy'"),
+        (
+            ReduceLROnPlateau("val_mae"),
+            "monitor must be one of learning_rate, loss, loss_per_step, mae, got 'val_mae'",
+        ),
         (ModelCheckpoint(tmp_path / "m.npz", save_best_only=True), "monitor must be one of"),
         (ModelCheckpoint(tmp_path / "{val_loss:.2f}.npz"), "filepath must be a path with no other names in"),
         (EarlyStopping("loss", mode="auto"), None),
