@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 from numba.core.errors import NumbaError
 
+from minilstm.compiled import forks  # noqa: F401  what it is for happens at a fork
 from minilstm.compiled.adam import adam
 from minilstm.compiled.gru import gru_backward, gru_forward, gru_pack
 from minilstm.compiled.jit import OPTIONS, sources_hash

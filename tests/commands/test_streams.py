@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from minilstm.commands.cli import main
+
 STUDY = "study recall --lengths 2,3 --seeds 1 --epochs 1 --units 2 --jobs 1 --out s"
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a shell's redirections")
 
@@ -60,3 +62,10 @@ def test_other_commands_end_with_1_where_their_output_is_lost(tmp_path):
         assert done.returncode == 1
         assert done.stderr.endswith("the output could not be written: No space left on device\n")
         assert "Traceback" not in done.stderr
+
+
+def test_memory_that_is_not_there_is_one_line_with_its_size(capsys):
+    assert main(["trace", "--length", str(10**13)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("minilstm: error: out of memory: Unable to allocate ")
+    assert error.count("\n") == 1
