@@ -214,7 +214,8 @@ class _Trial:
     def _several(self) -> list[str]:
         """Mistakes that together explain everything: first in the path backwards, then in each weight."""
         path = {name for name in self.names if name == "x" or name.endswith("0")}
-        for through in [Mistake("", {}), *self.mistakes]:
+        others = [] if path <= self.right else self.mistakes  # a right path needs no mistake in it
+        for through in [Mistake("", {}), *others]:
             explained = self.explained(through.formulas)
             if not path <= explained:
                 continue
