@@ -2,7 +2,7 @@
 
 Trials are independent and are kept one by one, a line each, in DIR/results.jsonl: the same command goes on
 where it stopped, and a run with more trials takes over what a quick one has done. The finished rows stand in
-DIR/results.json as `ml.reproduce` gives them, and as a table in DIR/table.md.
+DIR/results.json as `ml.reproduce` gives them, in DIR/table.md as a table, in DIR/report.html with figures.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import minilstm
 from minilstm import files
 from minilstm.classic.results import ROWS
 from minilstm.classic.row import Record, Row, chosen
+from minilstm.commands.reproduce_page import page
 from minilstm.errors import fail, in_words
 from minilstm.study.command import EXTRA, extras_missing
 from minilstm.study.journal import locked, read_lines, to_json
 from minilstm.study.pool import StudyError, run_in_pool
 from minilstm.study.run import processors
 
-JOURNAL, TABLE, PAGE = "results.jsonl", "results.json", "table.md"
+JOURNAL, TABLE, TEXT, PAGE = "results.jsonl", "results.json", "table.md", "report.html"
 VERDICTS = {"reproduced": "reproduced", "partly": "partly", "not": "not reproduced", None: ""}
 
 
@@ -141,7 +142,10 @@ def _run(rows: Sequence[Row], done: dict[Trial, Record], options: argparse.Names
         show(results, options.quick)
     try:
         files.write_text(options.out / TABLE, to_json(results))
-        files.write_text(options.out / PAGE, markdown(results))
+        files.write_text(options.out / TEXT, markdown(results))
+        files.write_text(options.out / PAGE, page(results, [here(result) for result in results]))
+        if not options.json:
+            print(f"\n{options.out / PAGE}")
     except OSError as error:
         faults.append(in_words(error))
         code = code or 1

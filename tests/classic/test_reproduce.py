@@ -11,7 +11,7 @@ import pytest
 import minilstm as ml
 from minilstm.classic import experiments, results, row, schedule, strings, theory, training, vowels
 from minilstm.classic.row import Band, Row
-from minilstm.commands import cli, reproduce
+from minilstm.commands import cli, reproduce, reproduce_page
 
 ALWAYS = Band("holds", "none", lambda found: True)
 NEVER = Band("does not", "none", lambda found: False)
@@ -402,6 +402,10 @@ def test_command_goes_on_where_it_stopped(rows, tmp_path, capsys):
     page = (out / "table.md").read_text()
     assert "| coin | Heads. nobody. | half | 1: 2/4 solved, 101 [100, 102] wrong 1.0, at most 2<br>2:" in page
     assert "- coin: holds (none): holds" in page
+    report = (out / "report.html").read_text()
+    assert "<h2>coin: reproduced</h2>" in report
+    assert report.count("data:image/png;base64,") == 1
+    assert 'alt="coin: points, each trial a dot' in report
     assert found["conditions"]["2"]["trials"] == 4
 
 
@@ -440,6 +444,16 @@ def test_ctrl_c_and_a_full_disk_keep_what_is_finished(rows, tmp_path, capsys, mo
     code, _, errors = command(capsys, "coin", "--jobs", 1, "--out", tmp_path)
     assert code == 1
     assert "No space left on device" in errors
+
+
+def test_page_escapes_and_draws_only_several_trials():
+    found = ml.reproduce("weight-counts") | {"claim": "a < b & c"}
+    text = reproduce_page.page([found], [["<15>"]])
+    assert "a &lt; b &amp; c" in text
+    assert "&lt;15&gt;" in text
+    assert "<img" not in text
+    assert reproduce_page.figure(found) is None
+    assert reproduce_page.figure(ml.reproduce("carousel", length=20)).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
