@@ -9,7 +9,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, Weights
@@ -74,6 +76,41 @@ def engine_of(backend: str, B: int = 1) -> Engine:
     'numpy'
     """
     return (_compiled() if backend == "numba" and B > 0 else None) or PLAIN
+
+
+class Products(NamedTuple):
+    """What the layers beside the recurrent ones compute with."""
+
+    matmul: Callable[[Array, Array], Array]  # (m, k) @ (k, n)
+    add_rows: Callable[[Array, Array, Array], None]  # out[ids[k]] += rows[k], k after k
+
+
+def _add_rows(out: Array, rows: Array, ids: Array) -> None:
+    width = out.shape[1]
+    places = np.add.outer(ids * width, np.arange(width))  # in one dimension add.at is five times as fast
+    np.add.at(out.reshape(-1), places.reshape(-1), rows.reshape(-1))
+
+
+@cache
+def products_of(backend: str) -> Products:
+    """Those of that backend. The compiled ones leave complex numbers and empty arrays to NumPy.
+
+    >>> products_of("numpy").matmul(np.ones((2, 3)), np.ones((3, 1))).tolist()
+    [[3.0], [3.0]]
+    """
+    if backend == "numpy" or _compiled() is None:
+        return Products(np.matmul, _add_rows)
+    from minilstm.compiled import products
+
+    def matmul(a: Array, b: Array) -> Array:
+        if a.dtype != b.dtype or b.dtype.kind != "f" or 0 in (*a.shape, *b.shape):
+            return np.asarray(a @ b)
+        return products.matmul(a, b, len(a) * b.size > PARALLEL_WORK)
+
+    def add_rows(out: Array, rows: Array, ids: Array) -> None:
+        (products.add_rows if out.dtype.kind == "f" else _add_rows)(out, rows, ids)
+
+    return Products(matmul, add_rows)
 
 
 def _plain_size(cell: Cell, S: int, b: int, D: int, H: int, itemsize: int) -> int:

@@ -22,6 +22,7 @@ from numba.core.errors import NumbaError
 
 from minilstm.compiled import forks  # noqa: F401  what it is for happens at a fork
 from minilstm.compiled.adam import adam
+from minilstm.compiled.dense import add_rows, dense_product
 from minilstm.compiled.gru import gru_backward, gru_forward, gru_pack
 from minilstm.compiled.jit import OPTIONS, sources_hash
 from minilstm.compiled.lstm import lstm_backward, lstm_forward, lstm_pack
@@ -115,6 +116,8 @@ run_simple_rnn_pack = entry_point(simple_rnn_pack)
 run_simple_rnn_forward = entry_point(simple_rnn_forward)
 run_simple_rnn_backward = entry_point(simple_rnn_backward)
 run_adam = entry_point(adam)
+run_dense_product = entry_point(dense_product)
+run_add_rows = entry_point(add_rows)
 
 
 def _fresh_lock() -> None:

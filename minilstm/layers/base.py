@@ -44,6 +44,7 @@ class Layer(ABC):
         self.initializers: dict[str, Initializer] = {}  # by the name of the weight
         self.regularizers: dict[str, Regularizer] = {}
         self.built = False
+        self.backend = "numpy"  # what computes; beside recurrent layers a network lets theirs
         self.dtype: np.dtype[Any] = np.dtype("float32")
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt import more_activations as activations
+from minilstm.compiled.engines import products_of
 from minilstm.errors import whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers.base import Keep, Layer, Shape, declare_weight
@@ -73,7 +74,8 @@ class Dense(Layer):
     def forward(
         self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, DenseTape]:
-        z = x @ self.params["kernel"]
+        flat = x.reshape(-1, x.shape[-1])
+        z = products_of(self.backend).matmul(flat, self.params["kernel"]).reshape(*x.shape[:-1], self.units)
         if self.use_bias:
             z += self.params["bias"]
         y = self.activation.forward(z)
@@ -88,8 +90,8 @@ class Dense(Layer):
     def backward_logits(
         self, dz: Array, tape: DenseTape, *, need_dx: bool
     ) -> tuple[Array | None, dict[str, Array]]:
-        flat = dz.reshape(-1, self.units)
-        grads = {"kernel": tape.x.reshape(len(flat), -1).T @ flat}
+        flat, matmul = dz.reshape(-1, self.units), products_of(self.backend).matmul
+        grads = {"kernel": matmul(tape.x.reshape(len(flat), -1).T, flat)}
         if self.use_bias:
             grads["bias"] = flat.sum(axis=0)
-        return (dz @ self.params["kernel"].T if need_dx else None), grads
+        return matmul(flat, self.params["kernel"].T).reshape(tape.x.shape) if need_dx else None, grads

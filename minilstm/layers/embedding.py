@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.compiled.engines import products_of
 from minilstm.errors import whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers.base import Keep, Layer, Shape, both, declare_weight
@@ -74,10 +75,6 @@ class Embedding(Layer):
     def backward(
         self, dy: Array, tape: EmbeddingTape, *, need_dx: bool
     ) -> tuple[Array | None, dict[str, Array]]:
-        from scipy.sparse import csc_array
-
-        ids, ones = tape.ids.ravel(), np.ones(tape.ids.size, dy.dtype)
-        shape = (self.input_dim, ids.size)
-        chosen = csc_array((ones, ids, np.arange(ids.size + 1)), shape=shape)  # column k is 1 at row ids[k]
-        # The sums of np.add.at, bit for bit, in a sixth of its time.
-        return None, {"embeddings": chosen @ dy.reshape(ids.size, -1)}
+        ids, found = tape.ids.ravel(), np.zeros((self.input_dim, self.output_dim), dy.dtype)
+        products_of(self.backend).add_rows(found, dy.reshape(ids.size, -1), ids)
+        return None, {"embeddings": found}

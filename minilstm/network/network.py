@@ -90,6 +90,7 @@ class Network:
         if shape is not None and (self.built or not self.layers):
             _build_layer(self, layer, shape)
         self.layers.append(layer)
+        share_backend(self.layers)
 
     @property
     def built(self) -> bool:
@@ -163,6 +164,16 @@ def build(network: Network, shape: Shape) -> None:
     for layer in network.layers:
         _build_layer(network, layer, shape)
         shape = layer.output_shape(shape)
+    share_backend(network.layers)
+
+
+def share_backend(layers: Sequence[Layer]) -> None:
+    """Let Dense and Embedding compute with compiled kernels where a recurrent layer beside them does."""
+    every = list(inside(layers))
+    compiled = any(layer.backend == "numba" for layer in every if isinstance(layer, Recurrent))
+    for layer in every:
+        if not isinstance(layer, Recurrent):
+            layer.backend = "numba" if compiled else "numpy"
 
 
 def _build_layer(network: Network, layer: Layer, shape: Shape) -> None:

@@ -14,7 +14,7 @@ from minilstm.layers import Layer, Recurrent
 from minilstm.layers.base import Shape
 from minilstm.layers.wrappers import inside
 from minilstm.losses import Loss
-from minilstm.network.network import Network, layer_states, set_layer_states
+from minilstm.network.network import Network, layer_states, set_layer_states, share_backend
 from minilstm.network.progress import FitState, History, Kept, Means, Stateful
 from minilstm.optimizers import Optimizer
 from minilstm.saving.container import DamagedError, Document
@@ -64,6 +64,7 @@ class Saved:
         """Put everything into `model`."""
         for layer, shape, weights in zip(self.layers, self.shapes, self.weights, strict=False):
             layer.restore(shape, self.dtype, weights)
+        share_backend(self.layers)
         model.name, model.dtype, model.layers = self.name, self.dtype, self.layers
         model.seeds, model.shuffle, model.steps_taken = self.seeds, self.shuffle, self.steps_taken
         model.optimizer, model.loss, model.metrics = self.optimizer, self.loss, self.metrics
