@@ -33,6 +33,7 @@ STILL_PRIVATE = {"compiled/classic.py: import _compile"}
 ONLY_HERE = {"numba": {"compiled"}, "llvmlite": {"compiled"}, "matplotlib": {"plots"}}
 # Public names of others that begin with an underscore: of named tuples, of `os`, of Numba's struct proxies.
 NOT_PRIVATE = {"_replace", "_asdict", "_fields", "_make", "_exit", "_getvalue"}
+NOWHERE = {"scipy", "threadpoolctl"}
 NEVER_HERE = {"torch", "keras", "tensorflow", "jax", "sklearn", "onnxruntime"}
 
 
@@ -231,6 +232,10 @@ def test_no_getattr_stands_for_an_import():
 def test_heavy_libraries_have_one_home(library):
     users = {one.who for one in IMPORTS if one.target.split(".")[0] == library and not one.typing_only}
     assert users <= ONLY_HERE[library]
+
+
+def test_nothing_is_borrowed_from_scipy():
+    assert not [one.place for one in IMPORTS if one.target.split(".")[0] in NOWHERE]
 
 
 def test_no_other_framework_does_the_work():

@@ -63,6 +63,28 @@ assert not {"numba", "scipy", "matplotlib"} & set(sys.modules), set(sys.modules)
     assert done.returncode == 0, done.stderr
 
 
+def test_the_core_needs_no_scipy():
+    code = """
+import sys
+sys.modules["scipy"] = sys.modules["threadpoolctl"] = None  # an import of them fails
+import numpy as np
+import minilstm as ml
+model = ml.Sequential([ml.Embedding(9, 3), ml.LSTM(4), ml.Dense(2, activation="softmax")])
+model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+x, y = np.arange(40).reshape(8, 5) % 9, np.arange(8) % 2
+history = model.fit(x, y, epochs=2, verbose=0)
+assert len(history.history["loss"]) == 2
+assert np.isfinite(model.trace(x, y)["lstm"].norm("dh")).all()
+small = ml.Sequential([ml.LSTM(2, input_shape=(3, 1), backend="numpy"), ml.Dense(1)], dtype="float64")
+small.compile(loss="mse")
+assert ml.gradcheck(small, np.ones((2, 3, 1)), np.ones(2)).ok
+assert ml.length_study("recall", lengths=[2, 3], seeds=2, epochs=1, units=2).rows
+assert all(sys.modules[name] is None for name in ("scipy", "threadpoolctl"))
+"""
+    done = run_python("-c", code)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_public_name_is_there():
     assert sorted(minilstm.__all__) == minilstm.__all__ == dir(minilstm)
     for name in minilstm.__all__:

@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_gradcheck(commands)
     _add_trace(commands)
     _add_reproduce(commands)
-    commands.add_parser("info", help="versions, backend, threads, BLAS, kernel cache: for bug reports")
+    commands.add_parser("info", help="versions, backend, threads, kernel cache: for bug reports")
     return parser
 
 
@@ -299,9 +299,6 @@ def _norms(text: str) -> list[float | str]:
 
 def _info() -> int:
     """What a bug report should say."""
-    import scipy.linalg  # noqa: F401  so that its BLAS is loaded and listed
-    from threadpoolctl import threadpool_info
-
     from minilstm.compiled.engines import resolve_backend
     from minilstm.study.journal import PACKAGES, package_version
 
@@ -314,9 +311,6 @@ def _info() -> int:
         ("backend", backend),
         ("threads", str(minilstm.get_num_threads())),
     ]
-    for pool in threadpool_info():
-        words = (str(pool.get(key)) for key in ("internal_api", "version", "architecture") if pool.get(key))
-        lines.append((pool["user_api"], f"{' '.join(words)}, {pool['num_threads']} threads"))
     if backend == "numba":
         folder = os.environ.get("NUMBA_CACHE_DIR")
         lines.append(("kernel cache", folder or "beside the package, or in the user's cache folder"))

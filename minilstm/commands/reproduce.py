@@ -88,11 +88,8 @@ def _planned(row: Row, count: int) -> dict[Trial, tuple[str, int, dict[str, Any]
 
 
 def _work(name: str, seed: int, settings: dict[str, Any]) -> Record:
-    """One trial, with one thread, in this process or a worker: the same numbers for any number of jobs."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, "blas"):
-        record = chosen(ROWS, name).trial(seed, settings)
+    """One trial, in this process or a worker."""
+    record = chosen(ROWS, name).trial(seed, settings)
     return {"row": name, "settings": settings, "minilstm": minilstm.__version__} | record
 
 

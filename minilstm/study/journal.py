@@ -31,7 +31,7 @@ Key = TypeVar("Key")
 FORMAT = 2
 CONFIG, RESULTS, LOCK = "config.json", "results.jsonl", ".lock"
 OTHERS = ("results.csv", "summary.json", "report.html", "figures")
-PACKAGES = ("numpy", "numba", "scipy", "matplotlib", "threadpoolctl")
+PACKAGES = ("numpy", "numba", "matplotlib")
 
 
 class Journal:

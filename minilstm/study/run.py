@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from minilstm import interrupts, layers
 from minilstm.compiled import threads
@@ -86,15 +85,11 @@ def run_points(
 
 
 def work(settings: Settings, source: Source, point: Point, count: int) -> Record:
-    """Run one point with `count` threads for the kernels and one for NumPy's BLAS; what a worker does.
-
-    One for BLAS because its results may depend on the number, which those of the kernels do not.
-    """
+    """Run one point with `count` threads, on which its results do not depend; what a worker does."""
     before = threads.get_num_threads()
     threads.set_num_threads(count)
     try:
-        with threadpool_limits(1, "blas"):
-            return run_point(settings, source, point)
+        return run_point(settings, source, point)
     finally:
         threads.set_num_threads(before)
 

@@ -233,7 +233,7 @@ def test_version_help_and_info(tmp_path):
     info = run("info", cwd=tmp_path)
     assert info.returncode == 0
     names = {line.split()[0] for line in info.stdout.splitlines()}
-    assert {"minilstm", "python", "numpy", "numba", "backend", "threads", "blas", "kernel"} <= names
+    assert {"minilstm", "python", "numpy", "numba", "backend", "threads", "kernel"} <= names
 
 
 def test_output_that_is_not_utf8_is_no_problem(done):
