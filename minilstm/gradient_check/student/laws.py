@@ -40,6 +40,8 @@ def obeyed(functions: Functions, case: Case, losses: Values) -> Laws:
     names = list(functions.judged)
     zero = {n: np.where(np.isfinite(a), a, 0) for n, a in none.items() if a is not None}
     eps = max((_error(odd[name], once[name], zero[name], ODD) for name in functions.judged), default=0.0)
+    if eps > 1e-4:
+        eps = 0.0  # not a matter of precision
     affine = [name for name in names if zero[name].any()]
     bent = [name for name in names if _error(large[name], once[name], zero[name], SCALE) > 1e-4 + 20 * eps]
     if affine and not bent:
@@ -49,8 +51,6 @@ def obeyed(functions: Functions, case: Case, losses: Values) -> Laws:
         )
     elif bent:
         causes.append(_bent(names, once, large, bent))
-    if eps > 1e-4:
-        eps = 0.0  # not a matter of precision
     for name in losses:
         if len(losses) > 1 or causes:
             without = functions.gradients(case.values, {**losses, name: 0 * losses[name]})
