@@ -135,6 +135,13 @@ def chunks(B: int, weight_bytes: int, parallel: bool) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
+def put_state(states: Array, row: int, part: Array) -> None:
+    """states[row] = part (b, H), and 0 in the units that fill up a panel, which are computed like others."""
+    H = part.shape[1]
+    states[row, :, :H] = part
+    states[row, :, H:] = 0
+
+
 def tape_size(cell: Cell, S: int, b: int, D: int, H: int, itemsize: int) -> int:
     """Bytes on the tape of one segment: xh, z, and the LSTM's c."""
     NR = lanes(np.dtype(f"f{itemsize}"))
@@ -252,8 +259,9 @@ def forward_segment(
     S, b, D = x.shape
     cell, H, dtype = packed.cell, packed.H, packed.dtype
     segment = pool.take(cell, Kind(cell.name, keep, S, b, D, H, dtype))
-    for array, part in zip(segment.states, state, strict=True):
-        array[0] = part
+    put_state(segment.xh, 0, state[0])
+    if segment.c is not None:
+        put_state(segment.c, 0, state[1])
     segment.mask = np.empty((0, b), bool) if mask is None else plain(mask, bool)
     cells = () if segment.c is None else (segment.c,)
     inputs = plain(x.transpose(1, 0, 2), dtype)
@@ -281,7 +289,7 @@ def backward_segment(
     slots = S + 1 if record is True else 2
     gradients = [empty((slots, b, row_size(P * NR, dtype.itemsize)), dtype) for _ in dstate]
     for array, part in zip(gradients, dstate, strict=True):
-        array[S % slots, :, :H] = part
+        put_state(array, S % slots, part)
     dx = empty((b, S, D) if need_dx else (0, 0, 0), dtype)
     scratch = empty((1, b, max(panel_count(D, NR), -(-max(256, b) // b)) * NR), dtype)
     norms = rows = None
