@@ -180,7 +180,7 @@ def roundabout(tree: ast.Module, members: set[str]) -> list[str]:
 
 
 def figures() -> str:
-    """What ../shared/layout.md measures the structure by; `python tests/test_architecture.py` prints it."""
+    """The structure in figures; `python tests/test_architecture.py` prints them."""
     files = [path for path in PACKAGE.iterdir() if path.suffix == ".py" and not path.stem.startswith("__")]
     arrows = {(one.who, one.room) for one in INSIDE if one.who != one.room}
     lesson = {path.name: len(path.read_text().splitlines()) for path in (PACKAGE / "bptt").glob("*.py")}
