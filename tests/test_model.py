@@ -616,6 +616,7 @@ def test_bad_data_is_named_before_any_work(method, bad, error, text):
     if method == "validation":
         method, (x, y, mask) = "fit", given.values()
         given = {"x": x_of(), "y": labels(), "validation_data": (x, y), "validation_mask": mask}
+        given["mask"] = None if mask is None else np.ones((N, T))  # with a mask on both sides
     with pytest.raises(error, match=re.escape(text)):
         getattr(model, method)(**given)
     same_bits(model.get_weights(), before)
@@ -722,9 +723,10 @@ def test_ids_out_of_range(ids, error, text):
         (
             {"validation_data": np.ones(3)},
             ValueError,
-            "validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches, got ndarray",
+            "validation_data must be (x, y), with sample_weight, with sample_weight and mask, or an iterable "
+            "of batches, got ndarray",
         ),
-        ({"validation_data": (1, 2, 3, 4)}, ValueError, "or an iterable of batches, got tuple of 4"),
+        ({"validation_data": (1, 2, 3, 4, 5)}, ValueError, "or an iterable of batches, got tuple of 5"),
         (
             {"validation_split": 1.5},
             ValueError,

@@ -148,7 +148,7 @@ class Network:
 
         >>> import minilstm as ml
         >>> ml.Sequential([ml.LSTM(64, input_shape=(None, 10))]).memory(32, 1000)
-        {'lstm': 50594176}
+        {'lstm': 53284864}
         """
         whole_number("batch", batch), whole_number("length", length)
         if not self.built:

@@ -42,6 +42,7 @@ RECORD: Record = {
     "lags": [int],
     "snapshots": [{"epoch": int, "horizon": NUMBER, "norms": [NUMBER]}],
 }
+LATER: Record = dict.fromkeys(("ms_low", "ms_high"), NUMBER)  # not in the records of older versions
 SETTINGS: Record = {
     "task": (*TASKS, OWN),
     "lengths": [int],
@@ -137,7 +138,8 @@ def checked_point(record: Any) -> Point:
     """The point that a record belongs to; ValueError where the record is not one."""
     if not isinstance(record, dict):
         raise ValueError(f"it must be an object, got {record!r:.60}")
-    check(record, dict.fromkeys(POINT_FIELDS, (str, int, float, bool, None)) | RECORD)
+    later = {key: shape for key, shape in LATER.items() if key in record}
+    check(record, dict.fromkeys(POINT_FIELDS, (str, int, float, bool, None)) | RECORD | later)
     for when in ("before", "after"):
         profile = record[when]["profile"]
         if len(profile["offset"]) != len(profile["norm"]):

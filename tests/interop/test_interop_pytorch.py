@@ -170,7 +170,10 @@ def test_what_does_not_fit_is_named_and_changes_nothing(torch):
     shape = r"must be what fits lstm_1/recurrent_kernel of shape \(5, 20\), got shape \(8,"
     refused(state | {"weight_hh_l1": np.ones((8, 2))}, shape)
     refused(state | {"bias_ih_l1": np.ones((20, 1))}, r"got shape \(20, 1\)")
-    refused(state | {"weight_ih_l1": np.full((20, 5), np.nan)}, "must be finite, got NaN or Inf")
+    refused(
+        state | {"weight_ih_l1": np.full((20, 5), np.nan)},
+        "must be finite in float64, got NaN, Inf or too large",
+    )
     with pytest.raises(TypeError, match=r"'weight_ih_l0'\] must be an array of floats, got dtype int64"):
         from_torch_state_dict(state | {"weight_ih_l0": np.ones((20, 3), int)}, model.layers)
     with pytest.raises(

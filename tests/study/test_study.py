@@ -353,10 +353,10 @@ def test_a_torn_last_line_is_dropped_and_its_cell_run_again(tmp_path, tiny):
     assert len((folder / "results.jsonl").read_bytes().splitlines()) == 4
 
 
-def test_other_damage_is_an_error_with_file_and_line(tmp_path):
+def test_other_damage_is_an_error_with_file_and_line(tmp_path, tiny):
     folder, settings = tmp_path / "s", Settings.of("recall", **TINY)
     open_journal(settings, folder).close()
-    (folder / "results.jsonl").write_text(json.dumps(Point(99, 0).to_dict()) + "\n")
+    (folder / "results.jsonl").write_text(json.dumps(tiny.cells[0] | Point(99, 0).to_dict()) + "\n")
     with pytest.raises(ValueError, match=r"results.jsonl:1 is damaged: length 99, seed 0, .* is not part"):
         open_journal(settings, folder)
     (folder / "results.jsonl").write_text("{\n")

@@ -20,6 +20,7 @@ from minilstm.gradient_check.student.functions import Functions
 from minilstm.gradient_check.student.laws import reach, scaled, wraps_around
 from minilstm.gradient_check.student.shared_mistakes import Mistake
 
+LOUD = 1e6  # times a loss, to see a threshold move; a cut does not
 MOST = 60  # cuts that are looked for, each by one run of backward
 
 
@@ -51,7 +52,8 @@ def lost(wrong: Wrong) -> str | None:
         if not every.analytic[:, :first].any():
             return f"truncated after {T - first} steps: steps 0 to {first - 1} get no gradient"
         steps = every.by_step()
-        if steps is not None and steps[:first].max() > report.tolerance:
+        cut = _ends(wrong, T - 1) == _ends(wrong, T - 1, LOUD)  # a larger loss does not reach further back
+        if cut and steps is not None and steps[:first].max() > report.tolerance:
             return _how_cut(wrong, first)
     return _threshold(dx, report.tolerance)
 
@@ -78,10 +80,10 @@ def _how_cut(wrong: Wrong, first: int) -> str:
     return f"truncated: the gradient is cut before steps {'... ' if len(cuts) > 5 else ''}{shown}"
 
 
-def _ends(wrong: Wrong, step: int) -> int:
+def _ends(wrong: Wrong, step: int, size: float = 1.0) -> int:
     """The earliest step that gets a gradient from a loss on `step` alone; `step` itself if none does."""
     loss = scaled(wrong.losses, 0.0)
-    loss["h"][:, step] = wrong.losses["h"][:, step]
+    loss["h"][:, step] = size * wrong.losses["h"][:, step]
     dx = np.asarray(wrong.functions.gradients(wrong.case.values, loss)["x"])
     reached: Array = np.flatnonzero(dx.any(axis=(0, 2)))
     return int(reached[0]) if len(reached) else step
