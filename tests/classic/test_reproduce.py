@@ -363,7 +363,7 @@ def test_vowels_without_their_package(monkeypatch):
 def test_vowels_with_their_package():
     """Sizes and lengths of the published split, and a few epochs."""
     if vowels.find_spec("aeon") is None:
-        pytest.skip("aeon is not installed")
+        pytest.skip("aeon asks for an older Numba: pip install --no-deps aeon")
     for part, count, longest in (("TRAIN", 270, 26), ("TEST", 370, 29)):
         sequences, labels = vowels.load(part)
         lengths = [len(one) for one in sequences]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from interpreted import compiled_only
 
 CODE = """
 import os, signal, sys, threading, time
@@ -35,6 +36,7 @@ print(os.waitstatus_to_exitcode(status), busy, work(3).shape)
 """
 
 
+@compiled_only
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_child_of_a_process_that_compiles_does_not_hang(tmp_path):
