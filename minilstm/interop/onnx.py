@@ -1,8 +1,8 @@
 """Whole models as ONNX graphs, for ONNX Runtime and every other tool that reads them.
 
 A graph has the inputs x, (batch, time, features) floats or (batch, time) ids, and, if asked for, lengths
-(batch,), the real steps of each sequence. ONNX knows no masks of any pattern: what it knows is sequences that
-are padded at the end. For those the graph gives what the model gives with the mask that goes with lengths.
+(batch,), the real steps of each sequence that is padded at the end. The masks of Masking and of
+Embedding(mask_zero=True) are made in the graph, of any pattern: see `onnx_graph`.
 
 Blocks of gates: LSTM i o f c, GRU z r h; peepholes i o f. Biases are [b, rb] in one row.
 
@@ -20,6 +20,7 @@ import numpy as np
 from minilstm import files
 from minilstm.arrays import Array
 from minilstm.errors import wording
+from minilstm.interop.onnx_graph import IR_VERSION, OPSET, Graph
 from minilstm.layers import (
     Dense,
     Dropout,
@@ -33,8 +34,6 @@ from minilstm.model import Sequential
 
 __all__ = ["to_onnx"]
 
-OPSET = 14  # the first in which LSTM, GRU and RNN have all that is used here
-IR_VERSION = 8
 OPERATORS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "RNN"}
 BLOCKS = {"lstm": ("i", "o", "f", "g"), "gru": ("z", "r", "g"), "simple_rnn": ("h",)}
 ACTIVATIONS: dict[str, tuple[str, float, float]] = {  # ONNX's name, alpha, beta
@@ -54,8 +53,8 @@ def to_onnx(model: Sequential, path: str | os.PathLike[str] | None = None, *, le
     model : built; of recurrent layers, Bidirectional, Dense, Embedding, Dropout, GlobalAveragePooling1D,
         TimeDistributed around a Dense, Masking
     path : a file that is replaced whole, or not at all
-    lengths : whether the graph has the input `lengths`. It takes the place of all masks: those of Masking
-        and of Embedding(mask_zero=True) are not made in the graph
+    lengths : whether the graph has the input `lengths`, which stands for mask=lengths_to_mask(lengths, T,
+        "post") of predict, beside the masks that Masking and Embedding(mask_zero=True) make
 
     Returns
     -------
@@ -86,35 +85,12 @@ def to_onnx(model: Sequential, path: str | os.PathLike[str] | None = None, *, le
     return made
 
 
-class _Graph:
-    """Nodes and constants of a graph in the making; values are known by their names."""
-
-    def __init__(self, onnx: Any, lengths: bool) -> None:
-        self.onnx, self.lengths = onnx, "lengths" if lengths else ""
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        self.inputs: list[Any] = []
-
-    def node(self, operator: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> list[str]:
-        """Add a node; the names of its outputs."""
-        names = [f"v{len(self.nodes)}_{k}" if outputs > 1 else f"v{len(self.nodes)}" for k in range(outputs)]
-        self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), names, **attributes))
-        return names
-
-    def one(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node with one output; its name."""
-        return self.node(operator, inputs, **attributes)[0]
-
-    def constant(self, what: str, value: Any, dtype: Any = np.float32) -> str:
-        """Add a constant; its name."""
-        name = f"{what}_{len(self.constants)}"
-        array = np.asarray(value, dtype, order="C")
-        self.constants.append(self.onnx.numpy_helper.from_array(array, name))
-        return name
+class _Graph(Graph):
+    """The graph of a model, layer by layer."""
 
     def start(self, model: Sequential) -> str:
         """The inputs of the graph."""
-        kind, shape = self.onnx.TensorProto, model.input_shape or ()
+        kind, shape = self.kinds, model.input_shape or ()
         ids = isinstance(model.layers[0], Embedding)
         sizes = ["batch", "time", *shape[1:]] if len(shape) > 1 or ids else ["batch", *shape]
         make = self.onnx.helper.make_tensor_value_info
@@ -129,7 +105,7 @@ class _Graph:
         self.nodes.append(helper.make_node("Identity", [value], ["y"]))
         shape = model.output_shape
         sizes = ["batch", "time", *shape[1:]] if len(shape) > 1 else ["batch", *shape]
-        output = helper.make_tensor_value_info("y", self.onnx.TensorProto.FLOAT, sizes)
+        output = helper.make_tensor_value_info("y", self.kinds.FLOAT, sizes)
         graph = helper.make_graph(self.nodes, model.name, self.inputs, [output], self.constants)
         opset = helper.make_opsetid("", OPSET)
         return helper.make_model(
@@ -145,7 +121,7 @@ class _Graph:
             (Dense, self._dense),
             (Embedding, self._embedding),
             (GlobalAveragePooling1D, self._mean),
-            (Masking, lambda layer, x: x),
+            (Masking, self._masking),
             (Dropout, lambda layer, x: x),
         ]
         for kind, make in kinds:
@@ -172,52 +148,65 @@ class _Graph:
         return self.one(name.capitalize(), x)
 
     def _embedding(self, layer: Embedding, x: str) -> str:
+        if layer.mask_zero:
+            self.also_masked(x, self.one("Not", self.one("Equal", x, self.whole(0))))
         return self.one("Gather", self.constant("embeddings", layer.params["embeddings"]), x)
 
+    def _masking(self, layer: Masking, x: str) -> str:
+        other = self.one("Not", self.one("Equal", x, self.constant("mask_value", layer.mask_value)))
+        counts = self.one("Cast", other, to=self.kinds.FLOAT)
+        some = self.one("ReduceMax", counts, axes=[-1], keepdims=0)  # (B, T) whether any feature is another
+        self.also_masked(x, self.one("Cast", some, to=self.kinds.BOOL))
+        return self.zeroed(x)
+
     def _mean(self, layer: GlobalAveragePooling1D, x: str) -> str:
-        if not self.lengths:
+        real = self.real_steps(x)
+        kept = self.zeroed(x)
+        if not real:
             return self.one("ReduceMean", x, axes=[1], keepdims=0)
-        first, second, last = (self.constant("axis", [axis], np.int64) for axis in (0, 1, -1))
-        time = self.one("Squeeze", self.one("Gather", self.one("Shape", x), second), first)
-        numbers = [self.constant("number", number, np.int64) for number in (0, 1)]
-        steps = self.one("Range", numbers[0], time, numbers[1])  # (T,)
-        length = self.one("Cast", self.one("Unsqueeze", "lengths", last), to=self.onnx.TensorProto.INT64)
-        real = self.one("Unsqueeze", self.one("Less", steps, length), last)  # (B, T, 1)
-        kept = self.one("Where", real, x, self.constant("zero", 0.0))
-        total = self.one("ReduceSum", kept, second, keepdims=0)
-        count = self.one("Cast", length, to=self.onnx.TensorProto.FLOAT)
-        return self.one("Div", total, self.one("Max", count, self.constant("one", 1.0)))
+        count = self.one("ReduceSum", self.one("Cast", real, to=self.kinds.FLOAT), self.whole([1]))
+        total = self.one("ReduceSum", kept, self.whole([1]), keepdims=0)
+        return self._unmasked(self.one("Div", total, self.one("Max", count, self.constant("one", 1.0))))
 
     def _recurrent(self, layer: Recurrent, x: str) -> str:
-        Y, Y_h = self._operator([layer], x, "reverse" if layer.go_backwards else "forward")
+        back = bool(layer.go_backwards)
+        (y,) = self._directions([layer], x, "reverse" if back else "forward")
         if not layer.return_sequences:
-            return self.one("Squeeze", Y_h, self.constant("axis", [0], np.int64))
-        y = self.one(
-            "Transpose", self.one("Squeeze", Y, self.constant("axis", [1], np.int64)), perm=[1, 0, 2]
-        )
-        return self._flipped(y) if layer.go_backwards else y
-
-    def _flipped(self, x: str) -> str:
-        """x (B, T, .) with time turned round, the order of the outputs of a layer that goes backwards."""
-        bounds = [self.constant("bound", [number], np.int64) for number in (-1, -(2**62), 1, -1)]
-        return self.one("Slice", x, *bounds)
+            return self._unmasked(y)
+        y = self.zeroed(y) if layer.zero_output_for_mask else y
+        if back:
+            real = self.real_steps(y)
+            self.lengths, self.mask = "", self.flipped(real) if real else ""
+            y = self.flipped(y)
+        return y
 
     def _bidirectional(self, layer: Any, x: str) -> str:
-        ahead, back = layer.sublayers
-        Y, Y_h = self._operator([ahead, back], x, "bidirectional")
-        sequences = ahead.return_sequences
-        if sequences:
-            y = self.one("Transpose", Y, perm=[2, 0, 1, 3])  # (T, 2, B, H) -> (B, T, 2, H)
-        else:
-            y = self.one("Transpose", Y_h, perm=[1, 0, 2])  # (2, B, H) -> (B, 2, H)
+        pair = sorted(layer.sublayers, key=lambda sub: bool(sub.go_backwards))
+        parts = self._directions(pair, x, "bidirectional")
+        if pair[0] is not layer.sublayers[0]:
+            parts.reverse()
         if layer.merge_mode == "concat":
-            return self.one(
-                "Reshape", y, self.constant("shape", [0, 0, -1] if sequences else [0, -1], np.int64)
-            )
-        axis = 2 if sequences else 1
-        parts = [self.one("Gather", y, self.constant("number", k, np.int64), axis=axis) for k in (0, 1)]
-        merged = self.one("Mul" if layer.merge_mode == "mul" else "Add", *parts)
-        return self.one("Mul", merged, self.constant("half", 0.5)) if layer.merge_mode == "ave" else merged
+            y = self.one("Concat", *parts, axis=-1)
+        else:
+            y = self.one("Mul" if layer.merge_mode == "mul" else "Add", *parts)
+            y = self.one("Mul", y, self.constant("half", 0.5)) if layer.merge_mode == "ave" else y
+        return self.zeroed(y) if pair[0].return_sequences else self._unmasked(y)
+
+    def _unmasked(self, y: str) -> str:
+        """y (B, H), which has no time axis and so no mask."""
+        self.lengths = self.mask = ""
+        return y
+
+    def _directions(self, layers: Sequence[Recurrent], x: str, direction: str) -> list[str]:
+        """The output of each direction in the order of the input, (B, T, H), or of its last step, (B, H)."""
+        Y, Y_h = self._operator(layers, x, direction)
+        if not layers[0].return_sequences:
+            return [self.one("Gather", Y_h, self.whole(k), axis=0) for k in range(len(layers))]
+        parts = []
+        for k, layer in enumerate(layers):
+            y = self.one("Transpose", self.one("Gather", Y, self.whole(k), axis=1), perm=[1, 0, 2])
+            parts.append(self.to_places(y, backwards=bool(layer.go_backwards)))
+        return parts
 
     def _operator(self, directions: Sequence[Recurrent], x: str, direction: str) -> list[str]:
         """The recurrent operator for one or two directions: Y (T, directions, B, H) and Y_h."""
@@ -234,12 +223,13 @@ class _Graph:
                 raise ValueError(wording(f"layer {layer.label!r}", f"{expected}, for ONNX", repr(layer)))
         W = np.stack([_blocks(layer, layer.weights.W).T for layer in directions])
         R = np.stack([_blocks(layer, layer.weights.U).T for layer in directions])
+        x, lengths = self.to_front(x)
         inputs = [
             self.one("Transpose", x, perm=[1, 0, 2]),
             self.constant("W", W),
             self.constant("R", R),
             self.constant("B", np.stack([_biases(layer) for layer in directions])),
-            self.lengths,
+            lengths,
         ]
         if first.weights.p is not None:
             inputs += ["", "", self.constant("P", np.stack([_peepholes(layer) for layer in directions]))]

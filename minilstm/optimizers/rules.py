@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import real_number
+from minilstm.errors import real_number, wording
 from minilstm.optimizers.base import Optimizer, flag
 from minilstm.optimizers.schedules import LearningRateSchedule
 
@@ -223,6 +223,8 @@ class AdamW(Adam):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
     ) -> None:
+        if weight_decay is None:
+            raise ValueError(wording("weight_decay", "a number >= 0 (Adam has none)", None))
         super().__init__(
             learning_rate,
             beta_1,

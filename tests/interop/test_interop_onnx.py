@@ -28,11 +28,14 @@ def random_weights(model, seed=0):
     return model
 
 
-def onnx_of(model, inputs, **options):
+def run(proto, inputs):
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(to_onnx(model, **options).SerializeToString())
-    return session.run(None, inputs)[0]
+    return onnxruntime.InferenceSession(proto.SerializeToString()).run(None, inputs)[0]
+
+
+def onnx_of(model, inputs, **options):
+    return run(to_onnx(model, **options), inputs)
 
 
 def x_of(seed=1, steps=T):
@@ -118,6 +121,55 @@ def test_a_whole_model_of_ids():
     model = random_weights(ml.Sequential(layers, dtype="float64"))
     ids = np.where(MASK, np.random.default_rng(3).integers(1, 9, (B, T)), 0)
     check(onnx_of(model, {"x": ids, "lengths": LENGTHS}), model.predict(ids), BOUND)
+
+
+PATTERNS = {  # real steps
+    "at the end": MASK,
+    "in front": MASK[:, ::-1],
+    "anywhere": np.random.default_rng(4).random((B, T)) < 0.5,
+    "some rows of padding alone": MASK & (np.arange(B) % 2 == 0)[:, None],
+}
+LAYERS_OF_MASKS = {
+    "last state": lambda: [ml.LSTM(4)],
+    "two layers": lambda: [ml.GRU(4, return_sequences=True), ml.LSTM(3)],
+    "every step": lambda: [ml.LSTM(4, return_sequences=True)],
+    "every step, zeros": lambda: [ml.LSTM(4, return_sequences=True, zero_output_for_mask=True)],
+    "backwards": lambda: [ml.GRU(4, return_sequences=True, go_backwards=True), ml.LSTM(3)],
+    "backwards, every step": lambda: [ml.LSTM(4, return_sequences=True, go_backwards=True)],
+    "both ways": lambda: [ml.Bidirectional(ml.LSTM(4, return_sequences=True)), ml.Bidirectional(ml.GRU(3))],
+    "first backwards": lambda: [ml.Bidirectional(ml.LSTM(4, go_backwards=True, return_sequences=True))],
+    "the mean": lambda: [ml.LSTM(4, return_sequences=True), ml.GlobalAveragePooling1D()],
+}
+
+
+@pytest.mark.parametrize("what", sorted(LAYERS_OF_MASKS))
+def test_masks_that_layers_make_are_made_in_the_graph(what):
+    """Padding in front, as pad_sequences gives it, has no lengths: exported without its mask it was lost."""
+    ids, x = np.random.default_rng(3).integers(1, 9, (B, T)), x_of()
+    first = {
+        "ids": (ml.Embedding(9, D, mask_zero=True, input_shape=(None,)), ids),
+        "numbers": (ml.Masking(0.5, input_shape=(None, D)), x),
+    }
+    for layer, values in first.values():
+        model = random_weights(ml.Sequential([layer, *LAYERS_OF_MASKS[what](), ml.Dense(2)]))
+        proto = to_onnx(model, lengths=False), to_onnx(model)
+        for pattern in PATTERNS.values():
+            given = (
+                np.where(pattern, values, 0)
+                if values.ndim == 2
+                else np.where(pattern[..., None], values, 0.5)
+            )
+            given = given.astype(values.dtype)
+            check(run(proto[0], {"x": given}), model.predict(given), BOUND)
+            both = model.predict(given, mask=MASK)
+            check(run(proto[1], {"x": given, "lengths": LENGTHS}), both, BOUND)
+
+
+def test_lengths_reach_the_layer_behind_one_that_reads_backwards():
+    layers = [ml.LSTM(4, return_sequences=True, go_backwards=True, input_shape=(None, D)), ml.GRU(3)]
+    model = random_weights(ml.Sequential(layers))
+    x = x_of()
+    check(onnx_of(model, {"x": x, "lengths": LENGTHS}), model.predict(x, mask=MASK), BOUND)
 
 
 @pytest.mark.parametrize("activation", [None, "relu", "sigmoid", "softmax", "tanh"])

@@ -332,6 +332,7 @@ def test_a_schedule_has_the_learning_rate():
         (lambda: Adam(clipvalue=-1), ValueError, "clipvalue must be a finite number > 0, got -1.0"),
         (lambda: Adam(global_clipnorm=math.inf), ValueError, "global_clipnorm must be .* got inf"),
         (lambda: AdamW(weight_decay=-0.1), ValueError, "weight_decay must be a finite number >= 0, got -0.1"),
+        (lambda: AdamW(weight_decay=None), ValueError, "weight_decay must be a number >= 0 .*, got None"),
         (
             lambda: SGD(weight_decay="much"),
             TypeError,
