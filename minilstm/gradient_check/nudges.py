@@ -33,7 +33,7 @@ class Nudged(NamedTuple):
 def nudged_states(layer: Recurrent, tape: Tape, nudged: Nudged) -> Array:
     """The layer's output for each row: (R, T, H) with `return_sequences`, otherwise (R, H)."""
     T = len(tape.x)
-    weights, cell = layer.weights, layer.cell
+    weights, cell = layer.symbols, layer.cell
     history = tuple(
         np.concatenate([first[None], tape.join(name)])
         for name, first in zip(cell.states, tape.first_state, strict=True)

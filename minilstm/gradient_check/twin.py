@@ -89,7 +89,7 @@ def as_dtype(model: Sequential, dtype: np.dtype[Any], backend: str | None = None
     for layer in twin.layers:
         if layer.built:
             assert layer.input_shape is not None
-            layer.build(layer.input_shape, np.random.default_rng(0), dtype)
+            layer.make_weights(layer.input_shape, np.random.default_rng(0), dtype)
         if backend is not None:
             _set_backend(layer, backend)
     return twin

@@ -221,8 +221,8 @@ class _Graph(Graph):
             if layer.stateful or (layer.zero_output_for_mask and not layer.return_sequences):
                 expected = "without stateful=True, and without zero_output_for_mask=True for a last state"
                 raise ValueError(wording(f"layer {layer.label!r}", f"{expected}, for ONNX", repr(layer)))
-        W = np.stack([_blocks(layer, layer.weights.W).T for layer in directions])
-        R = np.stack([_blocks(layer, layer.weights.U).T for layer in directions])
+        W = np.stack([_blocks(layer, layer.symbols.W).T for layer in directions])
+        R = np.stack([_blocks(layer, layer.symbols.U).T for layer in directions])
         x, lengths = self.to_front(x)
         inputs = [
             self.one("Transpose", x, perm=[1, 0, 2]),
@@ -231,7 +231,7 @@ class _Graph(Graph):
             self.constant("B", np.stack([_biases(layer) for layer in directions])),
             lengths,
         ]
-        if first.weights.p is not None:
+        if first.symbols.p is not None:
             inputs += ["", "", self.constant("P", np.stack([_peepholes(layer) for layer in directions]))]
         functions = [ACTIVATIONS[name] for layer in directions for name in _functions(layer)]
         names, alphas, betas = zip(*functions, strict=True)
@@ -263,7 +263,7 @@ def _blocks(layer: Recurrent, W: Array) -> Array:
 
 def _biases(layer: Recurrent) -> Array:
     """[b, rb] in one row."""
-    weights = layer.weights
+    weights = layer.symbols
     second = np.zeros_like(weights.b) if weights.rb is None else weights.rb
     return np.concatenate([_blocks(layer, weights.b), _blocks(layer, second)])
 

@@ -67,7 +67,7 @@ class Layer(ABC):
         """
         return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
-    def build(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
+    def make_weights(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
         """Make the weights for inputs of `input_shape`. A layer that has weights keeps them."""
         self.output_shape(input_shape)  # raises where the layer cannot take this input
         if self.built:
@@ -79,7 +79,7 @@ class Layer(ABC):
     def restore(self, input_shape: Shape, dtype: np.dtype[Any], params: dict[str, Array]) -> None:
         """Take over `params`, which have the names and shapes of `weight_shapes`, as the layer's own."""
         self.params, self.built = params, True
-        self.build(input_shape, np.random.default_rng(0), dtype)
+        self.make_weights(input_shape, np.random.default_rng(0), dtype)
 
     def _make_params(
         self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]

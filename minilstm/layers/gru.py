@@ -57,7 +57,7 @@ class GRU(Recurrent):
         return (2, 3 * self.units)
 
     @property
-    def weights(self) -> Weights:
+    def symbols(self) -> Weights:
         kernel = self.params["kernel"]
         b, rb = self.params["bias"] if self.use_bias else np.zeros((2, kernel.shape[1]), kernel.dtype)
         return Weights(kernel, self.params["recurrent_kernel"], b, rb)

@@ -79,8 +79,8 @@ class LSTM(Recurrent):
         return params
 
     @property
-    def weights(self) -> Weights:
-        return super().weights._replace(p=self.params.get("peepholes"))
+    def symbols(self) -> Weights:
+        return super().symbols._replace(p=self.params.get("peepholes"))
 
     def named(self, gradients: Gradients) -> dict[str, Array]:
         p = gradients.dweights.p

@@ -189,8 +189,8 @@ class Recurrent(Layer):
             self.initializers["bias"] = partial(self.bias_initializer.bias, self.cell.gates)
         return super()._make_params(input_shape, rng, dtype)
 
-    def build(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
-        super().build(input_shape, rng, dtype)
+    def make_weights(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
+        super().make_weights(input_shape, rng, dtype)
         self.backend = engines.resolve_backend(self.backend, self.cell)
         if self.recurrent_dropout and self.training_backend == self.backend == "numba":
             message = "no compiled kernel for recurrent_dropout; the NumPy backend does the work of training"
@@ -198,7 +198,7 @@ class Recurrent(Layer):
         self.training_backend = "numpy" if self.recurrent_dropout else self.backend
 
     @property
-    def weights(self) -> Weights:
+    def symbols(self) -> Weights:
         """The weights in the symbols of the equations: W (D, nH), U (H, nH), b (nH,), ..."""
         kernel = self.params["kernel"]
         bias = self.params["bias"] if self.use_bias else np.zeros(kernel.shape[1], kernel.dtype)
@@ -256,7 +256,7 @@ class Recurrent(Layer):
         outputs = np.empty((B, T, self.units), x.dtype) if self.return_sequences else None
         steps = segments.forward(
             self.cell,
-            self.weights,
+            self.symbols,
             (x if drop_x is None else x * drop_x[:, None]).transpose(1, 0, 2),
             None if mask is None else mask.T,
             self._first_state(B) if initial_state is None else initial_state,
@@ -334,7 +334,7 @@ class Recurrent(Layer):
             dh = self.visible(dy, None if mask is None else mask.T)
             dstate = (dh, *(np.zeros(dh.shape, dh.dtype) for _ in self.cell.states[1:]))
         gradients = segments.backward(
-            self.weights,
+            self.symbols,
             tape.steps,
             external,
             dstate,
@@ -395,7 +395,7 @@ def checked_call(layer: Layer, x: ArrayLike, mask: ArrayLike | None) -> tuple[Ar
     if x.ndim != 3 or 0 in x.shape:
         raise ValueError(wording("x", "(batch, time, features), none of them 0", x.shape))
     if not layer.built:
-        layer.build((None, x.shape[2]), np.random.default_rng(), layer.dtype)
+        layer.make_weights((None, x.shape[2]), np.random.default_rng(), layer.dtype)
     layer.output_shape(x.shape[1:])
     real = None if mask is None else checked_mask(mask, x.shape[:2])
     if not np.isfinite(x if real is None else x[real]).all():

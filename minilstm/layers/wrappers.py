@@ -57,10 +57,10 @@ class Wrapper(Layer):
     def inner_shape(self, input_shape: Shape) -> Shape:
         """Shape of one sample of the inner layers' input."""
 
-    def build(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
+    def make_weights(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
         self.output_shape(input_shape)
         for sub in self.sublayers:
-            sub.build(self.inner_shape(input_shape), rng, dtype)
+            sub.make_weights(self.inner_shape(input_shape), rng, dtype)
         self.input_shape, self.dtype, self.built = input_shape, dtype, True
 
     def restore(self, input_shape: Shape, dtype: np.dtype[Any], params: dict[str, Array]) -> None:
@@ -68,7 +68,7 @@ class Wrapper(Layer):
             found = {key.removeprefix(f"{sub.label}/"): w for key, w in params.items()}
             inner = self.inner_shape(input_shape)
             sub.restore(inner, dtype, {key: found[key] for key in sub.weight_shapes(inner)})
-        self.build(input_shape, np.random.default_rng(0), dtype)
+        self.make_weights(input_shape, np.random.default_rng(0), dtype)
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         inner = self.inner_shape(input_shape)

@@ -177,7 +177,7 @@ def share_backend(layers: Sequence[Layer]) -> None:
 
 
 def _build_layer(network: Network, layer: Layer, shape: Shape) -> None:
-    layer.build(shape, np.random.default_rng(network.seeds.spawn(1)[0]), network.dtype)
+    layer.make_weights(shape, np.random.default_rng(network.seeds.spawn(1)[0]), network.dtype)
 
 
 def optimizer_and_loss(network: Network) -> tuple[Optimizer, Loss]:

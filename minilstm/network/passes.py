@@ -186,6 +186,6 @@ def _recorded_steps(
     entered = (external != 0).any(axis=-1) | (False if reached is None else reached)
     cut = layer.truncate_steps is not None
     trace = LayerTrace.of_pass(
-        path, layer.weights, tape.steps, gradients, external, entered, cut, layer.go_backwards
+        path, layer.symbols, tape.steps, gradients, external, entered, cut, layer.go_backwards
     )
     return trace, layer.named(gradients)

@@ -152,7 +152,7 @@ def test_500_random_cases_are_keras_s(name, keras64, torch):
         theirs = getattr(keras64.layers, kind)(H, return_sequences=True, dtype="float64")
         theirs.build((None, None, D))
         layer = getattr(ml, kind)(H, return_sequences=True)
-        layer.build((None, D), rng, np.dtype("float64"))
+        layer.make_weights((None, D), rng, np.dtype("float64"))
         for count in range(-(-CASES // 12)):
             B, T = int(rng.integers(1, 5)), int(rng.integers(1, 6))
             weights = [rng.normal(size=w.shape) * 0.7 for w in layer.get_weights()]

@@ -30,7 +30,7 @@ def x_of(seed=1, batch=B, steps=T):
 def randomized(layer, seed=0):
     """Built in float64, with random weights."""
     rng = np.random.default_rng(seed)
-    layer.build((None, D), rng, np.dtype("float64"))
+    layer.make_weights((None, D), rng, np.dtype("float64"))
     layer.set_weights([rng.normal(size=w.shape) * 0.5 for w in layer.get_weights()])
     return layer
 

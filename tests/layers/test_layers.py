@@ -20,7 +20,7 @@ on_backends = pytest.mark.parametrize("backend", BACKENDS)
 def built(layer, *shape, dtype="float32", seed=0):
     """The layer with its weights, and nothing special about them."""
     rng = np.random.default_rng(seed)
-    layer.build(shape, rng, np.dtype(dtype))
+    layer.make_weights(shape, rng, np.dtype(dtype))
     layer.set_weights([rng.normal(size=w.shape) * 0.5 for w in layer.get_weights()])
     return layer
 
@@ -222,7 +222,7 @@ def test_masked_steps_may_contain_anything(backend, rubbish, mask):
 def test_weights_begin_as_keras_s_do(keras):
     """Names, shapes, order, limits of glorot, orthonormal rows, ones in the forget block."""
     layer = ml.LSTM(64)
-    layer.build((None, 10), np.random.default_rng(0), np.dtype("float64"))
+    layer.make_weights((None, 10), np.random.default_rng(0), np.dtype("float64"))
     theirs = keras.layers.LSTM(64)
     theirs.build((None, None, 10))
     assert [w.shape for w in layer.get_weights()] == [
@@ -237,14 +237,14 @@ def test_weights_begin_as_keras_s_do(keras):
     np.testing.assert_allclose(recurrent @ recurrent.T, np.eye(64), atol=1e-13)
     np.testing.assert_array_equal(bias, theirs.weights[2].value.detach().numpy())
     plain = ml.LSTM(3, unit_forget_bias=False)
-    plain.build((None, 2), np.random.default_rng(0), np.dtype("float64"))
+    plain.make_weights((None, 2), np.random.default_rng(0), np.dtype("float64"))
     assert not plain.get_weights()[2].any()
 
 
 def test_a_generator_fixes_the_weights():
     first, second, other = (ml.LSTM(4) for _ in range(3))
     for layer, seed in ((first, 1), (second, 1), (other, 2)):
-        layer.build((None, 3), np.random.default_rng(seed), np.dtype("float32"))
+        layer.make_weights((None, 3), np.random.default_rng(seed), np.dtype("float32"))
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert (first.get_weights()[0] != other.get_weights()[0]).any()
@@ -549,7 +549,7 @@ CONFIGURED = {
 @pytest.mark.parametrize("name", sorted(CONFIGURED))
 def test_a_config_makes_the_layer_again_and_the_weights_have_the_shapes_said_before(name):
     layer, shape = CONFIGURED[name]
-    layer.build(shape, np.random.default_rng(0), np.dtype("float32"))
+    layer.make_weights(shape, np.random.default_rng(0), np.dtype("float32"))
     again = type(layer)(**layer.config())
     assert again.config() == layer.config()
     assert again.config() != type(layer)(**(layer.config() | {"name": "other"})).config()

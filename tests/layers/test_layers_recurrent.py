@@ -48,7 +48,7 @@ def made(cell, **options):
         warnings.filterwarnings("ignore", "no compiled kernel", RuntimeWarning)
         layer = getattr(ml, cell)(H, return_state=True, **options)
         rng = np.random.default_rng(0)
-        layer.build((None, D), rng, np.dtype("float64"))
+        layer.make_weights((None, D), rng, np.dtype("float64"))
     layer.set_weights([rng.normal(size=w.shape) * 0.5 for w in layer.get_weights()])
     return layer
 
@@ -210,7 +210,7 @@ def test_forget_bias_is_keras_s(keras):
         ours = ml.LSTM(
             2, unit_forget_bias=unit, bias_initializer=Constant(initializer) if constant else initializer
         )
-        ours.build((None, D), np.random.default_rng(0), np.dtype("float32"))
+        ours.make_weights((None, D), np.random.default_rng(0), np.dtype("float32"))
         theirs = keras.layers.LSTM(
             2,
             unit_forget_bias=unit,
@@ -328,7 +328,7 @@ def test_initializers_and_regularizers(cell):
 def test_chrono_bias():
     lstm, gru = ml.LSTM(H, bias_initializer=Chrono(50)), ml.GRU(H, bias_initializer=Chrono(50))
     for layer in (lstm, gru):
-        layer.build((None, D), np.random.default_rng(0), np.dtype("float64"))
+        layer.make_weights((None, D), np.random.default_rng(0), np.dtype("float64"))
     i, f, g, o = np.split(lstm.params["bias"], 4)
     assert ((f > 0) & (f < np.log(49))).all()
     assert len(set(f)) == H
@@ -343,7 +343,7 @@ def test_chrono_bias():
 def test_an_irnn_carries_its_state_and_its_gradient_unchanged():
     """Le, Jaitly and Hinton 2015: identity and relu, and an input that is only a first push."""
     layer = ml.SimpleRNN(H, activation="relu", recurrent_initializer="identity", backend="numpy")
-    layer.build((None, D), np.random.default_rng(0), np.dtype("float64"))
+    layer.make_weights((None, D), np.random.default_rng(0), np.dtype("float64"))
     x = np.zeros((B, 50, D))
     x[:, 0] = np.abs(x_of()[:, 0])
     layer.params["kernel"][:] = np.abs(layer.params["kernel"])
@@ -399,10 +399,10 @@ def test_one_warning_names_why_numpy_works(options, cause):
     assert len(caught) == 1
     model.compile(loss="mse")
     model.fit(x_of(), np.zeros(B), verbose=0)  # without another word
-    layer.build((T, D), np.random.default_rng(0), np.dtype("float64"))
+    layer.make_weights((T, D), np.random.default_rng(0), np.dtype("float64"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ml.LSTM(4, input_shape=(T, D), backend="numpy", **options).build(
+        ml.LSTM(4, input_shape=(T, D), backend="numpy", **options).make_weights(
             (T, D), np.random.default_rng(0), np.dtype("float32")
         )
 

@@ -18,7 +18,7 @@ B, T, D = 4, 6, 3
 def built(layer, *shape, seed=0):
     """The layer in float64, with weights that are nothing special."""
     rng = np.random.default_rng(seed)
-    layer.build(shape, rng, np.dtype("float64"))
+    layer.make_weights(shape, rng, np.dtype("float64"))
     layer.set_weights([rng.normal(size=w.shape) * 0.5 for w in layer.get_weights()])
     return layer
 
@@ -61,14 +61,14 @@ def test_initializers_and_regularizers_by_name_and_as_objects():
         kernel_regularizer="l2",
         bias_regularizer=regularizers.l1(0.25),
     )
-    layer.build((2,), np.random.default_rng(0), np.dtype("float32"))
+    layer.make_weights((2,), np.random.default_rng(0), np.dtype("float32"))
     assert layer.params["kernel"].tolist() == [[1.0] * 3] * 2
     assert layer.params["bias"].tolist() == [0.5] * 3
     assert layer.regularizers == {"kernel": regularizers.l2(), "bias": regularizers.l1(0.25)}
     again = ml.Dense(**layer.config())
     assert (again.initializers, again.regularizers) == (layer.initializers, layer.regularizers)
     table = ml.Embedding(4, 2, embeddings_initializer="identity", embeddings_regularizer="l1")
-    table.build((None,), np.random.default_rng(0), np.dtype("float64"))
+    table.make_weights((None,), np.random.default_rng(0), np.dtype("float64"))
     np.testing.assert_array_equal(table.params["embeddings"], np.eye(4, 2))
     assert table.regularizers == {"embeddings": regularizers.l1()}
 
@@ -105,7 +105,7 @@ def test_arguments(make, error, text):
 def test_an_initializer_of_another_shape_is_refused():
     layer = ml.Dense(3, kernel_initializer=lambda shape, rng, dtype: np.zeros(shape[::-1]))
     with pytest.raises(ValueError, match=r"the initializer of kernel must be a function that gives an array"):
-        layer.build((2,), np.random.default_rng(0), np.dtype("float32"))
+        layer.make_weights((2,), np.random.default_rng(0), np.dtype("float32"))
 
 
 @pytest.mark.peer

@@ -16,7 +16,7 @@ B, T, S, D = 4, 6, 5, 3
 
 def built(layer, *shape, dtype="float64", seed=0):
     rng = np.random.default_rng(seed)
-    layer.build(shape, rng, np.dtype(dtype))
+    layer.make_weights(shape, rng, np.dtype(dtype))
     layer.set_weights([rng.normal(size=w.shape) * 0.5 for w in layer.get_weights()])
     return layer
 
@@ -116,7 +116,7 @@ def test_weights_go_through_to_the_inner_layer():
 def test_a_built_wrapper_keeps_its_weights_in_another_dtype():
     layer = built(ml.TimeDistributed(ml.Dense(2)), T, D)
     before = layer.get_weights()
-    layer.build((T, D), np.random.default_rng(9), np.dtype("float32"))
+    layer.make_weights((T, D), np.random.default_rng(9), np.dtype("float32"))
     for old, new in zip(before, layer.get_weights(), strict=True):
         np.testing.assert_array_equal(old.astype("float32"), new)
 
