@@ -28,6 +28,7 @@ TASKS = {
         [f"coverage run --branch --source minilstm -m {QUICK}", "coverage report --skip-covered --sort miss"],
     ),
     "profile": ("where the time of a training step goes", ["python benchmarks/step_profile.py"]),
+    "docs": ("the site, while you write (pip install '.[docs]')", ["mkdocs serve"]),
     "structure": ("rooms, arrows, circles, lines", ["python tests/test_architecture.py"]),
     "names": ("write the public face down again", ["python tests/test_public_names.py --write"]),
 }

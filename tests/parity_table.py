@@ -1,12 +1,12 @@
 """Measure what is equal to Keras and PyTorch, to how many digits, over how many random cases.
 
     KERAS_BACKEND=torch python tests/parity_table.py            prints the table
-    KERAS_BACKEND=torch python tests/parity_table.py --write    and puts it into the README
+    KERAS_BACKEND=torch python tests/parity_table.py --write    and puts it into docs/results/parity.md
 
 Each case draws its own sizes, weights, data, masks and options. Both sides get the same weights; compared are
 outputs and the gradients of all weights, relative to the largest entry of the same array. The table gives
 the largest difference of all cases, rounded up to a power of ten that is at least three times as large.
-`test_parity_table.py` measures again and holds the README to it.
+`test_parity_table.py` measures again and holds the page to it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from minilstm import losses, metrics
 from minilstm.network import batches, passes
 from minilstm.network.network import build, optimizer_and_loss
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "results" / "parity.md"
 START, END = "<!-- parity: written by tests/parity_table.py -->\n", "<!-- end of parity -->\n"
 Generator = np.random.Generator
 Case = Callable[[Generator], float]  # the largest relative difference of one random case
@@ -364,8 +364,8 @@ def table() -> str:
 
 
 def claims() -> dict[str, tuple[str, int, float]]:
-    """The README's table: peer, cases and difference by feature."""
-    text = README.read_text(encoding="utf-8").split(START)[1].split(END)[0]
+    """The page's table: peer, cases and difference by feature."""
+    text = PAGE.read_text(encoding="utf-8").split(START)[1].split(END)[0]
     lines = re.findall(r"^\| (.+?) \| (.+?) \| (\d+) \| (\S+) \|$", text, flags=re.MULTILINE)
     return {
         feature: (peer, int(cases), 0.0 if size == "exact" else float(size))
@@ -377,5 +377,5 @@ if __name__ == "__main__":
     text = table()
     print(text, end="")
     if "--write" in sys.argv:
-        before, rest = README.read_text(encoding="utf-8").split(START)
-        README.write_text(before + START + text + END + rest.split(END)[1], encoding="utf-8")
+        before, rest = PAGE.read_text(encoding="utf-8").split(START)
+        PAGE.write_text(before + START + text + END + rest.split(END)[1], encoding="utf-8")

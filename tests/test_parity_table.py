@@ -1,4 +1,4 @@
-"""The README's parity table holds: measured again, row by row."""
+"""The parity table of docs/results holds: measured again, row by row."""
 
 from __future__ import annotations
 
