@@ -9,6 +9,8 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Iterable
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -110,21 +112,43 @@ def one_of(argument: str, value: Any, choices: Iterable[str]) -> str:
 
 
 def numeric_array(argument: str, value: Any) -> Array:
-    """`value` as an array of real numbers of any numeric dtype.
+    """`value` as an array of real numbers of any numeric dtype; of a table, its rows by position.
 
     >>> numeric_array("x", [[1, 2], [3, 4]]).shape
     (2, 2)
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(wording(argument, "a plain array", "a masked array: pass mask= instead"))
+    if hasattr(value, "columns"):  # a table of pandas, polars, pyarrow
+        return _of_columns(argument, value)
+    ragged = wording(argument, "a rectangular array", "sequences of different lengths: use pad_sequences")
     try:
         array = np.asarray(value)
     except ValueError:
-        got = "sequences of different lengths: use pad_sequences"
-        raise ValueError(wording(argument, "a rectangular array", got)) from None
+        raise ValueError(ragged) from None
+    if array.dtype.kind == "O":
+        if any(np.ndim(part) for part in array.flat):
+            raise ValueError(ragged)
+        if array.size and all(isinstance(part, (Real, Decimal)) for part in array.flat):
+            array = array.astype(np.float64)
     if array.dtype.kind not in "fiub":
         raise TypeError(wording(argument, "an array of real numbers", f"dtype {array.dtype}"))
     return array
+
+
+def _of_columns(argument: str, table: Any) -> Array:
+    """The columns of a table side by side; TypeError that names the first that holds no numbers."""
+    names = list(getattr(table, "column_names", table.columns))
+    found = []
+    for k, name in enumerate(names):
+        column = table.iloc[:, k] if hasattr(table, "iloc") else table[name]
+        try:
+            found.append(numeric_array(argument, column))
+        except (TypeError, ValueError):
+            expected = "of numbers (sequences of different lengths: use pad_sequences)"
+            dtype = column.dtype if hasattr(column, "dtype") else column.type
+            raise TypeError(wording(f"column {name!r} of {argument}", expected, f"dtype {dtype}")) from None
+    return np.stack(found, axis=1) if found else np.asarray(table, np.float64)
 
 
 def fail(message: str, code: int) -> int:

@@ -7,15 +7,19 @@ and can be traced, saved and exported. Needs scikit-learn (the extra "sklearn"),
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, wording
+from minilstm.callbacks import EarlyStopping
+from minilstm.errors import one_of, real_number, whole_number, wording
+from minilstm.interop.estimator_data import labels_of, numbers_of, sequences_of, weights_of
 from minilstm.layers import RECURRENT, Dense, Dropout, Layer
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam
@@ -28,8 +32,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     """What both have in common; scikit-learn reads the parameters off the constructor."""
 
     n_features_in_: int
+    by_columns_: bool
     model_: Sequential
     history_: dict[str, list[float]]
+    n_iter_: int
 
     def __init__(
         self,
@@ -44,6 +50,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         clipnorm: float | None = 1.0,
         maxlen: int | None = None,
         truncating: str = "pre",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
         random_state: int | None = None,
         verbose: int = 0,
     ) -> None:
@@ -57,53 +67,60 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.clipnorm = clipnorm
         self.maxlen = maxlen
         self.truncating = truncating
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
         self.random_state = random_state
         self.verbose = verbose
 
-    def _padded(self, X: Any) -> tuple[Array, Array]:
-        """X (B, T, D) and its mask (B, T), True = real step."""
-        try:
-            sequences = [np.asarray(sequence) for sequence in X]
-        except TypeError:
-            raise TypeError(wording("X", "a list of sequences, (t,) or (t, D) each", repr(X)[:60])) from None
-        if not sequences:
-            raise ValueError(wording("X", "at least one sequence", "none"))
-        ranks = {sequence.ndim for sequence in sequences}
-        if ranks not in ({1}, {2}):
-            expected = "sequences that are all (t,) or all (t, D)"
-            raise ValueError(wording("X", expected, f"ranks {sorted(ranks)}"))
-        if ranks == {1}:
-            sequences = [sequence[:, None] for sequence in sequences]
-        for b, sequence in enumerate(sequences):
-            if sequence.dtype.kind not in "fiub" or 0 in sequence.shape:
-                got = f"shape {sequence.shape} of {sequence.dtype}"
-                raise ValueError(wording(f"X[{b}]", "of at least 1 step, of real numbers", got))
-        D = getattr(self, "n_features_in_", sequences[0].shape[1])
-        for b, sequence in enumerate(sequences):
-            if sequence.shape[1] != D:
-                raise ValueError(wording(f"X[{b}]", f"of {D} features", sequence.shape[1]))
+    def _padded(self, sequences: list[Array]) -> tuple[Array, Array]:
+        """x (B, T, D) and its mask (B, T), True = real step."""
         x = pad_sequences(sequences, self.maxlen, "float32", "post", self.truncating)
         return x, lengths_to_mask([len(sequence) for sequence in sequences], self.maxlen, "post")
 
-    def _fit(self, X: Any, y: Array, last: Dense, loss: str) -> None:
-        """Build the model and train it; `y` is what the loss takes."""
-        if hasattr(self, "n_features_in_"):
-            del self.n_features_in_  # fit begins anew
-        x, mask = self._padded(X)
-        if len(x) != len(y):
-            raise ValueError(wording("X and y", "of the same length", f"{len(x)} and {len(y)}"))
-        self.n_features_in_ = x.shape[2]
+    def _model(self, last: Dense, loss: str, features: int, seed: int | None) -> Sequential:
+        """A new model for sequences of so many features; errors name the parameter."""
         cls = RECURRENT[one_of("cell", self.cell, RECURRENT)]
+        depth = whole_number("layers", self.layers)
+        whole_number("epochs", self.epochs), whole_number("batch_size", self.batch_size)
         parts: list[Layer] = []
-        for k in range(self.layers):
-            shape: dict[str, Any] = {"input_shape": (None, x.shape[2])} if k == 0 else {}
-            parts.append(cls(self.units, return_sequences=k < self.layers - 1, **shape))
+        for k in range(depth):
+            shape: dict[str, Any] = {"input_shape": (None, features)} if k == 0 else {}
+            parts.append(cls(self.units, return_sequences=k < depth - 1, **shape))
             parts += [Dropout(self.dropout)] if self.dropout else []
-        self.model_ = Sequential([*parts, last], seed=self._seed())
-        self.model_.compile(Adam(self.learning_rate, global_clipnorm=self.clipnorm), loss)
+        model = Sequential([*parts, last], seed=seed)
+        model.compile(Adam(self.learning_rate, global_clipnorm=self.clipnorm), loss)
+        return model
+
+    def _fit(
+        self, sequences: list[Array], y: Array, weight: Array, last: Dense, loss: str, classes: Array | None
+    ) -> None:
+        """Build the model and train it; `y` is what the loss takes."""
+        if len(sequences) != len(y):
+            raise ValueError(wording("X and y", "of the same length", f"{len(sequences)} and {len(y)}"))
+        x, mask = self._padded(sequences)
+        seed = self._seed()
+        self.model_ = self._model(last, loss, x.shape[2], seed)
+        rows, held, callbacks = np.arange(len(y)), None, []
+        if self.early_stopping:
+            share = real_number("validation_fraction", self.validation_fraction, above=True, below=1.0)
+            rows, held = train_test_split(rows, test_size=share, random_state=seed, stratify=classes)
+            patience, least = self.n_iter_no_change, self.tol
+            callbacks.append(EarlyStopping("val_loss", least, patience, restore_best_weights=True))
+        scale = len(rows) / weight[rows].sum()
         self.history_ = self.model_.fit(
-            x, y, mask=mask, epochs=self.epochs, batch_size=self.batch_size, verbose=self.verbose
+            x[rows],
+            y[rows],
+            mask=mask[rows],
+            sample_weight=None if (weight == 1).all() else weight[rows] * scale,
+            validation_data=None if held is None else (x[held], y[held], weight[held] * scale, mask[held]),
+            callbacks=callbacks,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            verbose=self.verbose,
         ).history
+        self.n_iter_ = len(self.history_["loss"])
 
     def _seed(self) -> int | None:
         """A whole number from `random_state`, as scikit-learn understands it."""
@@ -113,12 +130,11 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
     def _output(self, X: Any) -> Array:
         check_is_fitted(self)
-        x, mask = self._padded(X)
+        x, mask = self._padded(sequences_of(self, X, reset=False))
         return self.model_.predict(x, mask=mask)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         tags.non_deterministic = self.random_state is None
         return tags
@@ -134,16 +150,25 @@ class LSTMClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     epochs, batch_size, learning_rate : of training with Adam
     clipnorm : largest norm of all gradients together; None for no clipping
     maxlen, truncating : longer sequences are cut, as in `pad_sequences`
+    early_stopping, validation_fraction, n_iter_no_change, tol : whether to hold back this share of the
+        sequences (of each class), and to stop where their loss has not become smaller by `tol` for so many
+        epochs; the weights are those of the best epoch
+    class_weight : {label: weight}, 1 for a label that is not named, or "balanced"
     random_state : whole number or RandomState for reproducible weights, dropout and batches
     verbose : as in `Sequential.fit`
 
     Attributes
     ----------
     classes_ : the labels, sorted, as `predict` gives them
-    model_, history_, n_features_in_ : the fitted Sequential, its losses by epoch, D
+    model_, history_, n_iter_ : the fitted Sequential, its losses by epoch, the number of epochs
+    n_features_in_ : D; of a table the number of its columns, and `feature_names_in_` their names
+    by_columns_ : whether X was a table, an array (B, T), or a list of that form
 
-    X is a list (or an array) of sequences, (t,) or (t, D) each, at least 1 step; y has a label per sequence,
-    of any type that can be sorted. Padding is masked and changes nothing.
+    X is a list (a Series, an array of objects) of sequences, (t,) or (t, D) each, at least 1 step, or an
+    array (B, T, D). A table, or an array (B, T), holds one sequence of numbers in each row; where `fit` had
+    that, or a list that could be, later tables and arrays have the same columns, and lists any lengths.
+    y has a label per sequence, of any type that can be sorted. Padding is masked and changes nothing.
+    Tables and Series are taken by position.
 
     Examples
     --------
@@ -154,16 +179,61 @@ class LSTMClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     1.0
     """
 
-    def fit(self, X: Any, y: ArrayLike) -> LSTMClassifier:
-        """Train a new model; returns the estimator."""
-        labels = np.asarray(y)
-        if labels.ndim != 1:
-            raise ValueError(wording("y", "one label per sequence", f"shape {labels.shape}"))
+    def __init__(
+        self,
+        units: int = 32,
+        *,
+        cell: str = "lstm",
+        layers: int = 1,
+        dropout: float = 0.0,
+        epochs: int = 20,
+        batch_size: int = 32,
+        learning_rate: float = 1e-3,
+        clipnorm: float | None = 1.0,
+        maxlen: int | None = None,
+        truncating: str = "pre",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        class_weight: Mapping[Any, float] | str | None = None,
+        random_state: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            units,
+            cell=cell,
+            layers=layers,
+            dropout=dropout,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            clipnorm=clipnorm,
+            maxlen=maxlen,
+            truncating=truncating,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LSTMClassifier:
+        """Train a new model; returns the estimator.
+
+        sample_weight : (B,), weights of the sequences in the loss; their mean is brought to 1
+        """
+        sequences, labels = sequences_of(self, X, reset=True), labels_of(self, y)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(wording("y", "of at least 2 classes", f"{len(self.classes_)}"))
+            raise ValueError(wording("y", "of at least 2 classes", "1 class"))
+        weight = weights_of(sample_weight, len(codes))
+        if self.class_weight is not None:
+            weight = weight * compute_sample_weight(self.class_weight, labels)
         last = Dense(len(self.classes_), activation="softmax")
-        self._fit(X, codes, last, "sparse_categorical_crossentropy")
+        self._fit(sequences, codes, weight, last, "sparse_categorical_crossentropy", codes)
         return self
 
     def predict_proba(self, X: Any) -> Array:
@@ -180,7 +250,8 @@ class LSTMClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 class LSTMRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     """Predict a number, or several, from sequences of any lengths; parameters as in `LSTMClassifier`.
 
-    y is (B,) or (B, outputs); predictions have its shape. The loss is the mean squared error.
+    y is (B,) or (B, outputs); predictions have its shape, and are float64. The loss is the mean squared
+    error. There is no class_weight.
 
     Examples
     --------
@@ -191,16 +262,22 @@ class LSTMRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     True
     """
 
-    def fit(self, X: Any, y: ArrayLike) -> LSTMRegressor:
-        """Train a new model; returns the estimator."""
-        targets = np.asarray(y, dtype=np.float64)
-        if targets.ndim not in (1, 2):
-            raise ValueError(wording("y", "(B,) or (B, outputs)", f"shape {targets.shape}"))
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LSTMRegressor:
+        """Train a new model; returns the estimator. `sample_weight` as in `LSTMClassifier.fit`."""
+        sequences, targets = sequences_of(self, X, reset=True), numbers_of(self, y)
         self._flat = targets.ndim == 1
-        self._fit(X, targets, Dense(1 if self._flat else targets.shape[1]), "mse")
+        weight = weights_of(sample_weight, len(targets))
+        last = Dense(1 if self._flat else targets.shape[1])
+        self._fit(sequences, targets, weight, last, "mse", None)
         return self
 
     def predict(self, X: Any) -> Array:
         """The predictions, (B,) or (B, outputs)."""
-        found = self._output(X)
+        found = self._output(X).astype(np.float64)
         return found[:, 0] if self._flat else found
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.regressor_tags.poor_score = True  # by the default 20 epochs, on the 200 samples of that check
+        return tags
