@@ -7,6 +7,10 @@ segments. A cell (`simple_rnn`, `lstm`, `gru`) is a few facts and two functions:
     gates     the blocks of W, U, b and z, in Keras's order:   LSTM i f g o   GRU z r g   simple h
     states    the states, h first:                             LSTM h c       GRU h       simple h
     kept      what backward needs of a step beside its states: LSTM i f g o   GRU z r g q simple -
+    rows      the rows of p; one with a gate's name is the peephole of that gate
+    direct    the way of the memory's gradient to the step before, past all weights: the name of this part
+              of it, and the words:   LSTM from_c, carousel   GRU from_z, update gate. The memory is the
+              second state where there is one, otherwise h
 
     forward(xw, hu, prev, p)                   -> state, kept
     backward(dstate, prev, state, kept, p)     -> StepGradients
@@ -21,7 +25,7 @@ Symbols, used everywhere below the layers; n is the number of gates:
     U  (H, nH)       recurrent kernel       hu = h_prev @ U + rb
     b  (nH,)         bias
     rb (nH,)         recurrent bias, which only the GRU has
-    p  (k, H)        weights of peepholes, which only some of the `variants` have; None for all others
+    p  (k, H)        weights of one unit each, as the peepholes of some `variants`; None for all others
     z  (B, nH)       pre-activations: the gates before their sigmoid or tanh, block beside block
     L                the loss, one number
     dv               dL/dv, the gradient with respect to v, of v's shape; whatever v stands there
@@ -63,6 +67,7 @@ class StepGradients(NamedTuple):
 class Cell(Protocol):
     """The contract; see the module's docstring."""
 
+    def __hash__(self) -> int: ...
     @property
     def name(self) -> str: ...
     @property
@@ -71,6 +76,10 @@ class Cell(Protocol):
     def states(self) -> tuple[str, ...]: ...
     @property
     def kept(self) -> tuple[str, ...]: ...
+    @property
+    def rows(self) -> tuple[str, ...]: ...
+    @property
+    def direct(self) -> tuple[str, str]: ...
     @property
     def variant(self) -> str | None: ...  # what makes this cell other than the common one, in words
 

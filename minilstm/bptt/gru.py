@@ -51,6 +51,8 @@ class GRUCell:
     gates: ClassVar[tuple[str, ...]] = ("z", "r", "g")
     states: ClassVar[tuple[str, ...]] = ("h",)
     kept: ClassVar[tuple[str, ...]] = ("z", "r", "g", "q")
+    rows: ClassVar[tuple[str, ...]] = ()
+    direct: ClassVar[tuple[str, str]] = ("from_z", "update gate")
 
     @property
     def variant(self) -> str | None:

@@ -65,6 +65,8 @@ class LSTMCell:
     gates: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
     states: ClassVar[tuple[str, ...]] = ("h", "c")
     kept: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
+    rows: ClassVar[tuple[str, ...]] = ()
+    direct: ClassVar[tuple[str, str]] = ("from_c", "carousel")
     variant: ClassVar[str | None] = None
 
     def forward(

@@ -73,15 +73,16 @@ class Activation:
     name: str
     forward: Callable[[Array], Array]
     backward: Callable[[Array, Array], Array]
+    slope: float = 1.0  # the largest
 
 
 ACTIVATIONS = {
     activation.name: activation
     for activation in (
-        Activation("hard_sigmoid", hard_sigmoid, _hard_sigmoid_backward),
+        Activation("hard_sigmoid", hard_sigmoid, _hard_sigmoid_backward, 1 / 6),
         Activation("linear", linear, _linear_backward),
         Activation("relu", relu, _relu_backward),
-        Activation("sigmoid", sigmoid, sigmoid_backward),
+        Activation("sigmoid", sigmoid, sigmoid_backward, 1 / 4),
         Activation("softmax", softmax, _softmax_backward),
         Activation("tanh", np.tanh, tanh_backward),
     )

@@ -35,6 +35,13 @@ class SimpleRNNCell:
     gates: ClassVar[tuple[str, ...]] = ("h",)
     states: ClassVar[tuple[str, ...]] = ("h",)
     kept: ClassVar[tuple[str, ...]] = ()
+    rows: ClassVar[tuple[str, ...]] = ()
+    direct: ClassVar[tuple[str, str]] = ("from_h_prev", "past all weights")
+
+    @property
+    def slope(self) -> float:
+        """The largest slope of the activation."""
+        return activations.get(self.activation).slope
 
     @property
     def variant(self) -> str | None:

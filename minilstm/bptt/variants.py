@@ -35,7 +35,7 @@ FORGET_GATES = ("learned", "coupled", "none")
 class LSTMVariant:
     """An LSTM's step with other settings than `LSTMCell`; with none it is the plain cell.
 
-    >>> LSTMVariant(forget_gate="coupled", peepholes=True).peephole_gates
+    >>> LSTMVariant(forget_gate="coupled", peepholes=True).rows
     ('i', 'o')
     """
 
@@ -47,6 +47,7 @@ class LSTMVariant:
     name: ClassVar[str] = LSTMCell.name
     states: ClassVar[tuple[str, ...]] = LSTMCell.states
     kept: ClassVar[tuple[str, ...]] = LSTMCell.kept
+    direct: ClassVar[tuple[str, str]] = LSTMCell.direct
 
     @property
     def gates(self) -> tuple[str, ...]:
@@ -54,8 +55,8 @@ class LSTMVariant:
         return LSTMCell.gates if self.forget_gate == "learned" else ("i", "g", "o")
 
     @property
-    def peephole_gates(self) -> tuple[str, ...]:
-        """Rows of p."""
+    def rows(self) -> tuple[str, ...]:
+        """Rows of p: the gates that have a peephole."""
         return tuple(gate for gate in self.gates if gate != "g") if self.peepholes else ()
 
     @property
@@ -70,7 +71,7 @@ class LSTMVariant:
         tanh = activations.get(self.activation).forward
         _, c_prev = prev
         z = dict(zip(self.gates, np.split(xw + hu, len(self.gates), axis=-1), strict=True))  # F1  (B, H) each
-        peep = {} if p is None else dict(zip(self.peephole_gates, p, strict=True))
+        peep = {} if p is None else dict(zip(self.rows, p, strict=True))
         for gate in (gate for gate in peep if gate != "o"):
             z[gate] = z[gate] + peep[gate] * c_prev  # P1
         i = sigmoid(z["i"])  # F2
@@ -92,7 +93,7 @@ class LSTMVariant:
         """One step backward, as `LSTMCell.backward`."""
         sigmoid, tanh = activations.get(self.recurrent_activation), activations.get(self.activation)
         (dh, dc), (_, c_prev), (_, c), (i, f, g, o) = dstate, prev, state, kept
-        peep = {} if p is None else dict(zip(self.peephole_gates, p, strict=True))
+        peep = {} if p is None else dict(zip(self.rows, p, strict=True))
         tanh_c = tanh.forward(c)
         dz = {"o": sigmoid.backward(dh * tanh_c, o)}  # B1, B6
         dc = dc + tanh.backward(dh * o, tanh_c)  # B2

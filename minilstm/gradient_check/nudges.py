@@ -129,7 +129,7 @@ def _shown(cell: Cell, z: Array, c: Array, p: Array | None) -> Array:
     cell = cell if isinstance(cell, LSTMVariant) else LSTMVariant()  # by default it is the plain cell
     z_o = np.split(z, len(cell.gates), axis=-1)[cell.gates.index("o")]
     if p is not None:
-        z_o = z_o + p[cell.peephole_gates.index("o")] * c
+        z_o = z_o + p[cell.rows.index("o")] * c
     o = activations.get(cell.recurrent_activation).forward(z_o)
     h: Array = o * activations.get(cell.activation).forward(c)
     return h

@@ -66,7 +66,7 @@ class LSTM(Recurrent):
         self.cell = lstm_cell(self._variant)
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
-        peepholes = {"peepholes": (len(self._variant.peephole_gates), self.units)} if self.peepholes else {}
+        peepholes = {"peepholes": (len(self._variant.rows), self.units)} if self.peepholes else {}
         return super().weight_shapes(input_shape) | peepholes
 
     def _make_params(

@@ -119,7 +119,7 @@ def _facts(layer: LayerTrace) -> str:
 
 
 def _headline(name: str, layer: LayerTrace) -> str:
-    bad = layer.verdict(f"d{layer.states[-1]}").word in BAD
+    bad = layer.verdict(f"d{layer.memory}").word in BAD
     return _paragraph(layer_words(layer, name)[0], "headline bad" if bad else "headline")
 
 
@@ -134,7 +134,7 @@ def _image(figure: Figure, words: str) -> str:
 
 def layer_words(layer: LayerTrace, name: str | None = None) -> list[str]:
     """What the gradient of the state does, where, and through which path; then each state's verdict."""
-    state = layer.states[-1]
+    state = layer.memory
     verdict = layer.verdict(f"d{state}")
     back, lost = f"{verdict.length - 1} steps back", verdict.lost
     ratio = f"{verdict.ratio:.0f}" if 100 <= verdict.ratio < 1e4 else f"{verdict.ratio:.2g}"
@@ -180,7 +180,7 @@ def _panels(name: str, layer: LayerTrace) -> Iterator[tuple[str, Callable[[Axes]
     yield "the routes", lambda ax: ledger(layer, ax)
     if layer.real.any():
         sample = int(layer.real.sum(axis=1).argmax())
-        gate = {"lstm": "f", "gru": "z"}.get(layer.cell.name, "h")
+        gate = {"lstm": "f", "gru": "z"}.get(layer.cell.name, layer.memory)
         yield f"gate {gate}", of_one(lambda ax: heatmap(layer, gate, sample, ax))
         if all(np.isfinite(layer.arrays[state][sample]).all() for state in layer.states):
             yield "the credit map", of_one(lambda ax: credit_map(layer, sample, ax))

@@ -99,7 +99,7 @@ def ledger(layer_trace: LayerTrace, ax: Axes | None = None) -> Axes:
     for route, share in shares.items() if len(lags) else ():
         ax.stairs(bottom + share, edges, baseline=bottom, fill=True, label=route, **_route_style(route))
         bottom = bottom + np.nan_to_num(share)
-    state = layer_trace.states[-1]
+    state = layer_trace.memory
     name_axes(ax, LAG, f"share of d{state}", f"How the gradient of {state} arrives")
     ax.set_ylim(0, 1)
     ax.set_xlim(-0.5, max(len(lags) - 0.5, 0.5))
@@ -121,7 +121,7 @@ def side_by_side(traces: Mapping[str, LayerTrace]) -> Figure:
     figure, (flow, routes) = new_figure(1, 2, width=12, height=4.6)
     verdicts = {}
     for place, (label, layer) in enumerate(traces.items()):
-        name = f"d{layer.states[-1]}"
+        name = f"d{layer.memory}"
         gradient_flow(layer, name, flow, label)
         verdicts[label] = layer.verdict(name).word
         left = 0.0

@@ -15,11 +15,10 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Weights
+from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.errors import whole_number, wording
 from minilstm.norms import norm
 from minilstm.trace.recording import Recording
-
-GAIN = {"tanh": 1.0, "linear": 1.0, "relu": 1.0, "sigmoid": 0.25, "hard_sigmoid": 1 / 6}  # largest slope
 
 
 def jacobians(trace: Recording, sample: int = 0) -> Array:
@@ -131,10 +130,9 @@ def pascanu_bound(trace: Recording) -> float:
     logistic function. Below 1 the gradient must vanish; above 1 it may explode. ValueError for other cells,
     whose paths past U it does not know.
     """
-    if trace.cell.name != "simple_rnn":
+    if not isinstance(trace.cell, SimpleRNNCell):
         raise ValueError(wording("trace", "that of a SimpleRNN", trace.cell.name))
-    gain = GAIN[trace.cell.activation]  # type: ignore[attr-defined]
-    return float(gain * np.linalg.norm(trace.weights.U.astype(np.float64), 2))
+    return float(trace.cell.slope * np.linalg.norm(trace.weights.U.astype(np.float64), 2))
 
 
 def _jacobians(steps: Array) -> Array:

@@ -18,11 +18,11 @@ from minilstm.errors import wording
 from minilstm.norms import norm
 from minilstm.tables import in_columns
 from minilstm.trace.lags import lag_table, lags
+from minilstm.trace.paths import links_of
 from minilstm.trace.recording import Recording
 
 VANISHED = 0.01  # the fraction of the first norm below which the last one counts as vanished
 EXPLODED = 100.0
-MEMORY = {"lstm": "f", "gru": "z"}  # the gate that decides how much of the state is kept
 
 
 @dataclass(frozen=True)
@@ -165,24 +165,25 @@ def gate_rate(trace: Recording) -> float:
 
     exp(gate_rate k) is the geometric mean of the product of k of these gates.
     """
-    if trace.cell.name not in MEMORY or not trace.real.any():
+    gate = _gate(trace)
+    if gate is None or not trace.real.any():
         return math.nan
     with np.errstate(divide="ignore"):
-        return float(np.log(_gate(trace)[trace.real]).mean())
+        return float(np.log(gate[trace.real]).mean())
 
 
 def effective_memory(trace: Recording, per_sample: bool = False) -> Array:
     """For each unit, the steps after which its gates alone have kept 1/e of the state: (H,), or (B, H).
 
-    -1 / mean(ln f) over the real steps (z for a GRU): 1 / (1 - f) for f near 1. inf where f is 1
-    throughout, nan for a sample without real steps. ValueError for a cell without such a gate.
+    -1 / mean(ln f) over the real steps (z for a GRU, |d memory / d memory before| for any cell): 1 / (1 - f)
+    for f near 1. inf where f is 1 throughout, nan without real steps. ValueError without such a way past U.
     """
-    if trace.cell.name not in MEMORY:
-        expected = f"that of a cell with a gate on its state, {' or '.join(MEMORY)}"
-        raise ValueError(wording("trace", expected, trace.cell.name))
+    gate = _gate(trace)
+    if gate is None:
+        raise ValueError(wording("trace", "that of a cell that keeps its state past U", trace.cell.name))
     real = trace.real[..., None]
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(np.where(real, _gate(trace), 1))  # (B, T, H)
+        logs = np.log(np.where(real, gate, 1))  # (B, T, H)
         axes, count = ((1,), real.sum(axis=1)) if per_sample else ((0, 1), real.sum())
         memory: Array = -count / logs.sum(axis=axes)
         return np.where(count > 0, np.abs(memory), np.nan)  # abs: -0.0 gives -inf
@@ -208,8 +209,13 @@ def side_by_side(traces: Mapping[str, Recording], name: str = "dh", threshold: f
     return "\n".join(in_columns(rows, left=2))
 
 
-def _gate(trace: Recording) -> Array:
-    return trace.arrays[MEMORY[trace.cell.name]].astype(np.float64)
+def _gate(trace: Recording) -> Array | None:
+    """|d memory / d memory before the step| past U: f of an LSTM, z of a GRU; None where there is no way."""
+    number = trace.states.index(trace.memory)
+    if number not in links_of(trace.cell).direct[number]:
+        return None
+    step = trace.step_back({trace.memory: np.ones(trace.h.shape)}, gates_held=True)
+    return np.abs(step.dprev[number])
 
 
 def _reads_every_step(trace: Recording) -> bool:

@@ -15,23 +15,24 @@ The GRU has no c, and a direct path of its own: dh = external + from_h + from_z 
 from_z = dh[t+1] z[t+1]. The simple recurrent network has only dh = external + from_h + held_h. Peepholes
 add from_peephole to dc: (dz_i p_i + dz_f p_f)[t+1]; the output gate's own, dz_o p_o, is part of from_h_now.
 
-Everything is computed in float64 from the arrays of the trace; nothing is run again.
+For any cell the terms follow from its backward step, called with the gradient of one state at a time: what it
+gives to `total` of another state is from_S_now, to `dhu` from_h, to `dprev` the direct path, which is named
+by `cell.direct` for the memory, from_S for another state S (from_h_prev for h), and from_S_to_R from one
+state to another. Everything is computed in float64 from the arrays of the trace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt.cell import Cell, Weights
-from minilstm.bptt.gru import GRUCell
-from minilstm.bptt.variants import LSTMVariant
+from minilstm.bptt.cell import StepGradients
 from minilstm.errors import one_of, whole_number, wording
 from minilstm.norms import norm
 from minilstm.trace.lags import by_lag
+from minilstm.trace.paths import links_of
 from minilstm.trace.recording import Recording
 
 quiet = np.errstate(over="ignore", invalid="ignore")  # NaN and Inf are shown, and not warned of
@@ -49,6 +50,7 @@ class Ledger:
     terms: dict[str, tuple[str, ...]]
     routes: dict[str, Array]
     _arrays: dict[str, Array]
+    _dstate: dict[str, Array]  # (B, T, H) by state: its gradient as the cell is told it
     _dxw: Array  # (B, T, nH)
     _dhu: Array  # (B, T, nH)
 
@@ -124,11 +126,10 @@ class Ledger:
         if weights.rb is not None:
             found["bias"] = np.stack([found["bias"], dhu.sum(axis=0)])
         if weights.p is not None:
-            blocks, c = trace.blocks(dxw), trace.c[:, step]
-            c_prev = trace.c[:, step - 1] if step else trace.c0
-            rows = [blocks[gate] * (c if gate == "o" else c_prev) for gate in _peepholes(trace.cell)]
-            found["peepholes"] = np.sum(rows, axis=1)
-        return found
+            now = slice(step, step + 1)
+            dstate = {state: part[:, now] for state, part in self._dstate.items()}
+            found[trace.name_of_p] = np.asarray(trace.step_back(dstate, now).dp)
+        return {name: found[name] for name in trace.named_weights}
 
     def weight_norms(self) -> dict[str, Array]:
         """The norm of each step's `contribution`, by the weight's name: (T,) each.
@@ -169,52 +170,73 @@ class Ledger:
 @quiet
 def ledger_of(trace: Recording) -> Ledger:
     """Open the sums of a layer's trace. See the module's docstring."""
-    cell, weights = trace.cell, Weights(*(_float64(weight) for weight in trace.weights))  # type: ignore[arg-type]
+    cell, links, memory = trace.cell, links_of(trace.cell), trace.memory
     real, masked, flows = trace.real, ~trace.real, ~trace.cut
+    dstate, steps = _alone(trace)
+    dxw, zero = trace.dz.astype(np.float64), np.zeros(trace.h.shape)
+    dhu = np.sum([step.dhu for step in steps.values()], axis=0)
+    arrays, terms = dict[str, Array](), dict[str, tuple[str, ...]]()
 
-    def of_next(array: Array, where: Array) -> Array:
+    def of_next(array: Array, where: Array = real) -> Array:
         """The array's value at the next step, where that is in `where` (B, T); 0 at the last step."""
         found = np.zeros_like(array)
         found[:, :-1] = np.where((where & flows)[:, 1:, None], array[:, 1:], 0)
         return found
 
+    for j, state in enumerate(cell.states):
+        suffix = "" if j == 0 or state == memory else f"_to_{state}"
+        found = {f"external_{state}": zero}
+        if j == 0:
+            through_U = of_next(dhu @ trace.weights.U.T.astype(np.float64))
+            found = {"external": trace.external.astype(np.float64), "from_h": through_U}
+        for s, other in enumerate(cell.states):
+            if j in links.within[s]:
+                found[f"from_{other}_now{suffix}"] = steps[other].total[j]
+        own = cell.direct[0] if state == memory else f"from_{state}{'' if j else '_prev'}"
+        for s, other in enumerate(cell.states):
+            if j in links.direct[s]:
+                name = own if s == j or j in links.within[s] else f"from_{other}_to_{state}"
+                found[name] = found.get(name, 0) + of_next(steps[other].dprev[j])
+        if state == memory and trace.peepholes:
+            seen, p = trace.blocks(dxw), np.asarray(trace.weights.p, np.float64)
+            parts = [seen[gate] * row for gate, row in zip(cell.rows, p, strict=True) if gate != "o"]
+            found["from_peephole"] = of_next(sum(parts, zero))
+            found[own] = found[own] - found["from_peephole"]
+        found[f"held_{state}"] = of_next(trace.arrays[f"d{state}"].astype(np.float64), masked)
+        terms[f"d{state}"] = tuple(found)
+        arrays |= found
     hold = np.zeros(real.shape, bool)
     hold[:, :-1] = (masked & flows)[:, 1:]  # the next step hands its gradient through
-    dxw, dh = trace.dz.astype(np.float64), trace.dh.astype(np.float64)
-    dhu = _dhu(trace, dxw)
-    arrays = {
-        "external": trace.external.astype(np.float64),
-        "from_h": of_next(dhu @ weights.U.T, real),
-        "held_h": of_next(dh, masked),
-    }
-    terms: dict[str, tuple[str, ...]] = {"dh": ("external", "from_h", "held_h")}
-    if isinstance(cell, GRUCell):
-        arrays["from_z"] = of_next(dh * trace.z, real)
-        terms["dh"] = ("external", "from_h", "from_z", "held_h")
-    names = {"loss": "external", "recurrent weights": "from_h", "update gate": "from_z"}
-    routes = {route: _carried(arrays[name], hold) for route, name in names.items() if name in arrays}
-    if cell.name == "lstm":
-        dc = trace.dc.astype(np.float64)
-        show = _show(trace, weights)
-        arrays["external_c"] = np.zeros_like(dc)
-        arrays["from_h_now"] = show(dh)
-        arrays["from_c"] = of_next(dc * trace.f, real)
-        routes = {route: _carried(show(part), hold) for route, part in routes.items()}
-        routes["carousel"] = _carried(arrays["from_c"], hold)
-        if weights.p is not None:
-            blocks = trace.blocks(dxw)
-            rows = zip(_peepholes(cell), weights.p, strict=True)
-            arrays["from_peephole"] = of_next(
-                sum((blocks[gate] * row for gate, row in rows if gate != "o"), 0 * dc), real
-            )
-            routes["peepholes"] = _carried(arrays["from_peephole"], hold)
-        arrays["held_c"] = of_next(dc, masked)
-        terms["dc"] = tuple(
-            name
-            for name in ("external_c", "from_h_now", "from_c", "from_peephole", "held_c")
-            if name in arrays
-        )
-    return Ledger(trace, terms, routes, arrays, dxw, dhu)
+    return Ledger(trace, terms, _routes(trace, terms, arrays, hold), arrays, dstate, dxw, dhu)
+
+
+def _alone(trace: Recording) -> tuple[dict[str, Array], dict[str, StepGradients]]:
+    """For each state, its gradient as the step is told it (B, T, H), and what the step makes of it alone."""
+    states, links = trace.cell.states, links_of(trace.cell)
+    dstate, steps = dict[str, Array](), dict[str, StepGradients]()
+    for j in links.order:
+        now = (steps[states[s]].total[j] for s in links.order if j in links.within[s])
+        dstate[states[j]] = trace.arrays[f"d{states[j]}"].astype(np.float64) - sum(now)
+        steps[states[j]] = trace.step_back({states[j]: dstate[states[j]]})
+    return dstate, steps
+
+
+def _routes(
+    trace: Recording, terms: dict[str, tuple[str, ...]], arrays: dict[str, Array], hold: Array
+) -> dict[str, Array]:
+    """The parts of the memory's gradient, by the way on which they came."""
+    memory, own = trace.memory, trace.cell.direct
+    words = {"external": "loss", "from_h": "recurrent weights", "from_peephole": "peepholes", own[0]: own[1]}
+    found = dict[str, Array]()
+    for state in dict.fromkeys((trace.states[0], memory)):
+        for term in terms[f"d{state}"]:
+            if term[:5] == "held_" or (term[:8] == "external" and state != "h") or term == "from_h_now":
+                continue
+            part = _carried(arrays[term], hold)
+            if state != memory:
+                part = _carried(trace.step_back({state: part}).total[trace.states.index(memory)], hold)
+            found[words.get(term, term.replace("_", " "))] = part
+    return found
 
 
 def _products(inputs: Array, d: Array) -> tuple[Array, float]:
@@ -228,37 +250,6 @@ def _products(inputs: Array, d: Array) -> tuple[Array, float]:
     if size == 0:
         return np.zeros(d.shape[1:]), 0.0
     return ((inputs @ (total / size)) * (d / size)).sum(axis=0), size
-
-
-def _show(trace: Recording, weights: Weights) -> Callable[[Array], Array]:
-    """dL/dh -> what of it reaches c within the same step, (B, T, H): the cell's own B2; 0 at masked steps."""
-    cell = trace.cell
-    state = tuple(trace.arrays[name].astype(np.float64) for name in cell.states)
-    prev = tuple(trace.before(name).astype(np.float64) for name in cell.states)
-    kept = tuple(trace.arrays[name].astype(np.float64) for name in cell.kept)
-
-    def show(dh: Array) -> Array:
-        total = cell.backward((dh, np.zeros_like(dh)), prev, state, kept, weights.p).total[1]
-        return np.where(trace.real[..., None], total, 0)
-
-    return show
-
-
-def _dhu(trace: Recording, dxw: Array) -> Array:
-    """dL/d(h_prev @ U): dL/d(x @ W), but for the candidate of a GRU, which sees the product behind r."""
-    if not isinstance(trace.cell, GRUCell):
-        return dxw
-    blocks = trace.blocks(dxw)
-    return np.concatenate([blocks["z"], blocks["r"], blocks["g"] * trace.r], axis=-1)
-
-
-def _peepholes(cell: Cell) -> tuple[str, ...]:
-    """The gates of the rows of p."""
-    return cell.peephole_gates if isinstance(cell, LSTMVariant) else ()
-
-
-def _float64(array: Array | None) -> Array | None:
-    return None if array is None else array.astype(np.float64)
 
 
 def _carried(part: Array, hold: Array) -> Array:

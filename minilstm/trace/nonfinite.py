@@ -161,6 +161,20 @@ FORWARD: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 
 
+def equations_of(layer: Recording) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Those of `FORWARD`; for another cell its step as a whole."""
+    cell = layer.cell
+    if cell.name in FORWARD:
+        return FORWARD[cell.name]
+    needs = [f"xw_{gate}" for gate in cell.gates]
+    needs += [f"hu_{gate}" for gate in cell.gates if layer.weights.U.size]
+    needs += [f"{state}_prev" for state in cell.states]
+    return {
+        name: (f"{name}, by forward of the cell {cell.name!r}", tuple(needs))
+        for name in (*cell.kept, *reversed(cell.states))
+    }
+
+
 def _first(layer: Recording, names: Iterable[str], *, backward: bool) -> tuple[str, int, int, int] | None:
     """(name, step, sample, unit) of the first bad value; within a step the names go in their order."""
     bad = {name: ~np.isfinite(layer.arrays[name]) for name in names if name in layer.arrays}
@@ -177,7 +191,7 @@ def _forward(layer: Recording) -> Iterator[Origin]:
     found = _first(layer, ["x"], backward=False)
     if found is not None:
         yield _origin(layer, "forward", found, "the output of the layers below")
-    equations = FORWARD[layer.cell.name]
+    equations = equations_of(layer)
     found = _first(layer, equations, backward=False)
     if found is None:
         return
@@ -207,9 +221,9 @@ def _values(layer: Recording, step: int, sample: int, unit: int) -> dict[str, fl
     xw = layer.blocks(x @ layer.weights.W + layer.weights.b)
     hu = layer.blocks(before["h"] @ layer.weights.U + (0 if layer.weights.rb is None else layer.weights.rb))
     found = {f"xw_{gate}": block[unit] for gate, block in xw.items()}
-    found |= {f"hu_{gate}": block[unit] for gate, block in hu.items()}
+    found |= {f"hu_{gate}": block[unit] for gate, block in hu.items() if block.size}
     found |= {f"{state}_prev": value[unit] for state, value in before.items()}
-    found |= {name: layer.arrays[name][sample, step, unit] for name in FORWARD[layer.cell.name]}
+    found |= {name: layer.arrays[name][sample, step, unit] for name in equations_of(layer)}
     found |= {"|x|": np.abs(x).max(), "|h_prev|": np.abs(before["h"]).max()}
     return {name: float(value) for name, value in found.items()}
 
@@ -233,7 +247,7 @@ def _backward(layer: Recording) -> Iterator[Origin]:
         block, unit = divmod(unit, layer.h.shape[-1])
         name, operation = f"dz_{layer.gates[block]}", "the chain rule through the gate"
         inputs = {
-            key: float(layer.arrays[key][sample, step, unit]) for key in (*totals, *FORWARD[layer.cell.name])
+            key: float(layer.arrays[key][sample, step, unit]) for key in (*totals, *equations_of(layer))
         }
     else:
         operation = "dx = dz @ W.T"

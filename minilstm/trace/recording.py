@@ -6,17 +6,21 @@ meet all of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt.cell import Cell, Weights
+from minilstm.bptt.cell import Cell, StepGradients, Weights
 from minilstm.bptt.tape import Gradients, Tape
 from minilstm.errors import one_of, real_number, whole_number, wording
 from minilstm.norms import norm
 from minilstm.trace.lags import by_lag
+from minilstm.trace.paths import paths
+
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Recording:
             arrays=arrays,
             real=real,
             cut=cut,
-            reached=_paths(cell, weights, real, reached, cut),
+            reached=paths(cell, weights, real, reached, cut),
             go_backwards=go_backwards,
         )
 
@@ -113,6 +117,11 @@ class Recording:
         return self.cell.gates
 
     @property
+    def memory(self) -> str:
+        """The state that carries the memory: c of an LSTM, h where there is no other."""
+        return self.states[min(1, len(self.states) - 1)]
+
+    @property
     def names(self) -> list[str]:
         """The names of the arrays that have a row for each step, (B, T, .)."""
         return [name for name, array in self.arrays.items() if array.ndim == 3]
@@ -122,7 +131,17 @@ class Recording:
         """The layer's weights as they were, under the names of its parameters."""
         W, U, b, rb, p = self.weights
         found = {"kernel": W, "recurrent_kernel": U, "bias": b if rb is None else np.stack([b, rb])}
-        return found if p is None else found | {"peepholes": p}
+        return found if p is None else found | {self.name_of_p: p}
+
+    @property
+    def name_of_p(self) -> str:
+        """The name of p among the layer's parameters."""
+        return "peepholes" if self.peepholes else "p"
+
+    @property
+    def peepholes(self) -> tuple[str, ...]:
+        """The gates that have a peephole."""
+        return tuple(row for row in self.cell.rows if row in self.gates)
 
     def before(self, state: str) -> Array:
         """The state that each step starts from, "h" or "c": (B, T, H)."""
@@ -134,6 +153,37 @@ class Recording:
         """An array of blocks, such as dz (B, T, nH), as one array (B, T, H) for each gate."""
         parts = np.split(array, len(self.gates), axis=-1)
         return dict(zip(self.gates, parts, strict=True))
+
+    def step_back(
+        self, dstate: Mapping[str, Array], steps: slice = ALL, gates_held: bool = False
+    ) -> StepGradients:
+        """One step of the cell backwards, at all or some `steps`, in float64; dp is the sum over them.
+
+        dstate : (B, S, H) by the name of the state, as the cell is told; 0 for those left out, and at
+        masked steps. With `gates_held`, what dprev gets through peepholes is left out.
+        """
+        shape, p = self.h[:, steps].shape, self.weights.p
+
+        def flat(array: Array) -> Array:
+            return array[:, steps].reshape(-1, array.shape[-1]).astype(np.float64)
+
+        def told(state: str) -> Array:
+            part = dstate.get(state, np.zeros(shape))
+            return np.where(self.real[:, steps, None], part, 0).reshape(-1, shape[-1])
+
+        found = self.cell.backward(
+            tuple(told(state) for state in self.states),
+            tuple(flat(self.before(state)) for state in self.states),
+            tuple(flat(self.arrays[state]) for state in self.states),
+            tuple(flat(self.arrays[name]) for name in self.cell.kept),
+            None if p is None or (gates_held and self.peepholes) else p.astype(np.float64),
+        )
+
+        def whole(array: Array) -> Array:
+            return array.reshape(*shape[:2], array.shape[-1])
+
+        dprev, total = (tuple(map(whole, state)) for state in (found.dprev, found.total))
+        return StepGradients(whole(found.dxw), whole(found.dhu), dprev, total, found.dp)
 
     def row(self, sample: int) -> int:
         """`sample`, where it is a row of the batch; ValueError or TypeError otherwise."""
@@ -209,25 +259,3 @@ class Recording:
 
     def _array(self, name: str) -> Array:
         return self.arrays[one_of("name", name, self.names)]
-
-
-def _paths(cell: Cell, weights: Weights, real: Array, reached: Array, cut: Array) -> dict[str, Array]:
-    """For each gradient, (B, T): does a path from the loss lead there, were there no rounding?
-
-    No path leads back from a step that is `cut` to the one before it.
-    """
-    path = {name: np.zeros_like(real) for name in ("dh", "dc", "dz") if name != "dc" or "c" in cell.states}
-    through_U = bool(np.any(weights.U))
-    h = c = np.zeros(len(real), bool)
-    for t in reversed(range(real.shape[1])):
-        h = h | reached[:, t]
-        path["dh"][:, t] = h
-        if "c" in cell.states:
-            path["dc"][:, t] = c = c | (h & real[:, t])  # LSTM B2, B7
-        inside = (h | c) & real[:, t]
-        path["dz"][:, t] = inside
-        direct = h if cell.name == "gru" else np.zeros_like(h)  # GRU B5
-        h = np.where(real[:, t], (inside & through_U) | direct, h)  # S5, S6
-        if cut[t]:
-            h = c = np.zeros(len(real), bool)
-    return path | {"dx": path["dz"] & bool(np.any(weights.W)), "external": reached}

@@ -38,7 +38,7 @@ def inputs(cell, B: int, H: int):
     rng = np.random.default_rng([B, H, len(cell.gates)])
     xw, hu = rng.normal(size=(2, B, len(cell.gates) * H))
     prev = tuple(rng.normal(size=(B, H)) for _ in cell.states)
-    rows = len(getattr(cell, "peephole_gates", ()))
+    rows = len(cell.rows)
     p = rng.normal(size=(rows, H)) if rows else None
     return xw, hu, prev, p, tuple(rng.normal(size=(B, H)) for _ in cell.states)
 

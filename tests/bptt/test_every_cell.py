@@ -20,7 +20,7 @@ on_cells = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def random_layer(cell, T: int, B: int, D: int, H: int, mask: bool, seed: int):
     """Weights, x, mask, initial state, and the weights of h_t and of the last state in a loss; float64."""
     rng, n = np.random.default_rng([seed, T, B, D, H]), len(cell.gates)
-    peepholes = len(getattr(cell, "peephole_gates", ()))
+    peepholes = len(cell.rows)
     weights = Weights(
         W=rng.normal(size=(D, n * H)) * 0.7,
         U=rng.normal(size=(H, n * H)) * 0.7 / np.sqrt(H),
