@@ -9,6 +9,7 @@ read in an afternoon; each folder imports only from those before it:
     trace           what happened at each time step
     layers          Keras's words on the outside, symbols on the inside
     network         layers in a row: forward, loss and backward, and the batches that go in
+    streams         a model that reads sequences as they come
     training        the loop of fit
     model           Sequential: fit, evaluate, predict, trace
     gradient_check  is a backward pass right?
@@ -86,6 +87,7 @@ _HOMES = {
         "sliding_windows",
         "truncate",
     ],
+    "minilstm.streams": ["Stream"],
     "minilstm.study": ["length_study"],
     "minilstm.compiled.threads": ["get_num_threads", "set_num_threads"],
     "minilstm.trace.trace": ["Trace"],
@@ -162,6 +164,7 @@ if TYPE_CHECKING:
     from minilstm.sequences import padding_audit as padding_audit
     from minilstm.sequences import sliding_windows as sliding_windows
     from minilstm.sequences import truncate as truncate
+    from minilstm.streams import Stream as Stream
     from minilstm.study import length_study as length_study
     from minilstm.trace.trace import Trace as Trace
 

@@ -26,6 +26,7 @@ from minilstm.network.batches import Given
 from minilstm.network.network import Network, optimizer_and_loss, train_step
 from minilstm.network.progress import PER_STEP, History, Means
 from minilstm.optimizers import Optimizer
+from minilstm.streams import Stream
 from minilstm.tables import in_columns
 from minilstm.trace.trace import Trace
 from minilstm.training.fit import Fit, Hooks, score
@@ -263,6 +264,14 @@ class Sequential(Network):
     def predict_on_batch(self, x: ArrayLike, mask: ArrayLike | None = None) -> Array:
         """The model's output for one batch."""
         return self._output(*batches.checked_inputs(self, x, mask))
+
+    def stream(self, batch: int = 1) -> Stream:
+        """The model as it reads `batch` sequences as they come, step by step, each at its own state.
+
+        Returns a Stream, which begins with states of zeros and keeps the weights of now. ValueError names a
+        layer that needs the whole sequence: Bidirectional, pooling over time, `go_backwards`.
+        """
+        return Stream(self, batch)
 
     # ------------------------------------------------------------ public: looking inside
 

@@ -19,6 +19,7 @@ cells compiled trace datasets
 layers optimizers
 network
 saving
+streams
 callbacks
 training
 model

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt.cell import Cell, Weights
+from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine
 from minilstm.compiled import threads
 from minilstm.errors import one_of
@@ -78,17 +79,60 @@ def engine_of(backend: str, B: int = 1) -> Engine:
     return (_compiled() if backend == "numba" and B > 0 else None) or PLAIN
 
 
+class Stepping(Protocol):
+    """A recurrent layer that goes on from where it stands, for a batch of sequences."""
+
+    state: State  # (B, H) each; copies when read
+
+    def copy(self) -> Stepping: ...
+    def advance(self, x: Array, mask: Array | None) -> Array: ...  # (B, S, D) -> h (B, S, H)
+
+
+class PlainStepping:
+    """The same by the lesson's own engine."""
+
+    def __init__(self, cell: Cell, weights: Weights, batch: int) -> None:
+        own = Weights(*(None if part is None else part.copy() for part in weights))  # type: ignore[arg-type]
+        self.packed = PLAIN.pack(cell, own, [slice(batch)], None)
+        self.state = tuple(np.zeros((batch, len(own.U)), own.U.dtype) for _ in cell.states)
+
+    def copy(self) -> PlainStepping:
+        return copy(self)  # a state is never written to
+
+    def advance(self, x: Array, mask: Array | None) -> Array:
+        real = None if mask is None else mask.T
+        segment = PLAIN.forward_segment(self.packed, x.transpose(1, 0, 2), real, self.state)
+        self.state = segment.last_state
+        h: Array = segment.states[0][1:].transpose(1, 0, 2)
+        return h
+
+
+def stepping_of(backend: str, cell: Cell, weights: Weights, batch: int) -> Stepping:
+    """`cell` with a copy of `weights`, at a state of zeros."""
+    if engine_of(backend, batch) is PLAIN:
+        return PlainStepping(cell, weights, batch)
+    from minilstm.compiled import memory, stepping
+
+    return stepping.Stepping(memory.pack(cell, weights, []), batch)
+
+
 class Products(NamedTuple):
     """What the layers beside the recurrent ones compute with."""
 
     matmul: Callable[[Array, Array], Array]  # (m, k) @ (k, n)
     add_rows: Callable[[Array, Array, Array], None]  # out[ids[k]] += rows[k], k after k
+    by: Callable[[Array], Callable[[Array], Array]]  # by(b)(a) is matmul(a, b); b is laid out once
 
 
 def _add_rows(out: Array, rows: Array, ids: Array) -> None:
     width = out.shape[1]
     places = np.add.outer(ids * width, np.arange(width))  # in one dimension add.at is five times as fast
     np.add.at(out.reshape(-1), places.reshape(-1), rows.reshape(-1))
+
+
+def _matmul_by(b: Array) -> Callable[[Array], Array]:
+    own = b.copy()
+    return lambda a: a @ own
 
 
 @cache
@@ -99,7 +143,7 @@ def products_of(backend: str) -> Products:
     [[3.0], [3.0]]
     """
     if backend == "numpy" or _compiled() is None:
-        return Products(np.matmul, _add_rows)
+        return Products(np.matmul, _add_rows, _matmul_by)
     from minilstm.compiled import products
 
     def matmul(a: Array, b: Array) -> Array:
@@ -110,7 +154,11 @@ def products_of(backend: str) -> Products:
     def add_rows(out: Array, rows: Array, ids: Array) -> None:
         (products.add_rows if out.dtype.kind == "f" else _add_rows)(out, rows, ids)
 
-    return Products(matmul, add_rows)
+    def by(b: Array) -> Callable[[Array], Array]:
+        panels, n = products.panels_of(b), b.shape[1]
+        return lambda a: products.times_panels(a, panels, n, len(a) * b.size > PARALLEL_WORK)
+
+    return Products(matmul, add_rows, by)
 
 
 def _plain_size(cell: Cell, S: int, b: int, D: int, H: int, itemsize: int) -> int:

@@ -185,6 +185,11 @@ class Segment:
         return (self.xh[:, :, :H],) if self.c is None else (self.xh[:, :, :H], self.c[:, :, :H])
 
     @property
+    def cells(self) -> tuple[Array, ...]:
+        """c where the cell has it, as the kernels want it behind z."""
+        return () if self.c is None else (self.c,)
+
+    @property
     def kept(self) -> Sequence[Array]:
         return [self.block(self.z, k) for k in KEPT[self.kind.cell]]
 
@@ -263,9 +268,8 @@ def forward_segment(
     if segment.c is not None:
         put_state(segment.c, 0, state[1])
     segment.mask = np.empty((0, b), bool) if mask is None else plain(mask, bool)
-    cells = () if segment.c is None else (segment.c,)
     inputs = plain(x.transpose(1, 0, 2), dtype)
-    kernel(cell, "forward")(packed.w, inputs, segment.xh, segment.z, *cells, segment.mask)
+    kernel(cell, "forward")(packed.w, inputs, segment.xh, segment.z, *segment.cells, segment.mask)
     segment.last_state = tuple(part[S % len(part)].copy() for part in segment.states)
     return segment
 
@@ -302,9 +306,8 @@ def backward_segment(
     else:
         (dw,) = weights = [empty((H + 1 + D, n * H), dtype)]
         dweights = Weights(W=dw[H + 1 :], U=dw[:H], b=dw[H])
-    cells = () if segment.c is None else (segment.c,)
     arrays = mask, external, *gradients, dx, scratch, empty(packed.w.shape, dtype), *weights, norms, rows
-    kernel(cell, "backward")(packed.wt, segment.xh, z, *cells, *arrays)
+    kernel(cell, "backward")(packed.wt, segment.xh, z, *segment.cells, *arrays)
     found = SegmentGradients(
         dweights=dweights,
         dstate=tuple(array[0, :, :H] for array in gradients),

@@ -18,16 +18,26 @@ PIECES = 8  # of a product, at most, which threads share
 ROWS = 32  # in a piece, at least
 
 
+def panels_of(b: Array) -> Array:
+    """b (k, n) as the kernel wants it: panels of columns (P, k, NR), the last one filled up with zeros."""
+    k, n = b.shape
+    NR = lanes(b.dtype)
+    columns = np.zeros((k, -(-n // NR) * NR), b.dtype)
+    columns[:, :n] = b
+    return np.ascontiguousarray(columns.reshape(k, -1, NR).transpose(1, 0, 2))
+
+
 def matmul(a: Array, b: Array, parallel: bool) -> Array:
     """a (m, k) @ b (k, n) of float32 or float64, in pieces of a's rows; a and b may be transposed views."""
-    (m, k), n, dtype = a.shape, b.shape[1], b.dtype
-    NR = lanes(dtype)
-    columns = np.zeros((k, -(-n // NR) * NR), dtype)
-    columns[:, :n] = b
-    panels = np.ascontiguousarray(columns.reshape(k, -1, NR).transpose(1, 0, 2))  # (P, k, NR)
+    return times_panels(a, panels_of(b), b.shape[1], parallel)
+
+
+def times_panels(a: Array, panels: Array, n: int, parallel: bool) -> Array:
+    """a (m, k) @ b (k, n), given `panels_of(b)`."""
+    (m, k), dtype = a.shape, panels.dtype
     turned = a.flags.f_contiguous and not a.flags.c_contiguous
     a, a_row, a_step = (plain(a.T, dtype), 1, m) if turned else (plain(a, dtype), k, 1)
-    out = np.empty((m, columns.shape[1]), dtype)
+    out = np.empty((m, len(panels) * panels.shape[2]), dtype)
     if parallel:
         count = min(PIECES, -(-m // ROWS))
         pieces = list(pairwise(part * m // count for part in range(count + 1)))

@@ -35,6 +35,9 @@ class Layer(ABC):
     name : the layer's name in traces, gradients and messages; the model gives one where it is None
     """
 
+    by_step = False
+    """Whether each step of the output needs no more of a longer input than the same step of it."""
+
     def __init__(self, *, input_shape: Sequence[int | None] | None = None, name: str | None = None) -> None:
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(wording("name", "a non-empty string without '/'", repr(name)))

@@ -41,6 +41,8 @@ class Dense(Layer):
     (3,)
     """
 
+    by_step = True
+
     def __init__(
         self,
         units: int,

@@ -29,6 +29,8 @@ class Dropout(Layer):
     [0.0, 2.0]
     """
 
+    by_step = True
+
     def __init__(
         self, rate: float, *, input_shape: Sequence[int | None] | None = None, name: str | None = None
     ) -> None:

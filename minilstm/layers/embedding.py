@@ -38,6 +38,8 @@ class Embedding(Layer):
     (None, 8)
     """
 
+    by_step = True
+
     def __init__(
         self,
         input_dim: int,

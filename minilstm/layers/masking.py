@@ -22,6 +22,8 @@ class Masking(Layer):
     [[True, False]]
     """
 
+    by_step = True
+
     def __init__(
         self,
         mask_value: float = 0.0,

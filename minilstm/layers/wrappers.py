@@ -147,6 +147,8 @@ class TimeDistributed(Wrapper):
     (7, 4)
     """
 
+    by_step = True
+
     def __init__(
         self, layer: Layer, *, input_shape: Sequence[int | None] | None = None, name: str | None = None
     ) -> None:

@@ -33,7 +33,7 @@ Path_ = str | os.PathLike[str]
 
 def save(model: Network, path: Path_) -> None:
     """Write `model` to `path`, an .npz or a .safetensors; see `Sequential.save`."""
-    suffix = _checked_suffix(path)
+    suffix = checked_suffix(path)
     if not model.layers:
         raise ValueError(wording("model", "with at least one layer, to be saved", "none"))
     files.write_bytes(path, pack(suffix, *describe(model)))
@@ -41,7 +41,7 @@ def save(model: Network, path: Path_) -> None:
 
 def save_weights(model: Network, path: Path_) -> None:
     """Write the weights of `model` alone; see `Sequential.save_weights`."""
-    suffix = _checked_suffix(path)
+    suffix = checked_suffix(path)
     if not model.built:
         raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
     files.write_bytes(path, pack(suffix, {"weights_only": True}, _weights(model)))
@@ -52,7 +52,7 @@ def load_weights(model: Network, path: Path_) -> None:
     if not model.built:
         raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
     try:
-        arrays = unpack(_read(path))[1]
+        arrays = unpack(read_file(path))[1]
         found = {name: array for name, array in arrays.items() if name.startswith("layers/")}
         expected = {name: value.shape for name, value in _weights(model).items()}
         for name in sorted(found.keys() ^ expected.keys()):
@@ -75,7 +75,7 @@ def resume(model: Network, path: Path_, samples: int | None) -> None:
     a fit over another number of samples.
     """
     try:
-        Saved(*unpack(_read(path))).resume(model, describe(model)[0], samples)
+        Saved(*unpack(read_file(path))).resume(model, describe(model)[0], samples)
     except DamagedError as error:
         raise WeightsFileError(os.fspath(path), str(error)) from None
 
@@ -86,7 +86,7 @@ def restore(model: Network, path: Path_) -> None:
     Raises WeightsFileError for a file that is not a model of minilstm, whole and unchanged; OSError where it
     cannot be read.
     """
-    data = _read(path)
+    data = read_file(path)
     try:
         found = Saved(*unpack(data))
     except DamagedError as error:
@@ -94,7 +94,8 @@ def restore(model: Network, path: Path_) -> None:
     found.into(model)
 
 
-def _checked_suffix(path: Path_) -> str:
+def checked_suffix(path: Path_) -> str:
+    """The suffix of `path`; ValueError where it is none of a layout."""
     suffix = Path(path).suffix
     if suffix not in SUFFIXES:
         raise ValueError(
@@ -103,7 +104,7 @@ def _checked_suffix(path: Path_) -> str:
     return suffix
 
 
-def _read(path: Path_) -> bytes:
+def read_file(path: Path_) -> bytes:
     """The bytes of a regular file: a device or a pipe might never end."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         if os.path.isdir(path):

@@ -1,0 +1,91 @@
+"""A compiled layer that goes on from where it stands: weights packed once, states in the kernels' layout.
+
+The kernels, and so the bits, are those of `memory.forward_segment`; what is left out is what that does anew
+at each call: packing, memory, the copy of the state in and out.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from minilstm.arrays import Array
+from minilstm.bptt.cell import State
+from minilstm.compiled import threads
+from minilstm.compiled.memory import Kind, Packed, Segment, kernel, plain, put_state
+
+ROWS = 128  # samples in a chunk, at most: a call from Python costs what a few rows cost
+ROOM = 1024  # samples times steps of a chunk, at most: what a call fills stays in a processor's own cache
+PARALLEL_WORK = 2_000_000  # multiply-adds in one call below which waking a thread costs more than it saves
+
+
+class Stepping:
+    """`batch` sequences, each at its own state, zeros at first."""
+
+    def __init__(self, packed: Packed, batch: int) -> None:
+        self.packed = packed
+        count = -(-batch // ROWS)
+        edges = [k * batch // count for k in range(count + 1)]
+        self.rows = [slice(start, stop) for start, stop in pairwise(edges)]
+        self.segments = [self._segment(rows.stop - rows.start) for rows in self.rows]
+        self.forward = kernel(packed.cell, "forward")
+        zeros = np.zeros((batch, packed.H), packed.dtype)
+        self.state = tuple(zeros for _ in packed.cell.states)
+
+    def _segment(self, b: int) -> Segment:
+        packed = self.packed
+        kind = Kind(packed.cell.name, "outputs", max(1, ROOM // b), b, packed.D, packed.H, packed.dtype)
+        segment = Segment(packed.cell, kind)
+        for array in (segment.xh, segment.z, *segment.cells):
+            array[...] = 0
+        return segment
+
+    @property
+    def state(self) -> State:
+        """Copies of the states, (B, H) each."""
+        parts = zip(*[segment.states for segment in self.segments], strict=True)
+        return tuple(np.concatenate([part[0] for part in chunks]) for chunks in parts)
+
+    @state.setter
+    def state(self, state: State) -> None:
+        for rows, segment in zip(self.rows, self.segments, strict=True):
+            for array, part in zip((segment.xh, *segment.cells), state, strict=True):
+                put_state(array, 0, part[rows])
+
+    def copy(self) -> Stepping:
+        """Another one at the same state, with the same packed weights."""
+        other = Stepping(self.packed, self.rows[-1].stop)
+        other.state = self.state
+        return other
+
+    def advance(self, x: Array, mask: Array | None) -> Array:
+        """h (B, S, H) of the next S steps; x (B, S, D) as `plain` gives it, mask (B, S) or None."""
+        B, S, _ = x.shape
+        out = np.empty((B, S, self.packed.H), self.packed.dtype)
+        if len(self.rows) == 1:
+            self._advance(0, x, mask, out)
+            return out
+        w = self.packed.w
+
+        def chunk(k: int) -> None:
+            rows = self.rows[k]
+            self._advance(k, x[rows], None if mask is None else mask[rows], out[rows])
+
+        threads.run(chunk, range(len(self.rows)), B * S * w.size > PARALLEL_WORK)
+        return out
+
+    def _advance(self, k: int, x: Array, mask: Array | None, out: Array) -> None:
+        """The steps of one chunk, as many at a time as there is room for."""
+        segment, H = self.segments[k], self.packed.H
+        room, total = len(segment.xh) - 1, x.shape[1]
+        for start in range(0, total, room):
+            S = min(room, total - start)
+            part = x if total == S else plain(x[:, start : start + S], x.dtype)
+            real = segment.mask if mask is None else plain(mask[:, start : start + S].T, bool)
+            self.forward(self.packed.w, part, segment.xh, segment.z, *segment.cells, real)
+            h = segment.xh[1 : S + 1, :, :H]
+            out[:, start : start + S] = h.transpose(1, 0, 2)
+            for array in (segment.xh, *segment.cells):
+                if S % len(array):
+                    array[0] = array[S % len(array)]

@@ -1,0 +1,11 @@
+"""Sequences without an end: a model that goes on step by step, and how far back it remembers.
+
+    stages   what each layer does with the next steps
+    stream   Stream: many sequences at once, each at its own state; made by `Sequential.stream`
+
+What this folder is not: it trains nothing.
+"""
+
+from minilstm.streams.stream import Stream
+
+__all__ = ["Stream"]
