@@ -107,6 +107,11 @@ def _add_study(commands: Any) -> None:
         "--group", metavar="COLUMN", help="rows with the same value are the steps of one sequence"
     )
     own.add_argument(
+        "--order",
+        metavar="COLUMN",
+        help="column that the steps of a group are sorted by, or lines (time, date, step, ... where they ascend)",
+    )
+    own.add_argument(
         "--padded-at",
         choices=("pre", "post"),
         help="end at which the rows of an .npz with lengths are padded (found out)",

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 LABELS = ("label", "labels", "target", "class", "y", "sentiment", "category")
 TEXTS = ("text", "texts", "review", "sentence", "content", "comment", "message")
 SERIES = ("x", "sequence", "sequences", "series", "values", "data")
 LENGTHS = ("lengths", "length")
+TIMES = ("time", "timestamp", "datetime", "date", "t", "step", "timestep", "time_step", "order", "frame")
 SHOWN = 12  # columns named in a message
 
-Found = tuple[list[Any], list[Any], list[str], str]  # x, y, places, what was taken for what
-Names = dict[str, Any]  # text, label, features, group, padding: what the caller said, or None
+Names = dict[str, Any]  # text, label, features, group, order, padding: what the caller said, or None
+
+
+class Found(NamedTuple):
+    """N sequences or texts, N labels, the place of each in the file, and which columns were taken for what."""
+
+    x: list[Any]
+    y: list[Any]
+    places: list[str]
+    said: str
+    columns: list[str] | None = None  # of the numbers: those of the steps (a row each) or of the features
 
 
 def pick(what: str, given: str | None, usual: Sequence[str], columns: Sequence[str]) -> str | None:
@@ -42,6 +52,37 @@ def some(columns: Sequence[str]) -> str:
     """The first of these names, for a message."""
     shown = ", ".join(repr(column[:60]) for column in columns[:SHOWN])
     return shown + (f" and {len(columns) - SHOWN} more" if len(columns) > SHOWN else "")
+
+
+def check_named(named: Sequence[str], columns: Sequence[str]) -> None:
+    """ValueError for a column that was named as one of numbers and is not there."""
+    known = set(columns)
+    for name in named:
+        if name not in known:
+            pick("features", name, (), columns)  # raises
+
+
+def unused(columns: Sequence[str], used: Sequence[str]) -> str:
+    """The end of a sentence on what was read: the columns that were not."""
+    taken = set(used)
+    left = [column for column in columns if column not in taken]
+    return f", not used: {some(left)}" if left else ""
+
+
+def as_number(text: str) -> float | None:
+    """The number that a text is, or None."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def to_number(text: str, column: str, place: str) -> float:
+    """The number that a text is; ValueError that names its place."""
+    number = as_number(text)
+    if number is None:
+        raise ValueError(f"{place}, column {column!r}: expected a number, got {text[:40]!r}")
+    return number
 
 
 def not_utf8(data: bytes) -> ValueError:

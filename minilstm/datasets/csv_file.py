@@ -1,25 +1,43 @@
 """A .csv file into sequences and labels; `read` says which kinds there are.
 
 What a column is for is told by its name or by the caller; a column that only numbers the rows is left out.
+Rows that are the steps of sequences are the business of `grouped`.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minilstm.datasets.columns import TEXTS, Found, Names, label_of, not_utf8, pick, some
+from minilstm.datasets.columns import (
+    TEXTS,
+    Found,
+    Names,
+    as_number,
+    check_named,
+    label_of,
+    not_utf8,
+    pick,
+    some,
+    to_number,
+    unused,
+)
+from minilstm.datasets.grouped import group_rows
+from minilstm.datasets.identifiers import measured
 
-COUNTING = "unnamed: 0"  # what pandas calls a column without a name
+Cells = dict[str, list[str]]
 
 
 def read_csv(data: bytes, names: Names) -> Found:
     """Sequences, labels, their places, and what was taken for what; ValueError that names the line."""
+    if names["padding"] is not None:
+        raise ValueError(f"padding must be left out for a .csv, got {names['padding']!r}")
+    if names["text"] is not None and names["group"] is not None:
+        raise ValueError(f"text must be left out with a group, got {names['text']!r}")
     columns, rows, places = _rows(data, names["text"] is None and names["group"] is None)
     label = label_of(names["label"], columns)
     cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
@@ -28,22 +46,24 @@ def read_csv(data: bytes, names: Names) -> Found:
         if not value.strip():
             raise ValueError(f"{place} has no label (column {label!r})")
     y = _labels(cells[label])
-    rest, remarks = _measured([column for column in columns if column != label], cells, names)
+    rest, remarks = measured([column for column in columns if column != label], cells, names)
     if names["group"] is not None:
-        x, y, places, said = _long(cells, y, label, rest, places, names)
-        return x, y, places, said + remarks
+        found = group_rows(cells, y, label, rest, places, names)
+        return found._replace(said=found.said + remarks)
+    if names["order"] is not None:
+        raise ValueError(f"order must be left out without a group, got {names['order']!r}")
     column = _text_column(names, cells, rest)
     if column is not None:
-        said = f"text from column {column!r}, labels from {label!r}{_unused(rest, [column])}"
-        return cells[column], y, places, said + remarks
+        said = f"text from column {column!r}, labels from {label!r}{unused(rest, [column])}"
+        return Found(cells[column], y, places, said + remarks)
     steps = names["features"] or rest
-    _check_named(steps, rest)
+    check_named(steps, rest)
     wide = [cells[step] for step in steps]
     series = [
         _wide(values, steps, place) for values, place in zip(zip(*wide, strict=True), places, strict=True)
     ]
     said = f"each row is a sequence of up to {len(steps)} numbers, labels from {label!r}"
-    return series, y, places, said + _unused(rest, steps) + remarks
+    return Found(series, y, places, said + unused(rest, steps) + remarks, list(steps))
 
 
 def _rows(data: bytes, wide: bool) -> tuple[list[str], list[list[str]], list[str]]:
@@ -76,46 +96,7 @@ def _rows(data: bytes, wide: bool) -> tuple[list[str], list[list[str]], list[str
     return columns, rows, places
 
 
-def _measured(rest: list[str], cells: dict[str, list[str]], names: Names) -> tuple[list[str], str]:
-    """The columns that may hold data: without one that has no name and counts the rows. And remarks."""
-    named = {names["text"], names["group"], *(names["features"] or ())}
-    left, remarks = [], ""
-    for column in rest:
-        unnamed = column == "" or column.lower() == COUNTING
-        if column in named or not (unnamed or column == rest[0]) or not _counts_rows(cells[column]):
-            left.append(column)
-        elif unnamed:
-            remarks += f", left out: column {column!r}, which only counts the rows"
-        else:
-            left.append(column)
-            remarks += f", note: column {column!r} counts the rows"
-            remarks += "; if it measures nothing, name the others with --features"
-    return left, remarks
-
-
-def _counts_rows(values: Sequence[str]) -> bool:
-    """Whether these are whole numbers with a constant step."""
-    numbers = [_number(value) for value in values]
-    if len(numbers) < 3 or any(number is None or not number.is_integer() for number in numbers):
-        return False
-    steps = np.diff(np.array(numbers, np.float64))
-    return bool(steps[0] != 0 and (steps == steps[0]).all())
-
-
-def _check_named(named: Sequence[str], columns: Sequence[str]) -> None:
-    known = set(columns)
-    for name in named:
-        if name not in known:
-            pick("features", name, (), columns)  # raises
-
-
-def _unused(columns: Sequence[str], used: Sequence[str]) -> str:
-    taken = set(used)
-    left = [column for column in columns if column not in taken]
-    return f", not used: {some(left)}" if left else ""
-
-
-def _text_column(names: Names, cells: dict[str, list[str]], rest: Sequence[str]) -> str | None:
+def _text_column(names: Names, cells: Cells, rest: Sequence[str]) -> str | None:
     if names["features"] is not None:
         return None
     found = pick("text", names["text"], TEXTS, rest)
@@ -133,19 +114,12 @@ def _text_column(names: Names, cells: dict[str, list[str]], rest: Sequence[str])
 
 
 def _mostly_numbers(values: Sequence[str]) -> bool:
-    return sum(_number(value) is not None or not value.strip() for value in values) > len(values) / 2
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    return sum(as_number(value) is not None or not value.strip() for value in values) > len(values) / 2
 
 
 def _labels(values: Sequence[str]) -> list[Any]:
     """Numbers if all are, the texts if none is."""
-    numbers = [_number(value) for value in values]
+    numbers = [as_number(value) for value in values]
     if all(number is not None for number in numbers):
         return numbers
     return [text if number is None else number for text, number in zip(values, numbers, strict=True)]
@@ -153,42 +127,6 @@ def _labels(values: Sequence[str]) -> list[Any]:
 
 def _wide(values: Sequence[str], steps: Sequence[str], place: str) -> np.ndarray[Any, Any]:
     length = max((k + 1 for k, value in enumerate(values) if value.strip()), default=0)
-    return np.array([_float(value, step, place) for value, step in zip(values[:length], steps, strict=False)])
-
-
-def _float(value: str, column: str, place: str) -> float:
-    number = _number(value)
-    if number is None:
-        raise ValueError(f"{place}, column {column!r}: expected a number, got {value[:40]!r}")
-    return number
-
-
-def _long(
-    cells: dict[str, list[str]],
-    y: list[Any],
-    label: str,
-    rest: Sequence[str],
-    places: list[str],
-    names: Names,
-) -> Found:
-    group = pick("group", names["group"], (), rest)
-    assert group is not None
-    features = names["features"] or [column for column in rest if column != group]
-    _check_named(features, rest)
-    members: dict[str, list[int]] = {}
-    for k, key in enumerate(cells[group]):
-        members.setdefault(key, []).append(k)
-    x, found, where = [], [], []
-    for key, own in members.items():
-        if any(y[k] != y[own[0]] for k in own) and not all(_is_nan(y[k]) for k in own):
-            raise ValueError(f"sequence {key[:40]!r} has several labels; {places[own[0]]} and others")
-        x.append(np.array([[_float(cells[f][k], f, places[k]) for f in features] for k in own]))
-        found.append(y[own[0]])
-        where.append(f"sequence {key[:40]!r} ({places[own[0]]})")
-    said = f"steps of {some(features)} grouped by {group!r}, labels from {label!r}"
-    said += _unused(rest, [group, *features])
-    return x, found, where, said
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+    return np.array(
+        [to_number(value, step, place) for value, step in zip(values[:length], steps, strict=False)]
+    )

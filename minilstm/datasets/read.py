@@ -38,6 +38,7 @@ class Table(NamedTuple):
     places: list[str]
     source: str  # the file's name and checksum
     reading: str  # which columns were taken for what
+    columns: list[str] | None = None  # names of the numbers: of the steps (a row each) or of the features
 
 
 def read_file(
@@ -47,11 +48,14 @@ def read_file(
     label: str | None = None,
     features: Sequence[str] | None = None,
     group: str | None = None,
+    order: str | None = None,
     padding: str | None = None,
 ) -> Table:
     """The sequences and labels of a .csv, .jsonl or .npz file.
 
     text, label, features, group : names of columns (keys, arrays); found by their usual names where None
+    order : column that sorts the rows of a group, numbers or dates as 2024-12-31T23:59; or "lines", where the
+        file has them in order. None: a column that is called time, date, step or so, where the lines ascend in it
     padding : "pre" or "post", the end at which the rows of an .npz with lengths are padded; found out where
         None, and refused where both ends could be meant
 
@@ -61,18 +65,24 @@ def read_file(
     data = path.read_bytes()
     if not data.removeprefix(b"\xef\xbb\xbf").strip():
         raise ValueError(f"{path.name} is empty")
-    names = {"text": text, "label": label, "features": list(features) if features else None, "group": group}
+    names = {"text": text, "label": label, "features": list(features) if features else None}
+    names |= {"group": group, "order": order}
     names["padding"] = None if padding is None else one_of("padding", padding, ("pre", "post"))
     readers = {".csv": read_csv, ".jsonl": _jsonl, ".npz": _npz}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise ValueError(wording("data", "a .csv, .jsonl or .npz file", path.name))
     try:
-        x, y, places, reading = reader(data, names)
+        if reader is not read_csv:
+            for option in ("group", "order"):
+                if names[option] is not None:
+                    raise ValueError(f"{option} must be left out but for a .csv, got {names[option]!r}")
+        found = reader(data, names)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{path.name}: {error}") from None
     name = path.name.encode("utf-8", "replace").decode()  # it may hold bytes that are no text
-    return Table(x, y, places, f"{name}, SHA-256 {hashlib.sha256(data).hexdigest()}", reading)
+    source = f"{name}, SHA-256 {hashlib.sha256(data).hexdigest()}"
+    return Table(found.x, found.y, found.places, source, found.said, found.columns)
 
 
 def _jsonl(data: bytes, names: Names) -> Found:
@@ -86,6 +96,8 @@ def _jsonl(data: bytes, names: Names) -> Found:
                 places.append(f"line {number}")
     except UnicodeDecodeError:
         raise not_utf8(data) from None
+    if names["padding"] is not None:
+        raise ValueError(f"padding must be left out for a .jsonl, got {names['padding']!r}")
     columns = list(rows[0])
     label = label_of(names["label"], columns)
     rest = [column for column in columns if column != label]
@@ -100,7 +112,7 @@ def _jsonl(data: bytes, names: Names) -> Found:
         if not isinstance(row[label], (str, int, float)):
             raise ValueError(f"{place}: expected a text or a number as {label!r}, got {row[label]!r:.40}")
     said = f"sequences from {column!r}, labels from {label!r}"
-    return [row[column] for row in rows], [row[label] for row in rows], places, said
+    return Found([row[column] for row in rows], [row[label] for row in rows], places, said)
 
 
 def _object(line: str, number: int) -> dict[str, Any]:
@@ -134,7 +146,7 @@ def _npz(data: bytes, names: Names) -> Found:
         raise ValueError(f"padding must be left out where there are no lengths, got {names['padding']!r}")
     else:
         series = x.tolist() if x.dtype.kind == "U" else list(x)
-    return series, y.tolist(), [f"row {k}" for k in range(len(series))], said
+    return Found(series, y.tolist(), [f"row {k}" for k in range(len(series))], said)
 
 
 def _unpadded(x: Array, lengths: Array, samples: int, padding: str | None) -> tuple[list[Any], str]:

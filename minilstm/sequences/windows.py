@@ -26,8 +26,15 @@ def sliding_windows(
         x[w, k] = data[p + k sampling_rate],  k = 0 .. sequence_length - 1
         y[w]    = targets[p]
 
-    for all w whose steps are before e and that have a target. To predict the step after a window from
-    `series`: `sliding_windows(series[:-n], series[n:], n)`.
+    for all w whose steps are before e and that have a target. To predict `series` itself, leave all of it to
+    the windows, and shift the targets alone; then every window that has a target is kept. With T steps:
+
+        the step after:            sliding_windows(series, series[T:], T)
+        k steps ahead:             sliding_windows(series, series[T - 1 + k :], T)
+        the next k steps, each:    sliding_windows(series, sliding_windows(series[T:], None, k)[0], T)
+        every r-th step, k ahead:  sliding_windows(series, series[(T - 1) * r + k :], T, sampling_rate=r)
+
+    (Keras's own example, `series[:-T], series[T:]`, loses the last T - 1 windows.)
 
     Parameters
     ----------
@@ -58,6 +65,13 @@ def sliding_windows(
     [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7], [6, 7, 8, 9]]
     >>> y.tolist()
     [0, 20, 40, 60]
+
+    The next two steps after every window:
+
+    >>> series = np.arange(6)
+    >>> x, y = sliding_windows(series, sliding_windows(series[3:], None, 2)[0], 3)
+    >>> x[:, :, 0].tolist(), y[:, :, 0].tolist()
+    ([[0, 1, 2], [1, 2, 3]], [[3, 4], [4, 5]])
     """
     series = np.asarray(data)
     if series.ndim not in (1, 2) or len(series) == 0:

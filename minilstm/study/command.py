@@ -161,7 +161,7 @@ def compare(options: argparse.Namespace) -> int:
 def _request(options: argparse.Namespace) -> tuple[Settings, Source]:
     """The settings and the data that the options describe."""
     given = {name: value for name, value in vars(options).items() if name in SETTINGS and value is not None}
-    columns = {name: getattr(options, name) for name in ("text", "label", "features", "group")}
+    columns = {name: getattr(options, name) for name in ("text", "label", "features", "group", "order")}
     more = {"padded_at": options.padded_at, "problem": options.problem}
     named = {name: value for name, value in (columns | more).items() if value is not None}
     if options.data is None:

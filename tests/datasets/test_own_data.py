@@ -152,7 +152,7 @@ def test_three_kinds_of_csv(tmp_path):
     assert [row.tolist() for row in wide.x] == [[1, 2], [3, 4, 5]]
     assert wide.y == [0, 1]
     rows = ["p,1,2,yes", "q,5,6,no", "p,3,4,yes"]
-    long = read_file(write_csv(tmp_path / "c.csv", rows, "id,u,v,label"), group="id")
+    long = read_file(write_csv(tmp_path / "c.csv", rows, "id,u,v,label"), group="id", order="lines")
     assert [row.tolist() for row in long.x] == [[[1, 2], [3, 4]], [[5, 6]]]
     assert long.y == ["yes", "no"]
     semicolons = read_file(write_csv(tmp_path / "d.csv", ["a b;1", "c d;0"], "text;label"))

@@ -95,7 +95,7 @@ def data_files():
         ("b.jsonl", "\n".join(series).encode(), {}),
         ("a.csv", "\n".join(["text,label", *(f'"{t}",{k % 2}' for k, t in enumerate(texts))]).encode(), {}),
         ("b.csv", "\n".join(wide).encode(), {}),
-        ("c.csv", "\n".join(long).encode(), {"group": "id"}),
+        ("c.csv", "\n".join(long).encode(), {"group": "id", "order": "v"}),
     ]
 
 

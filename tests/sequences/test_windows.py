@@ -70,14 +70,38 @@ def test_200_random_calls_give_keras_s_windows(keras_windows):
 
 def test_windows_take_no_memory_and_train():
     series = np.sin(np.arange(300) / 5).astype("float32")
-    x, y = ml.sliding_windows(series[:-20], series[20:], 20)
-    assert x.shape == (261, 20, 1)
+    x, y = ml.sliding_windows(series, series[20:], 20)
+    assert x.shape == (280, 20, 1)
     assert np.shares_memory(x, series)
     assert y[0] == series[20]
     model = ml.Sequential([ml.LSTM(4, input_shape=(20, 1)), ml.Dense(1)], seed=0)
     model.compile("adam", "mse")
     history = model.fit(x, y, epochs=3, verbose=0).history["loss"]
     assert history[-1] < history[0]
+
+
+@pytest.mark.parametrize("steps", [10, 20])
+@pytest.mark.parametrize("T", [1, 4])
+@pytest.mark.parametrize(("k", "rate", "stride", "start"), [(1, 1, 1, 0), (3, 1, 1, 0), (2, 2, 1, 0), (2, 2, 3, 1)])
+def test_the_recipes_keep_every_window_that_has_a_target(steps, T, k, rate, stride, start):
+    """Counted one by one: windows of T steps, `rate` apart, whose k-th step after them is in the series."""
+    series = np.arange(steps)
+    span = (T - 1) * rate
+    starts = [p for p in range(start, steps, stride) if p + span + k < steps]
+    x, y = ml.sliding_windows(
+        series, series[span + k :], T, sampling_rate=rate, sequence_stride=stride, start_index=start
+    )
+    assert x[:, :, 0].tolist() == [[p + rate * j for j in range(T)] for p in starts]
+    assert y.tolist() == [p + span + k for p in starts]
+
+
+@pytest.mark.parametrize(("steps", "T", "k"), [(9, 4, 1), (9, 4, 3), (9, 4, 5), (20, 6, 2)])
+def test_the_recipe_for_several_steps_keeps_every_window_that_has_them_all(steps, T, k):
+    series = np.arange(steps)
+    x, y = ml.sliding_windows(series, ml.sliding_windows(series[T:], None, k)[0], T)
+    starts = [p for p in range(steps) if p + T + k <= steps]
+    assert x[:, :, 0].tolist() == [list(range(p, p + T)) for p in starts]
+    assert y[:, :, 0].tolist() == [list(range(p + T, p + T + k)) for p in starts]
 
 
 @pytest.mark.parametrize(

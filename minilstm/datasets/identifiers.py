@@ -1,0 +1,68 @@
+"""Columns that number the rows or name what they belong to, instead of measuring anything.
+
+One without a name that counts the rows is left out, and said. One with a name is only pointed out, for a
+count may be what was measured.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from minilstm.datasets.columns import Names, as_number
+
+COUNTING = "unnamed: 0"  # what pandas calls a column without a name
+NAMED = re.compile(r"(^|[\s_.-])(id|uuid|guid|index|idx|key|nr|no|number|row|row_?id)$", re.IGNORECASE)
+FEWEST = 3  # values from which a pattern can be seen
+
+
+def measured(rest: Sequence[str], cells: dict[str, list[str]], names: Names) -> tuple[list[str], str]:
+    """The columns that may hold data, and remarks on those that look like an identifier."""
+    named = {names["text"], names["group"], names["order"], *(names["features"] or ())}
+    left, remarks = [], ""
+    for column in rest:
+        unnamed = column == "" or column.lower() == COUNTING
+        counts = column not in named and counts_rows(cells[column])
+        if unnamed and counts:
+            remarks += f", left out: column {column!r}, which only counts the rows"
+            continue
+        left.append(column)
+        if column in named or names["text"] is not None or names["features"] is not None:
+            continue  # named, or not read at all
+        if counts:
+            remarks += _pointed_out(column, "counts the rows")
+        elif NAMED.search(column) and _all_differ(cells[column]):
+            remarks += _pointed_out(column, "looks like an identifier: no value stands twice")
+    return left, remarks
+
+
+def names_groups(column: str, cells: Sequence[str], members: Sequence[Sequence[int]]) -> str:
+    """A remark on a column that has one value for each sequence, and no value for two."""
+    values = [{cells[k] for k in own} for own in members]
+    alike = len(values) >= FEWEST and all(len(own) == 1 for own in values)
+    if not alike or len(set.union(*values)) < len(values):
+        return ""
+    return _pointed_out(column, "has a value of its own for each sequence")
+
+
+def _pointed_out(column: str, what: str) -> str:
+    return f", note: column {column!r} {what}; if it measures nothing, name the others with --features"
+
+
+def counts_rows(values: Sequence[str]) -> bool:
+    """Whether these are whole numbers with a constant step.
+
+    >>> counts_rows(["5", "6", "7"]), counts_rows(["0", "0", "0"]), counts_rows(["1", "2", "4"])
+    (True, False, False)
+    """
+    numbers = [as_number(value) for value in values]
+    if len(numbers) < FEWEST or any(number is None or not number.is_integer() for number in numbers):
+        return False
+    steps = np.diff(np.array(numbers, np.float64))
+    return bool(steps[0] != 0 and (steps == steps[0]).all())
+
+
+def _all_differ(values: Sequence[str]) -> bool:
+    return len(values) >= FEWEST and len(set(values)) == len(values)
