@@ -109,13 +109,19 @@ def _add_study(commands: Any) -> None:
     own.add_argument(
         "--order",
         metavar="COLUMN",
-        help="column that the steps of a group are sorted by, or lines (time, date, step, ... where they ascend)",
+        help="column that sorts the steps of a group, or lines (time, date, step, ... where they ascend)",
     )
     own.add_argument(
         "--padded-at",
         choices=("pre", "post"),
         help="end at which the rows of an .npz with lengths are padded (found out)",
     )
+    own.add_argument(
+        "--split",
+        choices=("random", "group", "time"),
+        help="how training and test part are made: at random, by whole groups, or the latest tested (random)",
+    )
+    own.add_argument("--by", metavar="COLUMN", help="the groups or the times of --split (time: file's order)")
     own.add_argument("--problem", choices=("classification", "regression"), help="(told by the labels)")
     own.add_argument("--words", type=int, metavar="N", help="size of the vocabulary of texts (10000)")
     own.add_argument(

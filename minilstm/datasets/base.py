@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minilstm.arrays import Array
+from minilstm.datasets.leaks import Alone
 from minilstm.errors import one_of
 
 __all__ = ["Dataset", "Split"]
@@ -68,6 +69,8 @@ class Dataset:
     checksum: str
     vocabulary: int | None = None  # ids are 0 (padding) .. vocabulary - 1; None for numbers
     labels: tuple[str, ...] = ()  # what each class is called, where it has a name
+    remarks: tuple[str, ...] = ()  # sentences on what may mislead
+    alone: Alone | None = None  # the input column that predicts best by itself, where that was looked at
 
     def lengths(self, split: str = "train") -> NDArray[np.int64]:
         """The number of steps of each sequence of "train", "validation" or "test": (B,) int64.

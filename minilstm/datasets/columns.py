@@ -12,17 +12,18 @@ LENGTHS = ("lengths", "length")
 TIMES = ("time", "timestamp", "datetime", "date", "t", "step", "timestep", "time_step", "order", "frame")
 SHOWN = 12  # columns named in a message
 
-Names = dict[str, Any]  # text, label, features, group, order, padding: what the caller said, or None
+Names = dict[str, Any]  # text, label, features, group, order, by, padding: what the caller said, or None
 
 
 class Found(NamedTuple):
-    """N sequences or texts, N labels, the place of each in the file, and which columns were taken for what."""
+    """N sequences or texts, N labels, the place of each in the file, and what was taken for what."""
 
     x: list[Any]
     y: list[Any]
     places: list[str]
     said: str
     columns: list[str] | None = None  # of the numbers: those of the steps (a row each) or of the features
+    by: list[Any] | None = None  # N values by which the parts are made
 
 
 def pick(what: str, given: str | None, usual: Sequence[str], columns: Sequence[str]) -> str | None:
@@ -52,6 +53,11 @@ def some(columns: Sequence[str]) -> str:
     """The first of these names, for a message."""
     shown = ", ".join(repr(column[:60]) for column in columns[:SHOWN])
     return shown + (f" and {len(columns) - SHOWN} more" if len(columns) > SHOWN else "")
+
+
+def by_of(names: Names, columns: Sequence[str]) -> str | None:
+    """The column by which the parts are made; None if none was named."""
+    return pick("by", names["by"], (), columns)
 
 
 def check_named(named: Sequence[str], columns: Sequence[str]) -> None:

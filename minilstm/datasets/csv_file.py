@@ -18,6 +18,7 @@ from minilstm.datasets.columns import (
     Found,
     Names,
     as_number,
+    by_of,
     check_named,
     label_of,
     not_utf8,
@@ -46,16 +47,18 @@ def read_csv(data: bytes, names: Names) -> Found:
         if not value.strip():
             raise ValueError(f"{place} has no label (column {label!r})")
     y = _labels(cells[label])
-    rest, remarks = measured([column for column in columns if column != label], cells, names)
+    by = by_of(names, columns)
+    others = [column for column in columns if column not in (label, by)]
+    rest, remarks = measured(others, cells, names)
     if names["group"] is not None:
-        found = group_rows(cells, y, label, rest, places, names)
+        found = group_rows(cells, y, label, rest, places, names, by)
         return found._replace(said=found.said + remarks)
     if names["order"] is not None:
         raise ValueError(f"order must be left out without a group, got {names['order']!r}")
     column = _text_column(names, cells, rest)
     if column is not None:
         said = f"text from column {column!r}, labels from {label!r}{unused(rest, [column])}"
-        return Found(cells[column], y, places, said + remarks)
+        return Found(cells[column], y, places, said + remarks, by=cells.get(by or ""))
     steps = names["features"] or rest
     check_named(steps, rest)
     wide = [cells[step] for step in steps]
@@ -63,7 +66,7 @@ def read_csv(data: bytes, names: Names) -> Found:
         _wide(values, steps, place) for values, place in zip(zip(*wide, strict=True), places, strict=True)
     ]
     said = f"each row is a sequence of up to {len(steps)} numbers, labels from {label!r}"
-    return Found(series, y, places, said + unused(rest, steps) + remarks, list(steps))
+    return Found(series, y, places, said + unused(rest, steps) + remarks, list(steps), cells.get(by or ""))
 
 
 def _rows(data: bytes, wide: bool) -> tuple[list[str], list[list[str]], list[str]]:

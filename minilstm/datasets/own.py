@@ -12,7 +12,9 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.datasets.base import Dataset, Split, fingerprint
-from minilstm.datasets.splits import first_of_each, three_parts
+from minilstm.datasets.leaks import best_alone, order_tells
+from minilstm.datasets.splits import WAYS, Indices, first_of_each, parts_by_group, parts_by_time, three_parts
+from minilstm.datasets.times import as_times
 from minilstm.errors import one_of, whole_number, wording
 from minilstm.sequences.text import text_ids
 
@@ -34,6 +36,10 @@ def from_sequences(
     name: str = "data",
     source: str = "given from Python",
     places: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    split: str = "random",
+    by: Sequence[Any] | None = None,
+    seed: int = 0,
 ) -> Dataset:
     """A data set of N sequences and their labels, split into 70 % train, 10 % validation, 20 % test.
 
@@ -46,10 +52,13 @@ def from_sequences(
     words : size of the vocabulary of texts, at least 3
     name, source : for the report
     places : where each sequence stands in its file, for messages
+    columns : names of the features, or of the steps of sequences with one feature
+    split : "random", shuffled from `seed`, with each class's share of the whole in every part; "group", by
+        whole groups of equal `by`, shuffled too; "time", the latest tested, the earliest trained on
+    by : N group names, or N times as numbers or dates; None with "time": the order of x
 
-    Every part has each class's share of the whole. Sequences that occur twice are kept once, or they
-    would stand in training and test. Features and a regression's targets are standardised with the
-    mean and standard deviation of the training part.
+    Sequences that occur twice are kept once, or they would stand in training and test. Features and a
+    regression's targets are standardised with the mean and standard deviation of the training part.
 
     Raises TypeError or ValueError that names the argument and the first bad sequence.
 
@@ -74,8 +83,9 @@ def from_sequences(
     samples, targets = [samples[k] for k in kept], targets[kept]
     if task == "classification" and len(np.unique(targets)) < 2:
         raise ValueError(wording("y", "of at least two classes", f"one alone, {labels[targets[0]]!r}"))
-    sizes = (int(SHARES[0] * len(kept)), max(1, round(SHARES[1] * len(kept))))
-    parts = three_parts(targets if task == "classification" else None, len(kept), sizes, seed=0)
+    parts, how = _split(
+        targets if task == "classification" else None, kept, one_of("split", split, WAYS), by, seed
+    )
     vocabulary = None
     if is_text:
         found, samples = text_ids(samples, parts[0], whole_number("words", words, 3))
@@ -94,20 +104,61 @@ def from_sequences(
     else:
         note = ""
     splits = tuple(Split([samples[k] for k in part], targets[part]) for part in parts)
+    classes = len(labels) if task == "classification" else None
+    alone = None if is_text else best_alone(splits[0], splits[2], classes, columns)
     return Dataset(
         name=name,
         train=splits[0],
         validation=splits[1],
         test=splits[2],
         task=task,
-        classes=len(labels) if task == "classification" else None,
+        classes=classes,
         features=1 if is_text else samples[0].shape[1],
-        description=_description(samples, len(x) - len(kept), task, labels, vocabulary) + note + ".",
+        description=_description(samples, len(x) - len(kept), task, labels, vocabulary) + f"{note}; {how}.",
         source=source,
         checksum=fingerprint(splits),
         vocabulary=vocabulary,
         labels=labels,
+        remarks=tuple(_remarks(parts, kept, targets, classes, split)),
+        alone=alone,
     )
+
+
+def _split(
+    classes: Array | None, kept: Sequence[int], split: str, by: Sequence[Any] | None, seed: int
+) -> tuple[list[Indices], str]:
+    """Indices into `kept` of the three parts, and how they were made, for people."""
+    n = len(kept)
+    sizes = (int(SHARES[0] * n), max(1, round(SHARES[1] * n)))
+    if split == "random":
+        if by is not None:
+            raise ValueError(wording("by", "left out with the split 'random'", type(by).__name__))
+        share = "" if classes is None else ", each class's share in every part"
+        return three_parts(classes, n, sizes, seed), f"split at random from seed {seed}{share}"
+    if split == "group":
+        if by is None:
+            raise ValueError(wording("by", "given with the split 'group'", None))
+        found = parts_by_group([by[k] for k in kept], sizes, seed)
+        return found, f"split by groups from seed {seed}: none stands in two parts"
+    times = np.arange(n, dtype=float)
+    if by is not None:
+        times = as_times([str(by[k]) for k in kept], "by", [f"sequence {k}" for k in kept])[0]
+    order = "the order of x" if by is None else "their times"
+    return parts_by_time(times, sizes), f"split by time ({order}): the latest are tested"
+
+
+def _remarks(
+    parts: Sequence[Indices], kept: Sequence[int], targets: Array, classes: int | None, split: str
+) -> Iterable[str]:
+    """What the order of the samples says about their labels."""
+    place, others = np.array(kept, float), np.concatenate(parts[1:])
+    reached = order_tells((place[parts[0]], place[others]), (targets[parts[0]], targets[others]), classes)
+    if reached is not None:
+        value = f"accuracy {reached:.3f}" if classes else f"MSE {reached:.3g}"
+        yield (
+            f"The order of the rows alone predicts the label ({value}): no input may count the rows"
+            + ("; if neighbours belong together, split them by group or time." if split == "random" else ".")
+        )
 
 
 def _texts(x: Sequence[Any], at: Sequence[str]) -> list[Any]:

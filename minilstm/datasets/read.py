@@ -23,7 +23,18 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.datasets.arrays import read_npz
-from minilstm.datasets.columns import LENGTHS, SERIES, TEXTS, Found, Names, label_of, not_utf8, pick, some
+from minilstm.datasets.columns import (
+    LENGTHS,
+    SERIES,
+    TEXTS,
+    Found,
+    Names,
+    by_of,
+    label_of,
+    not_utf8,
+    pick,
+    some,
+)
 from minilstm.datasets.csv_file import read_csv
 from minilstm.errors import one_of, wording
 
@@ -39,6 +50,7 @@ class Table(NamedTuple):
     source: str  # the file's name and checksum
     reading: str  # which columns were taken for what
     columns: list[str] | None = None  # names of the numbers: of the steps (a row each) or of the features
+    by: list[Any] | None = None  # N values, of the column by which the parts are made
 
 
 def read_file(
@@ -49,13 +61,15 @@ def read_file(
     features: Sequence[str] | None = None,
     group: str | None = None,
     order: str | None = None,
+    by: str | None = None,
     padding: str | None = None,
 ) -> Table:
     """The sequences and labels of a .csv, .jsonl or .npz file.
 
     text, label, features, group : names of columns (keys, arrays); found by their usual names where None
-    order : column that sorts the rows of a group, numbers or dates as 2024-12-31T23:59; or "lines", where the
-        file has them in order. None: a column that is called time, date, step or so, where the lines ascend in it
+    order : column that sorts the rows of a group, numbers or dates as 2024-12-31T23:59; or "lines", where
+        they are in order. None: a column that is called time, date, step or so, where the lines ascend in it
+    by : column by whose values training and test part are told from each other, see `from_sequences`
     padding : "pre" or "post", the end at which the rows of an .npz with lengths are padded; found out where
         None, and refused where both ends could be meant
 
@@ -66,7 +80,7 @@ def read_file(
     if not data.removeprefix(b"\xef\xbb\xbf").strip():
         raise ValueError(f"{path.name} is empty")
     names = {"text": text, "label": label, "features": list(features) if features else None}
-    names |= {"group": group, "order": order}
+    names |= {"group": group, "order": order, "by": by}
     names["padding"] = None if padding is None else one_of("padding", padding, ("pre", "post"))
     readers = {".csv": read_csv, ".jsonl": _jsonl, ".npz": _npz}
     reader = readers.get(path.suffix.lower())
@@ -82,7 +96,7 @@ def read_file(
         raise type(error)(f"{path.name}: {error}") from None
     name = path.name.encode("utf-8", "replace").decode()  # it may hold bytes that are no text
     source = f"{name}, SHA-256 {hashlib.sha256(data).hexdigest()}"
-    return Table(found.x, found.y, found.places, source, found.said, found.columns)
+    return Table(found.x, found.y, found.places, source, found.said, found.columns, found.by)
 
 
 def _jsonl(data: bytes, names: Names) -> Found:
@@ -100,19 +114,21 @@ def _jsonl(data: bytes, names: Names) -> Found:
         raise ValueError(f"padding must be left out for a .jsonl, got {names['padding']!r}")
     columns = list(rows[0])
     label = label_of(names["label"], columns)
-    rest = [column for column in columns if column != label]
+    by = by_of(names, columns)
+    rest = [column for column in columns if column not in (label, by)]
     given = names["text"] or (names["features"] or [None])[0]
     column = pick("text" if names["text"] else "features", given, (*TEXTS, *SERIES), rest)
     if column is None:
         raise ValueError(f"name the sequences with --text or --features; it has {some(rest)}")
     for row, place in zip(rows, places, strict=True):
-        for key in (label, column):
+        for key in (label, column, *([by] if by else [])):
             if row.get(key) is None:
                 raise ValueError(f"{place} has no {key!r}")
         if not isinstance(row[label], (str, int, float)):
             raise ValueError(f"{place}: expected a text or a number as {label!r}, got {row[label]!r:.40}")
     said = f"sequences from {column!r}, labels from {label!r}"
-    return Found([row[column] for row in rows], [row[label] for row in rows], places, said)
+    found = Found([row[column] for row in rows], [row[label] for row in rows], places, said)
+    return found if by is None else found._replace(by=[row[by] for row in rows])
 
 
 def _object(line: str, number: int) -> dict[str, Any]:
@@ -129,7 +145,8 @@ def _npz(data: bytes, names: Names) -> Found:
     arrays = read_npz(data)
     columns = list(arrays)
     label = label_of(names["label"], columns)
-    rest = [column for column in columns if column != label]
+    by = by_of(names, columns)
+    rest = [column for column in columns if column not in (label, by)]
     column = pick("features", (names["features"] or [names["text"]])[0], (*SERIES, *TEXTS), rest)
     if column is None:
         raise ValueError(f"name the sequences with --features; it has {some(rest)}")
@@ -146,7 +163,10 @@ def _npz(data: bytes, names: Names) -> Found:
         raise ValueError(f"padding must be left out where there are no lengths, got {names['padding']!r}")
     else:
         series = x.tolist() if x.dtype.kind == "U" else list(x)
-    return Found(series, y.tolist(), [f"row {k}" for k in range(len(series))], said)
+    if by is not None and arrays[by].shape != y.shape:
+        raise ValueError(f"{by!r} must have a value for each of the {len(y)} labels, got {arrays[by].shape}")
+    places = [f"row {k}" for k in range(len(series))]
+    return Found(series, y.tolist(), places, said, by=None if by is None else arrays[by].tolist())
 
 
 def _unpadded(x: Array, lengths: Array, samples: int, padding: str | None) -> tuple[list[Any], str]:

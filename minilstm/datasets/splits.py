@@ -1,4 +1,4 @@
-"""Three parts of one set of samples: the same share of every class in each, the same for a seed.
+"""Three parts of one set of samples: at random, by what they belong to, or by time; the same for a seed.
 
 Samples that occur twice would stand in training and test at once, so all but the first are dropped.
 """
@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minilstm.arrays import Array
+
 Indices = NDArray[np.integer[Any]]
+
+WAYS = ("random", "group", "time")
 
 
 def three_parts(
@@ -32,6 +36,44 @@ def three_parts(
         order = order[np.argsort(place[order], kind="stable")]
     parts = np.split(order, np.cumsum(sizes))
     return [rng.permutation(part) for part in parts]
+
+
+def parts_by_group(groups: Sequence[Any], sizes: tuple[int, int], seed: int) -> list[Indices]:
+    """Indices of train, validation and test, none of which has samples of a group that another has.
+
+    Whole groups in random order, each to the part that lacks most samples; the last groups to parts that have
+    none. Raises ValueError for fewer than three groups.
+
+    >>> [sorted(part.tolist()) for part in parts_by_group(list("aaabbbccc"), (6, 1), seed=0)]
+    [[6, 7, 8], [0, 1, 2], [3, 4, 5]]
+    """
+    names, member = np.unique(np.array([str(group) for group in groups]), return_inverse=True)
+    if len(names) < 3:
+        raise ValueError(f"the samples belong to {len(names)} groups, too few for three parts")
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    room = np.array([*sizes, len(groups) - sum(sizes)])
+    parts: list[list[int]] = [[], [], []]
+    for k, group in enumerate(rng.permutation(len(names))):
+        own = np.flatnonzero(member == group)
+        empty = [part for part in range(3) if not parts[part]]
+        part = empty[0] if empty and len(names) - k <= len(empty) else int(np.argmax(room))
+        parts[part] += own.tolist()
+        room[part] -= len(own)
+    return [rng.permutation(np.array(part)) for part in parts]
+
+
+def parts_by_time(times: Array, sizes: tuple[int, int]) -> list[Indices]:
+    """Indices of train, validation and test, each later than the one before; equal times stay together.
+
+    >>> parts_by_time(np.array([5, 1, 3, 3, 4, 2]), (3, 1))
+    [array([1, 5]), array([2, 3]), array([4, 0])]
+    """
+    order = np.argsort(times, kind="stable")
+    cuts = np.searchsorted(times[order], times[order][np.cumsum(sizes)])
+    parts: list[Indices] = list(np.split(order, cuts))
+    if not all(len(part) for part in parts):
+        raise ValueError("too many samples have the same time for three parts")
+    return parts
 
 
 def first_of_each(samples: Sequence[Any]) -> list[int]:

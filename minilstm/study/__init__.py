@@ -25,7 +25,7 @@ from minilstm.datasets import Dataset, from_sequences
 from minilstm.errors import whole_number, wording
 from minilstm.study import journal as journals
 from minilstm.study.journal import Journal
-from minilstm.study.plan import OWN, TASKS, Point, Settings
+from minilstm.study.plan import OWN, SEED, TASKS, Point, Settings
 from minilstm.study.point import Record
 from minilstm.study.pool import StudyError
 from minilstm.study.result import StudyResult, result_of
@@ -93,7 +93,7 @@ def prepare(
     x: Any, y: Sequence[Any] | None, problem: str | None, words: int, settings: dict[str, Any]
 ) -> tuple[Settings, Source]:
     """The checked settings of a study, and its data."""
-    seed = settings.get("seed", 0)
+    seed = settings.get("seed", SEED)
     if isinstance(x, str):
         if y is not None:
             raise ValueError(wording("y", f"left out for the study {x!r}", type(y).__name__))
@@ -102,7 +102,7 @@ def prepare(
         bare = Settings.of(x, **{**settings, "lengths": None})  # what is wrong is known before data are read
         source = Source.of(x, bare.seed)
         return Settings.of(x, **settings, data=source.data), source
-    data = x if isinstance(x, Dataset) else from_sequences(x, y, problem=problem, words=words)
+    data = x if isinstance(x, Dataset) else from_sequences(x, y, problem=problem, words=words, seed=seed)
     return Settings.of(OWN, **settings, data=data), Source(OWN, seed, data)
 
 

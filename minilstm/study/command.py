@@ -24,7 +24,7 @@ from minilstm.study import journal as journals
 from minilstm.study import run_missing
 from minilstm.study.estimate import as_text, estimate
 from minilstm.study.journal import Journal, to_json
-from minilstm.study.plan import OWN, Point, Settings
+from minilstm.study.plan import OWN, SEED, Point, Settings
 from minilstm.study.point import Record
 from minilstm.study.pool import StudyError
 from minilstm.study.result import StudyResult, result_of
@@ -161,8 +161,8 @@ def compare(options: argparse.Namespace) -> int:
 def _request(options: argparse.Namespace) -> tuple[Settings, Source]:
     """The settings and the data that the options describe."""
     given = {name: value for name, value in vars(options).items() if name in SETTINGS and value is not None}
-    columns = {name: getattr(options, name) for name in ("text", "label", "features", "group", "order")}
-    more = {"padded_at": options.padded_at, "problem": options.problem}
+    columns = {name: getattr(options, name) for name in ("text", "label", "features", "group", "order", "by")}
+    more = {"padded_at": options.padded_at, "problem": options.problem, "split": options.split}
     named = {name: value for name, value in (columns | more).items() if value is not None}
     if options.data is None:
         if named:
@@ -187,6 +187,10 @@ def _request(options: argparse.Namespace) -> tuple[Settings, Source]:
             name=name,
             source=f"{table.source}; {table.reading}",
             places=table.places,
+            columns=table.columns,
+            split=options.split or "random",
+            by=table.by,
+            seed=given.get("seed", SEED),
         )
     except (ValueError, TypeError) as error:  # a file has no x and y
         text = re.sub("^x must", "the sequences must", re.sub("^y must", "the labels must", str(error)))
@@ -213,6 +217,8 @@ def _describe(source: Source, settings: Settings, stream: Any) -> None:
         ("variants", "; ".join(filter(None, map(settings.label, settings.variants))) or "one"),
         ("models", f"{len(settings.points())}, {settings.epochs} epochs each"),
     ]
+    alone = "" if data.alone is None else data.alone.warning(None, data.classes is not None)
+    lines += [("note", printable(remark)) for remark in (*data.remarks, alone) if remark]
     for name, value in lines:
         print(f"{name:<9} {value}", file=stream)
 

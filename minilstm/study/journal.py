@@ -133,6 +133,8 @@ def config(settings: Settings, source: Source) -> dict[str, Any]:
             },
             "sizes": {name: len(getattr(data, name).x) for name in ("train", "validation", "test")},
             "labels": list(data.labels),
+            "remarks": list(data.remarks),
+            **({} if data.alone is None else {"alone": data.alone._asdict()}),
             "options": list(source.options),
         },
         "versions": {"minilstm": minilstm.__version__, "python": platform.python_version()}

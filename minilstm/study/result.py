@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minilstm.datasets.leaks import Alone
 from minilstm.study.journal import Journal
 from minilstm.study.plan import DIMENSIONS, Settings
 from minilstm.study.point import Record
@@ -62,7 +63,8 @@ def result_of(journal: Journal, spent: dict[str, Any] | None = None) -> StudyRes
     rows = make_rows(records, settings)
     variants = [v for v in settings.variants if any(variant_of(row) == v for row in rows)]
     chosen = choose(rows, settings.metric) if settings.padding else None
-    conclusion = conclude(rows, settings, journal.config["data"]["sizes"].get("validation"))
+    told = [conclude(rows, settings, journal.config["data"]["sizes"].get("validation"))]
+    conclusion = " ".join(told + _warnings(journal.config["data"], rows, settings.metric == "accuracy"))
     summary = {
         "conclusion": conclusion,
         "recommended": None
@@ -83,3 +85,13 @@ def result_of(journal: Journal, spent: dict[str, Any] | None = None) -> StudyRes
         **journal.config,
     }
     return StudyResult(conclusion, rows, records, summary, settings)
+
+
+def _warnings(data: dict[str, Any], rows: list[Row], accuracy: bool) -> list[str]:
+    """What may mislead: the order of the rows, a column that alone reaches nearly what the best row does."""
+    found = list(data.get("remarks", []))
+    reached = [row["test_metric"] for row in rows if not row["shuffled"] and row["test_metric"] is not None]
+    if "alone" in data and reached:
+        best = max(reached) if accuracy else min(reached)
+        found += filter(None, [Alone(**data["alone"]).warning(best, accuracy)])
+    return found

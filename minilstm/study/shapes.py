@@ -77,6 +77,10 @@ CONFIG: Record = {
     "versions": {str: str},
     "platform": {"system": str, "machine": str, "processors": (int, None)},
 }
+REMARKS: Record = {  # of the data; not in the folders of older versions
+    "remarks": [str],
+    "alone": {"column": str, "metric": (float, int), "baseline": (float, int)},
+}
 WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", None: "null"}
 
 
@@ -155,6 +159,7 @@ def checked_point(record: Any) -> Point:
 def checked_settings(config: Any) -> Settings:
     """The settings of the study that a config describes; ValueError where it is none."""
     check(config, CONFIG)
+    check(config["data"], {key: shape for key, shape in REMARKS.items() if key in config["data"]})
     found = Settings.from_dict(config["settings"])
     numbers = (*found.lengths, *found.units, found.seeds, found.epochs, found.batch_size)
     if min(numbers) < 1 or not 0 <= found.seed < LARGEST or not found.lengths or not found.rnn:

@@ -27,7 +27,9 @@ def test_a_column_named_by_the_caller_sorts_the_steps(tmp_path):
 
 
 def test_a_column_that_does_not_ascend_is_not_believed_by_its_name(tmp_path):
-    with pytest.raises(ValueError, match=r"column 'time' does not ascend within a sequence \(line 6\): --order"):
+    with pytest.raises(
+        ValueError, match=r"column 'time' does not ascend within a sequence \(line 6\): --order"
+    ):
         table(tmp_path)
     kept = table(tmp_path, order="lines")
     assert kept.x[0].tolist() == [[1, 10], [3, 30], [2, 20]]
@@ -41,7 +43,9 @@ def test_a_column_with_a_usual_name_that_ascends_tells_the_order(tmp_path):
 
 
 def test_where_no_column_tells_the_order_it_is_asked_for(tmp_path):
-    with pytest.raises(ValueError, match=r"no column tells the order .* --order lines keeps .*; it has 'u', 'v'"):
+    with pytest.raises(
+        ValueError, match=r"no column tells the order .* --order lines keeps .*; it has 'u', 'v'"
+    ):
         table(tmp_path, header="id,u,v,label")
     assert table(tmp_path, header="id,u,v,label", order="lines").x[1].tolist() == [[5, 50], [7, 70]]
 

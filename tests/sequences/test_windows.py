@@ -82,7 +82,9 @@ def test_windows_take_no_memory_and_train():
 
 @pytest.mark.parametrize("steps", [10, 20])
 @pytest.mark.parametrize("T", [1, 4])
-@pytest.mark.parametrize(("k", "rate", "stride", "start"), [(1, 1, 1, 0), (3, 1, 1, 0), (2, 2, 1, 0), (2, 2, 3, 1)])
+@pytest.mark.parametrize(
+    ("k", "rate", "stride", "start"), [(1, 1, 1, 0), (3, 1, 1, 0), (2, 2, 1, 0), (2, 2, 3, 1)]
+)
 def test_the_recipes_keep_every_window_that_has_a_target(steps, T, k, rate, stride, start):
     """Counted one by one: windows of T steps, `rate` apart, whose k-th step after them is in the series."""
     series = np.arange(steps)
