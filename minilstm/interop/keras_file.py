@@ -27,6 +27,7 @@ from minilstm.layers.base import Shape
 from minilstm.layers.wrappers import Wrapper
 
 METADATA_LIMIT = 2**21  # bytes of config.json; a layer takes about 1,500
+LEGACY = ("model_config", "layer_names")  # attributes of .h5 files from before Keras 3: model, weights alone
 REASON_LIMIT = 300  # characters of what a file may make an error say
 
 
@@ -49,6 +50,10 @@ class KerasFile:
             self.file = self.h5py.File(io.BytesIO(self.stored), "r")
         except Exception as error:  # h5py has a type for each of many ways to be damaged
             raise self._refused(f"its weights are not HDF5: {error}") from None
+        if any(name in self.file.attrs for name in LEGACY):
+            raise self._refused(
+                "it is an .h5 file as before Keras 3, which is not read; save it again from Keras, as .keras"
+            )
         return self
 
     def __exit__(

@@ -95,7 +95,8 @@ class Recurrent(Layer):
     kernel_, recurrent_, bias_regularizer : penalties on the weights: see `minilstm.regularizers`
     checkpoint_steps : k to keep only every k-th state of the forward pass and compute the steps between
         them again in the backward pass: the same gradient, far less memory; "auto" for about sqrt(T)
-    truncate_steps : k to cut the gradient at every k-th step: truncated backpropagation through time
+    truncate_steps : k to cut the gradient at every k-th step: truncated backpropagation through time. The
+        pieces begin with the first step: of 101 steps and k = 100 the last piece has one step alone
     backend : "numba" (compiled kernels) or "numpy" (the readable reference). Where there is no kernel
         (other activations, variants, training with recurrent_dropout) NumPy works, after one warning.
         They agree to rounding, but where sums overflow: see `minilstm.trace.nonfinite`
