@@ -14,12 +14,13 @@ import minilstm as ml
 TESTS = Path(__file__).parent
 OPEN: set[str] = set()
 SOURCES = """
-    fairseq PR#860, tsfresh#162, keras#496, keras#5048, keras#4379, rf-detr#1321, tensorflow-
-    onnx#1871, keras#21305, ISLP#9, nolearn#7, keras#13940, keras-io#1568, DeepLabCut PR#3183, keras
-    PR#22967, keras#19898, skorch#673, keras#4186, keras#4756, tensorflow#2803, keras#2322,
-    tensorflow#39146, tensorflow#34158, keras#4192, tensorflow#36139, keras#1624, pytorch#4582,
-    tensorflow#30430, keras#16151, keras#14630, keras#14490, keras#6399, keras#12511, keras#12577,
-    pytorch#48460, onnxscript#2852, tensorflow#49240, pytorch#49555, numba#4908
+    fairseq PR#860, tsfresh#162, keras#496, keras#5048, keras#4379, rf-detr#1321,
+    tensorflow-onnx#1871, keras#21305, ISLP#9, nolearn#7, keras#13940, keras-io#1568,
+    DeepLabCut PR#3183, keras PR#22967, keras#19898, skorch#673, keras#4186, keras#4756,
+    tensorflow#2803, keras#2322, tensorflow#39146, tensorflow#34158, keras#4192, tensorflow#36139,
+    keras#1624, pytorch#4582, tensorflow#30430, keras#16151, keras#14630, keras#14490, keras#6399,
+    keras#12511, keras#12577, pytorch#48460, onnxscript#2852, tensorflow#49240, pytorch#49555,
+    numba#4908
 """
 ROW = re.compile(r"^\| ([^|]+?) \| [^|]{20,} \| (?:`(.+?)::(.+?)`|open) \|$")
 
