@@ -8,7 +8,8 @@
 The bugs are those of tests/bug_zoo.py, each in a hand-written backward pass. torch.autograd.gradcheck
 gets the same functions in a custom autograd Function, float64, all its arguments at their defaults
 (eps 1e-6, atol 1e-5, rtol 1e-3), and may look at the last state and at a random sum of all outputs.
-`styles` runs tests/right_zoo.py; torch is given each code through the same adapters, and every output.
+`styles` runs tests/right_zoo.py and tests/mixed_zoo.py; torch is given each code through
+the same adapters, and every output.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import bug_zoo
+import mixed_zoo
 import right_zoo
 
 import minilstm as ml
@@ -31,7 +33,8 @@ from minilstm.bptt.cell import Weights
 from minilstm.compiled.engines import engine_of
 from minilstm.gradient_check.student import signature
 from minilstm.gradient_check.student.cases import CELLS, draw, spec_of
-from minilstm.gradient_check.student.functions import FunctionError, Functions, Told
+from minilstm.gradient_check.student.exceptions import FunctionError
+from minilstm.gradient_check.student.functions import Functions, Told
 
 BATCH, FEATURES, UNITS = 2, 2, 3
 
@@ -132,7 +135,7 @@ def torch_accepts_style(code: right_zoo.Right) -> str:
                 **case.values,
                 **{n: t.detach().numpy() for n, t in zip(names, tensors, strict=True)},
             }
-            found = functions.forward(ctx.values).arrays
+            found = functions.forward(ctx.values)
             return tuple(torch.from_numpy(np.array(found[name], dtype=float)) for name in outputs)
 
         @staticmethod
@@ -148,8 +151,8 @@ def torch_accepts_style(code: right_zoo.Right) -> str:
 def styles() -> None:
     """Two tables: right code, and wrong code, in the styles that people write."""
     for title, rows in (
-        ("right code", [(code, None) for code in right_zoo.RIGHT]),
-        ("wrong code", [(wrong.code, wrong.words) for wrong in right_zoo.WRONG]),
+        ("right code", [(code, None) for code in right_zoo.RIGHT + mixed_zoo.RIGHT]),
+        ("wrong code", [(wrong.code, wrong.words) for wrong in right_zoo.WRONG + mixed_zoo.WRONG]),
     ):
         print(f"{title:<42}{'cell':<12}{'kind':<10}{'minilstm':<10}{'torch':<10}likely cause, or hygiene")
         accepted = {"minilstm": 0, "torch": 0}

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 
-def in_columns(rows: Sequence[Sequence[str]], left: int = 0, rule: bool = False) -> list[str]:
+def in_columns(
+    rows: Sequence[Sequence[str]], left: int = 0, rule: bool = False, width: int | None = None
+) -> list[str]:
     """A line of text per row, the first `left` columns aligned to the left, the others to the right.
 
-    rule : a line of dashes under the first row.
+    rule : a line of dashes under the first row.  width : of the terminal; words of the last column that go
+    beyond it continue on lines of their own, below the column.
 
     >>> print("\\n".join(in_columns([("name", "size"), ("a", "10")], left=1, rule=True)))
     name  size
     ----------
     a       10
+    >>> rows = ("bob", "it needs a package that is not there"),
+    >>> print("\\n".join(in_columns(rows, left=2, width=30)))
+    bob  it needs a package that
+         is not there
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
         cells = [text.ljust(width) for text, width in zip(row[:left], widths[:left], strict=True)]
         cells += [text.rjust(width) for text, width in zip(row[left:], widths[left:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
+        line = "  ".join(cells).rstrip()
+        indent = sum(widths[:-1]) + 2 * len(widths[:-1])
+        if width is None or len(line) <= width or width - indent < 20:
+            lines.append(line)
+        else:
+            lines += textwrap.wrap(
+                line, width, subsequent_indent=" " * indent, drop_whitespace=True, break_long_words=False
+            )
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]] if rule else lines

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,8 @@ from minilstm.gradient_check import gradcheck
 from minilstm.layers import RECURRENT, Dense
 from minilstm.model import Sequential
 from minilstm.tables import in_columns
+
+FILE_WIDTH = 10_000  # of a table that is not printed to a terminal: a submission a line
 
 
 def run(options: argparse.Namespace) -> int:
@@ -96,7 +99,8 @@ def _folder(options: argparse.Namespace) -> int:
     table = [("submission", "", "seconds", "cause")]
     for name, row in submissions.items():
         table.append((name, "ok" if row["ok"] else "NOT", f"{row['seconds']:.1f}", row["cause"] or ""))
-    print("\n".join(in_columns(table, left=4)))
+    width = shutil.get_terminal_size((FILE_WIDTH, 24)).columns
+    print("\n".join(in_columns(table, left=4, width=width)))
     print(f"{sum(row['ok'] for row in rows)} of {len(rows)} are right.")
     return 0 if ok else 1
 

@@ -121,7 +121,11 @@ def _laid_out(
     def given(value: Any) -> Any:
         if isinstance(value, np.ndarray):
             return give(value)
-        return _Given(value, give) if isinstance(value, _Parameters) else value
+        if isinstance(value, _Parameters):
+            return _Given(value, give)
+        if signature.said(forward, "by_name") and isinstance(value, dict):
+            return {name: given(one) for name, one in value.items()}
+        return value
 
     def taken(value: Any) -> Any:
         if isinstance(value, np.ndarray):
@@ -141,7 +145,10 @@ def _laid_out(
 
         return call
 
-    return wrapped(forward, False), wrapped(backward, True)
+    turned = wrapped(forward, False), wrapped(backward, True)
+    if signature.said(forward, "by_name"):
+        return _ByName(forward, turned[0], forward), turned[1]
+    return turned
 
 
 # ------------------------------------------------------------------------------ weights by name
@@ -177,6 +184,7 @@ class _Parameters(dict[str, Any]):
     def __init__(self, weights: dict[str, Array], keys: _Keys) -> None:
         super().__init__()
         self.weights, self.keys_found = weights, keys
+        self.read: set[str] = set()
 
     def __missing__(self, key: str) -> Array:
         found = self.keys_found.find(key)
@@ -188,6 +196,7 @@ class _Parameters(dict[str, Any]):
                 return self[key]  # type: ignore[no-any-return]
             raise KeyError(key)
         name, block = found
+        self.read.add(name)
         array = self.weights[name]
         if block is not None:
             array = np.split(array, len(self.keys_found.gates), axis=-1)[block].copy()
@@ -244,7 +253,11 @@ class _Dictionary:
     def __call__(self, given: dict[str, Array]) -> Any:
         lead = [array for name, array in given.items() if name in ("x", "h", "c")]
         weights = {name: array for name, array in given.items() if name in self.keys.names}
-        return self.function(*lead, _Parameters(weights, self.keys))
+        parameters = _Parameters(weights, self.keys)
+        returned = self.function(*lead, parameters)
+        if "rb" in weights and "rb" not in parameters.read:
+            raise KeyError("rb")  # one bias only, as `inputs` tries next
+        return returned
 
 
 class _Reading:
@@ -384,6 +397,8 @@ class _LossInside:
                 else:
                     self.parameters[name] = array
             returned = self.function(*self.arguments)
+            for name, array in given.items():  # so that an update inside the function is seen
+                array[...] = self.parameters[name] if array.dtype == originals[name].dtype else array
         finally:
             for name, original in originals.items():
                 original[...] = self.values[name]

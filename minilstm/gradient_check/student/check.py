@@ -19,7 +19,9 @@ from minilstm.gradient_check.report import AXES, Comparison, Report
 from minilstm.gradient_check.student import diagnosis, forwards, laws, signature, suggest
 from minilstm.gradient_check.student.cases import WEIGHTS, Case, Spec, Values, draw, spec_of
 from minilstm.gradient_check.student.derivatives import Numbers, derivatives, precision_words
-from minilstm.gradient_check.student.functions import FunctionError, Functions, Told
+from minilstm.gradient_check.student.exceptions import FunctionError
+from minilstm.gradient_check.student.forms import FORMS
+from minilstm.gradient_check.student.functions import Functions, Told
 
 TOLERANCE = 1e-9
 LOW_PRECISION = 1e-12  # above it, what is computed is not float64
@@ -201,7 +203,7 @@ def _check(
 
 def judge(functions: Functions, case: Case, report: Report) -> None:
     """Fill the report: every gradient beside its numbers, what forward is, and why something is wrong."""
-    found = functions.forward(case.values).arrays
+    found = functions.forward(case.values)
     functions.precision = _precision(functions, case, found)
     close = max(forwards.CLOSE, PER_EPS * functions.precision)
     given = ", ".join(functions.incoming).split(", ")
@@ -226,6 +228,9 @@ def judge(functions: Functions, case: Case, report: Report) -> None:
         _say_what_was_left_out(functions, case, report)
         different = forwards.in_words(case, functions.inputs, found, known)
         if different:
+            whole = known is not None and len(known.outputs) == len(found)
+            peepholes = None if whole else laws.peepholes(functions, case)
+            different += f": {peepholes}" if peepholes else ""
             report.notes.append(different)
         report.forward += _forward(functions, case, found)
     if obeyed.causes or not report.right:
@@ -244,7 +249,7 @@ def _precision(functions: Functions, case: Case, found: Values) -> float:
     names = [name for name in functions.inputs if name != "mask" and not (name == "x" and functions.ids)]
     direction = {name: 1e-7 * rng.normal(size=case.values[name].shape) for name in names}
     runs = [
-        functions.forward(case.values | {n: case.values[n] + sign * direction[n] for n in names}).arrays
+        functions.forward(case.values | {n: case.values[n] + sign * direction[n] for n in names})
         for sign in (1, -1)
     ]
     noise = 0.0
@@ -298,7 +303,7 @@ def _comparison(
 def _forward(functions: Functions, case: Case, found: Values) -> list[Comparison]:
     """The outputs beside those of this package's cell, in the order of gates that was asked for."""
     rows = "[x, h]" if "WU" in functions.inputs else ""
-    ours = forwards.Known(forwards.FORMS[case.spec.cell][0], case.spec.gates, rows, ())
+    ours = forwards.Known(FORMS[case.spec.cell][0], case.spec.gates, rows, ())
     given = forwards.in_our_form(case.spec, ours, case.values, functions.inputs, case.step)
     expected = forwards.shown(forwards.run(case.spec, ours, given, case.mask), tuple(found), case.step)
     return [

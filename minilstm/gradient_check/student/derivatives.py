@@ -30,8 +30,9 @@ from minilstm.gradient_check.numeric import (
 from minilstm.gradient_check.report import Report
 from minilstm.gradient_check.student import forwards
 from minilstm.gradient_check.student.cases import WEIGHTS, Case, Values
+from minilstm.gradient_check.student.exceptions import ComplexError, FunctionError, complex_numbers
 from minilstm.gradient_check.student.forwards import Known
-from minilstm.gradient_check.student.functions import ComplexError, FunctionError, Functions, complex_numbers
+from minilstm.gradient_check.student.functions import Functions
 
 ROWS = 300_000  # numbers of one state, over rows and steps, in one call
 WORK = 8_000  # nudged entries times steps of one weight, above which they are sampled
@@ -57,7 +58,7 @@ def derivatives(
 
     def student_s(values: Values, mask: Array | None) -> Values:
         with complex_numbers():
-            return functions.forward(values, mask).arrays
+            return functions.forward(values, mask)
 
     try:
         if functions.precision > 1e-12:
@@ -83,9 +84,7 @@ def derivatives(
         )
         method = CENTRAL.rounded(functions.precision)
         report.method = method.words
-        return _all(
-            functions, case, losses, method, lambda values, mask: functions.forward(values, mask).arrays
-        )
+        return _all(functions, case, losses, method, lambda values, mask: functions.forward(values, mask))
 
 
 def precision_words(eps: float) -> str:

@@ -17,9 +17,10 @@ from minilstm.gradient_check.student import endings, formulas, forwards, laws, m
 from minilstm.gradient_check.student.cases import WEIGHTS, Case, Values, draw, in_our_order
 from minilstm.gradient_check.student.derivatives import Numbers
 from minilstm.gradient_check.student.endings import Wrong
+from minilstm.gradient_check.student.exceptions import FunctionError
 from minilstm.gradient_check.student.formulas import Table
 from minilstm.gradient_check.student.forwards import Known
-from minilstm.gradient_check.student.functions import FunctionError, Functions
+from minilstm.gradient_check.student.functions import Functions
 from minilstm.gradient_check.student.laws import Laws
 from minilstm.gradient_check.student.shared_mistakes import Mistake
 

@@ -12,9 +12,11 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.gradient_check.student.cases import Case, Values
-from minilstm.gradient_check.student.functions import FunctionError, Functions
+from minilstm.gradient_check.student.exceptions import FunctionError
+from minilstm.gradient_check.student.functions import Functions
 
 SCALE, ODD = 1024.0, 1.1  # a power of 2 changes no digit; the other number shows the precision
+STRIDE = 0.3  # by which a cell state is moved, to see what depends on it
 Found = dict[str, Array | None]
 
 
@@ -52,10 +54,11 @@ def obeyed(functions: Functions, case: Case, losses: Values) -> Laws:
     elif bent:
         causes.append(_bent(names, once, large, bent))
     for name in losses:
-        if len(losses) > 1 or causes:
+        without = none
+        if len(losses) > 1:
             without = functions.gradients(case.values, {**losses, name: 0 * losses[name]})
-            if all(np.array_equal(without[n], once[n], equal_nan=True) for n in names):  # type: ignore[arg-type]
-                causes.insert(0, f"d{name} is never used: backward gives the same without it")
+        if all(np.array_equal(without[n], once[n], equal_nan=True) for n in names):  # type: ignore[arg-type]
+            causes.insert(0, f"d{name} is never used: backward gives the same without it")
     _called_again(functions, case, losses, once)
     return Laws(causes, eps, bool(bent))
 
@@ -106,6 +109,37 @@ def _called_again(functions: Functions, case: Case, losses: Values, once: Found)
         functions.hygiene["backward gives another result when it is called again: it changes its cache"] = (
             None
         )
+
+
+def peepholes(functions: Functions, case: Case) -> str | None:
+    """In words, how the gates of an LSTM's first step read the cell state; None where they do not.
+
+    They do not where c is linear in c_prev, and h / tanh(c) does not change with it.
+    """
+    name = next((n for n in ("c", "c_last") if n in functions.outputs), None)
+    if name is None or "c" not in functions.inputs:
+        return None
+    before = case.values["c"]
+    values, mask = case.values, case.mask
+    if not case.step:
+        values = values | {"x": values["x"][:, :1]}
+        mask = None if mask is None else np.ones_like(mask[:, :1])
+    try:
+        runs = [functions.forward(values | {"c": before + nudge}, mask) for nudge in (0.0, STRIDE, -STRIDE)]
+    except FunctionError:
+        return None
+    c, h = (
+        [np.real(run[n]).reshape(before.shape) for run in runs]
+        for n in (name, "h" if "h" in runs[0] else "h_last")
+    )
+    small = max(1e-6, 1e3 * functions.precision)
+    bend = np.abs(c[1] + c[2] - 2 * c[0]).max(initial=0)
+    if bend > small * np.abs(c[1] - c[2]).max(initial=0):
+        return "its gates read the cell state (peepholes): c is not linear in c_prev"
+    o = [state / np.tanh(cell) for state, cell in zip(h, c, strict=True)]
+    if np.ptp(o, axis=0).max(initial=0) > small:
+        return "h / tanh(c) changes with c_prev: does the output gate read the cell state (a peephole)?"
+    return None
 
 
 # ------------------------------------------------------------------------------ reach

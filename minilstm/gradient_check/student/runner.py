@@ -24,7 +24,7 @@ from typing import Any
 from minilstm.gradient_check import adapters
 from minilstm.gradient_check.report import Report
 from minilstm.gradient_check.student.check import check_sequence, check_step
-from minilstm.gradient_check.student.functions import described
+from minilstm.gradient_check.student.exceptions import described
 
 PAIRS = {"step": ("step_forward", "step_backward"), "sequence": ("forward", "backward")}
 CHECKS: dict[str, Callable[..., Report]] = {"step": check_step, "sequence": check_sequence}

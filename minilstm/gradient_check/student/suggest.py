@@ -7,7 +7,8 @@ from typing import Any
 
 from minilstm.gradient_check import adapters
 from minilstm.gradient_check.student.cases import Case, draw
-from minilstm.gradient_check.student.functions import FunctionError, Functions, Told
+from minilstm.gradient_check.student.exceptions import FunctionError
+from minilstm.gradient_check.student.functions import Functions, Told
 
 Pair = tuple[Callable[..., Any], Callable[..., Any]]
 TRIED: list[tuple[str, str, Callable[..., Pair]]] = [

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+import mixed_zoo
 import pytest
 import right_zoo as zoo
+
+RIGHT, WRONG = zoo.RIGHT + mixed_zoo.RIGHT, zoo.WRONG + mixed_zoo.WRONG
 
 
 def name(code):
@@ -13,16 +16,16 @@ def name(code):
 
 
 def test_there_are_many_styles():
-    assert len(zoo.RIGHT) >= 30
-    assert len({name(code) for code in zoo.RIGHT}) == len(zoo.RIGHT)
-    assert {(code.cell, code.kind) for code in zoo.RIGHT} == {
+    assert len(RIGHT) >= 45
+    assert len({name(code) for code in RIGHT}) == len(RIGHT)
+    assert {(code.cell, code.kind) for code in RIGHT} == {
         (cell, kind) for cell in ("lstm", "gru", "simple_rnn") for kind in ("step", "sequence")
     }
-    assert len(zoo.WRONG) >= 25
-    assert sum(wrong.words is not None for wrong in zoo.WRONG) >= 20
+    assert len(WRONG) >= 40
+    assert sum(wrong.words is not None for wrong in WRONG) >= 35
 
 
-@pytest.mark.parametrize("code", zoo.RIGHT, ids=map(name, zoo.RIGHT))
+@pytest.mark.parametrize("code", RIGHT, ids=map(name, RIGHT))
 def test_right_code_is_accepted(code):
     report = code.report()
     assert report.ok, str(report)
@@ -31,7 +34,7 @@ def test_right_code_is_accepted(code):
     json.dumps(report.to_dict(), allow_nan=False)
 
 
-@pytest.mark.parametrize("wrong", zoo.WRONG, ids=[name(wrong.code) for wrong in zoo.WRONG])
+@pytest.mark.parametrize("wrong", WRONG, ids=[name(wrong.code) for wrong in WRONG])
 def test_wrong_code_is_caught_and_never_misnamed(wrong):
     report = wrong.code.report()
     assert not report.ok
@@ -54,10 +57,11 @@ def test_wrong_code_is_caught_and_never_misnamed(wrong):
             ["computes in float32: the check is done at its precision, 1e-07"],
         ),
         ("cache in globals", ["backward uses up its cache: a second call raises"]),
+        ("weights updated in the loop", ["forward modifies its input Whh"]),
     ],
 )
 def test_hygiene_is_a_verdict_of_its_own(style, hygiene):
-    (code,) = [code for code in zoo.RIGHT if code.style == style]
+    (code,) = [code for code in [*RIGHT, *(wrong.code for wrong in WRONG)] if code.style == style]
     report = code.report()
     assert report.hygiene == hygiene
     assert not code.report(strict=True).ok
@@ -70,6 +74,9 @@ def test_hygiene_is_a_verdict_of_its_own(style, hygiene):
         ("forget bias inside", "0.7 is added to the forget gate's pre-activation"),
         ("one matrix of [h, x], dict", "is this package's: W and U are one matrix, of [h, x]"),
         ("coupled gates", "input and forget gate are coupled"),
+        ("one matrix, forget bias, (h, c) as a pair", "1 is added to the forget gate's pre-activation"),
+        ("peepholes in globals", "its gates read the cell state (peepholes): c is not linear in c_prev"),
+        ("columns, a dict of gates, reset before", "no rb: taken as 0"),
         ("no bias", "no b: taken as 0"),
         ("last h only", "c of the start is not taken: it begins at 0"),
         ("None for dx", "no gradient of x: not judged"),
@@ -77,7 +84,7 @@ def test_hygiene_is_a_verdict_of_its_own(style, hygiene):
     ],
 )
 def test_notes_say_what_the_forward_pass_is_and_what_was_left_out(style, words):
-    code = next(code for code in zoo.RIGHT if code.style == style)
+    code = next(code for code in RIGHT if code.style == style)
     assert any(words in note for note in code.report().notes)
 
 
