@@ -125,7 +125,7 @@ def torch_accepts_style(code: right_zoo.Right) -> str:
         return Functions(forward, backward, case, Told()), case
 
     functions, case = code.run(lambda *a, **k: called(True, *a, **k), lambda *a, **k: called(False, *a, **k))
-    outputs = [name for name in functions.incoming if name not in ("cache", "zero")]
+    outputs = [n for n in ", ".join(functions.incoming).split(", ") if n not in ("cache", "zero")]
     names = [name for name in functions.judged if not (name == "x" and functions.ids)]
 
     class Code(torch.autograd.Function):
