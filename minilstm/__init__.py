@@ -58,6 +58,10 @@ _HOMES = {
     "minilstm.losses": [
         "BinaryCrossentropy",
         "CategoricalCrossentropy",
+        "CustomLoss",
+        "Huber",
+        "LogCosh",
+        "MeanAbsoluteError",
         "MeanSquaredError",
         "SparseCategoricalCrossentropy",
     ],
@@ -137,6 +141,10 @@ if TYPE_CHECKING:
     from minilstm.layers import TimeDistributed as TimeDistributed
     from minilstm.losses import BinaryCrossentropy as BinaryCrossentropy
     from minilstm.losses import CategoricalCrossentropy as CategoricalCrossentropy
+    from minilstm.losses import CustomLoss as CustomLoss
+    from minilstm.losses import Huber as Huber
+    from minilstm.losses import LogCosh as LogCosh
+    from minilstm.losses import MeanAbsoluteError as MeanAbsoluteError
     from minilstm.losses import MeanSquaredError as MeanSquaredError
     from minilstm.losses import SparseCategoricalCrossentropy as SparseCategoricalCrossentropy
     from minilstm.metrics import SparseTopKCategoricalAccuracy as SparseTopKCategoricalAccuracy

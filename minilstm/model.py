@@ -104,13 +104,13 @@ class Sequential(Network):
     def compile(
         self,
         optimizer: str | Optimizer = "rmsprop",
-        loss: str | Loss | None = None,
+        loss: str | Loss | Callable[..., Any] | None = None,
         metrics: Sequence[str | TopK] | None = None,
     ) -> None:
         """Choose the optimizer, the loss and the metrics, by name or as objects."""
         checked = check_metrics(metrics)
         self.optimizer = optimizers.get(optimizer)
-        self.loss = None if loss is None else losses.get(loss)
+        self.loss = losses.for_training(loss)
         self.metrics = checked
 
     def fit(

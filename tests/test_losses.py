@@ -15,12 +15,18 @@ NAMES = [
     "categorical_crossentropy",
     "sparse_categorical_crossentropy",
     "mean_squared_error",
+    "mean_absolute_error",
+    "huber",
+    "log_cosh",
 ]
 KERAS = {
     "binary_crossentropy": "BinaryCrossentropy",
     "categorical_crossentropy": "CategoricalCrossentropy",
     "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
     "mean_squared_error": "MeanSquaredError",
+    "mean_absolute_error": "MeanAbsoluteError",
+    "huber": "Huber",
+    "log_cosh": "LogCosh",
 }
 WITH_LOGITS = NAMES[:3]
 FORMS = [(name, "outputs") for name in NAMES] + [(name, "logits") for name in WITH_LOGITS]
@@ -80,12 +86,18 @@ def in_keras(
     if p.dtype == np.float32:
         if mask is not None:
             keras.src.backend.set_keras_mask(tensor, torch.tensor(mask))
-        options = {} if name == "mean_squared_error" else {"from_logits": from_logits}
+        options = {"from_logits": from_logits} if name in WITH_LOGITS else {}
         loss = getattr(keras.losses, KERAS[name])(**options)(y, tensor)
     else:
         nn, target = keras.src.backend.nn, torch.tensor(y)
         if name == "mean_squared_error":
             rows = torch.square(tensor - target).mean(-1)
+        elif name == "mean_absolute_error":
+            rows = torch.nn.functional.l1_loss(tensor, target, reduction="none").mean(-1)
+        elif name == "huber":
+            rows = torch.nn.functional.huber_loss(tensor, target, reduction="none").mean(-1)
+        elif name == "log_cosh":
+            rows = torch.log(torch.cosh(tensor - target)).mean(-1)
         elif name == "binary_crossentropy":
             rows = nn.binary_crossentropy(target, tensor, from_logits).mean(-1)
         else:
@@ -376,14 +388,161 @@ def test_bad_targets_at_real_steps_are_found():
 def test_get():
     for name in NAMES:
         loss = losses.get(name)
-        assert loss.name == name
+        assert loss.name == name if name != "huber" else "huber_loss"
         assert losses.get(loss) is loss
-    assert losses.get("mse").name == "mean_squared_error"
-    assert [losses.get(name).logits_of for name in NAMES] == ["sigmoid", "softmax", "softmax", None]
-    with pytest.raises(ValueError, match=r"loss must be 'binary_crossentropy' or .*'mse', got 'hinge'"):
+        assert losses.get(KERAS[name]) == losses.get(type(loss)) == losses.get(getattr(losses, name)) == loss
+        assert losses.deserialize(losses.serialize(loss)) == type(loss).from_config(loss.get_config()) == loss
+    assert losses.get("mse") == losses.get("MSE") == losses.MeanSquaredError()
+    assert losses.get("mae") == losses.MeanAbsoluteError()
+    assert losses.get("bce") == losses.BinaryCrossentropy()
+    assert losses.get(None) is None
+    assert [losses.get(name).logits_of for name in NAMES[:4]] == ["sigmoid", "softmax", "softmax", None]
+    with pytest.raises(ValueError, match=r"loss must be 'binary_crossentropy' or .*'mse'.*, got 'hinge'"):
         losses.get("hinge")
-    for unknown in (None, 3, losses.MeanSquaredError):
-        with pytest.raises(ValueError, match=r"loss must be one of binary_crossentropy, .* or a Loss, got"):
-            losses.get(unknown)
+    with pytest.raises(ValueError, match=r"loss must be one of binary_crossentropy, .* a Loss or .*, got 3"):
+        losses.get(3)
+    with pytest.raises(ValueError, match="loss must be a description with a class_name among"):
+        losses.get({"class_name": "Hinge"})
     with pytest.raises(TypeError, match="mean_squared_error has no form on logits"):
         losses.get("mse").value_and_gradient_from_logits(np.ones((1, 1)), np.ones((1, 1)))
+
+
+OPTIONS = [
+    ("BinaryCrossentropy", {"from_logits": True}),
+    ("BinaryCrossentropy", {"label_smoothing": 0.2}),
+    ("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.2}),
+    ("CategoricalCrossentropy", {"from_logits": True}),
+    ("CategoricalCrossentropy", {"label_smoothing": 0.3}),
+    ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.3}),
+    ("SparseCategoricalCrossentropy", {"from_logits": True}),
+    ("SparseCategoricalCrossentropy", {"ignore_class": 1}),
+    ("Huber", {"delta": 0.3}),
+    ("MeanAbsoluteError", {}),
+]
+REDUCTIONS = ["sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None]
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(("name", "options"), OPTIONS, ids=str)
+def test_called_like_keras(keras, name, options):
+    """Options, reductions and weights, as values, and their gradients as fit uses them."""
+    import torch
+
+    key = next(key for key, value in KERAS.items() if value == name)
+    for shape in [(4, 3), (2, 3, 4)]:
+        y, z, p = (array.astype("float32") for array in draw(key, shape, seed=5))
+        outputs = z if options.get("from_logits") else p
+        rng = np.random.default_rng(6)
+        scalars = [] if "ignore_class" in options else [2.5]  # Keras on PyTorch cannot
+        weights = [None, *scalars, rng.random(shape[:-1]), rng.random((shape[0], 1))]
+        if len(shape) == 3:
+            weights.pop()  # Keras on PyTorch cannot
+        for reduction in REDUCTIONS:
+            ours = getattr(losses, name)(**options, reduction=reduction, name="mine")
+            theirs = getattr(keras.losses, name)(**options, reduction=reduction, name="mine")
+            assert ours.name == theirs.name
+            for weight in weights:
+                tensor = torch.tensor(outputs, requires_grad=True)
+                expected = theirs(y, tensor, sample_weight=weight)
+                found = ours(y, outputs, sample_weight=weight)
+                expected_values = expected.detach().numpy()
+                assert found.shape == expected_values.shape
+                assert found.dtype == np.float32
+                np.testing.assert_allclose(found, expected_values, rtol=1e-5, atol=1e-6)
+                if reduction in (None, "none") or np.shape(weight) != shape[:-1]:
+                    continue
+                expected.backward()
+                targets = ours.check_targets(y, shape)
+                value, gradient = ours.value_and_gradient(targets, outputs, None, weight)
+                assert value == pytest.approx(float(found), rel=1e-5)
+                close(gradient, tensor.grad.numpy(), 1e-5)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("name", NAMES)
+def test_functions_like_keras(keras, name):
+    for shape in [(4, 3), (2, 3, 4), (3,)]:
+        y, _, p = (np.asarray(array, "float32") for array in draw(name, shape, seed=7))
+        expected = getattr(keras.losses, name)(y, p).detach().numpy()
+        found = getattr(losses, name)(y, p)
+        assert np.shape(found) == expected.shape
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_logits_that_are_outputs_train_like_a_sigmoid():
+    import minilstm as ml
+
+    x, y = np.random.default_rng(0).normal(size=(6, 4, 2)), [0, 1, 1, 0, 1, 0]
+    found = []
+    for activation, loss in (("sigmoid", "bce"), (None, losses.BinaryCrossentropy(from_logits=True))):
+        model = ml.Sequential([ml.LSTM(3, input_shape=(4, 2)), ml.Dense(1, activation=activation)], seed=0)
+        model.compile("sgd", loss)
+        model.fit(x, y, epochs=2, verbose=0)
+        found.append(model.get_weights())
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def fourth_power(y, p):
+    e = p - y
+    return (e**4).mean(axis=-1), 4 * e**3 / e.shape[-1]
+
+
+def test_a_loss_of_one_s_own_trains_and_its_gradient_is_checked():
+    import minilstm as ml
+
+    x, y = np.random.default_rng(0).normal(size=(3, 4, 2)), np.ones((3, 2))
+
+    def model_of(loss):
+        model = ml.Sequential([ml.LSTM(3, input_shape=(4, 2)), ml.Dense(2)], seed=0, dtype="float64")
+        model.compile("sgd", loss)
+        return model
+
+    model = model_of(fourth_power)
+    assert model.loss.name == "fourth_power"
+    expected = float(((model.predict(x) - y) ** 4).mean())
+    assert model.evaluate(x, y) == pytest.approx(expected)
+    losses_seen = model.fit(x, y, epochs=3, verbose=0).history["loss"]
+    assert losses_seen[0] == pytest.approx(expected)
+    assert losses_seen[-1] < losses_seen[0]
+    assert ml.gradcheck(model, x, y).ok
+    assert not ml.gradcheck(model_of(lambda y, p: (fourth_power(y, p)[0], p - y)), x, y).ok
+    with pytest.raises(ValueError, match=r"must be .* of minilstm's own classes, to be saved"):
+        model.save("never.npz")
+    for wrong, got in ((lambda y, p: (p - y) ** 2, "a ndarray"), (lambda y, p: (p, p), r"\(3, 2\) and")):
+        with pytest.raises(ValueError, match=rf"loss '<lambda>' must be a function that gives .*, got {got}"):
+            model_of(wrong).evaluate(x, y)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda: losses.MeanSquaredError("max"), ValueError, "reduction must be 'sum_over_batch_size' or"),
+        (lambda: losses.MeanSquaredError(name=""), ValueError, "name must be a non-empty string"),
+        (
+            lambda: losses.MeanSquaredError(dtype="bfloat16"),
+            ValueError,
+            "dtype must be 'float32' or 'float64'",
+        ),
+        (
+            lambda: losses.BinaryCrossentropy(label_smoothing=2),
+            ValueError,
+            "label_smoothing must be at most 1",
+        ),
+        (lambda: losses.CategoricalCrossentropy(axis=1), ValueError, "axis must be -1: classes stand in"),
+        (lambda: losses.Huber(delta=0), ValueError, "delta must be a finite number > 0, got 0"),
+        (lambda: losses.CustomLoss(3), TypeError, r"function must be a function \(y, p\)"),
+        (lambda: losses.get("mse")(["a"], [[1.0]]), TypeError, "LSTMClassifier takes text"),
+    ],
+)
+def test_bad_arguments(make, error, text):
+    with pytest.raises(error, match=text):
+        make()
+
+
+def test_a_loss_that_leaves_its_rows_cannot_train():
+    import minilstm as ml
+
+    model = ml.Sequential([ml.Dense(1, input_shape=(2,))])
+    with pytest.raises(ValueError, match="reduction of the loss must be one that gives one number, to train"):
+        model.compile(loss=losses.MeanSquaredError(reduction=None))

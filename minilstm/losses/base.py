@@ -5,27 +5,32 @@ What this file is not: it knows no formula of a loss; those stand beside it.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar, NoReturn, final
+from typing import Any, NoReturn, Self, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minilstm.arrays import Array
-from minilstm.errors import real_number, wording
+from minilstm.errors import one_of, real_number, wording
 
 Mask = NDArray[np.bool_]
 RowRule = Callable[[Array, Array], tuple[Array, Array]]
+REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none")
 
 
 class Loss(ABC):
     """A loss: what targets it takes, its value, and its gradient.
 
-    Final classes: `BinaryCrossentropy`, `CategoricalCrossentropy`, `SparseCategoricalCrossentropy`,
-    `MeanSquaredError`. `logits_of` is the output activation whose logits the loss can be computed from.
+    Arguments of all classes: `reduction`, how the rows' losses become one number ("sum_over_batch_size" and
+    "mean" divide their weighted sum by their number, "mean_with_sample_weight" by the sum of the weights,
+    "sum" by nothing; None or "none", for a call alone, leaves them as they are), `name`, and `dtype` of what
+    a call gives ("float32" or "float64"; None: that of the outputs). `logits_of` is the activation whose
+    logits the loss can be computed from. A loss of your own is a function: see `CustomLoss`.
 
-    Source: `keras.losses` with reduction "sum_over_batch_size".
+    Source: `keras.losses.Loss`.
 
     >>> from minilstm.losses import get
     >>> loss = get("mse")
@@ -33,8 +38,59 @@ class Loss(ABC):
     ('mean_squared_error', None)
     """
 
-    name: ClassVar[str]
-    logits_of: ClassVar[str | None]
+    reduction: str | None
+    name: str
+    dtype: str | None
+    logits_of: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.reduction is not None:
+            one_of("reduction", self.reduction, REDUCTIONS)
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(wording("name", "a non-empty string", repr(self.name)))
+        if self.dtype is not None:
+            one_of("dtype", self.dtype, ("float32", "float64"))
+
+    def __call__(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
+        """The loss of outputs `y_pred` (..., C) for the targets `y_true`, reduced as the loss says.
+
+        sample_weight : a number, or what fits the rows of the loss (B,), (B, 1) or (B, T), as NumPy
+            stretches it
+
+        A float of NumPy, or an array of one per row. Raises as `check_targets` does. Source: `keras.Loss`.
+
+        >>> from minilstm.losses import MeanSquaredError
+        >>> float(MeanSquaredError()([[0.0], [2.0]], [[1.0], [0.0]], sample_weight=[1, 3]))
+        6.5
+        """
+        p = _numbers(y_pred, "y_pred")
+        p = p if p.dtype in (np.float32, np.float64) else p.astype(np.float32)
+        if p.ndim == 0:
+            raise ValueError(wording("y_pred", "an array of outputs (..., C)", "one number"))
+        y = np.asarray(y_true)
+        single = p.ndim == 1 and (y.ndim < 2 or y.shape[-1] != 1)
+        p, y = (p[None], y[None]) if single else (p[:, None] if p.ndim == 1 else p, y)
+        targets = self.check_targets(y, p.shape)
+        rows = p.reshape(-1, p.shape[-1])
+        with np.errstate(all="ignore"):
+            values = self._from_outputs(targets.reshape(-1, *targets.shape[p.ndim - 1 :]), rows)[0]
+        counts = self._counted(targets)
+        found = _reduced(self.reduction, values.reshape(p.shape[:-1]), sample_weight, counts)
+        found = found[0] if single and np.ndim(found) else found
+        return np.asarray(found, self.dtype or p.dtype)[()]
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, by name. Source: `keras.Loss.get_config`."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The loss that `get_config` describes."""
+        return cls(**config)
+
+    def _counted(self, y: Array) -> Mask | None:
+        """Which rows count at all; None where all do."""
+        return None
 
     @final
     def check_targets(self, y: ArrayLike, output_shape: tuple[int, ...], mask: Mask | None = None) -> Array:
@@ -77,7 +133,8 @@ class Loss(ABC):
         `y` comes from `check_targets`; `p` is (B, C) or (B, T, C), float32, float64 or complex (the value is
         then complex too: complex-step differentiation); `mask` is (B, T), bool. With a mask the divisor is
         the number of real steps; with none left the loss is 0.0 and so is the gradient. `weight`, one number
-        per row (B,) or (B, T), multiplies each row's loss and leaves the divisor as it is. Sums are float64.
+        per row (B,) or (B, T), multiplies each row's loss; the divisor is as `reduction` says. Sums are
+        float64.
         Raises nothing and warns of nothing: NaN and Inf pass through to the value.
 
         Source: Keras 3 on PyTorch, clipping and its zero gradient included.
@@ -87,7 +144,7 @@ class Loss(ABC):
         >>> value, dp.tolist()
         (0.25, [[-0.5], [0.5]])
         """
-        return _mean(self._from_outputs, y, p, mask, weight)
+        return self._reduce(self._from_outputs, y, p, mask, weight)
 
     @final
     def value_and_gradient_from_logits(
@@ -107,7 +164,7 @@ class Loss(ABC):
         >>> value, dz.tolist()
         (10000.0, [[-1.0]])
         """
-        return _mean(self._from_logits, y, z, mask, weight)
+        return self._reduce(self._from_logits, y, z, mask, weight)
 
     def class_weights(self, weights: Mapping[int, float], y: Array, output_shape: tuple[int, ...]) -> Array:
         """The weight of each row by its class, 1 for a class that is not named; for losses on classes.
@@ -147,32 +204,82 @@ class Loss(ABC):
     def _from_logits(self, y: Array, z: Array) -> tuple[Array, Array]:
         """L_n (N,) and dL_n/dz (N, C) for rows of logits."""
 
+    @final
+    def _reduce(
+        self, rule: RowRule, y: Array, p: Array, mask: Mask | None, weight: Array | None
+    ) -> tuple[float | complex, Array]:
+        """L, the weighted sum of L_n over the rows that count by what `reduction` says, and its gradient."""
+        counts = self._counted(y)
+        if counts is not None:
+            mask = counts if mask is None else mask & counts
+        if mask is None:
+            rows = p.reshape(-1, p.shape[-1])  # (N, C)
+            targets = y.reshape(-1, *y.shape[p.ndim - 1 :])  # (N, C), or labels (N,)
+        else:
+            rows, targets = p[mask], y[mask]  # the same, real steps only
+        divisor: float = len(rows)
+        if divisor == 0:
+            return 0.0, np.zeros_like(p)
+        with np.errstate(all="ignore"):  # diverged outputs: the caller looks at the value
+            L_n, drows = rule(targets, rows)  # (N,), (N, C)
+            if weight is not None:
+                w_n = weight.reshape(-1) if mask is None else weight[mask]  # (N,)
+                L_n, drows = w_n * L_n, w_n[:, None] * drows
+                if self.reduction == "mean_with_sample_weight":
+                    divisor = float(w_n.sum()) or 1.0
+            if self.reduction == "sum":
+                divisor = 1
+            value = L_n.sum() / divisor
+            drows = (drows / divisor).astype(p.dtype)
+        if mask is None:
+            gradient = drows.reshape(p.shape)
+        else:
+            gradient = np.zeros_like(p)
+            gradient[mask] = drows
+        return (complex(value) if value.dtype.kind == "c" else float(value)), gradient
 
-def _mean(
-    rule: RowRule, y: Array, p: Array, mask: Mask | None, weight: Array | None
-) -> tuple[float | complex, Array]:
-    """L = sum of w_n L_n over the rows that count / their number, and its gradient."""
-    if mask is None:
-        rows = p.reshape(-1, p.shape[-1])  # (N, C)
-        targets = y.reshape(-1, *y.shape[p.ndim - 1 :])  # (N, C), or labels (N,)
-    else:
-        rows, targets = p[mask], y[mask]  # the same, real steps only
-    N = len(rows)
-    if N == 0:
-        return 0.0, np.zeros_like(p)
-    with np.errstate(all="ignore"):  # diverged outputs: the caller looks at the value
-        L_n, drows = rule(targets, rows)  # (N,), (N, C)
+
+def _reduced(
+    reduction: str | None, values: Array, sample_weight: ArrayLike | None, counts: Mask | None
+) -> Array:
+    """The rows' losses, weighted and reduced, as a call of a loss of Keras gives them."""
+    weight = None if sample_weight is None else _numbers(sample_weight, "sample_weight")
+    share = 1.0  # of the rows that count
+    if counts is not None:
+        values, share = np.where(counts, values, 0), float(counts.mean()) or 1.0
         if weight is not None:
-            w_n = weight.reshape(-1) if mask is None else weight[mask]  # (N,)
-            L_n, drows = w_n * L_n, w_n[:, None] * drows
-        value = L_n.sum() / N
-        drows = (drows / N).astype(p.dtype)
-    if mask is None:
-        gradient = drows.reshape(p.shape)
-    else:
-        gradient = np.zeros_like(p)
-        gradient[mask] = drows
-    return (complex(value) if value.dtype.kind == "c" else float(value)), gradient
+            real, weight = same_rank(counts.astype(np.float64), weight)
+            weight = weight * real
+        else:
+            weight = counts.astype(np.float64)
+    if weight is not None:
+        values, weight = same_rank(values, weight)
+        try:
+            values = values * weight
+        except ValueError:
+            expected = f"of a shape that fits the losses' {values.shape}"
+            raise ValueError(wording("sample_weight", expected, weight.shape)) from None
+    if reduction in (None, "none"):
+        return values
+    divisor = 1.0 if reduction == "sum" else values.size * share
+    if reduction == "mean_with_sample_weight" and weight is not None:
+        divisor = float(weight.sum()) or 1.0
+    return np.asarray(values.sum() / (divisor or 1.0))
+
+
+def same_rank(a: Array, b: Array) -> tuple[Array, Array]:
+    """Both, where their ranks differ by a last axis of 1: two axes become one, but one becomes two.
+
+    Source: `keras/src/losses/loss.py`, `squeeze_or_expand_to_same_rank`.
+
+    >>> [part.shape for part in same_rank(np.ones((3, 1)), np.ones(3))]
+    [(3, 1), (3, 1)]
+    """
+    if a.ndim == b.ndim + 1 and a.shape[-1] == 1:
+        return (a, b[:, None]) if b.ndim == 1 else (a[..., 0], b)
+    if b.ndim == a.ndim + 1 and b.shape[-1] == 1:
+        return (a[:, None], b) if a.ndim == 1 else (a, b[..., 0])
+    return a, b
 
 
 def widen(p: Array) -> Array:
@@ -180,18 +287,20 @@ def widen(p: Array) -> Array:
     return p.astype(np.complex128 if p.dtype.kind == "c" else np.float64)
 
 
-def _numbers(y: ArrayLike) -> Array:
+def _numbers(y: ArrayLike, argument: str = "y") -> Array:
     """y as an array of real numbers; TypeError otherwise."""
     if isinstance(y, np.ma.MaskedArray):
-        raise TypeError(wording("y", "a plain array (steps are left out by `mask=`)", "a masked array"))
+        raise TypeError(wording(argument, "a plain array (steps are left out by `mask=`)", "a masked array"))
     try:
         array = np.asarray(y)
     except ValueError:  # NumPy's text speaks of an "inhomogeneous shape"
-        raise ValueError(
-            wording("y", "an array or rows of one length", "rows of different lengths")
-        ) from None
+        got = "rows of different lengths: use pad_sequences, and mask= for the padded steps"
+        raise ValueError(wording(argument, "an array or rows of one length", got)) from None
+    if array.dtype.kind in "US" or (array.dtype.kind == "O" and any(isinstance(v, str) for v in array.flat)):
+        ways = "np.unique(labels, return_inverse=True)[1] numbers labels, LSTMClassifier takes text"
+        raise TypeError(f"{wording(argument, 'an array of numbers', f'dtype {array.dtype}')}; {ways}")
     if array.dtype.kind not in "biuf":
-        raise TypeError(wording("y", "an array of numbers", f"dtype {array.dtype}"))
+        raise TypeError(wording(argument, "an array of numbers", f"dtype {array.dtype}"))
     return array
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import wording
+from minilstm.errors import real_number, whole_number, wording
 from minilstm.losses.base import Loss, Mask, refuse, widen
 
 EPSILON = 1e-7  # Keras's backend.epsilon()
@@ -22,6 +22,9 @@ class BinaryCrossentropy(Loss):
         dL_n/dp_j = (p_j - y_j) / (p_j (1 - p_j)) / C        0 where p_j was clipped
         dL_n/dz_j = (sigmoid(z_j) - y_j) / C
 
+    from_logits : the outputs are z themselves
+    label_smoothing s : y_j becomes y_j (1 - s) + s / 2
+
     y: 0, 1 or anything between, of the outputs' shape (B, C) or (B, T, C), (B,) and (B, T) where C = 1.
     Source: `keras.losses.BinaryCrossentropy`.
 
@@ -30,8 +33,20 @@ class BinaryCrossentropy(Loss):
     0.693147
     """
 
-    name = "binary_crossentropy"
-    logits_of = "sigmoid"
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+    axis: int = field(default=-1, repr=False)
+    reduction: str | None = field(default="sum_over_batch_size", repr=False)
+    name: str = field(default="binary_crossentropy", repr=False)
+    dtype: str | None = field(default=None, repr=False)
+    logits_of: str | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        real_number("label_smoothing", self.label_smoothing)
+        if self.label_smoothing > 1:
+            raise ValueError(wording("label_smoothing", "at most 1", self.label_smoothing))
+        _settle(self, "sigmoid")
 
     def _target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
         return output_shape
@@ -51,6 +66,9 @@ class BinaryCrossentropy(Loss):
         return y[..., 0].astype(np.int64), 2
 
     def _from_outputs(self, y: Array, p: Array) -> tuple[Array, Array]:
+        if self.from_logits:
+            return self._from_logits(y, p)
+        y = _smooth(y, self.label_smoothing, 2)
         p, inside = _clip(p)
         C = p.shape[-1]
         L_n = -(y * np.log(p) + (1 - y) * np.log(1 - p)).sum(axis=-1) / C  # (N,)
@@ -59,6 +77,7 @@ class BinaryCrossentropy(Loss):
 
     def _from_logits(self, y: Array, z: Array) -> tuple[Array, Array]:
         # L_n = max(z, 0) - y z + log(1 + exp(-|z|)): no exponential of a positive number
+        y = _smooth(y, self.label_smoothing, 2)
         z = widen(z)
         C = z.shape[-1]
         positive = z.real > 0
@@ -79,6 +98,9 @@ class CategoricalCrossentropy(Loss):
         dL_n/dp_j = (dL_n/dr_j - sum_k r_k dL_n/dr_k) / S
         dL_n/dz_j = softmax(z)_j sum_k y_k - y_j
 
+    from_logits : the outputs are z themselves
+    label_smoothing s : y_k becomes y_k (1 - s) + s / C
+
     y: one row of C numbers >= 0 per sample (B, C) or step (B, T, C), one-hot or a distribution; as in Keras
     a row's sum is not checked.
     Source: `keras.losses.CategoricalCrossentropy`.
@@ -88,8 +110,20 @@ class CategoricalCrossentropy(Loss):
     1.386294
     """
 
-    name = "categorical_crossentropy"
-    logits_of = "softmax"
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+    axis: int = field(default=-1, repr=False)
+    reduction: str | None = field(default="sum_over_batch_size", repr=False)
+    name: str = field(default="categorical_crossentropy", repr=False)
+    dtype: str | None = field(default=None, repr=False)
+    logits_of: str | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        real_number("label_smoothing", self.label_smoothing)
+        if self.label_smoothing > 1:
+            raise ValueError(wording("label_smoothing", "at most 1", self.label_smoothing))
+        _settle(self, "softmax")
 
     def _target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
         return output_shape
@@ -104,16 +138,21 @@ class CategoricalCrossentropy(Loss):
         return y.argmax(axis=-1), output_shape[-1]
 
     def _from_outputs(self, y: Array, p: Array) -> tuple[Array, Array]:
-        return _crossentropy_of_outputs(y, p)
+        if self.from_logits:
+            return self._from_logits(y, p)
+        return _crossentropy_of_outputs(_smooth(y, self.label_smoothing, p.shape[-1]), p)
 
     def _from_logits(self, y: Array, z: Array) -> tuple[Array, Array]:
-        return _crossentropy_of_logits(y, z)
+        return _crossentropy_of_logits(_smooth(y, self.label_smoothing, z.shape[-1]), z)
 
 
 @final
 @dataclass(frozen=True)
 class SparseCategoricalCrossentropy(Loss):
     """Crossentropy of one class out of C, targets as labels: as for rows, with y_k = 1 at the label.
+
+    from_logits : the outputs are z themselves
+    ignore_class : a label whose rows do not count, 0 .. C-1 or any other number
 
     y: whole labels 0 .. C-1, one per sample (B,) or (B, 1), or per step (B, T) or (B, T, 1).
     Source: `keras.losses.SparseCategoricalCrossentropy`; unlike Keras, labels out of range are refused.
@@ -123,8 +162,22 @@ class SparseCategoricalCrossentropy(Loss):
     1.386294
     """
 
-    name = "sparse_categorical_crossentropy"
-    logits_of = "softmax"
+    from_logits: bool = False
+    ignore_class: int | None = None
+    reduction: str | None = field(default="sum_over_batch_size", repr=False)
+    axis: int = field(default=-1, repr=False)
+    name: str = field(default="sparse_categorical_crossentropy", repr=False)
+    dtype: str | None = field(default=None, repr=False)
+    logits_of: str | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ignore_class is not None:
+            whole_number("ignore_class", self.ignore_class, -(2**31))
+        _settle(self, "softmax")
+
+    def _counted(self, y: Array) -> Mask | None:
+        return None if self.ignore_class is None else y != self.ignore_class
 
     def _target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
         return output_shape[:-1]
@@ -135,6 +188,8 @@ class SparseCategoricalCrossentropy(Loss):
         if fractional.any():
             refuse("y must hold whole class labels, got {value} at {place}", fractional, y, output_shape)
         outside = (y < 0) | (y >= classes)
+        if self.ignore_class is not None:
+            outside &= y != self.ignore_class
         if outside.any():
             text = f"y has label {{value:.0f}} at {{place}}; classes are 0..{classes - 1}"
             refuse(text, outside, y, output_shape)
@@ -144,10 +199,23 @@ class SparseCategoricalCrossentropy(Loss):
         return y, output_shape[-1]
 
     def _from_outputs(self, y: Array, p: Array) -> tuple[Array, Array]:
-        return _crossentropy_of_outputs(_one_hot(y, p.shape[-1]), p)
+        rule = _crossentropy_of_logits if self.from_logits else _crossentropy_of_outputs
+        return rule(_one_hot(y, p.shape[-1]), p)
 
     def _from_logits(self, y: Array, z: Array) -> tuple[Array, Array]:
         return _crossentropy_of_logits(_one_hot(y, z.shape[-1]), z)
+
+
+def _settle(loss: Loss, activation: str) -> None:
+    """Check the axis, and set what the outputs may be an activation of; logits are of nothing."""
+    if loss.axis != -1:  # type: ignore[attr-defined]
+        raise ValueError(wording("axis", "-1: classes stand in the last axis", loss.axis))  # type: ignore[attr-defined]
+    object.__setattr__(loss, "logits_of", None if loss.from_logits else activation)  # type: ignore[attr-defined]
+
+
+def _smooth(y: Array, share: float, classes: int) -> Array:
+    """Targets with this share of their weight spread over all classes."""
+    return y * (1 - share) + share / classes if share else y
 
 
 def _clip(p: Array) -> tuple[Array, Mask]:
