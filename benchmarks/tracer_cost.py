@@ -53,8 +53,8 @@ def recording(cell: str, B: int, T: int, D: int, H: int, rounds: int) -> str:
     layer = getattr(ml, cell)(H, input_shape=(T, D))
     ml.Sequential([layer], seed=0)
     weights = layer.weights
-    chunk = memory.chunks(B, weights.W.nbytes + weights.U.nbytes, parallel=True)[0]
-    packed, b = memory.pack(layer.cell, weights, [chunk]), chunk.stop
+    chunk = memory.chunks(B, parallel=True)[0]
+    packed, b = memory.Packed(layer.cell, weights), chunk.stop
     x, external = (rng.normal(size=(T, b, size)).astype("float32") for size in (D, H))
     zeros = tuple(np.zeros((b, H), "float32") for _ in layer.cell.states)
     kernel = f"run_{layer.cell.name}_backward"

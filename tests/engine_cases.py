@@ -44,8 +44,7 @@ def as_dtype(case: oracle.Case, dtype: str) -> oracle.Case:
 
 def forward(engine: ModuleType, case: oracle.Case, keep: str = "everything") -> SimpleNamespace:
     """The case as one segment: its states and gates by name."""
-    rows = engine.chunks(len(case.h0), 0, True)
-    packed = engine.pack(LSTM, Weights(case.W, case.U, case.b), rows)
+    packed = engine.pack(LSTM, Weights(case.W, case.U, case.b), None)
     segment = engine.forward_segment(packed, case.x, case.mask, (case.h0, case.c0), keep)
     h, c = segment.states
     gates = np.concatenate(segment.kept, axis=-1)

@@ -93,9 +93,9 @@ def test_time_covered_by_calls_of_two_threads_counts_once():
 def test_watched_functions_are_given_back():
     before = memory.chunks
     with measure.watched((memory, "chunks")) as calls:
-        memory.chunks(20, 1000, True)
+        memory.chunks(20, True)
     assert memory.chunks is before
-    assert [(call.name, call.arguments) for call in calls] == [("chunks", (20, 1000, True))]
+    assert [(call.name, call.arguments) for call in calls] == [("chunks", (20, True))]
     assert 0 < calls[0].stop - calls[0].start < 1
 
 

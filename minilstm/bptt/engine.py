@@ -2,7 +2,8 @@
 
 The lesson's own engine is the loop of `steps`, over the whole batch at once, in one thread. Another stands in
 `minilstm.compiled`: it wants the weights in a layout of its own, takes the batch in chunks that fit a
-processor's cache, runs them on threads, and uses memory again. The fields below are all they differ in.
+processor's cache, runs them on threads, and puts new segments where old ones were in memory. The fields below
+are all they differ in.
 """
 
 from __future__ import annotations
@@ -14,15 +15,11 @@ from typing import Any
 from minilstm.arrays import Array
 from minilstm.bptt import steps
 from minilstm.bptt.cell import Cell, Weights
-from minilstm.bptt.tape import SegmentGradients
+from minilstm.bptt.tape import Gradients
 
 
-def _whole(B: int, weight_bytes: int, work: int) -> list[slice]:
+def _whole(B: int, work: int) -> list[slice]:
     return [slice(0, B)]
-
-
-def _as_they_are(cell: Cell, weights: Weights, rows: list[slice], drop: Array | None = None) -> Any:
-    return steps.Layer(cell, weights, drop)
 
 
 def _one_by_one(function: Callable[[Any], Any], items: Sequence[Any], work: int) -> list[Any]:
@@ -37,8 +34,8 @@ def _nothing(*_: Any) -> None:
 class Engine:
     """The functions of an engine; by default those of the plain one. `work` is the multiply-adds of the pass.
 
-    chunks(B, weight_bytes, work) : the batch in pieces, each of which goes through time on its own;
-    pack(cell, weights, rows, drop) : cell and weights as forward_segment and backward_segment want them;
+    chunks(B, work) : the batch in pieces, each of which goes through time on its own;
+    pack(cell, weights, drop) : the layer as forward_segment and backward_segment want it;
     prepare(packed, need_dx) : called once before segments are run backwards;
     run(function, items, work) : [function(item) for item in items], maybe at the same time;
     release(segment) : nobody reads this segment any more
@@ -46,9 +43,9 @@ class Engine:
 
     name: str = "numpy"
     forward_segment: Callable[..., Any] = steps.forward_segment
-    backward_segment: Callable[..., SegmentGradients] = steps.backward_segment
-    chunks: Callable[[int, int, int], list[slice]] = _whole
-    pack: Callable[[Cell, Weights, list[slice], Array | None], Any] = _as_they_are
+    backward_segment: Callable[..., Gradients] = steps.backward_segment
+    chunks: Callable[[int, int], list[slice]] = _whole
+    pack: Callable[[Cell, Weights, Array | None], Any] = steps.Layer
     prepare: Callable[[Any, bool], None] = _nothing
     run: Callable[[Callable[[Any], Any], Sequence[Any], int], list[Any]] = _one_by_one
     release: Callable[[Any], None] = _nothing

@@ -13,11 +13,11 @@ from minilstm.norms import over_units
 
 
 class StepNorms(NamedTuple):
-    """What is kept of a backward pass where only norms are wanted."""
+    """What is left of a backward pass where only norms are wanted, L2 over the units."""
 
     steps: Array
-    """(states + n, T, parts) float64, of dL/dh_t, (dL/dc_t,) and dL/dz_t gate by gate: of each sample where
-    there is a mask; without one some samples together may be a part"""
+    """(states + n, T, B) float64: of dL/dh_t, dL/dc_t of an LSTM, and dL/dz_t gate by gate. Where there is no
+    mask, the compiled engine may give one norm for all samples of a chunk: fewer columns than B"""
     db: Array
     """(n, B, H): each sample's own gradient of the bias, the sum of its dz over time"""
 
@@ -58,25 +58,15 @@ def join_chunks(pieces: Sequence[Sequence[Array]]) -> Array:
 
 
 def step_norms(dz: Array, dstates: tuple[Array, ...]) -> StepNorms:
-    """The norms of one segment, by sample: dz (S, b, nH), dstates (S, b, H) each."""
-    S, b, H = dstates[0].shape
-    gates = dz.reshape(S, b, -1, H).transpose(2, 0, 1, 3)  # (n, S, b, H)
+    """The norms of one segment, by sample: dz (S, B, nH), dstates (S, B, H) each."""
+    S, B, H = dstates[0].shape
+    gates = dz.reshape(S, B, -1, H).transpose(2, 0, 1, 3)  # (n, S, B, H)
     steps = [*(over_units(part) for part in dstates), *over_units(gates)]
     return StepNorms(np.stack(steps), gates.sum(axis=1))
 
 
 def join_norms(chunks: Sequence[Sequence[StepNorms]]) -> StepNorms:
     """Norms of [chunk of the batch][segment of time] as those of the whole; db in float64."""
-    if len(chunks[0]) > 1:
-        chunks = [[_join_segments(chunk)] for chunk in chunks]
-    return StepNorms(
-        np.concatenate([chunk.steps for (chunk,) in chunks], axis=2),
-        np.concatenate([chunk.db for (chunk,) in chunks], axis=1, dtype=np.float64),
-    )
-
-
-def _join_segments(segments: Sequence[StepNorms]) -> StepNorms:
-    db = [segment.db for segment in segments]
-    return StepNorms(
-        np.concatenate([segment.steps for segment in segments], axis=1), np.add.reduce(db, dtype=np.float64)
-    )
+    steps = [np.concatenate([part.steps for part in segments], axis=1) for segments in chunks]
+    db = [np.add.reduce([part.db for part in segments], dtype=np.float64) for segments in chunks]
+    return StepNorms(np.concatenate(steps, axis=2), np.concatenate(db, axis=1))

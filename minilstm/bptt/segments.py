@@ -8,11 +8,13 @@ The time axis is cut into segments, and one loop over them serves three uses:
     many, truncate=True       truncated BPTT: what a segment says of the state it began with is dropped, so no
                               dependence is learned across a cut. An approximation of the gradient
 
-Full and checkpointed agree because a segment depends on the past through one thing alone, the state it begins
-with. So that state is all that must be kept, and dL/d(that state) all that must be handed back.
+(many: segment_steps below T). Full and checkpointed agree because a segment depends on the past through one
+thing alone, the state it begins with. So that state is all that must be kept, and dL/d(that state) all that
+must be handed back.
 
 Inside a segment the engine does the work: `steps`, or its compiled form. Samples meet only in the sums of the
-weights' gradients, so a chunk of the batch may go through all segments on its own.
+weights' gradients, so a chunk of the batch may go through all segments on its own. With the plain engine read
+engine.chunks as "the whole batch", pack as `steps.Layer`, run as a loop, prepare and release as nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine, work_of
 from minilstm.bptt.pieces import add_weights, join_chunks, join_norms, join_states
-from minilstm.bptt.tape import Gradients, Kept, SegmentGradients, Tape
+from minilstm.bptt.tape import Contents, Gradients, Tape
 from minilstm.errors import one_of, whole_number
 
 
@@ -39,7 +41,7 @@ def forward(
     *,
     engine: Engine = PLAIN,
     segment_steps: int | None = None,
-    keep: Kept = "everything",
+    keep: Contents = "everything",
     outputs: Array | None = None,
     drop: Array | None = None,
 ) -> Tape:
@@ -60,16 +62,19 @@ def forward(
     >>> h.shape
     (4, 3)
     """
-    one_of("keep", keep, get_args(Kept))
+    one_of("keep", keep, get_args(Contents))
     T, B, _ = x.shape
     length = T if segment_steps is None else whole_number("segment_steps", segment_steps)
     spans = [slice(start, min(start + length, T)) for start in range(0, T, length)]
     work = work_of(weights, x)
-    rows = engine.chunks(B, weights.W.nbytes + weights.U.nbytes, work)
-    packed = engine.pack(cell, weights, rows, drop)
+    rows = engine.chunks(B, work)
+    packed = engine.pack(cell, weights, drop)
     if initial_state is None:
         initial_state = tuple(np.zeros((B, len(weights.U)), weights.U.dtype) for _ in cell.states)
-    within: Kept = "everything" if keep == "everything" else "boundaries" if outputs is None else "outputs"
+    if keep == "everything":  # what the engine must keep of a segment until the next one:
+        within: Contents = "everything"
+    else:
+        within = "boundaries" if outputs is None else "outputs"  # its last state; h of every step, too
 
     def through_time(chunk: slice) -> tuple[list[State], list[Any]]:
         states, segments = [tuple(part[chunk] for part in initial_state)], []
@@ -119,7 +124,7 @@ def backward(
     if dstate is None:
         dstate = tuple(np.zeros((B, len(weights.U)), weights.U.dtype) for _ in tape.cell.states)
 
-    def back_through_time(k: int) -> list[SegmentGradients]:
+    def back_through_time(k: int) -> list[Gradients]:
         chunk, found = tape.rows[k], []
         dlast = tuple(part[chunk] for part in dstate)  # dL/d(state after the segment), (b, H) each
         for n in reversed(range(len(tape.spans))):
@@ -145,7 +150,7 @@ def backward(
     parts = engine.run(back_through_time, range(len(tape.rows)), 2 * work_of(weights, tape.x))
     every = [segment for chunk in parts for segment in chunk]  # a fixed order: the same bits for any threads
 
-    def joined(pick: Callable[[SegmentGradients], Any]) -> Array:
+    def joined(pick: Callable[[Gradients], Any]) -> Array:
         return join_chunks([[pick(segment) for segment in chunk] for chunk in parts])
 
     totals = range(len(tape.cell.states)) if record is True else ()

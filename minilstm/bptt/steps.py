@@ -1,26 +1,30 @@
 """The loop over time: the steps of one segment, forward and then backward. Here BPTT happens.
 
-A segment is a stretch of S time steps, all of them unless somebody cuts the sequence (`segments`). Backward
+A segment is a stretch of S time steps: all of them, unless somebody cuts the sequence (`segments`). Backward
 meets each step as backpropagation meets a layer; that these layers share their weights shows in S7 alone.
-Shorter samples of a batch are filled up to its length; the mask says which steps are real (True).
-What the loop adds to the cell's equations, forward:
+`Segment` and `Gradients`, which are handed on, are plain data and stand in the next file, `tape`.
+
+Shorter samples of a batch are filled up to its length; the mask says which steps are real (True). Recurrent
+dropout, drop (B, H), multiplies h where it meets U, by the same factors at every step: 0 for the units left
+out, and 1 / (1 - rate) for the others. The loop adds to the cell's equations, forward:
 
     S1  xw = x @ W + b                   for all steps at once: the inputs are known beforehand
-    S2  hu = (h_prev * drop) @ U + rb    step by step. rb: the GRU's; drop: 0 for units left out, or 1
-    S3  a masked step holds the state, and what it keeps counts as 0
+    S2  hu = (h_prev * drop) @ U + rb    step by step; rb is the GRU's
+    S3  a masked step holds the state; what the cell keeps of it is set to 0, for nothing came of it
 
 and backward, from the last step to the first:
 
     S4  dh = dh_next + external          what step t + 1 says of h_t (its S5), and what the layer above says
-    S5  dh_prev = dhu @ U.T * drop + dprev     S2 backwards, and what the cell hands back past U (LSTM: 0);
+    S5  dh_prev = (dhu @ U.T) * drop + dprev     S2 backwards, and what the cell hands back past U (LSTM: 0);
         dc_prev comes from the cell alone, for c meets no matrix
     S6  a masked step hands the state's gradient on; the cell sees a gradient of 0, so dxw, dhu, dp are 0
-    S7  dW = sum_t x_t.T @ dxw_t         every step used the same weights: what each says of them adds up
-        dU = sum_t (h_{t-1} * drop).T @ dhu_t,  db = sum_t dxw_t,  drb = sum_t dhu_t
-        dx_t = dxw_t @ W.T
+    S7  dW = sum_t x_t.T @ dxw_t         (D, nH)  every step used the same weights, so what each says adds up
+        dU = sum_t (h_{t-1} * drop).T @ dhu_t     (H, nH)
+        db = sum_t dxw_t,  drb = sum_t dhu_t,  dp = sum_t dp_t     summed over the samples, too
+        dx_t = dxw_t @ W.T               (B, D)
 
-S5 and S7 are one rule. In y = h @ U, y_bj = sum_k h_bk U_kj: so h_bk gets sum_j dy_bj U_kj, that is dy @ U.T,
-and U_kj gets sum_b h_bk dy_bj, that is h.T @ dy.
+S5 and S7 are one rule. In y = h @ U, y_sj = sum_k h_sk U_kj: so h_sk gets sum_j dy_sj U_kj, that is dy @ U.T,
+and U_kj gets sum_s h_sk dy_sj, that is h.T @ dy: the sum over the samples s is in the product.
 """
 
 from __future__ import annotations
@@ -32,55 +36,55 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.pieces import step_norms
-from minilstm.bptt.tape import Kept, Segment, SegmentGradients
+from minilstm.bptt.tape import Contents, Gradients, Segment
 
 
 class Layer(NamedTuple):
-    """What is repeated at every step."""
+    """A recurrent layer: what is the same at every step."""
 
     cell: Cell
     weights: Weights
-    drop: Array | None = None  # (b, H), the same at every step
+    drop: Array | None = None  # (B, H)
 
 
 def dropped(array: Array, drop: Array | None) -> Array:
-    """`array` with recurrent dropout."""
+    """`array` * drop, where there is one."""
     return array if drop is None else array * drop
 
 
 def chosen(real: Array, ours: State, other: State) -> State:
-    """`ours` where a step is real, (b, 1), otherwise `other`."""
+    """`ours` where a step is real, (B, 1), otherwise `other`."""
     return tuple(np.where(real, one, two) for one, two in zip(ours, other, strict=True))
 
 
 def forward_segment(
-    layer: Layer, x: Array, mask: Array | None, state: State, keep: Kept = "everything"
+    layer: Layer, x: Array, mask: Array | None, state: State, keep: Contents = "everything"
 ) -> Segment:
-    """Run the steps of one segment: x (S, b, D), mask (S, b) with True = real step, or None.
+    """Run the steps of one segment: x (S, B, D), mask (S, B) or None, state (B, H) of each of cell.states.
 
-    Everything is kept, also where `keep` asks for less.
+    `keep` may ask for less, which the compiled engine makes use of; here everything is kept.
     """
     cell, weights, drop = layer
-    S, b, H = len(x), x.shape[1], len(weights.U)
+    S, B, H = len(x), x.shape[1], len(weights.U)
     dtype = np.result_type(x, *(part for part in weights if part is not None), *state)  # complex if one is
-    states = tuple(np.empty((S + 1, b, H), dtype) for _ in cell.states)  # step t reads row t, writes t + 1
-    kept = tuple(np.empty((S, b, H), dtype) for _ in cell.kept)
+    states = tuple(np.empty((S + 1, B, H), dtype) for _ in cell.states)  # step t reads row t, writes t + 1
+    kept = tuple(np.empty((S, B, H), dtype) for _ in cell.kept)
     for array, initial in zip(states, state, strict=True):
         array[0] = initial
-    xw = x @ weights.W + weights.b  # S1  (S, b, nH)
+    xw = x @ weights.W + weights.b  # S1  (S, B, nH)
     for t in range(S):
-        prev = tuple(array[t] for array in states)  # (b, H) each
-        hu = dropped(prev[0], drop) @ weights.U  # S2  (b, nH)
+        prev = tuple(array[t] for array in states)  # (B, H) each
+        hu = dropped(prev[0], drop) @ weights.U  # S2  (B, nH)
         if weights.rb is not None:
             hu = hu + weights.rb
-        state, found = cell.forward(xw[t], hu, prev, weights.p)  # F1..
+        state, kept_now = cell.forward(xw[t], hu, prev, weights.p)  # F1..  (B, H) each
         if mask is not None:  # S3
-            real = mask[t][:, None]  # (b, 1)
+            real = mask[t][:, None]  # (B, 1)
             state = chosen(real, state, prev)
-            found = tuple(np.where(real, part, 0) for part in found)
+            kept_now = tuple(np.where(real, part, 0) for part in kept_now)
         for array, part in zip(states, state, strict=True):
             array[t + 1] = part
-        for array, part in zip(kept, found, strict=True):
+        for array, part in zip(kept, kept_now, strict=True):
             array[t] = part
     return Segment(x, mask, states, kept)
 
@@ -94,52 +98,53 @@ def backward_segment(
     need_dx: bool,
     record: bool | Literal["norms"],
     overwrite: bool,
-) -> SegmentGradients:
+) -> Gradients:
     """Run the steps of one segment backwards.
 
-    external : (S, b, H) dL/dh_t from the layer above, or None; dstate : dL/d(state after the segment);
-    record : also return dz and the total gradients of each step, or only their norms. `overwrite` allows the
-    tape to be written over; there is no use for it here.
+    external : (S, B, H) dL/dh_t from the layer above, or None
+    dstate : dL/d(state after the segment), (B, H) each
+    record : True to return dz and the total gradients of each step, too; "norms" for their norms alone
+    overwrite : allow the tape to be written over, which the compiled engine makes use of
     """
     cell, weights, drop = layer
-    S, b, _ = segment.x.shape
-    dxw = np.empty((S, b, weights.W.shape[1]), segment.states[0].dtype)
+    S, B, _ = segment.x.shape
+    dxw = np.empty((S, B, weights.W.shape[1]), segment.states[0].dtype)
     dhu = np.empty_like(dxw)
     dtotal = tuple(np.empty_like(array[1:]) for array in segment.states) if record else ()
     dp = None if weights.p is None else np.zeros_like(weights.p)
     for t in reversed(range(S)):
         if external is not None:
-            dstate = (dstate[0] + external[t], *dstate[1:])  # S4  (b, H) each
+            dstate = (dstate[0] + external[t], *dstate[1:])  # S4  (B, H) each
         prev = tuple(array[t] for array in segment.states)
         state = tuple(array[t + 1] for array in segment.states)
         kept = tuple(array[t] for array in segment.kept)
         inside = dstate  # dL/dh and dL/dc after step t, as the cell is told
         if segment.mask is not None:
-            real = segment.mask[t][:, None]  # (b, 1)
+            real = segment.mask[t][:, None]  # (B, 1)
             inside = tuple(np.where(real, part, 0) for part in dstate)  # S6
         step = cell.backward(inside, prev, state, kept, weights.p)  # B1..
         before = (dropped(step.dhu @ weights.U.T, drop) + step.dprev[0], *step.dprev[1:])  # S5
         total = step.total
-        if segment.mask is not None:
-            before, total = chosen(real, before, dstate), chosen(real, total, dstate)  # S6
+        if segment.mask is not None:  # S6: the state after a masked step is the state before it
+            before, total = chosen(real, before, dstate), chosen(real, total, dstate)
         dxw[t], dhu[t] = step.dxw, step.dhu
         for array, part in zip(dtotal, total, strict=False):  # none where nothing is recorded
             array[t] = part
         if dp is not None:
-            dp += step.dp
+            dp += step.dp  # S7
         dstate = before
-    h_prev = dropped(segment.states[0][:-1], drop)  # (S, b, H)
-    x, h_prev, flat_x, flat_h = (a.reshape(S * b, a.shape[2]) for a in (segment.x, h_prev, dxw, dhu))
-    return SegmentGradients(
+    h_prev = dropped(segment.states[0][:-1], drop)  # (S, B, H): the h that each step began with
+    x, h_prev, flat_dxw, flat_dhu = (a.reshape(S * B, a.shape[2]) for a in (segment.x, h_prev, dxw, dhu))
+    return Gradients(
         dweights=Weights(  # S7
-            W=x.T @ flat_x,  # every step of every sample is a row: the sum over both is the product
-            U=h_prev.T @ flat_h,
-            b=flat_x.sum(axis=0),
-            rb=None if weights.rb is None else flat_h.sum(axis=0),
+            W=x.T @ flat_dxw,  # every step of every sample is a row: the product sums over both
+            U=h_prev.T @ flat_dhu,
+            b=flat_dxw.sum(axis=0),
+            rb=None if weights.rb is None else flat_dhu.sum(axis=0),
             p=dp,
         ),
         dstate=dstate,
-        dx=dxw @ weights.W.T if need_dx else None,  # S7  (S, b, D)
+        dx=dxw @ weights.W.T if need_dx else None,  # S7  (S, B, D)
         dz=dxw if record is True else None,
         dtotal=dtotal if record is True else None,
         norms=step_norms(dxw, dtotal) if record == "norms" else None,

@@ -1,8 +1,8 @@
-"""The records handed from function to function: what forward leaves, what backward gives. Plain data.
+"""What forward hands to backward, and what backward gives. Plain data.
 
-Time-major throughout: T time steps (S in one segment), B samples (b in one chunk, some samples of the batch),
-D features, H units. State arrays have one row more than there are steps: row 0 is the initial state, so
-step t reads row t and writes row t + 1, and no step is special.
+Time first everywhere: T time steps, S of them in one segment; B samples, in a segment those of its chunk (the
+part of the batch that goes through time together, see `segments`). The array of a state has one row more than
+there are steps: row 0 is the initial state, step t reads row t and writes row t + 1, and no step is special.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.pieces import StepNorms, join_chunks, join_states
 
-Kept = Literal["everything", "boundaries", "outputs"]  # of a pass: all, the states between segments, h alone
+# All steps; the states between segments, from which backward can run the steps again; nothing for a backward.
+Contents = Literal["everything", "boundaries", "outputs"]
 
 
 @dataclass
 class Segment:
     """What the steps of one segment leave for backward. A compiled engine has a form of its own."""
 
-    x: Array  # (S, b, D)
-    mask: Array | None  # (S, b) bool
-    states: tuple[Array, ...]  # (S+1, b, H) each, in the order of cell.states
-    kept: Sequence[Array]  # (S, b, H) each, in the order of cell.kept
+    x: Array  # (S, B, D)
+    mask: Array | None  # (S, B) bool, True = real step
+    states: tuple[Array, ...]  # (S+1, B, H) each, in the order of cell.states
+    kept: Sequence[Array]  # (S, B, H) each, in the order of cell.kept
 
     @property
     def nbytes(self) -> int:
@@ -37,14 +38,14 @@ class Segment:
 
 
 @dataclass
-class SegmentGradients:
-    """What one segment of one chunk gives: sums over its steps, and per-step arrays where asked for."""
+class Gradients:
+    """What backward gives, over one segment (S for T) or all of time; per-step arrays where asked for."""
 
-    dweights: Weights
-    dstate: State  # dL/d(initial state of the segment), (b, H) each
-    dx: Array | None = None  # (S, b, D)
-    dz: Array | None = None  # (S, b, nH) dL/dxw
-    dtotal: tuple[Array, ...] | None = None  # (S, b, H) each: dL/dh_t, and dL/dc_t of an LSTM
+    dweights: Weights  # dL/dW, dL/dU, dL/db, and of rb and p where the cell has them: summed over the steps
+    dstate: State  # dL/d(initial state), (B, H) each
+    dx: Array | None = None  # (T, B, D)
+    dz: Array | None = None  # (T, B, nH) dL/dxw
+    dtotal: tuple[Array, ...] | None = None  # (T, B, H) each: the total dL/dh_t, and dL/dc_t of an LSTM
     norms: StepNorms | None = None  # in place of dz and dtotal, where only their norms were asked for
 
 
@@ -53,15 +54,15 @@ class Tape:
     """One forward pass: for each chunk of the batch, its segments in order of time."""
 
     cell: Cell
-    engine: Any  # the `Engine` that ran it
-    packed: Any  # cell and weights as this engine wants them
+    engine: Any  # what ran the steps: `engine.Engine`
+    packed: Any  # cell and weights in the form that it wants
     x: Array  # (T, B, D)
     mask: Array | None  # (T, B) bool, True = real step
-    rows: list[slice]  # the samples of each chunk
+    rows: list[slice]  # the samples of each chunk; the plain engine takes the batch as one
     spans: list[slice]  # the steps of each segment
     states: list[list[State]]  # [chunk][segment]: the state at the segment's start, then the last state
     segments: list[list[Any]]  # [chunk][segment]: a Segment, or None unless keep is "everything"
-    keep: Kept = "everything"
+    keep: Contents = "everything"
     consumed: bool = False  # a backward pass was allowed to write over it
 
     @property
@@ -93,15 +94,3 @@ class Tape:
             return join_chunks([[segment.states[k][1:] for segment in chunk] for chunk in self.segments])
         k = self.cell.kept.index(name)
         return join_chunks([[segment.kept[k] for segment in chunk] for chunk in self.segments])
-
-
-@dataclass
-class Gradients:
-    """One backward pass over a whole tape; the per-step arrays only where asked for."""
-
-    dweights: Weights  # dL/dW, dL/dU, dL/db, and of rb and p where the cell has them
-    dstate: State  # dL/d(initial state), (B, H) each
-    dx: Array | None  # (T, B, D)
-    dz: Array | None  # (T, B, nH) dL/dxw
-    dtotal: tuple[Array, ...] | None  # (T, B, H) each: the total dL/dh_t, and dL/dc_t of an LSTM
-    norms: StepNorms | None = None  # of dz and dtotal, where only norms were asked for

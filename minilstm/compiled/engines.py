@@ -34,12 +34,12 @@ def _compiled() -> Engine | None:
         warnings.warn(message, RuntimeWarning, stacklevel=4)
         return None
 
-    def chunks(B: int, weight_bytes: int, work: int) -> list[slice]:
-        return memory.chunks(B, weight_bytes, work > PARALLEL_WORK)
+    def chunks(B: int, work: int) -> list[slice]:
+        return memory.chunks(B, work > PARALLEL_WORK)
 
-    def pack(cell: Cell, weights: Weights, rows: list[slice], drop: Array | None) -> memory.Packed:
+    def pack(cell: Cell, weights: Weights, drop: Array | None) -> memory.Packed:
         assert drop is None  # recurrent dropout has no kernel: layers leave it to the plain engine
-        return memory.pack(cell, weights, rows)
+        return memory.Packed(cell, weights)
 
     def run(function: Callable[[Any], Any], items: Sequence[Any], work: int) -> list[Any]:
         return threads.run(function, items, work > PARALLEL_WORK)
@@ -93,7 +93,7 @@ class PlainStepping:
 
     def __init__(self, cell: Cell, weights: Weights, batch: int) -> None:
         own = Weights(*(None if part is None else part.copy() for part in weights))  # type: ignore[arg-type]
-        self.packed = PLAIN.pack(cell, own, [slice(batch)], None)
+        self.packed = PLAIN.pack(cell, own, None)
         self.state = tuple(np.zeros((batch, len(own.U)), own.U.dtype) for _ in cell.states)
 
     def copy(self) -> PlainStepping:
@@ -113,7 +113,7 @@ def stepping_of(backend: str, cell: Cell, weights: Weights, batch: int) -> Stepp
         return PlainStepping(cell, weights, batch)
     from minilstm.compiled import memory, stepping
 
-    return stepping.Stepping(memory.pack(cell, weights, []), batch)
+    return stepping.Stepping(memory.Packed(cell, weights), batch)
 
 
 class Products(NamedTuple):

@@ -19,7 +19,7 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.pieces import StepNorms
-from minilstm.bptt.tape import Kept, SegmentGradients
+from minilstm.bptt.tape import Contents, Gradients
 from minilstm.compiled import entry_points
 from minilstm.compiled.jit import lanes
 
@@ -101,11 +101,6 @@ class Packed:
             panels[:, :, block] = values[:, :, gate]
 
 
-def pack(cell: Cell, weights: Weights, rows: list[slice]) -> Packed:
-    """Cell and weights as the functions below want them."""
-    return Packed(cell, weights)
-
-
 def panel_count(units: int, NR: int) -> int:
     """Panels of NR units, the last of which may be filled up."""
     return -(-units // NR)
@@ -120,14 +115,14 @@ def row_size(numbers: int, itemsize: int) -> int:
     return (-(-numbers * itemsize // 64) | 1) * 64 // itemsize
 
 
-def chunks(B: int, weight_bytes: int, parallel: bool) -> list[slice]:
+def chunks(B: int, parallel: bool) -> list[slice]:
     """The batch in even chunks of at most 16 samples, whatever the number of threads.
 
     At most 32 where one thread does all the work anyway: half as many calls.
 
-    >>> chunks(20, 1000, True)
+    >>> chunks(20, True)
     [slice(0, 10, None), slice(10, 20, None)]
-    >>> chunks(20, 1000, False)
+    >>> chunks(20, False)
     [slice(0, 20, None)]
     """
     count = -(-B // (ROWS if parallel else 2 * ROWS))
@@ -155,7 +150,7 @@ class Kind(NamedTuple):
     """What decides the shapes of a segment."""
 
     cell: str
-    keep: Kept
+    keep: Contents
     S: int
     b: int
     D: int
@@ -258,7 +253,7 @@ def release(segment: Segment) -> None:
 
 
 def forward_segment(
-    packed: Packed, x: Array, mask: Array | None, state: State, keep: Kept = "everything"
+    packed: Packed, x: Array, mask: Array | None, state: State, keep: Contents = "everything"
 ) -> Segment:
     """Run the steps of one segment. What is not kept takes two rows of memory in turns, or one."""
     S, b, D = x.shape
@@ -283,7 +278,7 @@ def backward_segment(
     need_dx: bool,
     record: bool | Literal["norms"],
     overwrite: bool,
-) -> SegmentGradients:
+) -> Gradients:
     """Run the steps of one segment backwards; with `overwrite` the gates on the tape become dz."""
     packed.prepare_backward(need_dx)
     cell, mask, (_, _, S, b, D, H, dtype) = packed.cell, segment.mask, segment.kind
@@ -308,7 +303,7 @@ def backward_segment(
         dweights = Weights(W=dw[H + 1 :], U=dw[:H], b=dw[H])
     arrays = mask, external, *gradients, dx, scratch, empty(packed.w.shape, dtype), *weights, norms, rows
     kernel(cell, "backward")(packed.wt, segment.xh, z, *segment.cells, *arrays)
-    found = SegmentGradients(
+    found = Gradients(
         dweights=dweights,
         dstate=tuple(array[0, :, :H] for array in gradients),
         dx=dx.transpose(1, 0, 2) if need_dx else None,

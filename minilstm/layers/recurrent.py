@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from minilstm.arrays import Array
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Cell, State, Weights
-from minilstm.bptt.tape import Gradients, Kept, Tape
+from minilstm.bptt.tape import Contents, Gradients, Tape
 from minilstm.compiled import engines
 from minilstm.errors import numeric_array, one_of, real_number, whole_number, wording
 from minilstm.initializers import Chrono, Initializer
@@ -229,7 +229,7 @@ class Recurrent(Layer):
     def memory(self, batch: int, length: int) -> dict[str, int]:
         return {self.label: self.tape_bytes(batch, length)}
 
-    def _keep(self, keep: Keep) -> Kept:
+    def _keep(self, keep: Keep) -> Contents:
         """What bptt has to keep; checkpoints keep boundaries, but a trace needs every step."""
         if keep == "nothing":
             return "outputs"

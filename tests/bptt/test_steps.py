@@ -67,4 +67,4 @@ def test_the_complex_step_through_the_loop_itself():
 
 
 def test_the_batch_is_one_chunk():
-    assert PLAIN.chunks(100, 0, True) == [slice(0, 100)]
+    assert PLAIN.chunks(100, 0) == [slice(0, 100)]

@@ -114,7 +114,7 @@ def test_gates_saturate_without_warning_or_nan():
 @pytest.mark.parametrize("B", [1, 15, 16, 17, 32, 33, 40, 100])
 @pytest.mark.parametrize(("parallel", "most"), [(True, 16), (False, 32)])
 def test_chunks_are_even_and_small(B, parallel, most):
-    pieces = memory.chunks(B, 1, parallel)
+    pieces = memory.chunks(B, parallel)
     sizes = [piece.stop - piece.start for piece in pieces]
     assert [row for piece in pieces for row in range(piece.start, piece.stop)] == list(range(B))
     assert max(sizes) <= most
@@ -136,7 +136,7 @@ def layer(cell, rng, D, H, dtype="float64"):
 def test_panels_hold_the_weights_and_zeros(name, dtype, D, H):
     cell = CELLS[name]
     weights = layer(cell, np.random.default_rng(0), D, H, dtype)
-    packed = memory.pack(cell, weights, [])
+    packed = memory.Packed(cell, weights)
     packed.prepare_backward(need_dx=True)
     W, U, b, rb = (part if part is None else part.reshape(*part.shape[:-1], -1, H) for part in weights[:4])
     P, n, K, NR = packed.w.shape
@@ -172,7 +172,7 @@ def test_what_fills_up_a_panel_reaches_nothing(name, dtype, H, b):
     x = rng.normal(size=(S, b, D)).astype(dtype)
     states = tuple(rng.uniform(-0.9, 0.9, (b, H)).astype(dtype) for _ in cell.states)
     external = rng.normal(size=(S, b, H)).astype(dtype)
-    packed = memory.pack(cell, weights, [slice(0, b)])
+    packed = memory.Packed(cell, weights)
     options = {"need_dx": True, "record": True, "overwrite": True}
 
     def passes(x):
@@ -271,8 +271,7 @@ def test_norms_alone_are_those_of_what_is_recorded(name, shape):
         rb=case.b[: n * len(case.U)] if name == "gru" else None,
     )
     states = (case.h0, case.c0)[: len(cell.states)]
-    rows = [slice(0, len(case.h0))]
-    packed = memory.pack(cell, weights, rows)
+    packed = memory.Packed(cell, weights)
     found = {}
     for record in (False, True, "norms"):
         segment = memory.forward_segment(packed, case.x, case.mask, states)
