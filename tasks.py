@@ -14,7 +14,8 @@ TASKS = {
     "lint": ("ruff, its formatter, mypy", ["ruff check .", "ruff format --check .", "mypy"]),
     "layer": ("the quick tests of one folder of tests/: layer bptt", [f"{QUICK} tests/"]),
     "quick": ("all quick tests, on all processors", [f"{QUICK} -n auto"]),
-    "test": ("all tests", [f"{PYTEST} -n auto"]),
+    "test": ("the tests of the README's command, all but the slow ones", [f"{PYTEST} -n auto"]),
+    "slow": ("the others", [f"{PYTEST} -n auto -m slow"]),
     "python": (
         "the kernels' tests with the kernels as plain Python, which a debugger can enter",
         ["NUMBA_DISABLE_JIT=1 pytest -q tests/compiled/test_kernels.py"],

@@ -13,12 +13,22 @@ import parity_table  # noqa: E402
 ROWS = parity_table.rows()
 
 
+FEW = 2  # cases of each row, in the quick test
+
+
 @pytest.mark.peer
 @pytest.mark.parametrize("row", ROWS, ids=[row.feature for row in ROWS])
-def test_what_the_readme_claims_is_measured(row):
+def test_the_first_cases_of_what_the_page_claims(row):
     peer, cases, difference = parity_table.claims()[row.feature]
     assert (peer, cases) == (row.peer, row.cases)
-    assert parity_table.measured(row) <= difference
+    assert parity_table.measured(row, FEW) <= difference
+
+
+@pytest.mark.slow
+@pytest.mark.peer
+@pytest.mark.parametrize("row", ROWS, ids=[row.feature for row in ROWS])
+def test_what_the_page_claims_is_measured(row):
+    assert parity_table.measured(row) <= parity_table.claims()[row.feature][2]
 
 
 def test_the_table_has_no_other_rows():
