@@ -3,9 +3,10 @@
 To its accuracy, its cost, its memory, and above all its gradients. The lesson is one folder, `bptt`, to be
 read in an afternoon; each folder imports only from those before it:
 
-    bptt            backpropagation through time in NumPy: cell, lstm, steps, tape, segments
+    bptt            backpropagation through time in NumPy: cell, activations, simple_rnn, lstm, steps, tape,
+                    segments, then gru and variants
     sequences       pad, truncate, mask
-    compiled        the steps of bptt in Numba
+    compiled        the steps of bptt in Numba, under the same tags
     trace           what happened at each time step
     layers          Keras's words on the outside, symbols on the inside
     network         layers in a row: forward, loss and backward, and the batches that go in

@@ -1,45 +1,44 @@
-"""What a cell is, and the symbols: one time step of a recurrent network, in plain NumPy.
+"""The symbols, and what a cell is: one time step of a recurrent network, in plain NumPy.
 
 A recurrent network reads x_1, x_2, ... one after the other and carries a state along. The cell is the step:
-from the state before it and the input it makes the state after it, and knows nothing of time, masks or
-segments. A cell (`simple_rnn`, `lstm`, `gru`) is a few facts and two functions:
+it makes the next state of the input and the state before, and knows nothing of the time around it. Symbols,
+the same in every file; v_prev is v of the step before:
 
-    gates     the blocks of W, U, b and z, in Keras's order:   LSTM i f g o   GRU z r g   simple h
-    states    the states, h first:                             LSTM h c       GRU h       simple h
-    kept      what backward needs of a step beside its states: LSTM i f g o   GRU z r g q simple -
-    rows      the rows of p; one with a gate's name is the peephole of that gate
-    direct    the way of the memory's gradient to the step before, past all weights: the name of this part
-              of it, and the words:   LSTM from_c, carousel   GRU from_z, update gate. The memory is the
-              second state where there is one, otherwise h
+    B  batch: samples      T  time steps      D  features      H  units      L  the loss, one number
+    x  (B, D)        input of the step
+    h  (B, H)        hidden state, the output of the step
+    c  (B, H)        cell state, which only the LSTM has
+    n                number of gates: blocks of H columns in W, U, b and z, a candidate counted as a gate
+    W  (D, nH)       kernel                 xw = x @ W + b
+    U  (H, nH)       recurrent kernel       hu = h_prev @ U + rb
+    b  (nH,)         bias
+    rb (nH,)         recurrent bias, which only the GRU has; elsewhere xw and hu are added, and b is enough
+    p  (k, H)        k weights that each unit has for itself: peepholes (`variants`); None for all others
+    z  (B, nH)       pre-activations: the gates before their sigmoid or tanh, block beside block
+    dv               dL/dv, the gradient with respect to v, of v's shape, whatever v stands there
+
+A cell (`simple_rnn`, `lstm`, `gru`) is handed xw and hu ready, for the products are the same for all of them
+(the loop's, in `steps`). It is two functions; prev and state are the states before and after the step:
 
     forward(xw, hu, prev, p)                   -> state, kept
     backward(dstate, prev, state, kept, p)     -> StepGradients
 
-Symbols, used everywhere below the layers; n is the number of gates:
+and a few names; what the letters mean is told in each cell's file:
 
-    B  batch         T  time steps      D  features      H  units
-    x  (B, D)        input of the step
-    h  (B, H)        hidden state, the output of the step
-    c  (B, H)        cell state of the LSTM
-    W  (D, nH)       kernel                 xw = x @ W + b
-    U  (H, nH)       recurrent kernel       hu = h_prev @ U + rb
-    b  (nH,)         bias
-    rb (nH,)         recurrent bias, which only the GRU has
-    p  (k, H)        weights of one unit each, as the peepholes of some `variants`; None for all others
-    z  (B, nH)       pre-activations: the gates before their sigmoid or tanh, block beside block
-    L                the loss, one number
-    dv               dL/dv, the gradient with respect to v, of v's shape; whatever v stands there
-
-The equations and their tags (F1.., B1..) stand in each cell's docstring, again at the lines of its code, and
-a third time in `minilstm.compiled`. The products with W, U and their transposes are made by the loop
-(`steps`, tags S1..), for all cells alike.
+    gates     in the order of their blocks, Keras's             simple h   LSTM i f g o   GRU z r g
+    states    h first                                           simple h   LSTM h c       GRU h
+    kept      of a step, for backward, beside its states        simple -   LSTM i f g o   GRU z r g q
+    rows      of p; one with a gate's name is the peephole of that gate
+    direct    for the trace: how the gradient of the memory (c, or h where there is no c) goes to the step
+              before past all weights, as a name and in words: LSTM from_c, carousel, GRU from_z, update gate
+    variant   for the choice of an engine: in words, how it differs from the common cell; or None
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from minilstm.arrays import Array
+from minilstm.arrays import Array  # NumPy's, real or complex; the comments tell the shapes
 
 State = tuple[Array, ...]  # (B, H) each, in the order of cell.states; or a gradient with respect to it
 
@@ -59,8 +58,8 @@ class StepGradients(NamedTuple):
 
     dxw: Array  # (B, nH)
     dhu: Array  # (B, nH)
-    dprev: State  # (B, H) each: what reaches the states before this step, but for the path through hu
-    total: State  # (B, H) each: the states after this step, every path counted
+    dprev: State  # (B, H) each: dL/dprev, but for the path through hu, which is the loop's
+    total: State  # (B, H) each: dL/dstate, every path within the step counted; for the record alone
     dp: Array | None = None  # (k, H), summed over the batch
 
 
@@ -81,7 +80,7 @@ class Cell(Protocol):
     @property
     def direct(self) -> tuple[str, str]: ...
     @property
-    def variant(self) -> str | None: ...  # what makes this cell other than the common one, in words
+    def variant(self) -> str | None: ...
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None

@@ -5,11 +5,12 @@ Keras's reset_after=True):
 
     F1  z = sigmoid(xw_z + hu_z)         update gate: how much of the old state to keep
     F2  r = sigmoid(xw_r + hu_r)         reset gate: how much of the old state the candidate sees
-    F3  q = hu_g                         h_prev @ U_g + rb_g
+    F3  q = hu_g                         h_prev @ U_g + rb_g: r multiplies rb_g, which b_g could not be
     F4  g = tanh(xw_g + r * q)           candidate
     F5  h = z * h_prev + (1 - z) * g     hidden state, the only one: it is its own memory
 
-Backward. dh comes in complete, and is handed to the four variables on the right of F5:
+Here z is the update gate; dz_z, dz_r, dz_g are the gradients of what stands in the brackets of F1, F2, F4, as
+in the LSTM. Backward, dh comes in complete, and F5 hands it to z, g and h_prev:
 
     B1  dz_z = dh * (h_prev - g) * z (1 - z)     F5: z has the factor h_prev, and -g from 1 - z; then F1
     B2  dz_g = dh * (1 - z) * (1 - g^2)          F5: g has the factor 1 - z; then F4
@@ -30,7 +31,7 @@ from typing import ClassVar
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt import more_activations as activations
+from minilstm.bptt import more_activations
 from minilstm.bptt.cell import State, StepGradients
 
 
@@ -56,17 +57,17 @@ class GRUCell:
 
     @property
     def variant(self) -> str | None:
-        return activations.variant_of(self, GRUCell())
+        return more_activations.variant_of(self, GRUCell())
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None
     ) -> tuple[State, tuple[Array, ...]]:
         """One step forward: (h,), and (z, r, g, q).
 
-        xw, hu : (B, 3H); prev : (h,) of (B, H). Real or complex, any one dtype.
+        xw, hu : (B, 3H); prev : (h,) of (B, H). Real or complex, all of one dtype.
         """
-        sigmoid = activations.get(self.recurrent_activation).forward
-        tanh = activations.get(self.activation).forward
+        sigmoid = more_activations.get(self.recurrent_activation).forward
+        tanh = more_activations.get(self.activation).forward
         (h_prev,) = prev
         xw_z, xw_r, xw_g = np.split(xw, 3, axis=-1)  # (B, H) each
         hu_z, hu_r, hu_g = np.split(hu, 3, axis=-1)  # (B, H) each
@@ -80,8 +81,9 @@ class GRUCell:
     def backward(
         self, dstate: State, prev: State, state: State, kept: tuple[Array, ...], p: Array | None = None
     ) -> StepGradients:
-        """One step backward; arguments as in `forward`, dstate : (dL/dh,) of (B, H)."""
-        sigmoid, tanh = activations.get(self.recurrent_activation), activations.get(self.activation)
+        """One step backward; dstate : (dL/dh,), kept : (z, r, g, q), of (B, H) each."""
+        sigmoid = more_activations.get(self.recurrent_activation)
+        tanh = more_activations.get(self.activation)
         (dh,), (h_prev,), (z, r, g, q) = dstate, prev, kept  # (B, H) each
         dz_z = sigmoid.backward(dh * (h_prev - g), z)  # B1
         dz_g = tanh.backward(dh * (1 - z), g)  # B2

@@ -17,7 +17,8 @@ is known; what does each variable on the right get? What it gets is that gradien
 line, and a variable that stands in several lines adds up what it gets from each.
 
 Two gradients come in. dh is complete: h leaves the step only towards the next step and the layer above, and
-the loop has added both. dc is what the next step says of c, its B7; c has one more use, in F7, which B2 adds.
+the loop has added both. dc is what the next step says of c, by its B7; c has one more use, in F7, and what it
+gets from there is added by B2.
 
     B1  do = dh * tanh(c)                F7 is a product: the factor of o is tanh(c),
     B2  dc = dc + dh * o * (1 - tanh(c)^2)   that of tanh(c) is o; tanh' = 1 - tanh^2. Now dc is complete
@@ -30,13 +31,13 @@ the loop has added both. dc is what the next step says of c, its B7; c has one m
         dz_o = do * o * (1 - o)          F5
     B7  dc_prev = dc * f                 F6 once more: c_prev has the factor f
 
-F1 is a sum, so dxw = dhu = dz: each summand gets what the sum gets. What h_prev gets is made of dhu and the
-whole of U, and so by the loop (`steps`, S5).
+F1 is a sum, so dxw = dhu = dz: each summand gets what the sum gets. h_prev stands in hu alone: what it gets
+is made of dhu and the whole of U, by the loop (`steps`, S5), and the cell itself hands it 0.
 
-What the LSTM is for stands in B7. Over k steps dc is multiplied by k forget gates, and on this path by
-nothing else: where they are near 1 the gradient comes through (the constant-error carousel). The path
-through h passes U, and slopes in B6 of at most 1/4 for a gate, at every step: on it the gradient soon
-vanishes, or explodes where U is large.
+What the LSTM is for stands in B7. On the path from c to c_prev and on to the c before, for k steps, dc is
+multiplied by k forget gates and nothing else: where they are near 1 the gradient comes through (the constant-
+error carousel). The path through h passes U, and slopes in B6 of at most 1/4 for a gate, at every step: on it
+the gradient soon vanishes, or explodes where U is large.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class LSTMCell:
 
     >>> cell, zero, one = LSTMCell(), np.zeros((1, 4)), np.ones((1, 1))
     >>> (h, c), kept = cell.forward(zero, zero, (one, one))
-    >>> c.item()  # a forget gate of one half
+    >>> c.item()  # f = sigmoid(0) is one half, and g = tanh(0) writes nothing
     0.5
     """
 
@@ -74,7 +75,7 @@ class LSTMCell:
     ) -> tuple[State, tuple[Array, ...]]:
         """One step forward: (h, c), and (i, f, g, o).
 
-        xw, hu : (B, 4H); prev : (h, c) of (B, H) each. Real or complex, any one dtype.
+        xw, hu : (B, 4H); prev : (h, c) of (B, H) each. Real or complex, all of one dtype.
         """
         _, c_prev = prev
         z = xw + hu  # F1  (B, 4H)
@@ -90,18 +91,18 @@ class LSTMCell:
     def backward(
         self, dstate: State, prev: State, state: State, kept: tuple[Array, ...], p: Array | None = None
     ) -> StepGradients:
-        """One step backward.
+        """One step backward; (B, H) each.
 
-        dstate : dL/dh, and dL/dc without this step's own path from c to h; prev, state : the states before
-        and after the step; kept : (i, f, g, o). (B, H) each.
+        dstate : dL/dh, and dL/dc without this step's own path from c to h; prev, state : (h, c) before and
+        after the step; kept : (i, f, g, o).
 
-        >>> cell, zero, one = LSTMCell(), np.zeros((1, 1)), np.ones((1, 1))
-        >>> step = cell.backward((zero, one), (zero, one), (zero, one), (one, one / 2, one, one))
-        >>> step.dprev[1].item()  # the forget gate
+        >>> zero, half, one = np.zeros((1, 1)), np.full((1, 1), 0.5), np.ones((1, 1))
+        >>> states = {"dstate": (zero, one), "prev": (zero, one), "state": (zero, one)}
+        >>> LSTMCell().backward(**states, kept=(one, half, one, one)).dprev[1].item()  # dc * f
         0.5
         """
         (dh, dc), (_, c_prev), (_, c), (i, f, g, o) = dstate, prev, state, kept  # (B, H) each
-        tanh_c = np.tanh(c)
+        tanh_c = np.tanh(c)  # made again: time is cheaper here than memory for every step
         do = dh * tanh_c  # B1
         dc = dc + dh * o * (1 - tanh_c * tanh_c)  # B2: from here on the total dL/dc
         di = dc * g  # B3

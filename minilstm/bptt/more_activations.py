@@ -1,8 +1,9 @@
-"""The other activations, all of them by name, and in which of them a cell differs from the common one.
+"""The other activations, and all of them by name: of cells with another one than usual, and of other layers.
 
-The plain LSTM needs none of these.
+The plain LSTM needs none of these. The derivatives of relu, linear and hard_sigmoid are 0 or one constant;
 
-softmax   y_j = e^x_j / sum_k e^x_k     dy_j/dx_k = y_j ((j is k) - y_k): every y_j depends on every x_k
+    softmax   y_j = e^x_j / sum_k e^x_k     dy_j/dx_k = y_j ((j is k) - y_k): every y_j depends on every x_k,
+              so x_k gets sum_j dy_j y_j ((j is k) - y_k) = y_k (dy_k - sum_j dy_j y_j)
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Activation:
     name: str
     forward: Callable[[Array], Array]
     backward: Callable[[Array, Array], Array]
-    slope: float = 1.0  # the largest
+    slope: float = 1.0  # the largest it has
 
 
 ACTIVATIONS = {

@@ -4,8 +4,9 @@
     B1  dz = dh * (1 - h^2)              through tanh, with z = xw + hu; a sum hands its gradient to both
                                          summands as it is, so dxw = dhu = dz
 
-From h_prev to h there is one path, through U: what goes back over k steps is multiplied by U.T and by slopes
-1 - h^2 <= 1 k times. So it vanishes or explodes, exponentially in k; the other cells have a second path.
+h_prev stands in hu alone: what it gets, dz @ U.T, is made by the loop (`steps`, S5), and the cell hands it 0.
+What goes back over k steps is multiplied k times by U.T and by the slopes 1 - h^2, which are at most 1: as a
+rule it vanishes or explodes, exponentially in k. The other cells have a second path.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt import more_activations as activations
+from minilstm.bptt import more_activations
 from minilstm.bptt.cell import State, StepGradients
 
 
@@ -24,34 +25,30 @@ from minilstm.bptt.cell import State, StepGradients
 class SimpleRNNCell:
     """The simple recurrent network's step. See the module's docstring for the equations.
 
-    >>> (h,), kept = SimpleRNNCell().forward(np.zeros((1, 2)), np.zeros((1, 2)), (np.ones((1, 2)),))
-    >>> h.tolist()
-    [[0.0, 0.0]]
+    >>> one, half = np.ones((1, 1)), np.full((1, 1), 0.5)
+    >>> step = SimpleRNNCell().backward(dstate=(one,), prev=(one,), state=(half,), kept=())
+    >>> step.dxw.item()  # 1 - 0.5^2
+    0.75
     """
 
-    activation: str = "tanh"
+    activation: str = "tanh"  # or another by name, see `more_activations`
 
     name: ClassVar[str] = "simple_rnn"
     gates: ClassVar[tuple[str, ...]] = ("h",)
     states: ClassVar[tuple[str, ...]] = ("h",)
-    kept: ClassVar[tuple[str, ...]] = ()
+    kept: ClassVar[tuple[str, ...]] = ()  # B1 needs h alone, which is a state
     rows: ClassVar[tuple[str, ...]] = ()
     direct: ClassVar[tuple[str, str]] = ("from_h_prev", "past all weights")
 
     @property
-    def slope(self) -> float:
-        """The largest slope of the activation."""
-        return activations.get(self.activation).slope
-
-    @property
     def variant(self) -> str | None:
-        return activations.variant_of(self, SimpleRNNCell())
+        return more_activations.variant_of(self, SimpleRNNCell())
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None
     ) -> tuple[State, tuple[Array, ...]]:
         """One step forward: (h,), and nothing to keep. xw, hu : (B, H)."""
-        h = activations.get(self.activation).forward(xw + hu)  # F1
+        h = more_activations.get(self.activation).forward(xw + hu)  # F1
         return (h,), ()
 
     def backward(
@@ -59,5 +56,5 @@ class SimpleRNNCell:
     ) -> StepGradients:
         """One step backward; dstate : (dL/dh,) of (B, H)."""
         (dh,), (h,) = dstate, state  # (B, H) each
-        dz = activations.get(self.activation).backward(dh, h)  # B1  (B, H)
+        dz = more_activations.get(self.activation).backward(dh, h)  # B1  (B, H)
         return StepGradients(dxw=dz, dhu=dz, dprev=(np.zeros_like(dh),), total=(dh,))

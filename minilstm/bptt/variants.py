@@ -8,9 +8,10 @@ Every equation that is not named here is the plain cell's, and has its tag. What
                             and i, which stands in f too, gets from there:  V1  di = di - df
     peepholes               the gates see the cell state: i and f the old one, o the new one
                             P1  z_i += p_i * c_prev,  z_f += p_f * c_prev,  z_o += p_o * c
-                            so c_prev and c stand in one more line each, and get from there
+                            so c_prev and c stand in these lines, too, and get from there
                             P2  dc += dz_o * p_o,  dc_prev += dz_i * p_i + dz_f * p_f
-                            P3  dp_i = sum dz_i * c_prev,  dp_f = sum dz_f * c_prev,  dp_o = sum dz_o * c
+                            P3  dp_i = sum dz_i * c_prev,  dp_f = sum dz_f * c_prev,  dp_o = sum dz_o * c,
+                            over the samples here, and over the steps by the loop
     activations             others in place of sigmoid (recurrent_activation) and of both tanh (activation)
 
 The GRU and the simple network have no variant but other activations: these are fields of their cells.
@@ -24,7 +25,7 @@ from typing import ClassVar
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt import more_activations as activations
+from minilstm.bptt import more_activations
 from minilstm.bptt.cell import State, StepGradients
 from minilstm.bptt.lstm import LSTMCell
 
@@ -61,14 +62,14 @@ class LSTMVariant:
 
     @property
     def variant(self) -> str | None:
-        return activations.variant_of(self, LSTMVariant())
+        return more_activations.variant_of(self, LSTMVariant())
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None
     ) -> tuple[State, tuple[Array, ...]]:
         """One step forward, as `LSTMCell.forward`; xw, hu : (B, nH), p : (k, H) or None."""
-        sigmoid = activations.get(self.recurrent_activation).forward
-        tanh = activations.get(self.activation).forward
+        sigmoid = more_activations.get(self.recurrent_activation).forward
+        tanh = more_activations.get(self.activation).forward
         _, c_prev = prev
         z = dict(zip(self.gates, np.split(xw + hu, len(self.gates), axis=-1), strict=True))  # F1  (B, H) each
         peep = {} if p is None else dict(zip(self.rows, p, strict=True))
@@ -91,7 +92,8 @@ class LSTMVariant:
         self, dstate: State, prev: State, state: State, kept: tuple[Array, ...], p: Array | None = None
     ) -> StepGradients:
         """One step backward, as `LSTMCell.backward`."""
-        sigmoid, tanh = activations.get(self.recurrent_activation), activations.get(self.activation)
+        sigmoid = more_activations.get(self.recurrent_activation)
+        tanh = more_activations.get(self.activation)
         (dh, dc), (_, c_prev), (_, c), (i, f, g, o) = dstate, prev, state, kept
         peep = {} if p is None else dict(zip(self.rows, p, strict=True))
         tanh_c = tanh.forward(c)
@@ -114,6 +116,6 @@ class LSTMVariant:
         return StepGradients(dxw, dxw, (np.zeros_like(dh), dc_prev), (dh, dc), dp)
 
 
-def lstm_cell(variant: LSTMVariant) -> LSTMCell | LSTMVariant:
+def lstm_cell(settings: LSTMVariant) -> LSTMCell | LSTMVariant:
     """The plain cell where no setting differs from it."""
-    return LSTMCell() if variant.variant is None else variant
+    return LSTMCell() if settings.variant is None else settings

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.bptt import more_activations
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.errors import whole_number, wording
@@ -132,7 +133,8 @@ def pascanu_bound(trace: Recording) -> float:
     """
     if not isinstance(trace.cell, SimpleRNNCell):
         raise ValueError(wording("trace", "that of a SimpleRNN", trace.cell.name))
-    return float(trace.cell.slope * np.linalg.norm(trace.weights.U.astype(np.float64), 2))
+    slope = more_activations.get(trace.cell.activation).slope
+    return float(slope * np.linalg.norm(trace.weights.U.astype(np.float64), 2))
 
 
 def _jacobians(steps: Array) -> Array:
