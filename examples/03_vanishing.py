@@ -4,8 +4,8 @@
 
 You should see: at zero weights, the LSTM's gradient halving every 1.00, 2.21, 14.3 and 103 steps for forget
 biases 0, 1, 3 and 5, as its forget gates alone say, and the simple network with no gradient at all
-beyond the last step; with ordinary weights, the route by which the gradient arrives. With a folder, these
-five networks are written as one page, which begins with a comparison.
+beyond the last step; with ordinary weights, the route by which the gradient arrives. These five networks
+are written as one page into DIR (figures), which begins with a comparison.
 """
 
 import sys
@@ -53,8 +53,7 @@ for label, trace in pages.items():
     routes = ", ".join(f"{share:.0%} {route}" for route, share in layer.ledger().mean_shares().items())
     print(f"{label:14}  {layer.verdict(f'd{layer.states[-1]}').word:10}  arrives by: {routes}")
 
-if len(sys.argv) > 1:
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    page = ml.plots.trace_report(pages, folder / "vanishing.html", "Which network forgets, and why")
-    print("written:", page)
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+folder.mkdir(parents=True, exist_ok=True)
+page = ml.plots.trace_report(pages, folder / "vanishing.html", "Which network forgets, and why")
+print("written:", page)

@@ -4,8 +4,8 @@
 
 You should see: recurrent weights scaled up until the gradient overflows float32 on its way back; fit that
 stops, with the time step where it happened and how many steps before that the norm had passed 1e6; and
-the same task, with weights for which training fails later, saved by clipping. With a folder, the page
-of the overflow and the figure of the clipping are written.
+the same task, with weights for which training fails later, saved by clipping. The page of the overflow
+and the figure of the clipping are written into DIR (figures).
 """
 
 import sys
@@ -54,11 +54,8 @@ layer, gate, lag, share = worst.culprit()
 print(f"  it came from gate {gate} of layer {layer} ({share:.0%} of its square), largest {lag} steps back")
 print(f"  of the first batch's, step {first.step} alone made {first.step_share:.0%}, in gate {first.gate}")
 
-if len(sys.argv) > 1:
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    trace = model_with(scale).trace(x[:32], y[:32])
-    print(
-        "written:", ml.plots.trace_report(trace, folder / "exploding.html", title="A gradient that explodes")
-    )
-    (folder / "clipping.png").write_bytes(ml.plots.save(ml.plots.clipping(tracer).figure, "png"))
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+folder.mkdir(parents=True, exist_ok=True)
+trace = model_with(scale).trace(x[:32], y[:32])
+print("written:", ml.plots.trace_report(trace, folder / "exploding.html", title="A gradient that explodes"))
+(folder / "clipping.png").write_bytes(ml.plots.save(ml.plots.clipping(tracer).figure, "png"))

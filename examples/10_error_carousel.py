@@ -5,8 +5,8 @@
 The network of 1997 and today's LSTM on one sequence of the adding task, each with its usual first weights.
 You should see: under the truncation of 1997 a gradient that is the same at every step, to the last bit (the
 constant-error carousel); beside it the full gradient, and what share of it the truncation drops; and today a
-gradient that shrinks by the forget gate at every step, faster for a smaller bias. With a folder, all of it as
-one figure.
+gradient that shrinks by the forget gate at every step, faster for a smaller bias. All of it is one figure,
+written into DIR (figures).
 """
 
 import sys
@@ -47,14 +47,13 @@ print("truncated: the same at every step, to the last bit:", same)
 share = full.dropped_share(shape, weights, x, targets)
 print(f"share of the true gradient of the weights that the truncation drops here: {share:.1%}")
 
-if len(sys.argv) > 1:
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    figure, (ax,) = ml.plots.base.new_figure()
-    for number, (name, norms) in enumerate(lines.items()):
-        ml.plots.base.log_line(ax, lags, norms / norms[0], label=name, **ml.plots.base.series_style(number))
-    ml.plots.base.name_axes(ax, "steps before the end", "gradient of the cell state, 1 at the end")
-    ml.plots.base.log_axis(ax)
-    ml.plots.base.legend(ax)
-    (folder / "carousel.png").write_bytes(ml.plots.save(figure, "png"))
-    print("written:", folder / "carousel.png")
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+folder.mkdir(parents=True, exist_ok=True)
+figure, (ax,) = ml.plots.base.new_figure()
+for number, (name, norms) in enumerate(lines.items()):
+    ml.plots.base.log_line(ax, lags, norms / norms[0], label=name, **ml.plots.base.series_style(number))
+ml.plots.base.name_axes(ax, "steps before the end", "gradient of the cell state, 1 at the end")
+ml.plots.base.log_axis(ax)
+ml.plots.base.legend(ax)
+(folder / "carousel.png").write_bytes(ml.plots.save(figure, "png"))
+print("written:", folder / "carousel.png")

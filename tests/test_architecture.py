@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "minilstm"
 # Each line imports only from the lines above it.
 ORDER = """
 arrays
-errors files norms tables interrupts
+errors files norms tables notebook interrupts
 bptt sequences losses metrics initializers regularizers
 cells compiled trace datasets
 layers optimizers

@@ -1,4 +1,4 @@
-"""The command line: `minilstm study`, `report`, `compare`, `gradcheck`, `trace`, `reproduce`,
+"""The command line: `minilstm study`, `report`, `compare`, `gradcheck`, `trace`, `reproduce`, `examples`,
 `info`.
 
 Errors are one line on stderr. Exit codes: 0 done, 1 the work failed, 2 the request or the data cannot be
@@ -52,6 +52,10 @@ def _run(options: argparse.Namespace) -> int:
         from minilstm.commands import trace
 
         return trace.run(options)
+    if options.command == "examples":
+        from minilstm.commands import examples
+
+        return examples.run(options)
     if options.command == "reproduce":
         from minilstm.commands import reproduce
 
@@ -76,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_gradcheck(commands)
     _add_trace(commands)
     _add_reproduce(commands)
+    _add_examples(commands)
     commands.add_parser("info", help="versions, backend, threads, kernel cache: for bug reports")
     return parser
 
@@ -226,6 +231,15 @@ def _add_reproduce(commands: Any) -> None:
         metavar="DIR",
         help="folder (./minilstm-reproduce)",
     )
+
+
+def _add_examples(commands: Any) -> None:
+    parser = commands.add_parser("examples", help="short programs to read and run: list or copy them")
+    whats = parser.add_subparsers(dest="what", required=True, metavar="list|copy")
+    whats.add_parser("list", help="names, and the question that each answers")
+    copy = whats.add_parser("copy", help="copy examples into a folder")
+    copy.add_argument("names", nargs="*", metavar="NAME", help="a name or its beginning, such as 03 (all)")
+    copy.add_argument("--out", type=Path, default=Path("."), metavar="DIR", help="folder (this one)")
 
 
 def _positive(text: str) -> int:

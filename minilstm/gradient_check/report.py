@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minilstm import notebook
 from minilstm.arrays import Array
 from minilstm.tables import in_columns
 
@@ -47,7 +48,7 @@ class Entry(NamedTuple):
         return self.analytic / self.numeric if self.numeric else math.nan
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """One tensor, analytic beside numeric.
 
@@ -63,6 +64,10 @@ class Comparison:
     axes: tuple[str, ...]
     gates: tuple[str, ...] = ()
     bound: Array | float = 0.0
+
+    def __repr__(self) -> str:
+        checked = f"{self.counted} of {self.numeric.size}"
+        return f"<Comparison of {self.name}: {checked}, max error {self.max_error:.1e}>"
 
     @property
     def time_axis(self) -> int | None:
@@ -188,7 +193,10 @@ class Comparison:
         }
 
 
-@dataclass(eq=False)
+HEAD = ("tensor", "checked", "max error", "gate", "step", "analytic", "numeric", "ratio")
+
+
+@dataclass(eq=False, repr=False)
 class Report:
     """What `gradcheck`, `check_step` and `check_sequence` return.
 
@@ -279,10 +287,27 @@ class Report:
             text += f" {blind} entries are smaller than what {self.method} can see: of those it says nothing."
         return text
 
+    def __repr__(self) -> str:
+        wrong = f", wrong: {', '.join(one.name for one in self.wrong)}" if self.wrong else ""
+        cause = f", cause: {self.causes[0]}" if self.causes else ""
+        return f"<Report: {'ok' if self.ok else 'NOT ok'}, max error {self.max_error:.1e}{wrong}{cause}>"
+
     def __str__(self) -> str:
-        rows: list[tuple[str, ...]] = [
-            ("tensor", "checked", "max error", "gate", "step", "analytic", "numeric", "ratio")
-        ]
+        table = in_columns([HEAD, *self._table()], left=len(HEAD)) if self.comparisons else []
+        return "\n".join([self._title(), *table, *self._said(), self.verdict])
+
+    def _repr_html_(self) -> str:
+        table = [notebook.table(HEAD, self._table())] if self.comparisons else []
+        return notebook.block(self._title(), *table, *self._said(), *self.verdict.splitlines())
+
+    def _title(self) -> str:
+        return f"gradient check by {self.method}, tolerance {self.tolerance:.0e}"
+
+    def _said(self) -> list[str]:
+        return [f"Note: {note}." for note in self.notes] + [f"Hygiene: {one}." for one in self.hygiene]
+
+    def _table(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = []
         for one in self.comparisons:
             worst = one.worst()
             if worst is None:
@@ -301,10 +326,7 @@ class Report:
                     f"{worst.ratio:.6g}",
                 )
             )
-        table = in_columns(rows, left=len(rows[0])) if self.comparisons else []
-        notes = [f"Note: {note}." for note in self.notes] + [f"Hygiene: {one}." for one in self.hygiene]
-        head = f"gradient check by {self.method}, tolerance {self.tolerance:.0e}"
-        return "\n".join([head, *table, *notes, self.verdict])
+        return rows
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON's types; what is not a finite number is None."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from minilstm import notebook
 from minilstm.arrays import Array
 from minilstm.network.passes import Batch, Pass
 
@@ -19,6 +20,20 @@ class History:
     epoch: list[int] = field(default_factory=list)
     params: dict[str, Any] = field(default_factory=dict)
     nonfinite: list[str] = field(default_factory=list)  # the batches that fit stopped at or skipped, and why
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items() if values)
+        count = len(self.epoch)
+        return f"<History: {count} epoch{'' if count == 1 else 's'}{': ' if last else ''}{last}>"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for name, values in self.history.items():
+            numbers = values[:1] + values[-1:] + ([min(values), max(values)] if values else [])
+            rows.append([name, *(f"{number:.4g}" for number in numbers), notebook.sparkline(values)])
+        head = ["", "first epoch", "last", "smallest", "largest", ""]
+        title = f"History, {len(self.epoch)} epochs"
+        return notebook.block(title, notebook.table(head, rows), *self.nonfinite[:3])
 
     def add(self, epoch: int, logs: dict[str, float]) -> None:
         """Take in what an epoch found, or more of the last epoch."""

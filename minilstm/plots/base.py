@@ -147,13 +147,30 @@ def ordered_colours(count: int) -> list[Any]:
 # ------------------------------------------------------------ what all figures share
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows where it is the last value of a cell."""
+
+    def _repr_png_(self) -> bytes:
+        return save(self, "png")
+
+
+class ShownAxes(Axes):
+    """Axes that a notebook shows, with the whole of their figure."""
+
+    def _repr_png_(self) -> bytes:
+        figure = self.get_figure(root=True)
+        assert figure is not None
+        return save(figure, "png")
+
+
 def new_figure(
     rows: int = 1, columns: int = 1, *, width: float = 7, height: float = 4.4
 ) -> tuple[Figure, list[Axes]]:
     """A figure with a grid of axes, given row by row."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = ShownFigure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    return figure, list(np.ravel(figure.subplots(rows, columns, squeeze=False)))
+    grid = figure.subplots(rows, columns, squeeze=False, subplot_kw={"axes_class": ShownAxes})
+    return figure, list(np.ravel(grid))
 
 
 def name_axes(ax: Axes, x: str, y: str, title: str = "") -> None:

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minilstm import notebook
 from minilstm.arrays import Array
 from minilstm.errors import whole_number, wording
 from minilstm.tables import in_columns
+
+HEAD = ("maxlen", "cells", "padding", "steps cut", "share", "sequences cut")
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,21 @@ class PaddingAudit:
         """The rows as plain numbers under the key "rows", ready for JSON."""
         return {"rows": [asdict(row) for row in self.rows]}
 
+    def __repr__(self) -> str:
+        lengths = ", ".join(str(row.maxlen) for row in self.rows[:6]) + (", ..." if len(self) > 6 else "")
+        return f"<PaddingAudit of {self.rows[0].sequences} sequences, maxlen {lengths}>"
+
     def __str__(self) -> str:
-        head = ("maxlen", "cells", "padding", "steps cut", "share", "sequences cut")
-        table = [head] + [
+        return "\n".join([self._title(), *in_columns([HEAD, *self._table()])])
+
+    def _repr_html_(self) -> str:
+        return notebook.block(self._title(), notebook.table(HEAD, self._table()))
+
+    def _title(self) -> str:
+        return f"{self[0].sequences} sequences, {self[0].steps} steps"
+
+    def _table(self) -> list[tuple[str, ...]]:
+        return [
             (
                 f"{row.maxlen}",
                 f"{row.cells}",
@@ -61,7 +76,6 @@ class PaddingAudit:
             )
             for row in self.rows
         ]
-        return "\n".join([f"{self[0].sequences} sequences, {self[0].steps} steps", *in_columns(table)])
 
 
 def padding_audit(

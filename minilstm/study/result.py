@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minilstm import notebook
 from minilstm.datasets.leaks import Alone
 from minilstm.study.journal import Journal
 from minilstm.study.plan import DIMENSIONS, Settings
@@ -32,6 +33,16 @@ class StudyResult:
     summary: dict[str, Any] = field(repr=False)
     settings: Settings = field(repr=False)
     report: Path | None = None
+
+    def __repr__(self) -> str:
+        lengths = ", ".join(map(str, self.settings.lengths))
+        return f"<StudyResult: {len(self.cells)} models, lengths {lengths}: {self.conclusion}>"
+
+    def _repr_html_(self) -> str:
+        from minilstm.study.table import columns, entries
+
+        head = [name for name, _ in columns(self.settings)]
+        return notebook.block(self.conclusion, notebook.table(head, entries(self.rows, self.settings)))
 
     def table(self, width: int | None = None) -> str:
         """The rows as text, one line per length and variant; only columns that fit `width` characters."""

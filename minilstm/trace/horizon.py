@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minilstm import notebook
 from minilstm.arrays import Array
 from minilstm.errors import wording
 from minilstm.norms import norm
@@ -77,6 +78,12 @@ class Verdict:
     every_step: bool
     lost: int | None = None
 
+    def __repr__(self) -> str:
+        return f"<Verdict: {self}>"
+
+    def _repr_html_(self) -> str:
+        return notebook.block(f"{self.name}: {self.word}", *str(self).split("; ")[1:])
+
     def __str__(self) -> str:
         if self.word == "no gradient":
             return f"{self.name}: no gradient arrives"
@@ -84,7 +91,9 @@ class Verdict:
             return f"{self.name}: one step, nothing to compare"
         parts, half = [f"{self.name}: {self.word}"], self.decay.half_life
         pace = ""
-        if math.isfinite(half):
+        if self.word == "steady":
+            pace = self._far()
+        elif math.isfinite(half):
             how = "halving" if half > 0 else "doubling"
             pace = f", {how} every {abs(half):.3g} steps (R^2 {self.decay.r2:.2f})"
         if self.word != "not finite":
@@ -99,6 +108,14 @@ class Verdict:
                 "the loss reads many steps, so this pools gradients of many ages: see the credit map"
             )
         return "; ".join(parts)
+
+    def _far(self) -> str:
+        """Where a pace that is neither vanishing nor exploding so far would lead; "" where there is none."""
+        rate = self.decay.rate
+        if not math.isfinite(rate) or rate == 0 or self.decay.r2 < 0.5:
+            return ""
+        steps = math.ceil(math.log(EXPLODED) / abs(rate))
+        return f"; at this pace it would be {'1 %' if rate < 0 else '100 times as much'} after {steps} steps"
 
 
 def decay_of(norms: Array) -> Decay:

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minilstm import notebook
 from minilstm.arrays import Array
 from minilstm.bptt.cell import StepGradients
 from minilstm.errors import one_of, whole_number, wording
@@ -53,6 +54,19 @@ class Ledger:
     _dstate: dict[str, Array]  # (B, T, H) by state: its gradient as the cell is told it
     _dxw: Array  # (B, T, nH)
     _dhu: Array  # (B, T, nH)
+
+    def __repr__(self) -> str:
+        sums = "; ".join(f"{total} = {' + '.join(terms)}" for total, terms in self.terms.items())
+        return f"<Ledger of {self.trace.name!r}: {sums}>"
+
+    def _repr_html_(self) -> str:
+        shares = self.mean_shares()
+        rows = [
+            [route, f"{share:.1%}", notebook.sparkline(self.shares()[route])]
+            for route, share in shares.items()
+        ]
+        head = ["route of the gradient", "mean share", "share, from the last step back"]
+        return notebook.block(repr(self)[1:-1], notebook.table(head, rows))
 
     def __getitem__(self, term: str) -> Array:
         return self._arrays[one_of("term", term, self._arrays)]

@@ -98,6 +98,15 @@ class Recording:
             go_backwards=go_backwards,
         )
 
+    def __repr__(self) -> str:
+        B, T, H = self.arrays["h"].shape
+        kind = type(self.cell).__name__.removesuffix("Cell")
+        order = ", read from the end" if self.go_backwards else ""
+        return f"<{type(self).__name__} {self.name!r}: {kind}, B={B}, T={T}, H={H}{order}>"
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.arrays})
+
     def __getattr__(self, name: str) -> Array:
         try:
             found: Array = self.__dict__["arrays"][name]

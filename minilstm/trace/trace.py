@@ -10,12 +10,14 @@ the layer above: zero everywhere but at the last step when the loss reads the la
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from minilstm import notebook
 from minilstm.arrays import Array
 from minilstm.errors import wording
 from minilstm.norms import norm
@@ -27,6 +29,19 @@ from minilstm.trace.recording import Recording
 
 class LayerTrace(Recording):
     """One recurrent layer: its arrays as `Recording` has them, and what is made of them."""
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for name in (*self.states, *(f"d{state}" for state in self.states), "external"):
+            norms = self.norm(name)
+            ends = f"{norms[0]:.3g}", f"{norms[-1]:.3g}"
+            rows.append([name, *ends, self._worst_status(name), notebook.sparkline(norms, log=True)])
+        head = ["norm of", "first step", "last step", "status", "log of the norm, first step to last"]
+        return notebook.block(repr(self)[1:-1], notebook.table(head, rows))
+
+    def _worst_status(self, name: str) -> str:
+        found = Counter(self.status(name))
+        return ", ".join(f"{count} {word}" for word, count in found.most_common() if word != "ok") or "ok"
 
     def ledger(self) -> Ledger:
         """The exact split of dh and dc at every step: see `minilstm.trace.ledger`."""
@@ -79,6 +94,15 @@ class Trace:
     output: Array
     grads: dict[str, Array]
     layers: dict[str, LayerTrace]
+
+    def __repr__(self) -> str:
+        size, names = len(self.grads), ", ".join(self.layers) or "none"
+        return f"<Trace: loss {self.loss:.4g}, output {self.output.shape}, {size} gradients, layers: {names}>"
+
+    def _repr_html_(self) -> str:
+        rows = [[name, str(grad.shape), f"{norm(grad):.3g}"] for name, grad in self.grads.items()]
+        layers = [notebook.Html(layer._repr_html_()) for layer in self]
+        return notebook.block(repr(self)[1:-1], notebook.table(["gradient", "shape", "norm"], rows), *layers)
 
     def __getitem__(self, key: str | int) -> LayerTrace:
         if isinstance(key, str):

@@ -13,8 +13,8 @@ INTERVAL = 0.05  # seconds between two drawings of the bar
 class ProgressBar:
     """One epoch's batches. `update` after each batch, `close` with what the epoch found.
 
-    The bar is drawn again and again on a terminal only; elsewhere (a file, a pipe) it is drawn once, when
-    it is full, without colours. A stream that has no heavy line draws it with "=".
+    The bar is drawn again and again on a terminal and in a notebook only; elsewhere (a file, a pipe) it is
+    drawn once, when it is full, without colours. A stream that has no heavy line draws it with "=".
 
     >>> bar = ProgressBar(2, verbose=1)
     >>> bar.update(1, {"loss": 0.5})  # nothing: this is no terminal
@@ -25,7 +25,7 @@ class ProgressBar:
         self.start = time.perf_counter()
         self._after_first = self._drawn = 0.0
         self._width = 0
-        self._terminal = verbose == 1 and sys.stdout.isatty()
+        self._terminal = verbose == 1 and (sys.stdout.isatty() or _in_notebook())
 
     def update(self, done: int, logs: dict[str, float]) -> None:
         """Draw the bar after `done` batches, if it is time to."""
@@ -97,6 +97,11 @@ def _numbers(logs: dict[str, float]) -> str:
         f" - {key}: {value:.4f}" if abs(value) > 1e-3 or math.isnan(value) else f" - {key}: {value:.4e}"
         for key, value in logs.items()
     )
+
+
+def _in_notebook() -> bool:
+    """Whether the output is a notebook's, which draws over a line as a terminal does."""
+    return type(sys.stdout).__module__.startswith("ipykernel.")
 
 
 def _line() -> str:

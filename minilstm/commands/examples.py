@@ -1,0 +1,56 @@
+"""`minilstm examples`: the examples that come with the package, listed or copied to a folder."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import shutil
+from pathlib import Path
+
+import minilstm
+from minilstm.errors import fail
+from minilstm.tables import in_columns
+
+
+def run(options: argparse.Namespace) -> int:
+    """List or copy; the exit code."""
+    files = found()
+    if not files:
+        return fail("the examples are not installed with this copy of minilstm", 1)
+    if options.what == "list":
+        print("\n".join(in_columns([(name, question(path)) for name, path in files.items()], left=2)))
+        return 0
+    wanted = options.names or list(files)
+    chosen = {
+        given: [name for name in files if name.startswith(given.removesuffix(".py"))] for given in wanted
+    }
+    unknown = [given for given, names in chosen.items() if not names]
+    if unknown:
+        return fail(f"no example is called {unknown[0]}: see `minilstm examples list`", 2)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        for name in sorted({name for names in chosen.values() for name in names}):
+            target = options.out / files[name].name
+            if target.exists() and target.read_bytes() != files[name].read_bytes():
+                return fail(f"{target} is there already, and another file: move it, or give --out", 2)
+            shutil.copyfile(files[name], target)
+            print(f"copied: {target}")
+    except OSError as error:
+        return fail(str(error), 1)
+    return 0
+
+
+def found() -> dict[str, Path]:
+    """The examples by name: in the package as it is installed, or beside it in a checkout."""
+    package = Path(minilstm.__file__).parent
+    for folder in (package / "examples", package.parent / "examples"):
+        files = {path.stem: path for path in sorted(folder.glob("[0-9]*.py"))}
+        if files:
+            return files
+    return {}
+
+
+def question(path: Path) -> str:
+    """The first line of an example's docstring."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0]
