@@ -15,19 +15,20 @@ are its own. All these layers have the same weights, so the gradients of the wei
 steps. And h_t goes two ways, up and to the right, so two gradients come back to it and are added. The rest is
 the chain rule within one step:
 
-    cell               10 min   the symbols, the shapes, what a cell is
+    cell               15 min   the symbols, the shapes, what a cell is
     activations         5 min   sigmoid and tanh, and their derivatives
     simple_rnn         10 min   the shortest cell: one line forward, one line backward
     lstm               40 min   the LSTM's step: F1..F7 forward, B1..B7 backward
     steps              40 min   the loop over time: S1..S7
-    tape               15 min   what forward hands to backward
+    tape               10 min   what forward hands to backward
     segments           30 min   the whole of time: full, checkpointed, truncated
 
 and where you want more:
 
-    gru                15 min   two gates instead of three, and a second path of its own
-    variants           15 min   the LSTM of 1997, coupled gates, peepholes
-    more_activations, pieces, engine     what the files above use: other functions, joining, who does the work
+    gru                20 min   two gates instead of three, and a second path of its own
+    variants           20 min   the LSTM of 1997, coupled gates, peepholes
+    more_activations   10 min   the other activations, by name
+    pieces, engine     15 min   segments put together again; who runs the steps
 
 A tag names one equation, where it is derived, at its line of NumPy, and at its line in `minilstm.compiled`.
 F1.., B1.. begin anew in each cell; S1.. are the loop's. Pen and paper help at `lstm` and `steps`.

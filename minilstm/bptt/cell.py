@@ -1,14 +1,14 @@
 """The symbols, and what a cell is: one time step of a recurrent network, in plain NumPy.
 
 A recurrent network reads x_1, x_2, ... one after the other and carries a state along. The cell is the step:
-it makes the next state of the input and the state before, and knows nothing of the time around it. Symbols,
+it makes the next state from the input and the state before, and knows nothing of the time around it. Symbols,
 the same in every file; v_prev is v of the step before:
 
-    B  batch: samples      T  time steps      D  features      H  units      L  the loss, one number
+    B  samples in the batch    T  time steps    D  features    H  units    L  the loss, one number
     x  (B, D)        input of the step
     h  (B, H)        hidden state, the output of the step
     c  (B, H)        cell state, which only the LSTM has
-    n                number of gates: blocks of H columns in W, U, b and z, a candidate counted as a gate
+    n                number of gates: blocks of H columns in W, U, b and z, one for each gate or candidate
     W  (D, nH)       kernel                 xw = x @ W + b
     U  (H, nH)       recurrent kernel       hu = h_prev @ U + rb
     b  (nH,)         bias
@@ -29,9 +29,9 @@ and a few names; what the letters mean is told in each cell's file:
     states    h first                                           simple h   LSTM h c       GRU h
     kept      of a step, for backward, beside its states        simple -   LSTM i f g o   GRU z r g q
     rows      of p; one with a gate's name is the peephole of that gate
-    direct    for the trace: how the gradient of the memory (c, or h where there is no c) goes to the step
-              before past all weights, as a name and in words: LSTM from_c, carousel, GRU from_z, update gate
-    variant   for the choice of an engine: in words, how it differs from the common cell; or None
+    direct    for the trace: the path of the memory (c, or h where there is no c) to the step before past all
+              weights, as a name and in words
+    variant   for the choice of an engine: in words, how the cell differs from the common one; or None
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class StepGradients(NamedTuple):
 class Cell(Protocol):
     """The contract; see the module's docstring."""
 
-    def __hash__(self) -> int: ...
+    def __hash__(self) -> int: ...  # what is made once for a cell is found by it
     @property
     def name(self) -> str: ...
     @property

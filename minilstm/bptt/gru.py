@@ -62,10 +62,7 @@ class GRUCell:
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None
     ) -> tuple[State, tuple[Array, ...]]:
-        """One step forward: (h,), and (z, r, g, q).
-
-        xw, hu : (B, 3H); prev : (h,) of (B, H). Real or complex, all of one dtype.
-        """
+        """One step forward: (h,), and (z, r, g, q). xw, hu : (B, 3H); prev : (h,) of (B, H)."""
         sigmoid = more_activations.get(self.recurrent_activation).forward
         tanh = more_activations.get(self.activation).forward
         (h_prev,) = prev

@@ -73,10 +73,7 @@ class LSTMCell:
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None
     ) -> tuple[State, tuple[Array, ...]]:
-        """One step forward: (h, c), and (i, f, g, o).
-
-        xw, hu : (B, 4H); prev : (h, c) of (B, H) each. Real or complex, all of one dtype.
-        """
+        """One step forward: (h, c), and (i, f, g, o). xw, hu : (B, 4H); prev : (h, c) of (B, H) each."""
         _, c_prev = prev
         z = xw + hu  # F1  (B, 4H)
         z_i, z_f, z_g, z_o = np.split(z, 4, axis=-1)  # (B, H) each, like all that follows
@@ -95,11 +92,6 @@ class LSTMCell:
 
         dstate : dL/dh, and dL/dc without this step's own path from c to h; prev, state : (h, c) before and
         after the step; kept : (i, f, g, o).
-
-        >>> zero, half, one = np.zeros((1, 1)), np.full((1, 1), 0.5), np.ones((1, 1))
-        >>> states = {"dstate": (zero, one), "prev": (zero, one), "state": (zero, one)}
-        >>> LSTMCell().backward(**states, kept=(one, half, one, one)).dprev[1].item()  # dc * f
-        0.5
         """
         (dh, dc), (_, c_prev), (_, c), (i, f, g, o) = dstate, prev, state, kept  # (B, H) each
         tanh_c = np.tanh(c)  # made again: time is cheaper here than memory for every step

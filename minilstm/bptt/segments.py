@@ -1,6 +1,6 @@
 """Backpropagation through time, the whole of it: forward -> Tape, backward -> Gradients.
 
-The time axis is cut into segments, and one loop over them serves three uses:
+The time axis is cut into segments of segment_steps, and one loop over them serves three uses:
 
     one segment               full BPTT, the default: the tape holds every step
     many, keep="boundaries"   checkpointed BPTT: the tape holds the state at each segment's start; backward
@@ -8,9 +8,8 @@ The time axis is cut into segments, and one loop over them serves three uses:
     many, truncate=True       truncated BPTT: what a segment says of the state it began with is dropped, so no
                               dependence is learned across a cut. An approximation of the gradient
 
-(many: segment_steps below T). Full and checkpointed agree because a segment depends on the past through one
-thing alone, the state it begins with. So that state is all that must be kept, and dL/d(that state) all that
-must be handed back.
+Full and checkpointed agree because a segment depends on the past through one thing alone, the state it begins
+with. So that state is all that must be kept, and dL/d(that state) all that must be handed back.
 
 Inside a segment the engine does the work: `steps`, or its compiled form. Samples meet only in the sums of the
 weights' gradients, so a chunk of the batch may go through all segments on its own. With the plain engine read
@@ -49,7 +48,7 @@ def forward(
 
     mask : (T, B) bool, True = real step, or None
     initial_state : (B, H) for each of cell.states, or None for zeros
-    engine : what runs the steps; the plain one takes any one dtype, complex too
+    engine : what runs the steps; the plain one takes arrays of any float dtype, complex too
     segment_steps : steps in a segment, None for one segment
     keep : "everything" for a later `backward`; "boundaries" for one that computes each segment again;
         "outputs" where none will follow
@@ -71,10 +70,8 @@ def forward(
     packed = engine.pack(cell, weights, drop)
     if initial_state is None:
         initial_state = tuple(np.zeros((B, len(weights.U)), weights.U.dtype) for _ in cell.states)
-    if keep == "everything":  # what the engine must keep of a segment until the next one:
-        within: Contents = "everything"
-    else:
-        within = "boundaries" if outputs is None else "outputs"  # its last state; h of every step, too
+    passing: Contents = "boundaries" if outputs is None else "outputs"  # of a segment that is not kept
+    within = "everything" if keep == "everything" else passing
 
     def through_time(chunk: slice) -> tuple[list[State], list[Any]]:
         states, segments = [tuple(part[chunk] for part in initial_state)], []

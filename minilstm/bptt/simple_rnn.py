@@ -4,9 +4,9 @@
     B1  dz = dh * (1 - h^2)              through tanh, with z = xw + hu; a sum hands its gradient to both
                                          summands as it is, so dxw = dhu = dz
 
-h_prev stands in hu alone: what it gets, dz @ U.T, is made by the loop (`steps`, S5), and the cell hands it 0.
-What goes back over k steps is multiplied k times by U.T and by the slopes 1 - h^2, which are at most 1: as a
-rule it vanishes or explodes, exponentially in k. The other cells have a second path.
+h_prev stands in hu alone: what it gets, dhu @ U.T, is made by the loop (`steps`, S5), and the cell hands
+it 0. What goes back over k steps is multiplied k times by U.T and by the slopes 1 - h^2, which are at most 1:
+as a rule it vanishes or explodes, exponentially in k. The other cells have a second path.
 """
 
 from __future__ import annotations

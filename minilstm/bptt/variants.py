@@ -114,8 +114,3 @@ class LSTMVariant:
             dp = np.stack([(d * cell).sum(axis=0) for d, cell in seen])  # P3  (k, H)
         dxw = np.concatenate([dz[gate] for gate in self.gates], axis=-1)  # (B, nH)
         return StepGradients(dxw, dxw, (np.zeros_like(dh), dc_prev), (dh, dc), dp)
-
-
-def lstm_cell(settings: LSTMVariant) -> LSTMCell | LSTMVariant:
-    """The plain cell where no setting differs from it."""
-    return LSTMCell() if settings.variant is None else settings

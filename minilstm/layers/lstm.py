@@ -9,8 +9,9 @@ import numpy as np
 from minilstm import initializers
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Weights
+from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.tape import Gradients
-from minilstm.bptt.variants import FORGET_GATES, LSTMVariant, lstm_cell
+from minilstm.bptt.variants import FORGET_GATES, LSTMVariant
 from minilstm.errors import one_of
 from minilstm.initializers import Chrono
 from minilstm.layers.base import Shape
@@ -63,7 +64,7 @@ class LSTM(Recurrent):
         self.initializers["peepholes"] = initializers.zeros
         words = self.activation, self.recurrent_activation, self.forget_gate, self.peepholes
         self._variant = LSTMVariant(*words)
-        self.cell = lstm_cell(self._variant)
+        self.cell = LSTMCell() if self._variant.variant is None else self._variant
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         peepholes = {"peepholes": (len(self._variant.rows), self.units)} if self.peepholes else {}
