@@ -14,7 +14,7 @@ from typing import Any
 
 from minilstm.arrays import Array
 from minilstm.bptt import steps
-from minilstm.bptt.cell import Cell, Weights
+from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.tape import Gradients
 
 
@@ -24,6 +24,10 @@ def _whole(B: int, work: int) -> list[slice]:
 
 def _one_by_one(function: Callable[[Any], Any], items: Sequence[Any], work: int) -> list[Any]:
     return [function(item) for item in items]
+
+
+def _unknown(packed: Any, x: Array, state: State) -> bool:
+    return False
 
 
 def _nothing(*_: Any) -> None:
@@ -38,7 +42,9 @@ class Engine:
     pack(cell, weights, drop) : the layer as forward_segment and backward_segment want it;
     prepare(packed, need_dx) : called once before segments are run backwards;
     run(function, items, work) : [function(item) for item in items], maybe at the same time;
-    release(segment) : nobody reads this segment any more
+    release(segment) : nobody reads this segment any more;
+    is_bounded(packed, x, state) : whether no number can have become Inf or NaN on the way through x (T, B, D)
+        from that state; False where nothing is known
     """
 
     name: str = "numpy"
@@ -49,6 +55,7 @@ class Engine:
     prepare: Callable[[Any, bool], None] = _nothing
     run: Callable[[Callable[[Any], Any], Sequence[Any], int], list[Any]] = _one_by_one
     release: Callable[[Any], None] = _nothing
+    is_bounded: Callable[[Any, Array, State], bool] = _unknown
 
 
 PLAIN = Engine()

@@ -6,6 +6,7 @@ The bands of this file are those of before the first full run.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt import segments
 from minilstm.bptt.activations import sigmoid
-from minilstm.bptt.cell import State, Weights
+from minilstm.bptt.cell import Weights
+from minilstm.bptt.engine import PLAIN
 from minilstm.bptt.lstm import LSTMCell
-from minilstm.classic import configurations, full, network, schedule, tasks
+from minilstm.bptt.schedule import Plan, with_states
+from minilstm.classic import configurations, full, network, tasks
 from minilstm.classic.row import Band, Record, Row
 
 EXACT = "it is exact"
@@ -95,35 +98,27 @@ def half_lives(seed: int, *, length: int) -> Record:
 
 
 def checkpoints(seed: int, *, steps: int, slots: int) -> Record:
-    """Forward steps of the optimal schedule on an LSTM cell; its gradient against the full one."""
+    """Forward steps that a gradient from so many records takes; and whether it is the full one."""
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    cell, H = LSTMCell(), 4
-    U, xw = rng.normal(size=(H, 4 * H)) / 2, rng.normal(size=(steps, 1, 4 * H))
-    calls = 0
+    H, taken = 4, 0
+    weights = Weights(rng.normal(size=(1, 4 * H)), rng.normal(size=(H, 4 * H)) / 2, np.zeros(4 * H))
+    x, ends = rng.normal(size=(steps, 1, 1)), (np.ones((1, H)), np.ones((1, H)))
 
-    def forward(t: int, state: State) -> tuple[Any, State]:
-        nonlocal calls
-        calls += 1
-        after, kept = cell.forward(xw[t], state[0] @ U, state)
-        return (state, after, kept), after
+    def forward_segment(packed: Any, x: Array, *others: Any) -> Any:
+        nonlocal taken
+        taken += len(x)
+        return PLAIN.forward_segment(packed, x, *others)
 
-    def backward(t: int, record: Any, gradient: State) -> State:
-        before, after, kept = record
-        step = cell.backward(gradient, before, after, kept)
-        return step.dhu @ U.T, step.dprev[1]
+    def gradients(plan: Plan | None) -> tuple[Array, ...]:
+        engine = replace(PLAIN, forward_segment=forward_segment)
+        tape = segments.forward(LSTMCell(), weights, x, engine=engine, plan=plan)
+        found = segments.backward(weights, tape, None, ends)
+        return np.asarray(found.dx), *found.dstate
 
-    start: State = np.zeros((1, H)), np.zeros((1, H))
-    end: State = np.ones((1, H)), np.ones((1, H))
-    found = schedule.backpropagate(start, steps, slots, forward, backward, end)
-    records, state, plain = [], start, end
-    scheduled = calls
-    for t in range(steps):
-        record, state = forward(t, state)
-        records.append(record)
-    for t in reversed(range(steps)):
-        plain = backward(t, records[t], plain)
-    equal = all(np.array_equal(one, other) for one, other in zip(found, plain, strict=True))
-    return {"value": scheduled, "solved": equal, "advances": schedule.with_states(steps, slots)}
+    full, taken = gradients(None), 0
+    found = gradients(Plan(steps, slots, "records"))
+    equal = all(np.array_equal(one, other) for one, other in zip(found, full, strict=True))
+    return {"value": taken, "solved": equal, "advances": with_states(steps, slots)}
 
 
 ROWS = (

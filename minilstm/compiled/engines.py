@@ -17,6 +17,7 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine
+from minilstm.bptt.schedule import Plan
 from minilstm.compiled import threads
 from minilstm.errors import one_of
 
@@ -53,6 +54,7 @@ def _compiled() -> Engine | None:
         run=run,
         prepare=memory.Packed.prepare_backward,
         release=memory.release,
+        is_bounded=memory.is_bounded,
     )
 
 
@@ -167,7 +169,16 @@ def _plain_size(cell: Cell, S: int, b: int, D: int, H: int, itemsize: int) -> in
 
 
 def tape_bytes(
-    cell: Cell, T: int, B: int, D: int, H: int, itemsize: int, backend: str, segment_steps: int, keep: str
+    cell: Cell,
+    T: int,
+    B: int,
+    D: int,
+    H: int,
+    itemsize: int,
+    backend: str,
+    segment_steps: int,
+    keep: str,
+    plan: Plan | None = None,
 ) -> int:
     """`Tape.nbytes` of a forward pass, known before it runs.
 
@@ -179,6 +190,9 @@ def tape_bytes(
         size = _plain_size
     else:
         from minilstm.compiled.memory import tape_size as size
+    if plan is not None:
+        states, records = plan.waiting
+        return states * itemsize * len(cell.states) * B * H + records * size(cell, 1, B, D, H, itemsize)
     lengths = [min(segment_steps, T - start) for start in range(0, T, segment_steps)]
     states = itemsize * len(cell.states) * len(lengths) * B * H
     kept = sum(size(cell, S, B, D, H, itemsize) for S in lengths) if keep == "everything" else 0

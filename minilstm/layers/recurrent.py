@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from minilstm.arrays import Array
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Cell, State, Weights
+from minilstm.bptt.schedule import Plan
 from minilstm.bptt.tape import Contents, Gradients, Tape
 from minilstm.compiled import engines
 from minilstm.errors import numeric_array, one_of, real_number, whole_number, wording
@@ -47,6 +48,8 @@ class Common(TypedDict, total=False):
     recurrent_regularizer: str | Regularizer | None
     bias_regularizer: str | Regularizer | None
     checkpoint_steps: int | Literal["auto"] | None
+    checkpoint_slots: int | None
+    checkpoint_records: int | None
     truncate_steps: int | None
     backend: str
     input_shape: Sequence[int | None] | None
@@ -95,6 +98,9 @@ class Recurrent(Layer):
     kernel_, recurrent_, bias_regularizer : penalties on the weights: see `minilstm.regularizers`
     checkpoint_steps : k to keep only every k-th state of the forward pass and compute the steps between
         them again in the backward pass: the same gradient, far less memory; "auto" for about sqrt(T)
+    checkpoint_slots : n to keep n states at a time, at the places that need the fewest steps again (Griewank
+        and Walther 2000): the same gradient, memory that does not grow with the length
+    checkpoint_records : the same with n steps kept whole (Gruslys et al. 2016)
     truncate_steps : k to cut the gradient at every k-th step: truncated backpropagation through time. The
         pieces begin with the first step: of 101 steps and k = 100 the last piece has one step alone
     backend : "numba" (compiled kernels) or "numpy" (the readable reference). Where there is no kernel
@@ -130,6 +136,8 @@ class Recurrent(Layer):
         recurrent_regularizer: str | Regularizer | None = None,
         bias_regularizer: str | Regularizer | None = None,
         checkpoint_steps: int | Literal["auto"] | None = None,
+        checkpoint_slots: int | None = None,
+        checkpoint_records: int | None = None,
         truncate_steps: int | None = None,
         backend: str = "numba",
         input_shape: Sequence[int | None] | None = None,
@@ -148,14 +156,20 @@ class Recurrent(Layer):
         declare_weight(self, "kernel", "kernel", kernel_initializer, kernel_regularizer)
         declare_weight(self, "recurrent_kernel", "recurrent", recurrent_initializer, recurrent_regularizer)
         declare_weight(self, "bias", "bias", bias_initializer, bias_regularizer)
-        if checkpoint_steps is not None and truncate_steps is not None:
-            expected, got = "given alone, without truncate_steps", "both"
-            raise ValueError(wording("checkpoint_steps", expected, got))
-        if checkpoint_steps not in (None, "auto"):
-            whole_number("checkpoint_steps", checkpoint_steps)
-        if truncate_steps is not None:
-            whole_number("truncate_steps", truncate_steps)
+        memory = {
+            "checkpoint_steps": checkpoint_steps,
+            "checkpoint_slots": checkpoint_slots,
+            "checkpoint_records": checkpoint_records,
+            "truncate_steps": truncate_steps,
+        }
+        given = [argument for argument, value in memory.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(wording(given[0], f"given alone, without {given[1]}", "both"))
+        for argument in given:
+            if memory[argument] != "auto" or argument != "checkpoint_steps":
+                whole_number(argument, memory[argument])
         self.checkpoint_steps = checkpoint_steps
+        self.checkpoint_slots, self.checkpoint_records = checkpoint_slots, checkpoint_records
         self.truncate_steps = truncate_steps
         self.backend = one_of("backend", backend, engines.BACKENDS)
         self.training_backend = self.backend
@@ -209,7 +223,13 @@ class Recurrent(Layer):
         """Steps in a segment of the time axis: T, unless checkpoints or truncation ask for fewer."""
         if self.checkpoint_steps == "auto":
             return max(1, round(math.sqrt(T)))
-        return min(T, self.checkpoint_steps or self.truncate_steps or T)
+        return min(T, self.checkpoint_steps or self.truncate_steps or segments.SEGMENT_STEPS)
+
+    def plan(self, T: int) -> Plan | None:
+        """The schedule of checkpoints in slots, where these are asked for."""
+        if self.checkpoint_slots is not None:
+            return Plan(T, self.checkpoint_slots, "states")
+        return None if self.checkpoint_records is None else Plan(T, self.checkpoint_records, "records")
 
     def tape_bytes(self, batch: int, length: int) -> int:
         """Bytes of the tape of one training batch, to the byte; the input apart."""
@@ -224,6 +244,7 @@ class Recurrent(Layer):
             self.training_backend,
             self.segment_steps(length),
             self._keep("gradient"),
+            self.plan(length),
         )
 
     def memory(self, batch: int, length: int) -> dict[str, int]:
@@ -266,6 +287,7 @@ class Recurrent(Layer):
             keep=self._keep(keep),
             outputs=None if outputs is None else outputs.transpose(1, 0, 2),
             drop=drop_h,
+            plan=self.plan(T) if keep == "gradient" else None,
         )
         if self.stateful and keep != "trace":
             self.state = tuple(part.copy() for part in steps.last_state)  # the caller may write to the output

@@ -64,7 +64,8 @@ class Verdict:
     threshold, horizon : see `Recording.horizon`;  decay : the fitted line;
     gate_rate : mean of ln(forget gate), the rate their product alone would give, nan without one;
     every_step : whether the loss reads more than the last step;
-    lost : the lag from which on it is "not finite" or "underflow", None for the other words
+    lost : the lag from which on it is "not finite" or "underflow", None for the other words;
+    zero_before : the step before which it is exactly 0 in every sample, None where it is not at the first
     """
 
     word: str
@@ -77,6 +78,7 @@ class Verdict:
     gate_rate: float
     every_step: bool
     lost: int | None = None
+    zero_before: int | None = None
 
     def __repr__(self) -> str:
         return f"<Verdict: {self}>"
@@ -103,6 +105,8 @@ class Verdict:
             parts.append(f"it is no number from {self.lost} steps back on" + (pace and f"{pace} until then"))
         if math.isfinite(self.gate_rate) and self.gate_rate < 0:
             parts.append(f"the gates alone would halve it every {-math.log(2) / self.gate_rate:.3g} steps")
+        if self.zero_before is not None:
+            parts.append(f"exactly 0 before step {self.zero_before}")
         if self.every_step:
             parts.append(
                 "the loss reads many steps, so this pools gradients of many ages: see the credit map"
@@ -162,7 +166,8 @@ def verdict_of(trace: Recording, name: str = "dh", threshold: float = 0.01) -> V
         word = "vanishing" if ratio < VANISHED else "exploding" if ratio > EXPLODED else "steady"
     decay, gates, length = decay_of(norms), gate_rate(trace), norms.shape[1]
     every, lost = _reads_every_step(trace), _lost(trace, name, word)
-    return Verdict(word, name, ratio, length, threshold, horizon, decay, gates, every, lost)
+    zero = int((trace.arrays[name] != 0).any(axis=(0, 2)).argmax()) or None  # where all are 0 too: None
+    return Verdict(word, name, ratio, length, threshold, horizon, decay, gates, every, lost, zero)
 
 
 def _lost(trace: Recording, name: str, word: str) -> int | None:

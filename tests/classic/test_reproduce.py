@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 
 import numpy as np
 import pytest
 
 import minilstm as ml
-from minilstm.classic import experiments, results, row, schedule, strings, theory, training, vowels
+from minilstm.classic import experiments, results, row, strings, theory, training, vowels
 from minilstm.classic.row import Band, Row
 from minilstm.commands import cli, reproduce, reproduce_page
 
@@ -191,41 +190,6 @@ def test_bound_of_pascanu():
     assert (found["mean"], found["solved"]) == (0, 1)
     ratios = theory.jacobian_products(np.random.default_rng(0), 50, 4, 5, 0.99, 1.0)
     assert 0.01 < ratios.max() <= 1 + 1e-12
-
-
-@pytest.mark.parametrize(("steps", "slots"), [(1, 1), (7, 1), (10, 3), (23, 4), (40, 40)])
-def test_schedule_is_carried_out_as_counted(steps, slots):
-    calls, order = [], []
-
-    def forward(t, state):
-        calls.append(t)
-        return (t, state), state + 1
-
-    def backward(t, record, gradient):
-        order.append(t)
-        assert record == (t, t)  # its own record, from the right state
-        return gradient + 1
-
-    assert schedule.backpropagate(0, steps, slots, forward, backward, 0) == steps
-    assert order == list(range(steps))[::-1]
-    assert len(calls) == schedule.with_records(steps, slots)[steps, slots]
-
-
-def test_counts_of_griewank_and_walther():
-    """The recurrence itself, and by brute force the fewest records."""
-
-    @cache
-    def p(t, s):
-        if t == 1:
-            return 0
-        if s == 1:
-            return t * (t - 1) // 2
-        return min(y + p(t - y, s - 1) + p(y, s) for y in range(1, t))
-
-    assert all(schedule.with_states(t, s) == p(t, s) for t in range(1, 30) for s in range(1, 8))
-    found = schedule.with_records(1000, 50)
-    assert found[1000, [5, 32, 50]].tolist() == [6292, 2408, 1950]
-    assert (schedule.with_states(1000, 50), schedule.with_states(1000, 32)) == (1948, 2405)
 
 
 def test_dropped_share_of_the_carousel_row():
