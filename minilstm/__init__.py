@@ -29,6 +29,7 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "minilstm.classic.results": ["reproduce"],
+    "minilstm.cells": ["cell"],
     "minilstm.callbacks": [
         "CSVLogger",
         "Callback",
@@ -53,6 +54,7 @@ _HOMES = {
         "Embedding",
         "GlobalAveragePooling1D",
         "Masking",
+        "RNN",
         "SimpleRNN",
         "TimeDistributed",
     ],
@@ -98,11 +100,12 @@ _HOMES = {
     "minilstm.trace.trace": ["Trace"],
 }
 _PLACES = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ["interop", "initializers", "keras", "plots", "regularizers"]
+_MODULES = ["cells", "interop", "initializers", "keras", "plots", "regularizers"]
 
 __all__ = sorted([*_PLACES, *_MODULES, "__version__"])
 
 if TYPE_CHECKING:
+    from minilstm import cells as cells
     from minilstm import initializers as initializers
     from minilstm import interop as interop
     from minilstm import keras as keras
@@ -116,6 +119,7 @@ if TYPE_CHECKING:
     from minilstm.callbacks import ModelCheckpoint as ModelCheckpoint
     from minilstm.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
     from minilstm.callbacks import TerminateOnNaN as TerminateOnNaN
+    from minilstm.cells import cell as cell
     from minilstm.classic.results import reproduce as reproduce
     from minilstm.compiled.threads import get_num_threads as get_num_threads
     from minilstm.compiled.threads import set_num_threads as set_num_threads
@@ -132,6 +136,7 @@ if TYPE_CHECKING:
     from minilstm.interop.estimators import LSTMRegressor as LSTMRegressor
     from minilstm.layers import GRU as GRU
     from minilstm.layers import LSTM as LSTM
+    from minilstm.layers import RNN as RNN
     from minilstm.layers import Bidirectional as Bidirectional
     from minilstm.layers import Dense as Dense
     from minilstm.layers import Dropout as Dropout

@@ -64,5 +64,5 @@ PLAIN = Engine()
 def work_of(weights: Weights, x: Array) -> int:
     """Multiply-adds of a forward pass, about; backward takes twice as many."""
     T, B, D = x.shape
-    work: int = T * B * (len(weights.U) + D + 1) * weights.U.shape[1]
+    work: int = T * B * (len(weights.U) + D + 1) * weights.W.shape[1]
     return work

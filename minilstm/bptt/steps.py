@@ -109,7 +109,7 @@ def backward_segment(
     cell, weights, drop = layer
     S, B, _ = segment.x.shape
     dxw = np.empty((S, B, weights.W.shape[1]), segment.states[0].dtype)
-    dhu = np.empty_like(dxw)
+    dhu = np.empty((S, B, weights.U.shape[1]), dxw.dtype)
     dtotal = tuple(np.empty_like(array[1:]) for array in segment.states) if record else ()
     dp = None if weights.p is None else np.zeros_like(weights.p)
     for t in reversed(range(S)):

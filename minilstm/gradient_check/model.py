@@ -25,6 +25,7 @@ from minilstm.gradient_check.report import AXES, Comparison, Report
 from minilstm.gradient_check.twin import Twin, analytic
 from minilstm.layers import Layer, Recurrent
 from minilstm.layers.wrappers import Wrapper
+from minilstm.trace.paths import links_of
 
 if TYPE_CHECKING:
     from minilstm.model import Sequential
@@ -34,6 +35,7 @@ WEIGHT_WORK = 40_000  # entries of a weight times steps, up to which all entries
 SAMPLED_WORK = 10_000  # the same product where they are sampled
 ROW_WORK = 1_000_000  # rows times steps times units, up to which all entries of x and states are checked
 SAMPLED_ROWS = 500_000
+ROUNDED = 1e-12  # of the largest gradient of a state at a step: what is left where its terms cancel
 BLOCK = 200_000  # rows times steps times units in one run
 
 
@@ -134,7 +136,7 @@ def _weights(network: Twin, rng: np.random.Generator, limit: int | None) -> list
         chosen = sample(weight.shape, count, rng, largest == largest.max())
         values = by_entry(network.method, weight, chosen, partial(network.whole, start))
         layer, key = name.rsplit("/", 1)
-        blocks = gates.get(layer, ()) if key != "peepholes" else ()
+        blocks = gates.get(layer, ()) if key not in ("peepholes", "p") else ()
         axes = AXES["bias" if weight.ndim == 1 else "weight"]
         found.append(
             network.compare(name, weight.shape, chosen, values, axes, blocks if len(blocks) > 1 else ())
@@ -153,7 +155,9 @@ def _gates(layers: Sequence[Layer], path: str = "") -> dict[str, tuple[str, ...]
     return found
 
 
-def _nudge_rows(network: Twin, name: str, array: Array, chosen: Array, axes: tuple[str, ...]) -> Comparison:
+def _nudge_rows(
+    network: Twin, name: str, array: Array, chosen: Array, axes: tuple[str, ...], rounding: float = 0.0
+) -> Comparison:
     """Nudge entries of x (name "dx"), or of an initial state: rows that run the whole sequence."""
     units = max([layer.units for layer in network.recurrent], default=8)
     steps = network.x.shape[1] if network.x.ndim > 2 or network.ids else 1
@@ -167,7 +171,7 @@ def _nudge_rows(network: Twin, name: str, array: Array, chosen: Array, axes: tup
         return network.rows(samples, x, mask, states)
 
     values = by_rows(network.method, chosen, per_run, run)
-    return network.compare(name, array.shape, chosen, values, axes)
+    return network.compare(name, array.shape, chosen, values, axes, rounding=rounding)
 
 
 def _state_number(network: Twin, name: str) -> int:
@@ -192,7 +196,8 @@ def _inputs(network: Twin, rng: np.random.Generator, limit: int | None) -> list[
     for layer in network.recurrent:
         for state, array in zip(layer.cell.states, network.states[layer.label], strict=True):
             chosen = sample(array.shape, limit or _affordable(array.size, cost), rng)
-            found.append(_nudge_rows(network, f"{layer.label}/d{state}0", array, chosen, AXES["state"]))
+            name, rounding = f"{layer.label}/d{state}0", _cancelling(network, layer, state).max()
+            found.append(_nudge_rows(network, name, array, chosen, AXES["state"], rounding))
     return found
 
 
@@ -225,8 +230,20 @@ def _states(network: Twin, layer: Recurrent, rng: np.random.Generator, limit: in
 
         values = by_rows(network.method, chosen, per_run, run)
         gates = layer.cell.gates if kind == "z" and len(layer.cell.gates) > 1 else ()
-        found.append(network.compare(name, shape, chosen, values, AXES["states"], gates))
+        rounding = _cancelling(network, layer, kind)[:, :, None] if kind != "z" else 0.0
+        found.append(network.compare(name, shape, chosen, values, AXES["states"], gates, rounding))
     return found
+
+
+def _cancelling(network: Twin, layer: Recurrent, state: str) -> Array:
+    """(1, T): the rounding of a state's gradient that is a sum from several other states of the same step.
+
+    Such terms may cancel: all of them do for the stabiliser of an sLSTM, on which no output depends.
+    """
+    number, within = layer.cell.states.index(state), links_of(layer.cell).within
+    totals = [np.abs(network.gradients[f"{layer.label}/d{name}"]) for name in layer.cell.states]
+    largest: Array = np.max([total.max(axis=(0, 2)) for total in totals], axis=0)[None]
+    return ROUNDED * largest * (sum(number in reached for reached in within) > 1)
 
 
 def _some_steps(shape: tuple[int, ...], count: int, rng: np.random.Generator) -> Array:

@@ -12,18 +12,17 @@ from typing import NamedTuple
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt import more_activations as activations
 from minilstm.bptt import segments
-from minilstm.bptt.cell import Cell, State, Weights
+from minilstm.bptt.cell import State, Weights
 from minilstm.bptt.tape import Tape
-from minilstm.bptt.variants import LSTMVariant
+from minilstm.cells import with_state
 from minilstm.layers import Recurrent
 
 
 class Nudged(NamedTuple):
     """R nudges, in order of time."""
 
-    kind: str  # "h", "c", or "z" for xw, the part of the pre-activations that x gives
+    kind: str  # a state, or "z" for xw, the part of the pre-activations that x gives
     samples: Array  # (R,)
     steps: Array  # (R,)
     units: Array  # (R,) the last index
@@ -105,31 +104,16 @@ def _nudge(
     """The states after step t, (R, H) each, of the rows that are nudged there."""
     at = np.arange(len(now)), nudged.units[now]
     offsets = nudged.offsets[now]
-    if nudged.kind == "h":
-        h = after[0].copy()
-        h[at] += offsets
-        return h, *after[1:]
     xw = x @ weights.W + weights.b
     hu = prev[0] @ weights.U + (0 if weights.rb is None else weights.rb)
     if nudged.kind == "z":
         xw[at] += offsets
-        found, _ = layer.cell.forward(xw, hu, prev, weights.p)
+        held, (found, _) = after, layer.cell.forward(xw, hu, prev, weights.p)
     else:
-        c = after[1].copy()
-        c[at] += offsets
-        found = _shown(layer.cell, xw + hu, c, weights.p), c
+        number, change = layer.cell.states.index(nudged.kind), np.zeros(prev[0].shape, offsets.dtype)
+        change[at] = offsets
+        found = with_state(layer.cell, xw, hu, prev, weights.p, number, change)
+        held = tuple(part + change if j == number else part for j, part in enumerate(after))
     if real is None:
         return found
-    held = (after[0], found[1]) if nudged.kind == "c" else after
     return tuple(np.where(real[:, None], one, other) for one, other in zip(found, held, strict=True))
-
-
-def _shown(cell: Cell, z: Array, c: Array, p: Array | None) -> Array:
-    """h of an LSTM whose cell state is c: F5 and F7, and the peephole P1 of the output gate."""
-    cell = cell if isinstance(cell, LSTMVariant) else LSTMVariant()  # by default it is the plain cell
-    z_o = np.split(z, len(cell.gates), axis=-1)[cell.gates.index("o")]
-    if p is not None:
-        z_o = z_o + p[cell.rows.index("o")] * c
-    o = activations.get(cell.recurrent_activation).forward(z_o)
-    h: Array = o * activations.get(cell.activation).forward(c)
-    return h

@@ -209,11 +209,16 @@ class Twin:
         values: Array,
         axes: tuple[str, ...],
         gates: tuple[str, ...] = (),
+        rounding: Array | float = 0.0,
     ) -> Comparison:
-        """The values (n, offsets) of the loss at the chosen entries (n, ndim), beside the gradient."""
+        """The values (n, offsets) of the loss at the chosen entries (n, ndim), beside the gradient.
+
+        rounding : an error of the gradient that may be, for terms that cancel; broadcasts to `shape`
+        """
         found, bounds = self.method.derivatives(values, self.value)
         numeric, bound = np.zeros(shape), np.zeros(shape)
         checked = np.zeros(shape, bool)
         at = tuple(chosen.T)
         numeric[at], bound[at], checked[at] = found, bounds, True
+        bound += rounding
         return Comparison(name, np.asarray(self.gradients[name]), numeric, checked, axes, gates, bound)

@@ -10,6 +10,7 @@ from minilstm.layers.lstm import LSTM
 from minilstm.layers.masking import Masking
 from minilstm.layers.pooling import GlobalAveragePooling1D
 from minilstm.layers.recurrent import Recurrent
+from minilstm.layers.rnn import RNN
 from minilstm.layers.simple_rnn import SimpleRNN
 from minilstm.layers.wrappers import TimeDistributed
 
@@ -20,6 +21,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RECURRENT",
+    "RNN",
     "Bidirectional",
     "Dense",
     "Dropout",

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from minilstm.arrays import Array
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Cell, State, Weights
+from minilstm.bptt.engine import Engine
 from minilstm.bptt.schedule import Plan
 from minilstm.bptt.tape import Contents, Gradients, Tape
 from minilstm.compiled import engines
@@ -250,6 +251,10 @@ class Recurrent(Layer):
     def memory(self, batch: int, length: int) -> dict[str, int]:
         return {self.label: self.tape_bytes(batch, length)}
 
+    def _engine(self, backend: str, B: int) -> Engine:
+        """What runs the steps of a batch of B samples."""
+        return engines.engine_of(backend, B)
+
     def _keep(self, keep: Keep) -> Contents:
         """What bptt has to keep; checkpoints keep boundaries, but a trace needs every step."""
         if keep == "nothing":
@@ -282,7 +287,7 @@ class Recurrent(Layer):
             (x if drop_x is None else x * drop_x[:, None]).transpose(1, 0, 2),
             None if mask is None else mask.T,
             self._first_state(B) if initial_state is None else initial_state,
-            engine=engines.engine_of(self.backend if rng is None else self.training_backend, B),
+            engine=self._engine(self.backend if rng is None else self.training_backend, B),
             segment_steps=self.segment_steps(T),
             keep=self._keep(keep),
             outputs=None if outputs is None else outputs.transpose(1, 0, 2),

@@ -168,7 +168,7 @@ class Ledger:
         sides = (trace.x, self._dxw), (trace.before("h"), self._dhu)
         found = dict.fromkeys(trace.gates, np.zeros(trace.real.shape[1]))
         parts = [
-            *(_products(inputs, d) for inputs, d in sides),
+            *(_products(inputs, d) for inputs, d in sides if d.size),
             _products(np.ones((*trace.real.shape, 1)), self._dxw),
         ]
         if trace.weights.rb is not None:

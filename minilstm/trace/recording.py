@@ -140,6 +140,8 @@ class Recording:
         """The layer's weights as they were, under the names of its parameters."""
         W, U, b, rb, p = self.weights
         found = {"kernel": W, "recurrent_kernel": U, "bias": b if rb is None else np.stack([b, rb])}
+        if not U.size:  # a cell that does not read h @ U
+            del found["recurrent_kernel"]
         return found if p is None else found | {self.name_of_p: p}
 
     @property

@@ -127,7 +127,8 @@ class Trace:
             return None
         found: list[StepCulprit] = []
         for layer in self:
-            size = norm(np.array([norm(self.grads[f"{layer.name}/{key}"]) for key in layer.named_weights]))
+            own = [self.grads.get(f"{layer.name}/{key}") for key in layer.named_weights]
+            size = norm(np.array([norm(grad) for grad in own if grad is not None]))
             for gate, shares in layer.ledger().norm_shares().items():
                 shares = shares * (size / total) ** 2
                 step = int(shares.argmax())
