@@ -35,5 +35,5 @@ for zeros in (1, 10, 50, 200):
     padded = ml.pad_sequences([readings[0]], 3 + zeros, "float32", "post")
     mask = ml.lengths_to_mask([3], 3 + zeros, "post")
     without = np.abs(layer(padded) - answer).max()
-    with_mask = np.abs(layer(padded, mask) - answer).max()
+    with_mask = np.abs(layer(padded, mask=mask) - answer).max()
     print(f"{zeros:14d}   {without:24.3f}   {with_mask:11.3f}")

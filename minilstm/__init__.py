@@ -35,6 +35,7 @@ _HOMES = {
         "Callback",
         "EarlyStopping",
         "GradientTracer",
+        "LambdaCallback",
         "LearningRateScheduler",
         "ModelCheckpoint",
         "ReduceLROnPlateau",
@@ -53,6 +54,7 @@ _HOMES = {
         "Dropout",
         "Embedding",
         "GlobalAveragePooling1D",
+        "Input",
         "Masking",
         "RNN",
         "SimpleRNN",
@@ -115,6 +117,7 @@ if TYPE_CHECKING:
     from minilstm.callbacks import CSVLogger as CSVLogger
     from minilstm.callbacks import EarlyStopping as EarlyStopping
     from minilstm.callbacks import GradientTracer as GradientTracer
+    from minilstm.callbacks import LambdaCallback as LambdaCallback
     from minilstm.callbacks import LearningRateScheduler as LearningRateScheduler
     from minilstm.callbacks import ModelCheckpoint as ModelCheckpoint
     from minilstm.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
@@ -142,6 +145,7 @@ if TYPE_CHECKING:
     from minilstm.layers import Dropout as Dropout
     from minilstm.layers import Embedding as Embedding
     from minilstm.layers import GlobalAveragePooling1D as GlobalAveragePooling1D
+    from minilstm.layers import Input as Input
     from minilstm.layers import Masking as Masking
     from minilstm.layers import SimpleRNN as SimpleRNN
     from minilstm.layers import TimeDistributed as TimeDistributed

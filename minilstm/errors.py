@@ -6,12 +6,15 @@ a validation framework: each helper returns the checked value or raises, and not
 
 from __future__ import annotations
 
+import difflib
+import functools
+import inspect
 import operator
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from numbers import Real
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -19,8 +22,11 @@ from minilstm.arrays import Array
 
 __all__ = ["NonFiniteError", "PaddingWarning", "WeightsFileError"]
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-class NonFiniteError(ArithmeticError):
+
+class NonFiniteError(ArithmeticError, RuntimeError):
     """Training met a loss or a gradient that is NaN or infinite.
 
     origin : the `minilstm.trace.nonfinite.Origin` of the first such value, where it was found; otherwise None
@@ -149,6 +155,43 @@ def _of_columns(argument: str, table: Any) -> Array:
             dtype = column.dtype if hasattr(column, "dtype") else column.type
             raise TypeError(wording(f"column {name!r} of {argument}", expected, f"dtype {dtype}")) from None
     return np.stack(found, axis=1) if found else np.asarray(table, np.float64)
+
+
+def misspelled(owner: str, name: str, known: Iterable[str]) -> TypeError:
+    """The error for an argument that `owner` does not have, with the nearest one that it has.
+
+    >>> str(misspelled("LSTM", "unit", ["units", "name"]))
+    "LSTM has no argument 'unit'; did you mean 'units'?"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(names)}"
+    return TypeError(f"{owner} has no argument {name!r}; {hint}")
+
+
+def spelled(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, which says of a misspelled argument what it may have meant.
+
+    >>> @spelled
+    ... def fit(x, epochs=1): ...
+    >>> fit(0, epoch=2)
+    Traceback (most recent call last):
+    TypeError: fit has no argument 'epoch'; did you mean 'epochs'?
+    """
+    parameters = inspect.signature(function).parameters
+    if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        return function
+    names = set(parameters) - {"self"}
+    owner = function.__qualname__.removesuffix(".__init__")
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in kwargs:
+            if name not in names:
+                raise misspelled(owner, name, names)
+        return function(*args, **kwargs)
+
+    return checked
 
 
 def fail(message: str, code: int) -> int:

@@ -17,18 +17,27 @@ from numpy.typing import ArrayLike
 from minilstm import losses, optimizers, saving
 from minilstm.arrays import Array
 from minilstm.callbacks import Callback, TerminateOnNaN
-from minilstm.errors import one_of, whole_number, wording
+from minilstm.errors import one_of, spelled, whole_number, wording
+from minilstm.layers.words import tell_neutral
 from minilstm.losses import Loss
 from minilstm.metrics import TopK
 from minilstm.metrics import check as check_metrics
 from minilstm.network import batches, passes, tracing
 from minilstm.network.batches import Given
-from minilstm.network.network import Network, optimizer_and_loss, train_step
+from minilstm.network.network import (
+    Network,
+    learning,
+    optimizer_and_loss,
+    tell_changed_learning,
+    train_step,
+    training_rng,
+)
 from minilstm.network.progress import PER_STEP, History, Means
 from minilstm.optimizers import Optimizer
 from minilstm.streams import Stream
 from minilstm.tables import in_columns
 from minilstm.trace.trace import Trace
+from minilstm.training.arguments import checked_callbacks, checked_epochs, checked_verbose
 from minilstm.training.fit import Fit, Hooks, score
 from minilstm.training.progress_bar import ProgressBar
 
@@ -95,24 +104,48 @@ class Sequential(Network):
             shape = ", ".join(str(size) for size in (None, *layer.output_shape(layer.input_shape)))
             rows.append((label, f"({shape})", f"{layer.count_params():,}"))
         lines = in_columns(rows, left=2, rule=True)
-        total, size = self.count_params(), self.count_params() * self.dtype.itemsize
-        lines.append(f"Total params: {total:,} ({size / 1024:.2f} KB)")
+        total, learned = self.count_params(), sum(value.size for value in self.trainable_params.values())
+        counts = (("Total", total), ("Trainable", learned), ("Non-trainable", total - learned))
+        for what, count in counts if learned < total else counts[:1]:
+            lines.append(f"{what} params: {count:,} ({count * self.dtype.itemsize / 1024:.2f} KB)")
         print_fn("\n".join([f'Model: "{self.name}", {self.dtype.name}', *lines]))
 
     # ------------------------------------------------------------ public: training
 
+    @spelled
     def compile(
         self,
         optimizer: str | Optimizer = "rmsprop",
         loss: str | Loss | Callable[..., Any] | None = None,
         metrics: Sequence[str | TopK] | None = None,
+        *,
+        loss_weights: None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
     ) -> None:
-        """Choose the optimizer, the loss and the metrics, by name or as objects."""
+        """Choose the optimizer, the loss and the metrics, by name or as objects.
+
+        What is `trainable` when a model is compiled is what training changes. The last four arguments are
+        Keras's; they change nothing here. `loss_weights` are for several outputs, which no model has here.
+        """
+        if loss_weights is not None:
+            raise ValueError(wording("loss_weights", "None: a model has one output", repr(loss_weights)))
+        reason = "kernels are compiled, and batches taken one by one, whatever it says"
+        if run_eagerly:
+            tell_neutral("run_eagerly", reason)
+        if steps_per_execution != 1:
+            tell_neutral("steps_per_execution", reason)
+        if jit_compile not in ("auto", None):
+            tell_neutral("jit_compile", reason)
         checked = check_metrics(metrics)
         self.optimizer = optimizers.get(optimizer)
         self.loss = losses.for_training(loss)
         self.metrics = checked
+        self.learned_when_compiled = learning(self)
 
+    @spelled
     def fit(
         self,
         x: Any,
@@ -130,6 +163,7 @@ class Sequential(Network):
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
         *,
         mask: ArrayLike | None = None,
         validation_mask: ArrayLike | None = None,
@@ -157,6 +191,7 @@ class Sequential(Network):
         steps_per_epoch, validation_steps : batches in an epoch, for iterables; needed for an iterator that
             is to last for more than one epoch
         validation_batch_size : `batch_size` if None
+        validation_freq : k to evaluate validation data after every k-th epoch, or a list of epochs, from 1
         mask : (N, T), True = real step, beside the masks that Masking and Embedding make
         on_nonfinite : "raise" a NonFiniteError where loss or gradient is NaN or infinite, "stop" training
             there as TerminateOnNaN does, or "skip" the batch without an update; History.nonfinite says where
@@ -174,6 +209,7 @@ class Sequential(Network):
         """
         optimizer_and_loss(self)
         one_of("on_nonfinite", on_nonfinite, ("raise", "stop", "skip"))
+        tell_changed_learning(self)
         epochs, first = whole_number("epochs", epochs, 0), whole_number("initial_epoch", initial_epoch, 0)
         found, level = checked_callbacks(callbacks), checked_verbose(verbose)
         if validation_batch_size is None:
@@ -187,11 +223,13 @@ class Sequential(Network):
         data, held_out = batches.training_data(
             self, given, validation, validation_split, class_weight, epochs - first
         )
-        stops = any(isinstance(callback, TerminateOnNaN) for callback in found)
-        if stops:
-            on_nonfinite = "stop"
-        return Fit(self, data, held_out, epochs, first, shuffle, level, found, on_nonfinite).run()
+        for callback in found:
+            if isinstance(callback, TerminateOnNaN):
+                on_nonfinite = "raise" if callback.raise_error else "stop"
+        freq = checked_epochs("validation_freq", validation_freq)
+        return Fit(self, data, held_out, epochs, first, shuffle, level, found, on_nonfinite, freq).run()
 
+    @spelled
     def train_on_batch(
         self,
         x: ArrayLike,
@@ -203,6 +241,7 @@ class Sequential(Network):
         mask: ArrayLike | None = None,
     ) -> float | list[float] | dict[str, float]:
         """One update on one batch; the loss before it, or [loss, metrics...] if there are metrics."""
+        tell_changed_learning(self)
         batch = batches.checked(self, x, y, mask, sample_weight)
         batch = batches.weigh_classes(self, batch, class_weight)
         step = train_step(self, batch)
@@ -210,6 +249,7 @@ class Sequential(Network):
         means.add(step.loss, batch, step.done)
         return _as_keras(means.result(), return_dict)
 
+    @spelled
     def evaluate(
         self,
         x: Any,
@@ -235,12 +275,14 @@ class Sequential(Network):
             score(self, data, hooks, ProgressBar(data.steps, checked_verbose(verbose))), return_dict
         )
 
+    @spelled
     def predict(
         self,
         x: Any,
         batch_size: int | None = None,
         verbose: int | str = 0,
         steps: int | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
         *,
         mask: ArrayLike | None = None,
     ) -> Array:
@@ -254,10 +296,15 @@ class Sequential(Network):
         order = batches.order_of(x)
         outputs: list[Array] = []
         bar = ProgressBar(None, checked_verbose(verbose))
-        for part, real in batches.prediction_inputs(self, x, mask, batch_size, steps):
+        hooks = Hooks(checked_callbacks(callbacks), self, {"verbose": verbose, "steps": steps})
+        hooks("on_predict_begin", {})
+        for number, (part, real) in enumerate(batches.prediction_inputs(self, x, mask, batch_size, steps)):
+            hooks("on_predict_batch_begin", number, {})
             outputs.append(self._output(part, real))
+            hooks("on_predict_batch_end", number, {"outputs": outputs[-1]})
             bar.update(len(outputs), {})
         bar.close(len(outputs), {})
+        hooks("on_predict_end", {})
         found = np.concatenate(outputs)
         return found if order is None else found[np.argsort(order[: len(found)], kind="stable")]
 
@@ -272,6 +319,31 @@ class Sequential(Network):
         layer that needs the whole sequence: Bidirectional, pooling over time, `go_backwards`.
         """
         return Stream(self, batch)
+
+    def __call__(self, inputs: ArrayLike, training: bool = False, mask: ArrayLike | None = None) -> Array:
+        """The model's output for one batch, as an array; with `training` there is dropout.
+
+        >>> import minilstm as ml
+        >>> ml.Sequential([ml.LSTM(4), ml.Dense(1)])(np.ones((2, 5, 3))).shape
+        (2, 1)
+        """
+        x, real = batches.checked_inputs(self, inputs, mask)
+        if training and len(x):
+            return passes.forward(self.layers, x, real, keep="nothing", rng=training_rng(self)).output
+        return self._output(x, real)
+
+    def test_on_batch(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        return_dict: bool = False,
+        *,
+        mask: ArrayLike | None = None,
+    ) -> float | list[float] | dict[str, float]:
+        """The loss of one batch, or [loss, metrics...] if there are metrics; nothing changes."""
+        batch = batches.checked(self, x, y, mask, sample_weight)
+        return _as_keras(score(self, batches.Arrays(batch, batch.size), Hooks([], self, {})), return_dict)
 
     # ------------------------------------------------------------ public: looking inside
 
@@ -301,22 +373,6 @@ class Sequential(Network):
         if len(x) == 0:
             return np.zeros((0, *batches.output_shape(self, x)), self.dtype)
         return passes.forward(self.layers, x, mask, keep="nothing").output
-
-
-def checked_callbacks(callbacks: Sequence[Callback] | Callback | None) -> list[Callback]:
-    """`callbacks` as a list; TypeError where one is none."""
-    found = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
-    for callback in found:
-        if not isinstance(callback, Callback):
-            raise TypeError(wording("callbacks", "a list of Callback objects", repr(callback)))
-    return found
-
-
-def checked_verbose(verbose: int | str) -> int:
-    """`verbose` as 0, 1 or 2; ValueError otherwise."""
-    if verbose not in (0, 1, 2, "auto"):
-        raise ValueError(wording("verbose", "0, 1, 2 or 'auto'", repr(verbose)))
-    return 1 if verbose == "auto" else int(verbose)
 
 
 def _as_keras(logs: dict[str, float], as_dict: bool) -> float | list[float] | dict[str, float]:

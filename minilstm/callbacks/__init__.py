@@ -7,13 +7,19 @@ that is never reported is told once per fit; CSVLogger writes only columns that 
 from minilstm.callbacks.base import Callback, Logs
 from minilstm.callbacks.gradient_tracer import GradientTracer
 from minilstm.callbacks.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
-from minilstm.callbacks.observers import CSVLogger, LearningRateScheduler, TerminateOnNaN
+from minilstm.callbacks.observers import (
+    CSVLogger,
+    LambdaCallback,
+    LearningRateScheduler,
+    TerminateOnNaN,
+)
 
 __all__ = [
     "CSVLogger",
     "Callback",
     "EarlyStopping",
     "GradientTracer",
+    "LambdaCallback",
     "LearningRateScheduler",
     "Logs",
     "ModelCheckpoint",

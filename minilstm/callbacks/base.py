@@ -18,10 +18,14 @@ class Callback:
     `self.model` is the model that is being fitted, `self.params` holds verbose, epochs and steps. Set
     `self.model.stop_training = True` to stop after the current batch, or after the epoch at its end.
 
+    What a method is handed is a copy, made for this callback: whatever it does to it changes neither the
+    training nor what other callbacks see. `self.model` is the model itself, so that a callback can act on it.
+
     Logs: those of a batch hold the means over the epoch so far, "loss" and the metrics; and of this batch
     alone "batch_loss", the gradient's "norm" before clipping, "norm_after" it, and whether it was "clipped"
     (0.0 or 1.0).
-    Those of an epoch are what History records; what is added to them there is recorded too.
+    Those of an epoch are what History records; what is added to them there is recorded too, and what is
+    changed is not.
 
     A callback that carries something from batch to batch, and is to take part in a fit that can be taken up
     again (`ModelCheckpoint(resume=True)`), has two methods more: `get_state()`, and `set_state(state)`, which
@@ -53,35 +57,55 @@ class Callback:
         has `on_epoch_end`, which may add to them.
         """
 
-    def on_train_begin(self, logs: Logs) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch of a fit."""
 
-    def on_train_end(self, logs: Logs) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """After the last epoch, with its logs; not where fit raised an error."""
 
-    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Before the first batch of an epoch."""
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """After an epoch, its validation included."""
 
-    def on_train_batch_begin(self, batch: int, logs: Logs) -> None:
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of training: what `on_train_batch_begin` calls."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After the update of a batch: what `on_train_batch_end` calls."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before a batch."""
+        self.on_batch_begin(batch, logs=logs)
 
-    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After the update of a batch."""
+        self.on_batch_end(batch, logs=logs)
 
-    def on_test_begin(self, logs: Logs) -> None:
+    def on_test_begin(self, logs: Logs | None = None) -> None:
         """Before an evaluation, and before the validation of an epoch."""
 
-    def on_test_end(self, logs: Logs) -> None:
+    def on_test_end(self, logs: Logs | None = None) -> None:
         """After it, with the loss and the metrics it found."""
 
-    def on_test_batch_begin(self, batch: int, logs: Logs) -> None:
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before a batch of an evaluation."""
 
-    def on_test_batch_end(self, batch: int, logs: Logs) -> None:
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After a batch of an evaluation."""
+
+    def on_predict_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Before `predict`."""
+
+    def on_predict_end(self, logs: dict[str, Any] | None = None) -> None:
+        """After it."""
+
+    def on_predict_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Before a batch of `predict`."""
+
+    def on_predict_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """After a batch of `predict`, with its "outputs"."""
 
 
 def settable_rate(callback: Callback, model: Network) -> Optimizer:

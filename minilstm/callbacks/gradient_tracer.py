@@ -19,7 +19,7 @@ from minilstm.bptt.pieces import StepNorms
 from minilstm.bptt.tape import Gradients
 from minilstm.callbacks.base import Callback, Logs
 from minilstm.callbacks.records import LayerNorms, Record, columns_of, records_of
-from minilstm.errors import one_of, whole_number, wording
+from minilstm.errors import one_of, spelled, whole_number, wording
 from minilstm.layers import Layer, Recurrent
 from minilstm.layers.wrappers import Wrapper
 from minilstm.network import tracing
@@ -49,6 +49,7 @@ class GradientTracer(Callback):
     ((2, 6), 1.0)
     """
 
+    @spelled
     def __init__(
         self,
         every: int | Literal["epoch"] = 1,
@@ -68,10 +69,10 @@ class GradientTracer(Callback):
 
     # ------------------------------------------------------------ called by fit
 
-    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
 
-    def on_train_batch_begin(self, batch: int, logs: Logs) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         if batch != 0 if self.every == "epoch" else self.steps % int(self.every) != 0:
             return
         self._open = Record(self._epoch, batch)
@@ -90,12 +91,15 @@ class GradientTracer(Callback):
             kept = _layer_norms(cell.states, cell.gates, gradients.norms, gradients.dweights, real)
             self._open.layers[path] = kept
 
-    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self.steps += 1
-        self.clipped_steps += logs["clipped"] > 0
+        logs = logs or {}
+        self.clipped_steps += logs.get("clipped", 0.0) > 0
         record, self._open = self._open, None
         if record is None:
             return
+        for _, layer in _recurrent(self.model.layers):  # a frozen layer has no backward pass to look on
+            layer.observer = None
         record.loss, record.norm, record.norm_after = (
             logs[key] for key in ("batch_loss", "norm", "norm_after")
         )

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from minilstm import metrics, saving
 from minilstm.arrays import Array
 from minilstm.callbacks.base import Callback, Logs, settable_rate
-from minilstm.errors import one_of, real_number, whole_number, wording
+from minilstm.errors import one_of, real_number, spelled, whole_number, wording
 from minilstm.saving.container import SUFFIXES
 
 
@@ -28,21 +28,24 @@ class Monitor(Callback):
     min_delta : a smaller improvement is none. NaN is never an improvement.
     """
 
+    @spelled
     def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
         self.monitor = monitor
         self.mode = one_of("mode", mode, ("auto", "min", "max"))
         self.min_delta = real_number("min_delta", min_delta)
         self.best: float | None = None
         self.told = False  # that there is nothing to follow
+        self.known = False  # that the logs will have it, if not after every epoch
 
     remembers: tuple[str, ...] = ()
 
-    def on_train_begin(self, logs: Logs) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self.told, self._sign = False, self._direction()
 
     def check_logs(self, names: Set[str]) -> None:
         if self.monitor not in names:
             raise ValueError(wording("monitor", f"one of {', '.join(sorted(names))}", repr(self.monitor)))
+        self.known = True
 
     def get_state(self) -> dict[str, Any]:
         """What is to be remembered where a fit is taken up again."""
@@ -67,11 +70,12 @@ class Monitor(Callback):
         """Whether `value` beats `than` by more than min_delta."""
         return not math.isnan(value) and (than is None or self._sign * (value - than) > self.min_delta)
 
-    def value(self, logs: Logs) -> float | None:
+    def value(self, logs: Logs | None) -> float | None:
         """The monitored value; None, after one warning per fit, where the logs do not have it."""
+        logs = logs or {}
         if self.monitor in logs:
             return logs[self.monitor]
-        if not self.told:
+        if not (self.told or self.known):
             self.told = True
             text = wording("monitor", f"one of {', '.join(logs)}", repr(self.monitor))
             warnings.warn(f"{type(self).__name__} has nothing to follow: {text}", stacklevel=2)
@@ -103,6 +107,7 @@ class EarlyStopping(Monitor):
 
     remembers = ("best", "wait", "stopped_epoch", "best_epoch", "best_weights")
 
+    @spelled
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -123,12 +128,12 @@ class EarlyStopping(Monitor):
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best_weights: list[Array] | None = None
 
-    def on_train_begin(self, logs: Logs) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         super().on_train_begin(logs)
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best, self.best_weights = None, None
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         value = self.value(logs)
         if value is None or epoch < self.start_from_epoch:
             return
@@ -144,7 +149,7 @@ class EarlyStopping(Monitor):
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
-    def on_train_end(self, logs: Logs) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         if self.stopped_epoch:
             self.say(self.verbose, f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is not None:
@@ -175,6 +180,7 @@ class ReduceLROnPlateau(Monitor):
     logs_learning_rate = True
     remembers = ("best", "wait", "cooling")
 
+    @spelled
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -194,12 +200,12 @@ class ReduceLROnPlateau(Monitor):
         self.min_lr = real_number("min_lr", min_lr)
         self.wait = self.cooling = 0
 
-    def on_train_begin(self, logs: Logs) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         super().on_train_begin(logs)
         settable_rate(self, self.model)
         self.best, self.wait, self.cooling = None, 0, 0
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         value, optimizer = self.value(logs), settable_rate(self, self.model)
         if value is None:
             return
@@ -241,6 +247,7 @@ class ModelCheckpoint(Monitor):
 
     remembers = ("best", "batches", "epoch")
 
+    @spelled
     def __init__(
         self,
         filepath: str | os.PathLike[str],
@@ -284,24 +291,24 @@ class ModelCheckpoint(Monitor):
             expected = f"a path with no other names in braces than {', '.join(['epoch', *sorted(names)])}"
             raise ValueError(wording("filepath", expected, f"{self.filepath!r} ({unknown[0]!r})"))
 
-    def on_train_begin(self, logs: Logs) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self._make_folder(self.filepath)
         self.told, self.best, self.batches = False, self.initial_value_threshold, 0
         if self.save_best_only:
             super().on_train_begin(logs)
 
-    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self.epoch = epoch
 
-    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self.batches += 1
         if self.save_freq != "epoch" and self.batches >= self.save_freq:
             self.batches = 0
-            self._save(self.epoch, logs | {"batch": batch + 1})
+            self._save(self.epoch, (logs or {}) | {"batch": batch + 1})
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch" or (self.resume_from is not None and self.model.stop_training):
-            self._save(epoch, logs)
+            self._save(epoch, logs or {})
 
     def _save(self, epoch: int, logs: Logs) -> None:
         try:

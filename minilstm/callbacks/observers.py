@@ -6,6 +6,7 @@ Source: `keras/src/callbacks/{learning_rate_scheduler,csv_logger,terminate_on_na
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import os
 from collections.abc import Callable, Set
@@ -16,12 +17,14 @@ import numpy as np
 
 from minilstm import files
 from minilstm.callbacks.base import Callback, Logs, settable_rate
-from minilstm.errors import wording
+from minilstm.errors import misspelled, spelled, wording
 from minilstm.network.progress import PER_STEP
 
 
 class LearningRateScheduler(Callback):
     """Set the learning rate at the start of each epoch to `schedule(epoch, learning_rate)`.
+
+    A schedule of one argument gets the epoch alone.
 
     The learning rate that an epoch used is recorded in History.
 
@@ -30,17 +33,19 @@ class LearningRateScheduler(Callback):
 
     logs_learning_rate = True
 
-    def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
+    @spelled
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         if not callable(schedule):
             raise TypeError(wording("schedule", "a function of (epoch, learning_rate)", repr(schedule)))
         self.schedule, self.verbose = schedule, verbose
+        self.by_epoch_alone = _arguments(schedule) == 1
 
-    def on_train_begin(self, logs: Logs) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         settable_rate(self, self.model)
 
-    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         optimizer = settable_rate(self, self.model)
-        rate = self.schedule(epoch, optimizer.learning_rate)
+        rate = self.schedule(*(epoch, optimizer.learning_rate)[: 1 if self.by_epoch_alone else 2])
         if not isinstance(rate, (float, np.floating)):
             raise TypeError(wording("what schedule returns", "a float", repr(rate)))
         optimizer.learning_rate = float(rate)
@@ -60,6 +65,7 @@ class CSVLogger(Callback):
     ValueError: separator must be a string of one character, got ';;'
     """
 
+    @spelled
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         self.path = Path(filename)
         if not isinstance(separator, str) or len(separator) != 1:
@@ -85,12 +91,13 @@ class CSVLogger(Callback):
                 got = f"{str(self.path)!r} with {', '.join(header)}"
                 raise ValueError(wording("filename", expected, got))
 
-    def on_train_begin(self, logs: Logs) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self.columns = None
         self.size = self.path.stat().st_size if self.append and self.path.exists() else 0
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         rows: list[list[Any]] = []
+        logs = logs or {}
         if self.columns is None:
             self.columns = sorted(logs)
             if self.size:
@@ -108,14 +115,15 @@ class CSVLogger(Callback):
         return {"columns": self.columns, "size": self.size}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Cut off lines that a fit wrote after the checkpoint; ValueError where lines before it are gone."""
+        """Leave lines that a fit wrote after the checkpoint to be written over, by the next epoch.
+
+        ValueError where lines before it are gone.
+        """
         self.columns, self.size = state["columns"], state["size"]
         found = self.path.stat().st_size if self.path.exists() else 0
         if found < self.size:
             expected = f"the log of the fit that goes on, of {self.size} bytes or more"
             raise ValueError(wording("filename", expected, f"{str(self.path)!r} of {found}"))
-        if found:
-            files.truncate(self.path, self.size)
 
 
 class TerminateOnNaN(Callback):
@@ -124,5 +132,68 @@ class TerminateOnNaN(Callback):
     The weights stay those before that batch (Keras's are lost), the epoch's loss is recorded as NaN, and
     what happened is printed. The same as `fit(..., on_nonfinite="stop")` would say without a callback.
 
-    >>> callback = TerminateOnNaN()
+    raise_error : whether to raise the NonFiniteError instead, a RuntimeError as Keras's
+
+    >>> TerminateOnNaN().raise_error
+    False
     """
+
+    @spelled
+    def __init__(self, raise_error: bool = False) -> None:
+        self.raise_error = bool(raise_error)
+
+
+class LambdaCallback(Callback):
+    """A callback made of functions, by the names of the methods; see `Callback` for what they are given.
+
+    >>> import minilstm as ml
+    >>> model = ml.Sequential([ml.LSTM(2, input_shape=(3, 1)), ml.Dense(1)], seed=0)
+    >>> model.compile(loss="mse")
+    >>> said = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, sorted(logs)))
+    >>> history = model.fit(np.ones((4, 3, 1)), np.ones(4), epochs=2, callbacks=[said], verbose=0)
+    0 ['loss']
+    1 ['loss']
+    """
+
+    @spelled
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None,
+        **functions: Callable[..., Any],
+    ) -> None:
+        given = {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+        }
+        for name, function in (given | functions).items():
+            if function is None:
+                continue
+            if not callable(function):
+                raise TypeError(wording(name, "a function", repr(function)))
+            if name.startswith("on_") and not hasattr(Callback, name):
+                raise misspelled("LambdaCallback", name, filter(_is_hook, dir(Callback)))
+            setattr(self, name, function)
+
+
+def _is_hook(name: str) -> bool:
+    return name.startswith("on_")
+
+
+def _arguments(function: Callable[..., Any]) -> int:
+    """How many arguments by position a function takes; 2 where it does not say."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 2
+    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        return 2
+    return sum(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters)

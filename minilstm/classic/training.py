@@ -36,9 +36,9 @@ class Until(Callback):
     def mean(self) -> float:
         return float(np.mean(self.losses))
 
-    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self.updates += 1
-        self.losses.append(logs["batch_loss"])
+        self.losses.append((logs or {})["batch_loss"])
         if len(self.losses) == self.losses.maxlen and self.mean < self.below:
             self.solved = self.model.stop_training = True
 

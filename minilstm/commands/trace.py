@@ -53,12 +53,12 @@ def traced(options: argparse.Namespace) -> Trace:
         features = FEATURES if x is None else x.shape[-1]
         model = built(options, (options.length if x is None else x.shape[1], features))
     if x is None:
-        length, features = model.input_shape or (None, None)
+        length, features = model.sample_shape or (None, None)
         if features is None:
             raise ValueError(wording("--data", "given for this model", "none"))
         x = rng.normal(size=(SAMPLES, length or options.length, features))
     if y is None:
-        y = rng.normal(size=(len(x), *(int(size or x.shape[1]) for size in model.output_shape)))
+        y = rng.normal(size=(len(x), *(int(size or x.shape[1]) for size in model.output_shape[1:])))
     return model.trace(x, y, mask)
 
 

@@ -90,7 +90,7 @@ class _Graph(Graph):
 
     def start(self, model: Sequential) -> str:
         """The inputs of the graph."""
-        kind, shape = self.kinds, model.input_shape or ()
+        kind, shape = self.kinds, model.sample_shape or ()
         ids = isinstance(model.layers[0], Embedding)
         sizes = ["batch", "time", *shape[1:]] if len(shape) > 1 or ids else ["batch", *shape]
         make = self.onnx.helper.make_tensor_value_info
@@ -103,7 +103,7 @@ class _Graph(Graph):
         """The model with everything that was added."""
         helper = self.onnx.helper
         self.nodes.append(helper.make_node("Identity", [value], ["y"]))
-        shape = model.output_shape
+        shape = model.output_shape[1:]
         sizes = ["batch", "time", *shape[1:]] if len(shape) > 1 else ["batch", *shape]
         output = helper.make_tensor_value_info("y", self.kinds.FLOAT, sizes)
         graph = helper.make_graph(self.nodes, model.name, self.inputs, [output], self.constants)

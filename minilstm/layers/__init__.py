@@ -6,6 +6,7 @@ from minilstm.layers.dense import Dense
 from minilstm.layers.dropout import Dropout
 from minilstm.layers.embedding import Embedding
 from minilstm.layers.gru import GRU
+from minilstm.layers.input import Input
 from minilstm.layers.lstm import LSTM
 from minilstm.layers.masking import Masking
 from minilstm.layers.pooling import GlobalAveragePooling1D
@@ -27,6 +28,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "GlobalAveragePooling1D",
+    "Input",
     "Layer",
     "Masking",
     "Recurrent",

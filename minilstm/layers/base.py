@@ -10,7 +10,7 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,10 +20,12 @@ from minilstm.arrays import Array
 from minilstm.bptt.more_activations import Activation
 from minilstm.errors import numeric_array, whole_number, wording
 from minilstm.initializers import Initializer
+from minilstm.layers import checks
+from minilstm.layers.words import NEUTRAL, Words, checked_dtype, checked_shape, sample_shape, sort_words
+from minilstm.layers.words import Shape as Shape
 from minilstm.regularizers import Regularizer
 
 Keep = Literal["nothing", "gradient", "trace"]  # what will follow: no backward, backward, backward recorded
-Shape = tuple[int | None, ...]  # of one sample, without the batch axis; None where the length may vary
 
 
 class Layer(ABC):
@@ -31,24 +33,58 @@ class Layer(ABC):
 
     Parameters
     ----------
-    input_shape : shape of one sample, as in Keras: (T, D), with None for T where the length varies
+    input_shape : shape of one sample, as in Keras: (T, D), with None for T where the length varies.
+        `batch_shape` has the batch axis too; `input_dim` and `input_length` are D and T
     name : the layer's name in traces, gradients and messages; the model gives one where it is None
+    trainable : whether training changes the weights; it may be set later too
+    dtype : "float32" or "float64", for a layer that is called by itself; a model gives its own
+    seed : of what the layer draws when it is called by itself; in a model the model's seed rules
     """
 
     by_step = False
     """Whether each step of the output needs no more of a longer input than the same step of it."""
 
-    def __init__(self, *, input_shape: Sequence[int | None] | None = None, name: str | None = None) -> None:
+    neutral: ClassVar[dict[str, str]] = NEUTRAL  # Keras's arguments that change nothing here, and why
+    reads_sequences = False  # whether `input_dim` alone means (None, input_dim)
+
+    def __init__(self, **words: Unpack[Words]) -> None:
+        known = [*self.argument_names(), *Words.__annotations__]
+        found = sort_words(type(self).__name__, words, self.neutral, known)
+        name = found.get("name")
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(wording("name", "a non-empty string without '/'", repr(name)))
         self.name = name
-        self.input_shape: Shape | None = None if input_shape is None else _checked_shape(input_shape)
+        self.input_shape: Shape | None = sample_shape(found, sequence=self.reads_sequences)
         self.params: dict[str, Array] = {}
         self.initializers: dict[str, Initializer] = {}  # by the name of the weight
         self.regularizers: dict[str, Regularizer] = {}
         self.built = False
         self.backend = "numpy"  # what computes; beside recurrent layers a network lets theirs
-        self.dtype: np.dtype[Any] = np.dtype("float32")
+        self.wanted_dtype = None if found.get("dtype") is None else checked_dtype(found["dtype"])
+        self.dtype: np.dtype[Any] = self.wanted_dtype or np.dtype("float32")
+        self.seed = None if found.get("seed") is None else whole_number("seed", found["seed"], 0)
+        self._own_rng: np.random.Generator | None = None  # of calls outside a model
+        self._trainable = True
+        if not found.get("trainable", True):
+            self.trainable = False
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+
+    @property
+    def trainable_params(self) -> dict[str, Array]:
+        """Those of `params` that training changes."""
+        return {key: value for key, value in self.params.items() if self.learns(key)}
+
+    def learns(self, key: str) -> bool:
+        """Whether training changes the weight of that name."""
+        return self.trainable
 
     @property
     def label(self) -> str:
@@ -108,11 +144,13 @@ class Layer(ABC):
         >>> ml.Dropout.argument_names()
         ['rate', 'input_shape', 'name']
         """
-        names = list(inspect.signature(cls).parameters)
-        if "common" in names:  # **common: the arguments of the base class
-            names.remove("common")
-            names += [name for name in inspect.signature(cls.__mro__[1]).parameters if name not in names]
-        return names
+        names: list[str] = []
+        for kind in cls.__mro__:  # **words: the arguments of the base class
+            if "__init__" in vars(kind) and issubclass(kind, Layer):
+                given = inspect.signature(kind).parameters.values()
+                own = [one.name for one in given if one.kind is one.KEYWORD_ONLY or kind is cls]
+                names += [name for name in own if name not in (*names, "words", "common")]
+        return [*names, *(name for name in ("input_shape", "name") if name not in names)]
 
     def config(self) -> dict[str, Any]:
         """The arguments of the constructor: `type(layer)(**layer.config())` is a layer like this one.
@@ -120,6 +158,10 @@ class Layer(ABC):
         Without its weights. A subclass keeps each argument under the argument's own name.
         """
         values = {name: getattr(self, name) for name in self.argument_names()}
+        if not self.trainable:
+            values["trainable"] = False
+        if self.seed is not None:
+            values["seed"] = self.seed
         return {
             name: value.name if isinstance(value, Activation) else value for name, value in values.items()
         }
@@ -157,6 +199,97 @@ class Layer(ABC):
     def memory(self, batch: int, length: int) -> dict[str, int]:
         """Bytes of the tapes of recurrent layers in here, by name, for one training batch."""
         return {}
+
+    @property
+    def weights(self) -> list[Array]:
+        """The weights themselves, no copies, in Keras's order. Each has its name too: `layer.kernel`."""
+        return list(self.params.values())
+
+    @property
+    def trainable_weights(self) -> list[Array]:
+        """Those of `weights` that training changes."""
+        return list(self.trainable_params.values())
+
+    @property
+    def non_trainable_weights(self) -> list[Array]:
+        """Those of `weights` that it does not change."""
+        return [value for key, value in self.params.items() if not self.learns(key)]
+
+    @property
+    def losses(self) -> list[Any]:
+        """What the regularizer of each weight that learns adds to the loss."""
+        found = self.regularizers.items()
+        return [penalty(self.params[key]) for key, penalty in found if key in self.trainable_params]
+
+    if not TYPE_CHECKING:  # a weight by its name: `layer.kernel`; None for a bias that is not used
+
+        def __getattr__(self, name: str) -> Array | None:
+            known = vars(self)
+            if known.get("built") and not name.startswith("_"):
+                if name in self.params:
+                    return self.params[name]
+                if name in known["initializers"]:
+                    return None
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def build(self, input_shape: Sequence[int | None] | None = None) -> None:
+        """Make the weights for batches of `input_shape`, with the batch axis as in Keras.
+
+        >>> import minilstm as ml
+        >>> layer = ml.LSTM(4)
+        >>> layer.build((None, 5, 3))
+        >>> layer.kernel.shape
+        (3, 16)
+        """
+        shape = (None, *(self.input_shape or (None,))) if input_shape is None else input_shape
+        sample = checked_shape("input_shape", shape)[1:]
+        self.make_weights(sample, np.random.default_rng(), self.dtype)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+        """Shape of a batch's output, the batch axis first, as in Keras."""
+        batch, *sample = checked_shape("input_shape", input_shape)
+        return batch, *self.output_shape(tuple(sample))
+
+    def compute_mask(self, inputs: ArrayLike, previous_mask: ArrayLike | None = None) -> Array | None:
+        """The mask (B, T) that this layer hands on."""
+        x, real = self.checked_call(inputs, previous_mask)
+        return self.forward(x, real, keep="nothing")[1]
+
+    def __call__(self, inputs: ArrayLike, mask: ArrayLike | None = None, training: bool = False) -> Any:
+        """The output for `inputs`, (B, ...), on its own; builds the layer at its first use.
+
+        `mask` (B, T): a masked step may hold anything, and is 0. With `training` there is dropout.
+        """
+        x, real = self.checked_call(inputs, mask)
+        return self.forward(x, real, keep="nothing", rng=self.call_rng(training))[0]
+
+    def checked_call(self, inputs: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array | None]:
+        """Inputs and mask of a call, checked; builds the layer at its first use."""
+        x = self.checked_inputs(inputs)
+        if not self.built:
+            sample = x.shape[1:]
+            # a layer that is built by its first use takes any number of steps afterwards
+            shape = (None, *sample[1:]) if self.reads_sequences else sample
+            self.make_weights(shape, np.random.default_rng(), self.dtype)
+        self.output_shape(x.shape[1:])
+        real = None if mask is None else checks.checked_mask(mask, x.shape[:2])
+        checks.check_finite("x", x, real if x.ndim == 3 else None)
+        return (x if real is None or x.ndim != 3 else np.where(real[..., None], x, 0)), real
+
+    def checked_inputs(self, inputs: ArrayLike) -> Array:
+        """`inputs` as an array of the layer's dtype, (B, ...)."""
+        x = numeric_array("x", inputs).astype(self.dtype, copy=False)
+        if x.ndim < 2:
+            raise ValueError(wording(f"input of layer {self.label!r}", "(batch, ...)", f"shape {x.shape}"))
+        return x
+
+    def call_rng(self, training: bool) -> np.random.Generator | None:
+        """Randomness of a call outside a model: from the layer's seed, going on from call to call."""
+        if not training:
+            return None
+        if self._own_rng is None:
+            self._own_rng = np.random.default_rng(self.seed)
+        return self._own_rng
 
     def get_weights(self) -> list[Array]:
         """Copies of the weights, in Keras's order and shapes."""
@@ -213,9 +346,3 @@ def checked_list(argument: str, value: Any) -> list[Any]:
 def both(first: Array | None, second: Array) -> Array:
     """Steps that are real by both masks."""
     return second if first is None else first & second
-
-
-def _checked_shape(shape: Sequence[int | None]) -> Shape:
-    if isinstance(shape, (str, bytes)) or not isinstance(shape, Sequence):
-        raise TypeError(wording("input_shape", "a tuple like (T, D)", repr(shape)))
-    return tuple(None if size is None else whole_number("input_shape", size) for size in shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +12,8 @@ from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.errors import one_of, wording
 from minilstm.layers.base import Keep, Shape
-from minilstm.layers.recurrent import Recurrent, RecurrentTape, checked_call
+from minilstm.layers.recurrent import Recurrent, RecurrentTape
+from minilstm.layers.words import Words
 from minilstm.layers.wrappers import Wrapper
 
 MERGE_MODES = ("concat", "sum", "ave", "mul")
@@ -59,14 +60,12 @@ class Bidirectional(Wrapper):
         merge_mode: str | None = "concat",
         *,
         backward_layer: Recurrent | None = None,
-        input_shape: Sequence[int | None] | None = None,
-        name: str | None = None,
+        **words: Unpack[Words],
     ) -> None:
         for argument, value in (("layer", layer), ("backward_layer", backward_layer)):
             if not isinstance(value, Recurrent) and not (value is None and argument == "backward_layer"):
                 raise TypeError(wording(argument, "an LSTM, GRU or SimpleRNN", repr(value)))
         self.merge_mode = None if merge_mode is None else one_of("merge_mode", merge_mode, MERGE_MODES)
-        self.layer, self.backward_layer = layer, backward_layer
         other = {"go_backwards": not layer.go_backwards}
         forwards = _again(layer, "forward", {})
         backwards = _again(backward_layer or layer, "backward", {} if backward_layer else other)
@@ -80,18 +79,27 @@ class Bidirectional(Wrapper):
         if self.merge_mode != "concat" and self.merge_mode and forwards.units != backwards.units:
             expected = f"of {forwards.units} units, to be merged by {merge_mode!r}"
             raise ValueError(wording("backward_layer", expected, backwards.units))
-        self.forwards, self.backwards = forwards, backwards
+        self.forward_layer, self.backward_layer = forwards, backwards
         self.return_sequences, self.return_state = forwards.return_sequences, forwards.return_state
-        shape = layer.input_shape if input_shape is None and not layer.built else input_shape
-        super().__init__([forwards, backwards], input_shape=shape, name=name)
+        if not layer.built and "input_shape" not in words:
+            words["input_shape"] = layer.input_shape
+        super().__init__([forwards, backwards], **words)
+
+    @property
+    def layer(self) -> Recurrent:
+        """The layer that reads forwards: with `backward_layer` it makes this one again."""
+        return self.forward_layer
 
     def inner_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        *time, units = self.forwards.output_shape(input_shape)
-        self.backwards.output_shape(input_shape)
-        return (*time, self.forwards.units + self.backwards.units if self.merge_mode == "concat" else units)
+        *time, units = self.forward_layer.output_shape(input_shape)
+        self.backward_layer.output_shape(input_shape)
+        return (
+            *time,
+            self.forward_layer.units + self.backward_layer.units if self.merge_mode == "concat" else units,
+        )
 
     def forward(
         self,
@@ -102,11 +110,11 @@ class Bidirectional(Wrapper):
         rng: np.random.Generator | None = None,
         initial_state: State | None = None,
     ) -> tuple[Any, Array | None, BidirectionalTape]:
-        n = len(self.forwards.cell.states)
+        n = len(self.forward_layer.cell.states)
         states = (None, None) if initial_state is None else (initial_state[:n], initial_state[n:])
         runs = [
             sub.forward(x, mask, keep=keep, rng=rng, initial_state=state)
-            for sub, state in zip((self.forwards, self.backwards), states, strict=True)
+            for sub, state in zip((self.forward_layer, self.backward_layer), states, strict=True)
         ]
         outputs = self._in_time([output for output, _, _ in runs])
         after = mask if self.return_sequences else None
@@ -116,7 +124,7 @@ class Bidirectional(Wrapper):
         """Outputs in the order of the input from those in the order of reading; or gradients, back again."""
         if not self.return_sequences:
             return pair[0], pair[1]
-        return self.forwards.input_order(pair[0]), self.backwards.input_order(pair[1])
+        return self.forward_layer.input_order(pair[0]), self.backward_layer.input_order(pair[1])
 
     def _merged(self, a: Array, b: Array) -> Any:
         match self.merge_mode:
@@ -157,36 +165,40 @@ class Bidirectional(Wrapper):
 
     def reset_state(self) -> None:
         """Forget the states that stateful layers kept."""
-        for sub in (self.forwards, self.backwards):
+        for sub in (self.forward_layer, self.backward_layer):
             sub.reset_state()
+
+    def checked_inputs(self, inputs: ArrayLike) -> Array:
+        return self.forward_layer.checked_inputs(inputs)
 
     def checked_state(self, initial_state: Sequence[ArrayLike], B: int) -> State:
         """The states of both layers, checked as theirs are."""
-        n = len(self.forwards.cell.states)
+        n = len(self.forward_layer.cell.states)
         if not isinstance(initial_state, (list, tuple)) or len(initial_state) != 2 * n:
-            expected = (
-                f"a list of {2 * n} arrays, first of {self.forwards.label}, then of {self.backwards.label}"
-            )
+            first, second = self.forward_layer.label, self.backward_layer.label
+            expected = f"a list of {2 * n} arrays, first of {first}, then of {second}"
             got = type(initial_state).__name__
             if isinstance(initial_state, (list, tuple)):
                 got += f" of {len(initial_state)}"
             raise ValueError(wording(f"initial_state of layer {self.label!r}", expected, got))
-        first = self.forwards.checked_state(initial_state[:n], B)
-        return first + self.backwards.checked_state(initial_state[n:], B)
+        forwards = self.forward_layer.checked_state(initial_state[:n], B)
+        return forwards + self.backward_layer.checked_state(initial_state[n:], B)
 
-    def __call__(
+    def __call__(  # type: ignore[override]  # as in Keras, the initial state comes before the mask
         self,
-        x: ArrayLike,
-        mask: ArrayLike | None = None,
+        sequences: ArrayLike,
         initial_state: Sequence[ArrayLike] | None = None,
-    ) -> Array | tuple[Array, ...]:
-        """Run the layer on its own: x (B, T, D), mask (B, T). Builds the layer at its first use."""
-        x, real = checked_call(self, x, mask)
+        mask: ArrayLike | None = None,
+        training: bool = False,
+    ) -> Any:
+        """Run the layer on its own: sequences (B, T, D), mask (B, T). Builds the layer at its first use."""
+        x, real = self.checked_call(sequences, mask)
         state = None if initial_state is None else self.checked_state(initial_state, len(x))
-        output, _, tape = self.forward(x, real, keep="nothing", initial_state=state)
+        output, _, tape = self.forward(
+            x, real, keep="nothing", rng=self.call_rng(training), initial_state=state
+        )
         if not self.return_state:
-            found: Array | tuple[Array, ...] = output
-            return found
+            return output
         return *(output if self.merge_mode is None else (output,)), *tape.last_state
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from minilstm.compiled.engines import products_of
 from minilstm.errors import whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers.base import Keep, Layer, Shape, declare_weight
+from minilstm.layers.words import Words
 from minilstm.regularizers import Regularizer
 
 
@@ -53,10 +53,9 @@ class Dense(Layer):
         bias_initializer: str | Initializer = "zeros",
         kernel_regularizer: str | Regularizer | None = None,
         bias_regularizer: str | Regularizer | None = None,
-        input_shape: Sequence[int | None] | None = None,
-        name: str | None = None,
+        **words: Unpack[Words],
     ) -> None:
-        super().__init__(input_shape=input_shape, name=name)
+        super().__init__(**words)
         self.units = whole_number("units", units)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.errors import real_number
 from minilstm.layers.base import Keep, Layer, Shape
+from minilstm.layers.words import Words
 
 
 class Dropout(Layer):
@@ -31,10 +32,8 @@ class Dropout(Layer):
 
     by_step = True
 
-    def __init__(
-        self, rate: float, *, input_shape: Sequence[int | None] | None = None, name: str | None = None
-    ) -> None:
-        super().__init__(input_shape=input_shape, name=name)
+    def __init__(self, rate: float, **words: Unpack[Words]) -> None:
+        super().__init__(**words)
         self.rate = real_number("rate", rate, below=1.0)
 
     @property

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
 from minilstm.compiled.engines import products_of
-from minilstm.errors import whole_number, wording
+from minilstm.errors import numeric_array, whole_number, wording
 from minilstm.initializers import Initializer
+from minilstm.layers import checks
 from minilstm.layers.base import Keep, Layer, Shape, both, declare_weight
 from minilstm.regularizers import Regularizer
 
@@ -48,10 +49,9 @@ class Embedding(Layer):
         *,
         embeddings_initializer: str | Initializer = "uniform",
         embeddings_regularizer: str | Regularizer | None = None,
-        input_shape: Sequence[int | None] | None = None,
-        name: str | None = None,
+        **words: Any,
     ) -> None:
-        super().__init__(input_shape=input_shape, name=name)
+        super().__init__(**words)
         self.input_dim = whole_number("input_dim", input_dim)
         self.output_dim = whole_number("output_dim", output_dim)
         self.mask_zero = bool(mask_zero)
@@ -65,6 +65,13 @@ class Embedding(Layer):
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         return {"embeddings": (self.input_dim, self.output_dim)}
+
+    def checked_call(self, inputs: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array | None]:
+        if not self.built:
+            self.make_weights((None,), np.random.default_rng(), self.dtype)
+        x = numeric_array("x", inputs)
+        real = None if mask is None else checks.checked_mask(mask, x.shape[:2])
+        return checks.check_token_ids(x, self.input_dim, real), real
 
     def input_mask(self, x: Array, mask: Array | None) -> Array | None:
         return both(mask, x != 0) if self.mask_zero else mask

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.errors import real_number, wording
 from minilstm.layers.base import Keep, Layer, Shape, both
+from minilstm.layers.words import Words
 
 
 class Masking(Layer):
@@ -27,11 +28,9 @@ class Masking(Layer):
     def __init__(
         self,
         mask_value: float = 0.0,
-        *,
-        input_shape: Sequence[int | None] | None = None,
-        name: str | None = None,
+        **words: Unpack[Words],
     ) -> None:
-        super().__init__(input_shape=input_shape, name=name)
+        super().__init__(**words)
         self.mask_value = real_number("mask_value", mask_value, -np.inf)
 
     def output_shape(self, input_shape: Shape) -> Shape:

@@ -10,7 +10,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, ClassVar, Literal, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,12 +26,13 @@ from minilstm.errors import numeric_array, one_of, real_number, whole_number, wo
 from minilstm.initializers import Chrono, Initializer
 from minilstm.layers.base import Keep, Layer, Shape, declare_weight
 from minilstm.layers.dropout import drop
+from minilstm.layers.words import NEUTRAL, NEUTRAL_RECURRENT, Words
 from minilstm.regularizers import Regularizer
 
 ACTIVATIONS = ("tanh", "sigmoid", "hard_sigmoid", "relu", "linear")
 
 
-class Common(TypedDict, total=False):
+class Common(Words, total=False):
     """The arguments of `Recurrent`, for the signatures of its subclasses."""
 
     return_sequences: bool
@@ -53,8 +54,6 @@ class Common(TypedDict, total=False):
     checkpoint_records: int | None
     truncate_steps: int | None
     backend: str
-    input_shape: Sequence[int | None] | None
-    name: str | None
 
 
 class RecurrentTape(NamedTuple):
@@ -113,6 +112,8 @@ class Recurrent(Layer):
     steps and an initial state that is not zero: there these layers give the state, as JAX does.
     """
 
+    neutral: ClassVar[dict[str, str]] = NEUTRAL | NEUTRAL_RECURRENT
+    reads_sequences = True
     cell: Cell
     bias_initializer: str | Initializer
     observer: Callable[[Gradients, Array | None], None] | None = None
@@ -141,10 +142,9 @@ class Recurrent(Layer):
         checkpoint_records: int | None = None,
         truncate_steps: int | None = None,
         backend: str = "numba",
-        input_shape: Sequence[int | None] | None = None,
-        name: str | None = None,
+        **words: Unpack[Words],
     ) -> None:
-        super().__init__(input_shape=input_shape, name=name)
+        super().__init__(**words)
         self.units = whole_number("units", units)
         self.return_sequences = bool(return_sequences)
         self.return_state = bool(return_state)
@@ -381,26 +381,41 @@ class Recurrent(Layer):
         found = {"kernel": dweights.W, "recurrent_kernel": dweights.U, "bias": dweights.b}
         return {key: found[key] for key in self.params if key in found}
 
-    def __call__(
+    def __call__(  # type: ignore[override]  # as in Keras, the initial state comes before the mask
         self,
-        x: ArrayLike,
+        sequences: ArrayLike,
+        initial_state: Sequence[ArrayLike] | ArrayLike | None = None,
         mask: ArrayLike | None = None,
-        initial_state: Sequence[ArrayLike] | None = None,
+        training: bool = False,
     ) -> Array | tuple[Array, ...]:
-        """Run the layer on its own: x (B, T, D), mask (B, T), initial_state [h] or [h, c] of (B, H) each.
+        """Run the layer on its own: sequences (B, T, D), initial_state [h] or [h, c] of (B, H), mask (B, T).
 
         Returns the output, or (output, *states) with `return_state`. Builds the layer at its first use.
+        With `training` there is dropout.
         """
-        x, real = checked_call(self, x, mask)
+        x, real = self.checked_call(sequences, mask)
         state = None if initial_state is None else self.checked_state(initial_state, len(x))
-        output, _, tape = self.forward(x, real, keep="nothing", initial_state=state)
+        output, _, tape = self.forward(
+            x, real, keep="nothing", rng=self.call_rng(training), initial_state=state
+        )
         if not self.return_state:
             return output
         return output, *tape.last_state
 
-    def checked_state(self, initial_state: Sequence[ArrayLike], B: int) -> State:
-        """[h, c], or [h], as a State of this layer's dtype; ValueError where a shape or a value is wrong."""
+    def checked_inputs(self, inputs: ArrayLike) -> Array:
+        x = numeric_array("x", inputs).astype(self.dtype, copy=False)
+        if x.ndim != 3 or 0 in x.shape:
+            raise ValueError(wording("x", "(batch, time, features), none of them 0", x.shape))
+        return x
+
+    def checked_state(self, initial_state: Sequence[ArrayLike] | ArrayLike, B: int) -> State:
+        """[h, c], or [h], as a State of this layer's dtype; ValueError where a shape or a value is wrong.
+
+        Where there is one state, it may come without its list.
+        """
         states = self.cell.states
+        if isinstance(initial_state, np.ndarray) and len(states) == 1 and initial_state.ndim == 2:
+            initial_state = [initial_state]
         expected = f"[{', '.join(states)}] of shape {(B, self.units)}" + " each" * (len(states) > 1)
         if not isinstance(initial_state, (list, tuple)) or len(initial_state) != len(states):
             got = type(initial_state).__name__
@@ -415,28 +430,3 @@ class Recurrent(Layer):
             if not np.isfinite(part).all():
                 raise ValueError(wording(f"initial_state of layer {self.label!r}", "finite", "NaN or Inf"))
         return found
-
-
-def checked_call(layer: Layer, x: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array | None]:
-    """x and mask of a call, checked; builds the layer at its first use."""
-    x = numeric_array("x", x).astype(layer.dtype, copy=False)
-    if x.ndim != 3 or 0 in x.shape:
-        raise ValueError(wording("x", "(batch, time, features), none of them 0", x.shape))
-    if not layer.built:
-        layer.make_weights((None, x.shape[2]), np.random.default_rng(), layer.dtype)
-    layer.output_shape(x.shape[1:])
-    real = None if mask is None else checked_mask(mask, x.shape[:2])
-    if not np.isfinite(x if real is None else x[real]).all():
-        raise ValueError(wording("x", "finite at every real step", "NaN or Inf"))
-    return x, real
-
-
-def checked_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """`mask` as bool (B, T); ValueError or TypeError where shape or values are wrong."""
-    array = numeric_array("mask", mask)
-    if array.shape != tuple(shape):
-        raise ValueError(wording("mask", f"of shape {tuple(shape)} (batch, time)", array.shape))
-    if array.dtype.kind != "b" and not np.isin(array, (0, 1)).all():
-        bad = array[~np.isin(array, (0, 1))].flat[0]
-        raise ValueError(wording("mask", "of True and False (or 1 and 0)", bad))
-    return array.astype(bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from minilstm.arrays import Array
 from minilstm.errors import wording
 from minilstm.layers.base import Keep, Layer, Shape
 from minilstm.layers.embedding import Embedding
+from minilstm.layers.words import Words
 
 
 class Wrapper(Layer):
@@ -25,14 +26,12 @@ class Wrapper(Layer):
     def __init__(
         self,
         sublayers: Sequence[Layer],
-        *,
-        input_shape: Sequence[int | None] | None = None,
-        name: str | None = None,
+        **words: Unpack[Words],
     ) -> None:
         self.sublayers = tuple(sublayers)
         for sub in self.sublayers:
             sub.name = sub.label
-        super().__init__(input_shape=input_shape, name=name)
+        super().__init__(**words)
         self.regularizers = {
             f"{sub.label}/{key}": penalty
             for sub in self.sublayers
@@ -48,6 +47,20 @@ class Wrapper(Layer):
     def params(self, values: dict[str, Array]) -> None:
         for sub in self.sublayers:
             sub.params = {key: values.get(f"{sub.label}/{key}", w) for key, w in sub.params.items()}
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for sub in self.sublayers:
+            sub.trainable = bool(value)
+
+    def learns(self, key: str) -> bool:
+        label, _, inner = key.partition("/")
+        return self.trainable and any(sub.label == label and sub.learns(inner) for sub in self.sublayers)
 
     @property
     def draws(self) -> bool:
@@ -149,12 +162,10 @@ class TimeDistributed(Wrapper):
 
     by_step = True
 
-    def __init__(
-        self, layer: Layer, *, input_shape: Sequence[int | None] | None = None, name: str | None = None
-    ) -> None:
+    def __init__(self, layer: Layer, **words: Unpack[Words]) -> None:
         if not isinstance(layer, Layer) or isinstance(layer, Embedding):
             raise TypeError(wording("layer", "a layer that takes numbers, not ids", repr(layer)))
-        super().__init__([layer], input_shape=input_shape, name=name)
+        super().__init__([layer], **words)
         self.layer = layer
 
     def inner_shape(self, input_shape: Shape) -> Shape:

@@ -17,10 +17,8 @@ from numpy.typing import ArrayLike
 from minilstm import metrics
 from minilstm.arrays import Array
 from minilstm.errors import real_number, whole_number, wording
-from minilstm.layers import Embedding
+from minilstm.layers import Embedding, checks
 from minilstm.layers.base import Shape
-from minilstm.layers.recurrent import checked_mask
-from minilstm.network import inputs
 from minilstm.network.network import Network, build, optimizer_and_loss
 from minilstm.network.passes import Batch
 from minilstm.network.progress import Stateful
@@ -35,6 +33,11 @@ class Arrays:
     def __init__(self, data: Batch, batch_size: int) -> None:
         self.data, self.batch_size = data, batch_size
         self.steps: int | None = -(-data.size // batch_size)
+
+    @property
+    def masked(self) -> bool:
+        """Whether a mask came with the samples."""
+        return self.data.mask is not None
 
     def order(self, rng: np.random.Generator | None) -> Array:
         """A new order of the samples, or the one they have where `rng` is None."""
@@ -59,6 +62,7 @@ class Stream:
         self.source, self.check, self.limit = source, check, steps
         self.steps = steps or (len(source) if isinstance(source, Sized) else None)  # None: not known yet
         self.ended = False
+        self.masked: bool | None = None  # whether a mask came with a batch so far; None before the first
         self._pass: Iterator[Any] | None = None  # through the source
         self._taken = 0  # batches of this pass
         self._began: Any = None  # the source's state when it began
@@ -74,6 +78,7 @@ class Stream:
                 batch = self.check(item)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"batch {count + 1} of the epoch: {error}") from None
+            self.masked = bool(self.masked) or batch.mask is not None
             yield batch
             count += 1
         if count == 0:
@@ -330,13 +335,13 @@ def checked(
         expected = "with at least one layer that learns"
         raise ValueError(wording("model", expected, [type(layer).__name__ for layer in model.layers]))
     array = _as_array(model, x)
-    inputs.check_same_length(array, y)
+    checks.check_same_length(array, y)
     array, real, shape = _checked_inputs(model, array, mask)
     if len(array) == 0:
         raise ValueError(wording("x", "of at least 1 sample", "0 samples"))
     counted = model.layers[0].input_mask(array, real) if len(shape) == 3 else None  # (B, T) of the loss
     targets = loss.check_targets(y, shape, counted)
-    weights = None if weight is None else inputs.sample_weight(weight, shape, counted)
+    weights = None if weight is None else checks.sample_weight(weight, shape, counted)
     found = tuple(metrics.resolve(name, np.shape(y), shape) for name in model.metrics)
     return Batch(array, targets, real, weights, found)
 
@@ -364,8 +369,8 @@ def _as_array(model: Network, x: ArrayLike) -> Array:
     if not model.layers:
         raise RuntimeError("the model has no layers")
     if isinstance(model.layers[0], Embedding):
-        return inputs.token_ids(x)
-    return inputs.batch(x, model.input_shape, model.dtype)
+        return checks.token_ids(x)
+    return checks.batch(x, model.sample_shape, model.dtype)
 
 
 def _checked_inputs(
@@ -379,11 +384,11 @@ def _checked_inputs(
     shape = (len(array), *output_shape(model, array))
     if mask is not None and array.ndim == 2 and not isinstance(first, Embedding):
         raise ValueError(wording("mask", "None where x has no time axis", f"x of shape {array.shape}"))
-    real = None if mask is None else checked_mask(mask, array.shape[:2])
+    real = None if mask is None else checks.checked_mask(mask, array.shape[:2])
     if isinstance(first, Embedding):
-        array = inputs.check_token_ids(array, first.input_dim, real)
+        array = checks.check_token_ids(array, first.input_dim, real)
     else:
-        inputs.check_finite("x", array, real if array.ndim == 3 else None)
+        checks.check_finite("x", array, real if array.ndim == 3 else None)
     if real is not None and array.ndim == 3:
         array = np.where(real[..., None], array, 0)
     return array, real, shape

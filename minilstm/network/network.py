@@ -7,6 +7,7 @@ none of Keras's words for them (`model`).
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -16,9 +17,10 @@ from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State
-from minilstm.errors import NonFiniteError, one_of, whole_number, wording
-from minilstm.layers import Bidirectional, Layer, Recurrent
+from minilstm.errors import NonFiniteError, one_of, spelled, whole_number, wording
+from minilstm.layers import Bidirectional, Input, Layer, Recurrent
 from minilstm.layers.base import Shape, checked_list
+from minilstm.layers.words import checked_shape
 from minilstm.layers.wrappers import inside
 from minilstm.losses import Loss
 from minilstm.metrics import TopK
@@ -41,6 +43,7 @@ class Network:
     steps_taken : training steps since the network was made;  stop_training : set to end a fit
     """
 
+    @spelled
     def __init__(
         self,
         layers: Sequence[Layer] | None = None,
@@ -60,16 +63,24 @@ class Network:
         self.steps_taken = 0
         self.name = name
         self.layers: list[Layer] = []
+        self.given_shape: Shape | None = None  # of one sample, by an Input
         self.optimizer: Optimizer | None = None
         self.loss: Loss | None = None
         self.metrics: tuple[str | TopK, ...] = ()
         self.progress: FitState | None = None
         self.stop_training = False
+        self.learned_when_compiled: list[bool] | None = None
         for layer in layers or []:
             self.add(layer)
 
-    def add(self, layer: Layer) -> None:
+    def add(self, layer: Layer | Input) -> None:
         """Add a layer at the end, and build it if its input's shape is known."""
+        if isinstance(layer, Input):
+            if self.layers or self.given_shape is not None:
+                expected = "the first of the layers, and given once: the input has already been configured"
+                raise ValueError(wording("Input", expected, repr(layer)))
+            self.given_shape = layer.shape[1:]
+            return
         if not isinstance(layer, Layer):
             raise TypeError(wording("layer", "a minilstm layer", f"{type(layer).__name__}: {layer!r}"))
         if isinstance(layer, (Recurrent, Bidirectional)) and layer.return_state:
@@ -85,12 +96,64 @@ class Network:
             layer.name = next(name for name in names if name not in taken)
         elif layer.name in taken:
             raise ValueError(wording("layer names", "unique in a model", f"{layer.name!r} twice"))
-        before = self.output_shape if self.built and self.layers else None
-        shape = layer.input_shape if before is None else before
+        if layer.wanted_dtype not in (None, self.dtype):
+            expected = f"{self.dtype.name}, the model's, in layer {layer.label!r}: see Sequential(dtype=)"
+            raise ValueError(wording("dtype", expected, layer.wanted_dtype))
+        shape = self._next_shape()
+        shape = layer.input_shape if shape is None else shape
         if shape is not None and (self.built or not self.layers):
             _build_layer(self, layer, shape)
         self.layers.append(layer)
         share_backend(self.layers)
+
+    def _next_shape(self) -> Shape | None:
+        """Shape of one sample for the layer that is added next, None while it is not known."""
+        if not self.layers:
+            return self.given_shape
+        last = self.layers[-1]
+        return last.output_shape(last.input_shape) if self.built and last.input_shape is not None else None
+
+    def pop(self) -> Layer:
+        """Take the last layer away, and return it."""
+        if not self.layers:
+            raise IndexError("the model has no layers")
+        return self.layers.pop()
+
+    def build(self, input_shape: Sequence[int | None] | None = None) -> None:
+        """Make the weights for batches of `input_shape`, (None, T, D), with the batch axis as in Keras.
+
+        >>> import minilstm as ml
+        >>> model = ml.Sequential([ml.LSTM(4), ml.Dense(1)])
+        >>> model.build((None, 5, 3))
+        >>> model.output_shape
+        (None, 1)
+        """
+        known = self.sample_shape
+        shape = known if input_shape is None else checked_shape("input_shape", input_shape)[1:]
+        if not self.layers:
+            raise ValueError("the model has no layers to build; add some first")
+        if shape is None:
+            raise ValueError(wording("input_shape", "given where no layer and no Input tells it", None))
+        if known is not None and not _fits(shape, known):
+            expected = f"{(None, *known)}: the model has already been configured to use it"
+            raise ValueError(wording("input_shape", expected, tuple(input_shape or ())))
+        if not self.built:
+            build(self, shape)
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of that name, or of that place."""
+        if (name is None) == (index is None):
+            raise ValueError(wording("name or index", "given, one of the two", (name, index)))
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(wording("index", f"below {len(self.layers)}, the number of layers", index))
+            return self.layers[index]
+        names = [layer.label for layer in self.layers]
+        return self.layers[names.index(one_of("name", name, names))]
+
+    def reset_states(self) -> None:
+        """Forget the states that stateful layers kept."""
+        set_layer_states(self, [None] * len(layer_states(self)))
 
     @property
     def built(self) -> bool:
@@ -98,22 +161,64 @@ class Network:
         return all(layer.built for layer in self.layers)
 
     @property
-    def input_shape(self) -> Shape | None:
+    def sample_shape(self) -> Shape | None:
         """Shape of one sample, None while it is not known."""
-        return self.layers[0].input_shape if self.layers else None
+        return self.layers[0].input_shape if self.layers else self.given_shape
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of a batch, (None, T, D); AttributeError while it is not known, as in Keras."""
+        if self.sample_shape is None:
+            raise AttributeError("the model has no input_shape before it is built")
+        return None, *self.sample_shape
 
     @property
     def output_shape(self) -> Shape:
-        """Shape of one sample's output."""
-        last = self.layers[-1]
-        if last.input_shape is None or not self.built:
-            raise RuntimeError("the model has no output shape before it is built")
-        return last.output_shape(last.input_shape)
+        """Shape of a batch's output; AttributeError while it is not known, as in Keras."""
+        shape = self._next_shape() if self.layers else None
+        if shape is None:
+            raise AttributeError("the model has no output_shape before it is built")
+        return None, *shape
 
     @property
     def named_weights(self) -> dict[str, Array]:
         """The weights themselves (no copies) under names such as "lstm/kernel"."""
         return {f"{layer.name}/{key}": value for layer in self.layers for key, value in layer.params.items()}
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes weights; setting it sets it for all layers."""
+        return not self.layers or any(layer.trainable for layer in self.layers)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.layers:
+            layer.trainable = value
+
+    @property
+    def weights(self) -> list[Array]:
+        """The weights themselves, no copies, in Keras's order."""
+        return list(self.named_weights.values())
+
+    @property
+    def trainable_weights(self) -> list[Array]:
+        """Those of `weights` that training changes."""
+        return list(self.trainable_params.values())
+
+    @property
+    def non_trainable_weights(self) -> list[Array]:
+        """Those of `weights` that it does not change."""
+        learned = self.trainable_params
+        return [value for name, value in self.named_weights.items() if name not in learned]
+
+    @property
+    def trainable_params(self) -> dict[str, Array]:
+        """Those of `named_weights` that training changes."""
+        return {
+            f"{layer.name}/{key}": value
+            for layer in self.layers
+            for key, value in layer.trainable_params.items()
+        }
 
     def get_weights(self) -> list[Array]:
         """Copies of all weights, in Keras's order and shapes."""
@@ -176,6 +281,12 @@ def share_backend(layers: Sequence[Layer]) -> None:
             layer.backend = "numba" if compiled else "numpy"
 
 
+def _fits(shape: Shape, known: Shape) -> bool:
+    return len(shape) == len(known) and all(
+        None in (a, b) or a == b for a, b in zip(shape, known, strict=True)
+    )
+
+
 def _build_layer(network: Network, layer: Layer, shape: Shape) -> None:
     layer.make_weights(shape, np.random.default_rng(network.seeds.spawn(1)[0]), network.dtype)
 
@@ -187,6 +298,20 @@ def optimizer_and_loss(network: Network) -> tuple[Optimizer, Loss]:
     if network.loss is None:
         raise RuntimeError("the model was compiled without a loss: call model.compile(loss=...)")
     return network.optimizer, network.loss
+
+
+def learning(network: Network) -> list[bool]:
+    """Of each layer, those in wrappers included, whether it is to learn."""
+    return [layer.trainable for layer in inside(network.layers)]
+
+
+def tell_changed_learning(network: Network) -> None:
+    """Warn, once for each change, where `trainable` is not what it was when the network was compiled."""
+    now, before = learning(network), network.learned_when_compiled
+    if before is not None and len(before) == len(now) and before != now:
+        text = "trainable was changed after compile: what is set now holds, and weights that are new to the"
+        warnings.warn(f"{text} optimizer begin without its state. Compile again to be clear.", stacklevel=3)
+    network.learned_when_compiled = now
 
 
 class Step(NamedTuple):
@@ -226,15 +351,19 @@ def _recurrent(network: Network) -> list[Recurrent]:
 def train_step(network: Network, batch: Batch) -> Step:
     """One update; NonFiniteError, and everything as it was, where loss or gradient is not finite."""
     (optimizer, loss), layers = optimizer_and_loss(network), network.layers
+    learned = network.trainable_params
+    if not learned:
+        raise ValueError(wording("model", "with at least one weight that learns, to be trained", "none"))
     before = layer_states(network)
-    done = passes.forward(layers, batch.x, batch.mask, keep="gradient", rng=_rng(network))
+    done = passes.forward(layers, batch.x, batch.mask, keep="gradient", rng=training_rng(network))
     found = passes.loss_and_gradient(layers, loss, batch.y, done, batch.weight)
     clipped, update = optimizer.prepare(passes.backward(layers, found, done)[0])
     if not (math.isfinite(found.value) and math.isfinite(update.norm)):
         set_layer_states(network, before)
         raise _nonfinite(network, batch)
     optimizer.backend = _backend(layers)
-    optimizer.step(network.named_weights, clipped)
+    optimizer.follow(learned)
+    optimizer.step(learned, clipped)
     network.steps_taken += 1
     return Step(found.value, update, done)
 
@@ -260,7 +389,7 @@ def _backend(layers: Sequence[Layer]) -> str:
     return "numba" if "numba" in used else "numpy"
 
 
-def _rng(network: Network) -> np.random.Generator:
+def training_rng(network: Network) -> np.random.Generator:
     """Randomness of the layers in the next training step; the same when asked again before the step."""
     if not any(layer.draws for layer in network.layers):
         return NOT_USED
@@ -270,7 +399,7 @@ def _rng(network: Network) -> np.random.Generator:
 
 def _nonfinite(network: Network, batch: Batch) -> NonFiniteError:
     """The error that says what is not finite and where it arose: the same pass again, traced."""
-    trace = record(network, batch, rng=_rng(network))
+    trace = record(network, batch, rng=training_rng(network))
     bad = [name for name, grad in trace.grads.items() if not np.isfinite(grad).all()]
     what = f"the gradient of {bad[0]}" if bad else "the norm of the gradients"
     if not math.isfinite(trace.loss):

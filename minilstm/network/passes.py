@@ -113,8 +113,13 @@ def loss_of(
 
 
 def penalties(layers: Sequence[Layer]) -> float | complex:
-    """What the regularizers of all weights add to the loss."""
-    found = [(penalty, layer.params[key]) for layer in layers for key, penalty in layer.regularizers.items()]
+    """What the regularizers of all weights that learn add to the loss, as in Keras."""
+    found = [
+        (penalty, layer.params[key])
+        for layer in layers
+        for key, penalty in layer.regularizers.items()
+        if layer.learns(key)
+    ]
     if not found:
         return 0.0
     with np.errstate(over="ignore", invalid="ignore"):  # the loss shows it
@@ -126,10 +131,13 @@ def backward(
 ) -> tuple[dict[str, Array], dict[str, LayerTrace]]:
     """dL/d(every weight) by its name, and with `record` a trace of every recurrent layer by its name.
 
+    Without `record` only of the weights that learn.
+
     A recorded pass leaves the tapes as they were; one that is not recorded may use them up.
     Recurrent layers within a wrapper are traced under its name and theirs: "bidirectional/forward_lstm".
     """
-    lowest = next(k for k, layer in enumerate(layers) if layer.params)  # below it nothing is learned
+    wanted = [layer.params if record else layer.trainable_params for layer in layers]
+    lowest = next(k for k, params in enumerate(wanted) if params)  # below it nothing is learned
     grads: dict[int, dict[str, Array]] = {}
     traces: dict[str, LayerTrace] = {}
     reached: Array | None = None  # (B, T): steps of this layer's output that a path from the loss enters
@@ -144,9 +152,10 @@ def backward(
             else:
                 dy, found = layer.backward(dy, tape, need_dx=k > lowest)
             for key, regularizer in layer.regularizers.items():
-                found[key] = found[key] + regularizer.gradient(layer.params[key])
+                if layer.learns(key):
+                    found[key] = found[key] + regularizer.gradient(layer.params[key])
             grads[k] = found
-    named = {f"{layer.name}/{key}": grads[k][key] for k, layer in enumerate(layers) for key in layer.params}
+    named = {f"{layer.name}/{key}": grads[k][key] for k, layer in enumerate(layers) for key in wanted[k]}
     return named, dict(reversed(traces.items()))
 
 

@@ -86,7 +86,8 @@ class Stateful(Protocol):
 
     A state is made of None, bool, int, float, str and NumPy arrays of numbers, in lists, tuples and dicts by
     text. `set_state(get_state())`, on an object made with the same arguments, brings it to where the first
-    one stood. What `get_state` returned does not change later.
+    one stood. What `get_state` returned does not change later. Where a fit is taken up, `set_state` is called
+    before the model gets its weights back, so that a state that is refused leaves everything as it was.
     """
 
     def get_state(self) -> Any:

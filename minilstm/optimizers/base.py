@@ -210,10 +210,33 @@ class Optimizer(ABC):
     @final
     def restore(self, params: Arrays, iterations: int, slots: Arrays) -> None:
         """Go on where an optimizer with these `iterations` and `slots` stood; `params` are the model's."""
-        self._lay_out(params)
+        if params:
+            self._lay_out(params)
         for name, slot in self.slots.items():
             slot[...] = slots[name]
         self.iterations = iterations
+
+    @final
+    def follow(self, params: Arrays) -> None:
+        """Step these parameters from now on: those known already keep their state, new ones have none.
+
+        >>> from minilstm.optimizers import Adam
+        >>> optimizer = Adam()
+        >>> _ = optimizer.apply({"u": np.ones(1), "w": np.ones(2)}, {"u": np.ones(1), "w": np.ones(2)})
+        >>> optimizer.follow({"w": np.ones(2)})
+        >>> optimizer.slots["momentum"].round(4).tolist()
+        [0.1, 0.1]
+        """
+        if not self._layout or params.keys() == self._layout.keys():
+            return
+        parts, slots = self._parts, self.slots
+        if not params:
+            self._layout, self._parts, self._slots = {}, {}, []
+            return
+        self._lay_out(params)
+        for name in parts.keys() & self._parts.keys():
+            for key, slot in self.slots.items():
+                slot[self._parts[name]] = slots[key][parts[name]]
 
     def _decay(self, w: Array) -> Array:
         number = w.dtype.type  # as Keras: in the parameters' dtype

@@ -137,6 +137,7 @@ def describe(model: Network) -> tuple[Document, dict[str, Array]]:
     arrays = _weights(model)
     content["states"] = [flatten("state", state, arrays) for state in layer_states(model)]
     if model.optimizer is not None:
+        model.optimizer.follow(model.trainable_params)
         content["compiled"] = {
             "optimizer": encode("optimizer", model.optimizer),
             "iterations": model.optimizer.iterations,

@@ -71,7 +71,7 @@ class Saved:
         model.progress, model.stop_training = self.progress, self.stopped
         set_layer_states(model, self.states or layer_states(model))
         if model.optimizer is not None and self.iterations:
-            model.optimizer.restore(model.named_weights, self.iterations, self.slots)
+            model.optimizer.restore(model.trainable_params, self.iterations, self.slots)
 
     def resume(self, model: Network, now: Document, samples: int | None) -> None:
         """Bring `model`, which is as `now` says, and its fit to where this stands; or change nothing."""
@@ -89,6 +89,7 @@ class Saved:
         order = self.progress.order
         if order is not None and len(order) != samples:
             raise DamagedError(f"its fit has {len(order)} samples, and x has {samples}")
+        _set_states(fit.parts, self.parts)
         self.layers = model.layers
         optimizer, rate = model.optimizer, None if self.optimizer is None else self.optimizer.learning_rate
         self.optimizer, self.loss = optimizer, model.loss
@@ -100,8 +101,6 @@ class Saved:
         self.into(model)
         if optimizer is not None and optimizer.schedule is None and rate is not None:
             optimizer.learning_rate = rate
-        for name, part in fit.parts.items():
-            part.set_state(self.parts[name])
 
     # ------------------------------------------------------------ architecture and weights
 
@@ -168,11 +167,14 @@ class Saved:
         if self.iterations < 0 or (self.iterations and not self.shapes):
             raise DamagedError("its optimizer has steps that the model cannot have taken")
         if self.iterations:
-            size = sum(value.size for found in self.weights for value in found.values())
-            self.slots = {
-                name: self._take(f"optimizer/{name}", (size,), self.dtype)
-                for name in self.optimizer.slot_names
-            }
+            size = sum(
+                value.size
+                for layer, found in zip(self.layers, self.weights, strict=True)
+                for key, value in found.items()
+                if layer.learns(key)
+            )
+            names = self.optimizer.slot_names if size else ()
+            self.slots = {name: self._take(f"optimizer/{name}", (size,), self.dtype) for name in names}
 
     def _read_progress(self, said: Document | None) -> None:
         self.progress = None
@@ -247,6 +249,19 @@ class Saved:
     def _rows(self, name: str) -> list[float]:
         array = self._arrays.get(name, np.zeros((0, 0)))
         return [float(value) for value in self._take(name, (array.size,), np.dtype(np.float64))]
+
+
+def _set_states(parts: dict[str, Stateful], states: dict[str, Any]) -> None:
+    """Bring all parts to their states, or, where one of them refuses its own, none."""
+    before: dict[str, Any] = {}
+    try:
+        for name, part in parts.items():
+            before[name] = part.get_state()
+            part.set_state(states[name])
+    except BaseException:
+        for name, state in before.items():
+            parts[name].set_state(state)
+        raise
 
 
 def _entry(said: Document, key: str, *kinds: type[Kind]) -> Kind:

@@ -18,9 +18,7 @@ from numpy.typing import ArrayLike
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.errors import numeric_array, whole_number, wording
-from minilstm.layers import Embedding
-from minilstm.layers.recurrent import checked_mask
-from minilstm.network import inputs
+from minilstm.layers import Embedding, checks
 from minilstm.network.network import Network
 from minilstm.saving.streams import load_stream, save_stream, weights_digest
 from minilstm.streams.stages import RecurrentStage, stages_of
@@ -76,7 +74,7 @@ class Stream:
         one = array.shape == self._step
         if not one and (array.ndim != len(self._step) + 1 or not self._fits(array)):
             raise ValueError(wording("x", self._expected, f"shape {array.shape}"))
-        real = None if mask is None else checked_mask(mask, array.shape[: 1 if one else 2])
+        real = None if mask is None else checks.checked_mask(mask, array.shape[: 1 if one else 2])
         if one:
             array, real = array[:, None], None if real is None else real[:, None]
         array = self._readable(array, real)
@@ -182,7 +180,7 @@ class Stream:
     def _readable(self, array: Array, real: Array | None) -> Array:
         """x (B, S, ...) as kernels take it: contiguous, masked steps 0, sequences with NaN or Inf lost."""
         if self._rows_of_table is not None:
-            return inputs.check_token_ids(array, self._rows_of_table, real)
+            return checks.check_token_ids(array, self._rows_of_table, real)
         if real is not None:
             array = np.where(real.reshape(*real.shape, *(1 for _ in self._step[1:])), array, 0)
         elif not array.flags.carray:

@@ -70,18 +70,18 @@ class _Watch(Callback):
         self.kept = {round(k) for k in np.linspace(1, epochs, SNAPSHOTS)}
         self.snapshots: list[Record] = []
 
-    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self.epochs.append([])
         self.last = time.perf_counter()
 
-    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         now = time.perf_counter()
         self.epochs[-1].append(now - self.last)
         self.last = now
-        self.clipped += int(logs["clipped"])
+        self.clipped += int((logs or {})["clipped"])
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        for key, value in logs.items():
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        for key, value in (logs or {}).items():
             self.curves.setdefault(key, []).append(value)
         if epoch + 1 in self.kept:
             self.snapshot(self.model, epoch + 1)

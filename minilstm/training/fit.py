@@ -6,6 +6,7 @@ What this file is not: it checks no arguments (`model` does) and computes no gra
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,17 +23,18 @@ from minilstm.training.progress_bar import ProgressBar
 
 
 class Hooks:
-    """Call a method of all callbacks, in their order."""
+    """Call a method of all callbacks, in their order, each with logs and params of its own."""
 
     def __init__(self, callbacks: Sequence[Callback], model: Network, params: dict[str, Any]) -> None:
         self.callbacks = callbacks
         for callback in callbacks:
-            callback.set_params(params)
+            callback.set_params(copy.deepcopy(params))
             callback.set_model(model)
 
     def __call__(self, name: str, *arguments: Any) -> None:
+        *where, logs = arguments
         for callback in self.callbacks:
-            getattr(callback, name)(*arguments)
+            getattr(callback, name)(*where, copy.deepcopy(logs))
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Fit:
     verbose: int
     callbacks: Sequence[Callback]
     on_nonfinite: Literal["raise", "stop", "skip"] = "raise"
+    validation_freq: int | Sequence[int] = 1  # after every so many epochs, or after these, counted from 1
 
     def __post_init__(self) -> None:
         params = {"verbose": self.verbose, "epochs": self.epochs, "steps": self.data.steps}
@@ -133,9 +136,10 @@ class Fit:
         if isinstance(self.data, Stream):
             self.data.end_epoch()
             self.model.stop_training |= self.data.ended
-        if self.validation is not None:
+        if self.validation is not None and self._validates(progress.epoch + 1):
             with own_states(self.model):
                 scores = score(self.model, self.validation, self.hooks)
+            self._check_masks(self.validation)
             logs |= {f"val_{key}": value for key, value in scores.items()}
         logs = dict(sorted(logs.items()))
         bar.close(done, logs)
@@ -143,13 +147,29 @@ class Fit:
             logs["learning_rate"] = optimizer_and_loss(self.model)[0].learning_rate
         return self._end_epoch(logs)
 
+    def _check_masks(self, validation: Source) -> None:
+        """ValueError where masks came with the one and not with the other: iterables show it late."""
+        if self.data.masked is None or validation.masked is None:
+            return
+        if self.data.masked and not validation.masked:
+            expected = "given where batches of x have masks (where every step is real: all True)"
+            raise ValueError(wording("validation_mask", expected, None))
+        if validation.masked and not self.data.masked:
+            raise ValueError(wording("validation_mask", "None where no batch of x has a mask", "an array"))
+
+    def _validates(self, epoch: int) -> bool:
+        freq = self.validation_freq
+        return epoch % freq == 0 if isinstance(freq, int) else epoch in freq
+
     def _end_epoch(self, logs: Logs) -> Logs:
         """Record the epoch, then call back: who saves the model then saves it between two epochs."""
         progress, epoch, known = self.progress, self.progress.epoch, set[str]()
         progress.epoch, progress.batch, progress.order = epoch + 1, 0, None
         for callback in self.callbacks:
             self._record(logs, known)
-            callback.on_epoch_end(epoch, logs)
+            handed = dict(logs)
+            callback.on_epoch_end(epoch, handed)
+            logs |= {key: value for key, value in handed.items() if key not in logs}
         self._record(logs, known)
         return logs
 
@@ -174,6 +194,7 @@ class Fit:
                 progress.history.nonfinite.append(text)
                 if self.on_nonfinite == "skip":
                     progress.batch += 1
+                    bar.update(progress.batch, progress.means.result())
                     continue
                 print(f"{text} Training stops.")
                 self.model.stop_training = True

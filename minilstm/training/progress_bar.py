@@ -22,19 +22,21 @@ class ProgressBar:
 
     def __init__(self, steps: int | None, verbose: int) -> None:
         self.steps, self.verbose = steps, verbose
-        self.start = time.perf_counter()
-        self._after_first = self._drawn = 0.0
+        self.start = self._after_first = time.perf_counter()
+        self._seen = 0  # batches since the start: a fit that goes on has done others before
+        self._drawn = 0.0
         self._width = 0
         self._terminal = verbose == 1 and (sys.stdout.isatty() or _in_notebook())
 
     def update(self, done: int, logs: dict[str, float]) -> None:
         """Draw the bar after `done` batches, if it is time to."""
         now = time.perf_counter()
-        if done == 1:
+        self._seen += 1
+        if self._seen == 1:
             self._after_first = now
         if self._terminal and now - self._drawn >= INTERVAL:
             self._drawn = now
-            line = f"{self._bar(done, False)} {self._remaining(done, now)}{self._pace(done, now)}"
+            line = f"{self._bar(done, False)} {self._remaining(done, now)}{self._pace(now)}"
             self._overwrite(line + _numbers(logs), "")
 
     def close(self, done: int, logs: dict[str, float]) -> None:
@@ -42,15 +44,15 @@ class ProgressBar:
         now = time.perf_counter()
         seconds = f"{now - self.start:.0f}s"
         if self.verbose == 2:
-            line = f"{done}/{done} - {seconds} -{self._pace(done, now)}{_numbers(logs)}"
+            line = f"{done}/{done or self.steps or 0} - {seconds} -{self._pace(now)}{_numbers(logs)}"
             print(line)
         elif self.verbose == 1:
-            line = f"{self._bar(done, True)} {self._strong(seconds)}{self._pace(done, now)}{_numbers(logs)}"
+            line = f"{self._bar(done, True)} {self._strong(seconds)}{self._pace(now)}{_numbers(logs)}"
             self._overwrite(line, "\n")
 
     def _bar(self, done: int, full: bool) -> str:
-        steps = done if full else self.steps
-        if steps is None:
+        steps = (done or self.steps) if full else self.steps
+        if not steps:
             return f"{done:7d}/Unknown"
         digits, filled = len(str(steps)), BAR * done // steps
         line = _line()
@@ -65,18 +67,20 @@ class ProgressBar:
     def _remaining(self, done: int, now: float) -> str:
         if self.steps is None:
             return self._strong(f"{now - self.start:.0f}s")
-        seconds = round(self._per_step(done, now) * (self.steps - done))
+        seconds = round(self._per_step(now) * (self.steps - done))
         minutes, hours = seconds // 60 % 60, seconds // 3600
         if hours:
             return self._strong(f"{hours}:{minutes:02d}:{seconds % 60:02d}")
         return self._strong(f"{minutes}:{seconds % 60:02d}" if minutes else f"{seconds}s")
 
-    def _per_step(self, done: int, now: float) -> float:
+    def _per_step(self, now: float) -> float:
         """Seconds per batch; the first, in which kernels may be compiled, apart if there are others."""
-        return (now - self._after_first) / (done - 1) if done > 1 else (now - self.start) / max(done, 1)
+        if self._seen > 1:
+            return (now - self._after_first) / (self._seen - 1)
+        return (now - self.start) / max(self._seen, 1)
 
-    def _pace(self, done: int, now: float) -> str:
-        seconds = self._per_step(done, now)
+    def _pace(self, now: float) -> str:
+        seconds = self._per_step(now)
         for unit, size in (("s", 1.0), ("ms", 1e-3)):
             if seconds >= size:
                 return f" {seconds / size:.0f}{unit}/step"

@@ -346,3 +346,124 @@ def test_stopping_in_the_middle_of_an_epoch():
         small().fit(*data(), batch_size=4, epochs=3, verbose=0, callbacks=[Stop(), seen])
     assert [call[1] for call in seen.calls if call[0] == "on_train_batch_end"] == [0, 1]
     assert [call[0] for call in seen.calls][-2:] == ["on_epoch_end", "on_train_end"]
+
+
+def test_the_old_names_of_the_batch_hooks_are_called_and_logs_may_be_left_out(keras):
+    """on_batch_begin and on_batch_end, in Keras's order, and `super()` without logs."""
+
+    def run(base, model):
+        said = []
+
+        class Watch(base):
+            def on_batch_begin(self, batch, logs=None):
+                said.append(("begin", batch))
+
+            def on_batch_end(self, batch, logs=None):
+                super().on_batch_end(batch)
+                said.append(("end", batch, "loss" in logs))
+
+            def on_epoch_end(self, epoch, logs=None):
+                super().on_epoch_end(epoch)
+                said.append(epoch)
+
+            def on_predict_batch_end(self, batch, logs=None):
+                said.append((batch, np.shape(logs["outputs"])))
+
+        x, y = data()
+        model.fit(x, y, epochs=2, batch_size=8, callbacks=[Watch()], verbose=0)
+        model.predict(x, batch_size=8, callbacks=[Watch()], verbose=0)
+        return said
+
+    theirs, ours = pair(keras, LAYERS, (T, D))
+    theirs.compile("sgd", "mse")
+    ours.compile("sgd", "mse")
+    assert run(ml.Callback, ours) == run(keras.callbacks.Callback, theirs)
+
+
+def test_what_callbacks_are_handed_is_theirs():
+    """A callback that spoils its logs, params and outputs changes neither training nor other callbacks."""
+    x, y = data()
+
+    class Spoiler(ml.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.params.clear()
+
+        def on_train_batch_end(self, batch, logs=None):
+            logs.clear()
+
+        def on_test_end(self, logs=None):
+            logs["loss"] = -1.0
+
+        def on_epoch_end(self, epoch, logs=None):
+            logs |= {"loss": -1.0, "mine": 3.0}
+
+        def on_predict_batch_end(self, batch, logs=None):
+            logs["outputs"][...] = -1.0
+
+    class Reader(ml.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            assert logs["loss"] > 0
+
+        def on_epoch_end(self, epoch, logs=None):
+            assert self.params["epochs"] == 2
+            assert (logs["loss"] > 0, logs["mine"]) == (True, 3.0)
+
+    plain, spoiled = small(), small()
+    options = {"epochs": 2, "validation_split": 0.2, "verbose": 0}
+    expected = plain.fit(x, y, **options)
+    found = spoiled.fit(x, y, callbacks=[Spoiler(), Reader()], **options)
+    assert found.history == expected.history | {"mine": [3.0, 3.0]}
+    assert found.params == expected.params
+    np.testing.assert_array_equal(spoiled.predict(x, callbacks=[Spoiler()]), plain.predict(x))
+
+
+def test_a_schedule_of_the_epoch_alone_and_a_callback_of_functions(keras):
+    theirs, ours = pair(keras, LAYERS, (T, D))
+    x, y = data()
+    found = {}
+    for library, model in ((keras.callbacks, theirs), (ml, ours)):
+        seen = []
+        model.compile("sgd", "mse")
+        history = model.fit(
+            x, y, epochs=3, verbose=0, shuffle=False,
+            callbacks=[
+                library.LearningRateScheduler(lambda epoch: 0.5 / (1 + epoch)),
+                library.LambdaCallback(
+                    on_epoch_end=lambda epoch, logs, seen=seen: seen.append((epoch, sorted(logs))),
+                    on_test_begin=lambda logs, seen=seen: seen.append("test"),
+                ),
+            ],
+            validation_data=(x, y), validation_freq=2,
+        )  # fmt: skip
+        rates = [round(rate, 6) for rate in history.history["learning_rate"]]
+        found[library] = seen, rates, len(history.history["val_loss"])
+    assert found[ml] == found[keras.callbacks]
+    with pytest.raises(TypeError, match="no argument 'on_epoch_ends'; did you mean 'on_epoch_end'"):
+        ml.LambdaCallback(on_epoch_ends=print)
+
+
+def test_terminate_on_nan_raises_where_it_is_asked_to():
+    x, y = data()
+    model = small()
+    model.layers[-1].kernel[...] = np.inf
+    with pytest.raises(RuntimeError, match="epoch 1, batch 1: the loss"):
+        model.fit(x, y, callbacks=[ml.TerminateOnNaN(raise_error=True)], verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ml.EarlyStopping(patiance=3), "EarlyStopping has no argument 'patiance'; did you mean"),
+        (lambda: ml.LSTM(3, return_sequence=True), "did you mean 'return_sequences'"),
+        (lambda: ml.Dense(3, kernal_initializer="zeros"), "did you mean 'kernel_initializer'"),
+        (lambda: ml.Sequential(layer=[]), "did you mean 'layers'"),
+        (
+            lambda: small().fit(*data(), epoch=2),
+            "fit has no argument 'epoch'; did you mean 'epochs'",
+        ),
+        (lambda: small().compile(optimiser="sgd"), "did you mean 'optimizer'"),
+    ],
+)
+def test_a_misspelled_argument_is_told_what_it_may_mean(make, message):
+    with pytest.raises(TypeError, match=re.escape(message)):
+        make()

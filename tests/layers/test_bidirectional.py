@@ -45,12 +45,12 @@ def check_pair(torch, layer, theirs, mask):
     theirs.set_weights(layer.get_weights())
     real = None if mask is None else torch.tensor(mask)
     if mask is None:
-        shape = (2 * len(layer.forwards.cell.states), B, H)
+        shape = (2 * len(layer.forward_layer.cell.states), B, H)
         state = list(np.random.default_rng(2).uniform(-0.9, 0.9, shape))
         expected = theirs(torch.tensor(x_of()), initial_state=[torch.tensor(part) for part in state])
         for ours, reference in zip(as_list(layer(x_of(), initial_state=state)), expected, strict=True):
             check(ours, reference.detach().numpy(), BOUND, what="with an initial state")
-    for ours, reference in zip(layer(x_of(), mask), theirs(torch.tensor(x_of()), mask=real), strict=True):
+    for ours, reference in zip(layer(x_of(), mask=mask), theirs(torch.tensor(x_of()), mask=real), strict=True):
         check(ours, reference.detach().numpy(), BOUND, what="call")
     x = torch.tensor(x_of(), requires_grad=True)
     count = 2 if layer.merge_mode is None else 1
@@ -171,7 +171,7 @@ def test_the_result_depends_on_no_padding():
     padded[:, 2:6] = x_of(steps=4)
     mask = np.zeros((B, 9), bool)
     mask[:, 2:6] = True
-    found = layer(padded, mask)
+    found = layer(padded, mask=mask)
     check(found[:, 2:6], short, 1e-12)
     assert not found[~mask].any()
 
@@ -187,7 +187,7 @@ def test_it_trains_and_says_what_it_is(tmp_path):
     assert names[3] == "bidirectional/backward_lstm/kernel"
     assert names[6] == "bidirectional_1/forward_gru/kernel"
     assert list(model.layers[0].regularizers) == ["forward_lstm/kernel", "backward_lstm/kernel"]
-    assert model.output_shape == (1,)
+    assert model.output_shape == (None, 1)
     assert list(model.memory(B, T)) == [
         "bidirectional/forward_lstm",
         "bidirectional/backward_lstm",
@@ -210,7 +210,7 @@ def test_stateful_layers_go_on_in_both_directions():
     first = layer(x_of())
     second = layer(x_of())
     assert (first[0] != second[0]).any()
-    np.testing.assert_array_equal(layer.forwards.state[0], second[1])
+    np.testing.assert_array_equal(layer.forward_layer.state[0], second[1])
     layer.reset_state()
     np.testing.assert_array_equal(layer(x_of())[0], first[0])
 

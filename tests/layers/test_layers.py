@@ -481,7 +481,7 @@ def test_arguments_of_a_call(call, error, text):
     layer = built(ml.LSTM(5, name="rec"), None, 3)
     arguments = {"x": np.ones((2, 6, 3))} | call
     with pytest.raises(error, match=re.escape(text)):
-        layer(**arguments)
+        layer(arguments.pop("x"), **arguments)
 
 
 def test_masks_of_ones_and_zeros_are_masks():

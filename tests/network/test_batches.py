@@ -346,3 +346,17 @@ def test_weights_of_samples_are_no_weights_of_steps():
     )
     with pytest.raises(ValueError, match="class_weight must be None for mean_squared_error, which has no"):
         model.fit(x, y, class_weight={0: 1.0}, verbose=0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_masks_of_batches_are_on_both_sides_or_on_neither(training):
+    """Iterables show their masks as they are read: one side alone is an error, and no epoch is reported."""
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(N, T, D)), rng.normal(size=(N, T, 2))
+    masked, plain = [(x, y, None, rng.random((N, T)) < 0.6)], [(x, y)]
+    model = ml.Sequential([ml.LSTM(H, input_shape=(T, D), return_sequences=True), ml.Dense(2)], seed=0)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="validation_mask must be"):
+        model.fit(masked if training else plain, validation_data=plain if training else masked, verbose=0)
+    assert model.history.history == {}
+    model.fit(masked + plain, validation_data=masked, verbose=0)  # one batch without: all its steps are real

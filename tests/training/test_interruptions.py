@@ -163,7 +163,7 @@ def fit(folder, kind, save_freq, interrupt, stop_early=False):
     }
     return found | {
         "history": repr((history.history, history.epoch, history.params)),
-        "layers": [part.tobytes() for part in (*stack[0].state, *stack[1].forwards.state)],
+        "layers": [part.tobytes() for part in (*stack[0].state, *stack[1].forward_layer.state)],
         "states": repr(states),
         "data": repr(given["x"].get_state()) if isinstance(given["x"], Stateful) else None,
         "rate": model.optimizer.learning_rate,

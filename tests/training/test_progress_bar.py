@@ -104,3 +104,30 @@ def test_fit_and_evaluate_print(capsys):
     model.evaluate(x, y)
     model.predict(x)
     assert capsys.readouterr().out == ""
+
+
+def test_a_first_batch_that_is_not_finite_ends_the_bar(monkeypatch, capsys):
+    """`verbose` at its default, with either way to stop: nothing was done, and that is what the bar says."""
+    x, y = np.ones((4, 3, 1), "float32"), np.ones(4, "float32")
+    for options in ({"callbacks": [ml.TerminateOnNaN()]}, {"on_nonfinite": "stop"}, {"verbose": 2}):
+        model = ml.Sequential([ml.LSTM(2, input_shape=(3, 1)), ml.Dense(1)], seed=0)
+        model.compile("sgd", "mse")
+        model.layers[1].kernel[...] = np.inf
+        if "verbose" in options:
+            options = options | {"on_nonfinite": "stop"}
+        history = model.fit(x, y, batch_size=2, **options)
+        assert np.isnan(history.history["loss"]).all()
+        assert "0/2" in capsys.readouterr().out
+
+
+def test_seconds_per_step_are_of_the_batches_that_were_seen(monkeypatch):
+    """Where a fit goes on in mid-epoch, the time of the others is not divided by all."""
+    monkeypatch.setattr(sys, "stdout", stream := Terminal())
+    clock = iter([1000.0, 1000.5, 1000.7, 1000.9, 1001.0])
+    monkeypatch.setattr(progress_bar, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    bar = ProgressBar(12, 1)
+    for done in (10, 11, 12):  # nine were done before
+        bar.update(done, {"loss": 0.5})
+    bar.close(12, {"loss": 0.5})
+    assert "250ms/step" in stream.getvalue().split("\r")[-1]  # 0.5 s after the first, over 2 steps
+    assert "737s" not in stream.getvalue()

@@ -321,3 +321,41 @@ def test_weights_alone(tmp_path):
         ml.Sequential([ml.GRU(3, input_shape=(None, 2))]).load_weights(tmp_path / "w.npz")
     with pytest.raises(ml.WeightsFileError, match="its 'name' is None"):
         ml.load_model(tmp_path / "w.npz")
+
+
+class Refuses(ml.Callback):
+    """Its state is not taken back."""
+
+    def get_state(self):
+        return None
+
+    def set_state(self, state):
+        if ModelCheckpoint in map(type, self.others):
+            raise ValueError("refused")
+
+    others: tuple[ml.Callback, ...] = ()
+
+
+def test_a_state_that_is_refused_leaves_everything_as_it_was(tmp_path):
+    """Weights, optimizer, randomness and the other callbacks: all is taken up, or nothing."""
+    x, y, _ = data()
+
+    def made(refuses):
+        model = ml.Sequential([ml.LSTM(4, input_shape=(6, 2)), ml.Dense(1, activation="sigmoid")], seed=5)
+        model.compile(ml.Adam(0.01), "binary_crossentropy")
+        stopping = EarlyStopping("loss", patience=9)
+        callbacks = [ModelCheckpoint(tmp_path / "m.npz", resume=True), stopping, refuses]
+        return model, stopping, callbacks
+
+    model, _, callbacks = made(Refuses())
+    model.fit(x, y, callbacks=callbacks, epochs=2, verbose=0)
+    refuses = Refuses()
+    model, stopping, callbacks = made(refuses)
+    refuses.others = tuple(callbacks)
+    before, shuffle = model.get_weights(), model.shuffle.bit_generator.state
+    with pytest.raises(ValueError, match="refused"):
+        model.fit(x, y, callbacks=callbacks, epochs=4, verbose=0)
+    assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
+    assert model.optimizer.iterations == model.steps_taken == 0
+    assert model.shuffle.bit_generator.state == shuffle
+    assert stopping.best is None

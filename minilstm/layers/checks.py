@@ -1,4 +1,4 @@
-"""Check and convert what users hand to fit, evaluate, predict and trace, once, at the public edge.
+"""Check and convert what users hand to models and layers, once, at the public edge.
 
 Anything numeric that NumPy can turn into an array is accepted and converted to the model's dtype;
 the caller's arrays are never written to. What cannot be meant is refused before any work, with the
@@ -122,3 +122,14 @@ def sample_weight(value: Any, output_shape: tuple[int, ...], mask: Array | None 
         weight = np.where(mask, weight, 0)
     check_finite("sample_weight", weight)
     return weight
+
+
+def checked_mask(mask: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """`mask` as bool (B, T); ValueError or TypeError where shape or values are wrong."""
+    array = numeric_array("mask", mask)
+    if array.shape != tuple(shape):
+        raise ValueError(wording("mask", f"of shape {tuple(shape)} (batch, time)", array.shape))
+    if array.dtype.kind != "b" and not np.isin(array, (0, 1)).all():
+        bad = array[~np.isin(array, (0, 1))].flat[0]
+        raise ValueError(wording("mask", "of True and False (or 1 and 0)", bad))
+    return array.astype(bool)

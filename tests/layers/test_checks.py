@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from minilstm.network import inputs
+from minilstm.layers import checks as inputs
 
 F32 = np.dtype("float32")
 

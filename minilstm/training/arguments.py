@@ -1,0 +1,35 @@
+"""What fit, evaluate and predict take beside data, checked: callbacks, verbose, epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minilstm.callbacks import Callback
+from minilstm.errors import whole_number, wording
+
+
+def checked_callbacks(callbacks: Sequence[Callback] | Callback | None) -> list[Callback]:
+    """`callbacks` as a list; TypeError where one is none."""
+    found = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
+    for callback in found:
+        if not isinstance(callback, Callback):
+            raise TypeError(wording("callbacks", "a list of Callback objects", repr(callback)))
+    return found
+
+
+def checked_verbose(verbose: int | str) -> int:
+    """`verbose` as 0, 1 or 2; ValueError otherwise."""
+    if verbose not in (0, 1, 2, "auto"):
+        raise ValueError(wording("verbose", "0, 1, 2 or 'auto'", repr(verbose)))
+    return 1 if verbose == "auto" else int(verbose)
+
+
+def checked_epochs(argument: str, value: int | Sequence[int]) -> int | list[int]:
+    """`value` as a whole number >= 1, or as a list of them.
+
+    >>> checked_epochs("validation_freq", [1, 5])
+    [1, 5]
+    """
+    if isinstance(value, (list, tuple)):
+        return [whole_number(argument, epoch) for epoch in value]
+    return whole_number(argument, value)
