@@ -50,7 +50,9 @@ def check_pair(torch, layer, theirs, mask):
         expected = theirs(torch.tensor(x_of()), initial_state=[torch.tensor(part) for part in state])
         for ours, reference in zip(as_list(layer(x_of(), initial_state=state)), expected, strict=True):
             check(ours, reference.detach().numpy(), BOUND, what="with an initial state")
-    for ours, reference in zip(layer(x_of(), mask=mask), theirs(torch.tensor(x_of()), mask=real), strict=True):
+    for ours, reference in zip(
+        layer(x_of(), mask=mask), theirs(torch.tensor(x_of()), mask=real), strict=True
+    ):
         check(ours, reference.detach().numpy(), BOUND, what="call")
     x = torch.tensor(x_of(), requires_grad=True)
     count = 2 if layer.merge_mode is None else 1
