@@ -6,6 +6,8 @@ read in an afternoon; each folder imports only from those before it:
     bptt            backpropagation through time in NumPy: cell, activations, simple_rnn, lstm, steps, tape,
                     segments, then gru and variants
     sequences       pad, truncate, mask
+    checkpoints     which steps to run again, where memory holds a fixed number of states
+    cells           cells beyond the lesson, and how to make one
     compiled        the steps of bptt in Numba, under the same tags
     trace           what happened at each time step
     layers          Keras's words on the outside, symbols on the inside

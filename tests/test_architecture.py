@@ -15,6 +15,7 @@ ORDER = """
 arrays
 errors files norms tables notebook interrupts
 bptt sequences losses metrics initializers regularizers
+checkpoints
 cells compiled trace datasets
 layers optimizers
 network

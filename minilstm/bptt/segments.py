@@ -2,24 +2,22 @@
 
 The time axis is cut into segments of segment_steps, and one loop over them serves three uses:
 
-    one segment               full BPTT, the default: the tape holds every step. Or several, all of them kept:
-                              between them backward can see that nothing is left to hand back
+    one segment, or many      full BPTT, the default: the tape holds every step
     many, keep="boundaries"   checkpointed BPTT: the tape holds the state at each segment's start; backward
                               first runs a segment forward again. Less memory, more time, the same gradient
     many, truncate=True       truncated BPTT: what a segment says of the state it began with is dropped, so no
                               dependence is learned across a cut. An approximation of the gradient
 
-Checkpoints may also stand in a given number of `slots`, where the fewest steps are run again. Full and
-checkpointed agree because a segment depends on the past through one thing alone, the state it begins with. So
-that state is all that must be kept, and dL/d(that state) all that must be handed back.
+Full and checkpointed agree because a segment depends on the past through one thing alone, the state it begins
+with. So that state is all that must be kept, and dL/d(that state) all that must be handed back.
 
 Inside a segment the engine does the work: `steps`, or its compiled form. Samples meet only in the sums of the
 weights' gradients, so a chunk of the batch may go through all segments on its own. With the plain engine read
-engine.chunks as "the whole batch", pack as `steps.Layer`, run as a loop, prepare and release as nothing.
+engine.chunks as "the whole batch", pack as `steps.Layer`, run as a loop, prepare and release as nothing, and
+plan as None: it is another choice of checkpoints (`minilstm.checkpoints`).
 
 Once dL/d(state) is exactly 0 and no loss reaches an earlier step directly, every earlier gradient is 0, and
-backward ends there: with the same bits, if no number of the forward pass is Inf or NaN, for 0 * Inf is NaN.
-Only an engine that can say so, by the size of inputs and weights, lets it end (`Engine.is_bounded`).
+backward may end there, if no number of the forward pass is Inf or NaN: 0 * Inf is NaN.
 """
 
 from __future__ import annotations
@@ -31,15 +29,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt import slots
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine, work_of
 from minilstm.bptt.pieces import add_weights, join_chunks, join_norms, join_states
-from minilstm.bptt.schedule import Plan
 from minilstm.bptt.tape import Contents, Gradients, Tape
 from minilstm.errors import one_of, whole_number
-
-SEGMENT_STEPS = 1024  # of a segment of a pass that keeps everything: a call costs what a few of them cost
 
 
 def forward(
@@ -54,7 +48,7 @@ def forward(
     keep: Contents = "everything",
     outputs: Array | None = None,
     drop: Array | None = None,
-    plan: Plan | None = None,
+    plan: Any = None,
 ) -> Tape:
     """Run a recurrent layer over x (T, B, D), T >= 1.
 
@@ -66,13 +60,7 @@ def forward(
         "outputs" where none will follow
     outputs : (T, B, H) to be filled with h of every step, or None
     drop : (B, H) recurrent dropout, a factor of h where it meets U, or None; plain engine only
-    plan : of T steps, for checkpoints in slots, in place of segment_steps and keep; or None
-
-    >>> from minilstm.bptt.lstm import LSTMCell
-    >>> weights = Weights(np.zeros((2, 12)), np.zeros((3, 12)), np.zeros(12))
-    >>> h, c = forward(LSTMCell(), weights, np.ones((5, 4, 2))).last_state
-    >>> h.shape
-    (4, 3)
+    plan : `checkpoints.slots.Plan` of T steps, in place of segment_steps and keep; or None
     """
     one_of("keep", keep, get_args(Contents))
     T, B, _ = x.shape
@@ -94,7 +82,7 @@ def forward(
 
         state = tuple(part[chunk] for part in initial_state)
         if plan is not None:
-            return slots.forward(plan, run, engine.release, state, passing)
+            return plan.forward(run, engine.release, state, passing)  # type: ignore[no-any-return]
         states, segments = [state], []
         for span in spans:
             segment = run(span, states[-1], "everything" if keep == "everything" else passing)
@@ -141,15 +129,15 @@ def backward(
 
     @cache
     def ends_at(step: int) -> bool:
-        """Whether zeros before `step` stay zeros all the way to the first step."""
-        loss = external is not None and bool((external[:step] != 0).any())
+        """Whether gradients that are 0 before `step` stay 0 to the first."""
+        loss = external is not None and bool(external[:step].any())
         return not loss and engine.is_bounded(packed, tape.x, tape.first_state)
 
-    def back_through_time(k: int) -> tuple[list[Gradients], State, int]:
-        """The segments' gradients, of the weights in sum; dL/d(first state); how many steps were left out."""
-        chunk, left = tape.rows[k], 0
+    def back_through_time(k: int) -> tuple[list[Gradients], State]:
+        """The gradients of a chunk's segments, those of the weights in sum; and dL/d(first state)."""
+        chunk = tape.rows[k]
         found: list[Gradients] = []
-        dlast = tuple(part[chunk] for part in dstate)  # dL/d(state after the segment), (b, H) each
+        dlast = tuple(part[chunk] for part in dstate)  # dL/d(state after the segment), (B, H) each
         for span, segment, again in _backwards(tape, k, overwrite):
             dh = _part(external, span, chunk)
             options = {"need_dx": need_dx, "record": record, "overwrite": overwrite or again}
@@ -159,33 +147,29 @@ def backward(
             gradients.dweights = add_weights([part.dweights for part in (*found[-1:], gradients)])
             found.append(gradients)
             dlast, gradients.dstate = gradients.dstate, ()  # of many segments only what is wanted is kept
-            if span.start and not record and (truncate or _is_zero(dlast)) and ends_at(span.start):
-                dlast, left = tuple(np.zeros_like(part) for part in dlast), span.start
-                break
             if span.start and truncate:
                 dlast = tuple(np.zeros_like(part) for part in dlast)
-        return found[::-1], dlast, left
+            if span.start and not record and not any(part.any() for part in dlast) and ends_at(span.start):
+                rest = np.zeros_like(tape.x[: span.start, chunk]) if need_dx else None
+                found.append(Gradients(gradients.dweights, (), rest))
+                break
+        return found[::-1], dlast
 
     engine.prepare(packed, need_dx)
     tape.consumed = overwrite
     parts = engine.run(back_through_time, range(len(tape.rows)), 2 * work_of(weights, tape.x))
 
-    def joined(pick: Callable[[Gradients], Any]) -> Array:
-        return join_chunks([[pick(segment) for segment in found] for found, *_ in parts])
+    chunks = [found for found, _ in parts]
 
-    def joined_dx() -> Array:
-        pieces = []
-        for found, _, left in parts:
-            own = [segment.dx for segment in found]
-            pieces.append([np.zeros((left, *own[0].shape[1:]), own[0].dtype), *own] if left else own)
-        return join_chunks(pieces)
+    def joined(pick: Callable[[Gradients], Any]) -> Array:
+        return join_chunks([[pick(segment) for segment in chunk] for chunk in chunks])
 
     totals = range(len(tape.cell.states)) if record is True else ()
-    norms = [[segment.norms for segment in found] for found, *_ in parts]
+    norms = [[segment.norms for segment in chunk] for chunk in chunks]
     return Gradients(
-        dweights=add_weights([found[0].dweights for found, *_ in parts]),  # a fixed order, for any threads
-        dstate=join_states([first for _, first, _ in parts]),
-        dx=joined_dx() if need_dx else None,
+        dweights=add_weights([chunk[0].dweights for chunk in chunks]),  # a fixed order, for any threads
+        dstate=join_states([first for _, first in parts]),
+        dx=joined(lambda segment: segment.dx) if need_dx else None,
         dz=joined(lambda segment: segment.dz) if record is True else None,
         dtotal=tuple(joined(lambda segment, k=k: segment.dtotal[k]) for k in totals) or None,  # type: ignore[misc]
         norms=join_norms(norms) if record == "norms" else None,
@@ -201,7 +185,7 @@ def _backwards(tape: Tape, k: int, overwrite: bool) -> Iterator[tuple[slice, Any
         return engine.forward_segment(tape.packed, tape.x[span, chunk], real, state, keep)
 
     if tape.plan is not None:
-        yield from slots.backward(tape.plan, run, engine.release, states, segments)
+        yield from tape.plan.backward(run, engine.release, states, segments)
     else:
         for n in reversed(range(len(tape.spans))):
             segment, again = segments[n], segments[n] is None
@@ -214,7 +198,3 @@ def _backwards(tape: Tape, k: int, overwrite: bool) -> Iterator[tuple[slice, Any
 
 def _part(array: Array | None, span: slice, chunk: slice) -> Array | None:
     return None if array is None else array[span, chunk]
-
-
-def _is_zero(state: State) -> bool:
-    return not any(part.any() for part in state)

@@ -14,7 +14,6 @@ from typing import Any, Literal
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.pieces import StepNorms, join_chunks, join_states
-from minilstm.bptt.schedule import Plan
 
 # All steps; the states between segments, from which backward can run the steps again; nothing for a backward.
 Contents = Literal["everything", "boundaries", "outputs"]
@@ -64,7 +63,7 @@ class Tape:
     states: list[list[State]]  # [chunk][segment]: the state at the segment's start, then the last state
     segments: list[list[Any]]  # [chunk][segment]: a Segment, or None unless keep is "everything"
     keep: Contents = "everything"
-    plan: Plan | None = None  # of checkpoints in slots: then states and segments are those of `slots`
+    plan: Any = None  # `checkpoints.slots.Plan`, which then decides what `states` and `segments` hold
     consumed: bool = False  # a backward pass was allowed to write over it
 
     @property

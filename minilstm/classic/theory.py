@@ -17,7 +17,8 @@ from minilstm.bptt.activations import sigmoid
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.engine import PLAIN
 from minilstm.bptt.lstm import LSTMCell
-from minilstm.bptt.schedule import Plan, with_states
+from minilstm.checkpoints.schedule import with_states
+from minilstm.checkpoints.slots import Plan
 from minilstm.classic import configurations, full, network, tasks
 from minilstm.classic.row import Band, Record, Row
 

@@ -17,7 +17,7 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine
-from minilstm.bptt.schedule import Plan
+from minilstm.checkpoints.slots import Plan
 from minilstm.compiled import threads
 from minilstm.errors import one_of
 

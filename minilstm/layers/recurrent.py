@@ -19,8 +19,8 @@ from minilstm.arrays import Array
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.engine import Engine
-from minilstm.bptt.schedule import Plan
 from minilstm.bptt.tape import Contents, Gradients, Tape
+from minilstm.checkpoints.slots import Plan
 from minilstm.compiled import engines
 from minilstm.errors import numeric_array, one_of, real_number, whole_number, wording
 from minilstm.initializers import Chrono, Initializer
@@ -30,6 +30,7 @@ from minilstm.layers.words import NEUTRAL, NEUTRAL_RECURRENT, Words
 from minilstm.regularizers import Regularizer
 
 ACTIVATIONS = ("tanh", "sigmoid", "hard_sigmoid", "relu", "linear")
+SEGMENT_STEPS = 1024  # where nothing asks for fewer: backward can end between two of them, see `segments`
 
 
 class Common(Words, total=False):
@@ -224,7 +225,7 @@ class Recurrent(Layer):
         """Steps in a segment of the time axis: T, unless checkpoints or truncation ask for fewer."""
         if self.checkpoint_steps == "auto":
             return max(1, round(math.sqrt(T)))
-        return min(T, self.checkpoint_steps or self.truncate_steps or segments.SEGMENT_STEPS)
+        return min(T, self.checkpoint_steps or self.truncate_steps or SEGMENT_STEPS)
 
     def plan(self, T: int) -> Plan | None:
         """The schedule of checkpoints in slots, where these are asked for."""

@@ -12,9 +12,10 @@ from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
-from minilstm.bptt.schedule import Plan
 from minilstm.bptt.simple_rnn import SimpleRNNCell
+from minilstm.checkpoints.slots import Plan
 from minilstm.compiled import engines
+from minilstm.layers import recurrent
 
 CELLS = {"lstm": LSTMCell(), "gru": GRUCell(), "simple_rnn": SimpleRNNCell()}
 T, B, D, H = 120, 3, 3, 5
@@ -114,7 +115,7 @@ def test_nothing_is_left_out_where_the_forward_pass_may_not_be_finite(bad, keep)
 
 
 def test_a_layer_of_many_steps_ends_too(monkeypatch):
-    monkeypatch.setattr(segments, "SEGMENT_STEPS", 8)
+    monkeypatch.setattr(recurrent, "SEGMENT_STEPS", 8)
     layer = ml.LSTM(H, input_shape=(None, D), bias_initializer="zeros", unit_forget_bias=False)
     model = ml.Sequential([layer], seed=0)
     layer.set_weights([0.02 * part for part in layer.get_weights()])

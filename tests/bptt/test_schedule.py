@@ -14,7 +14,8 @@ from tolerances import PARITY
 import minilstm as ml
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
-from minilstm.bptt.schedule import Plan, actions, with_records, with_states
+from minilstm.checkpoints.schedule import actions, with_records, with_states
+from minilstm.checkpoints.slots import Plan
 from minilstm.compiled import engines
 
 KINDS = ["states", "records"]

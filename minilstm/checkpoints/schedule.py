@@ -15,7 +15,7 @@ next slot has one advance behind it. A step beyond reach(s, k) costs one more fo
 p. For records reach(m, r) = reach(m, r - 1) + reach(m - 1, r) + 1, the step of the record itself, which makes
 C(m + r + 1, m) - 1. And a split is the best where both parts lie within their reach.
 
-What this file is not: it knows no network. `segments` carries the steps out.
+What this file is not: it knows no network. `slots` carries the steps out.
 """
 
 from __future__ import annotations
@@ -83,20 +83,6 @@ def forward_actions(steps: int, slots: int, kind: Slots) -> list[Action]:
             break
         found.append(action)
     return found
-
-
-class Plan(NamedTuple):
-    """So many slots, of which kind, for a chain of so many steps."""
-
-    steps: int
-    slots: int
-    kind: Slots
-
-    @property
-    def waiting(self) -> tuple[int, int]:
-        """States and records that wait for the backward pass."""
-        found = [action.what for action in forward_actions(*self)]
-        return found.count("keep"), found.count("record")
 
 
 def _by_states(steps: int, slots: int) -> Iterator[Action]:
