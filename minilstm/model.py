@@ -20,8 +20,7 @@ from minilstm.callbacks import Callback, TerminateOnNaN
 from minilstm.errors import one_of, spelled, whole_number, wording
 from minilstm.layers.words import tell_neutral
 from minilstm.losses import Loss
-from minilstm.metrics import TopK
-from minilstm.metrics import check as check_metrics
+from minilstm.metrics import Identifier, check_both
 from minilstm.network import batches, passes, tracing
 from minilstm.network.batches import Given
 from minilstm.network.network import (
@@ -117,8 +116,9 @@ class Sequential(Network):
         self,
         optimizer: str | Optimizer = "rmsprop",
         loss: str | Loss | Callable[..., Any] | None = None,
-        metrics: Sequence[str | TopK] | None = None,
+        metrics: Sequence[Any] | None = None,
         *,
+        weighted_metrics: Sequence[Any] | None = None,
         loss_weights: None = None,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
@@ -127,6 +127,7 @@ class Sequential(Network):
     ) -> None:
         """Choose the optimizer, the loss and the metrics, by name or as objects.
 
+        `weighted_metrics` count rows by their sample weights. A loss of your own: see `CustomLoss`.
         What is `trainable` when a model is compiled is what training changes. The last four arguments are
         Keras's; they change nothing here. `loss_weights` are for several outputs, which no model has here.
         """
@@ -139,7 +140,7 @@ class Sequential(Network):
             tell_neutral("steps_per_execution", reason)
         if jit_compile not in ("auto", None):
             tell_neutral("jit_compile", reason)
-        checked = check_metrics(metrics)
+        checked: tuple[Identifier, ...] = check_both(metrics, weighted_metrics)
         self.optimizer = optimizers.get(optimizer)
         self.loss = losses.for_training(loss)
         self.metrics = checked

@@ -14,7 +14,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "minilstm"
 ORDER = """
 arrays
 errors files norms tables notebook interrupts
-bptt sequences losses metrics initializers regularizers
+bptt sequences initializers regularizers
+losses
+metrics
 checkpoints
 cells compiled trace datasets
 layers optimizers

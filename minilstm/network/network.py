@@ -23,7 +23,7 @@ from minilstm.layers.base import Shape, checked_list
 from minilstm.layers.words import checked_shape
 from minilstm.layers.wrappers import inside
 from minilstm.losses import Loss
-from minilstm.metrics import TopK
+from minilstm.metrics import Identifier
 from minilstm.network import passes
 from minilstm.network.passes import Batch
 from minilstm.network.progress import FitState
@@ -66,7 +66,7 @@ class Network:
         self.given_shape: Shape | None = None  # of one sample, by an Input
         self.optimizer: Optimizer | None = None
         self.loss: Loss | None = None
-        self.metrics: tuple[str | TopK, ...] = ()
+        self.metrics: tuple[Identifier, ...] = ()
         self.progress: FitState | None = None
         self.stop_training = False
         self.learned_when_compiled: list[bool] | None = None

@@ -17,7 +17,7 @@ from minilstm.layers import Bidirectional, Layer, Recurrent
 from minilstm.layers.base import Keep
 from minilstm.layers.wrappers import Wrapper
 from minilstm.losses import Loss
-from minilstm.metrics import Metric
+from minilstm.metrics import Bound
 from minilstm.trace.trace import LayerTrace
 
 
@@ -28,7 +28,7 @@ class Batch(NamedTuple):
     y: Array
     mask: Array | None
     weight: Array | None
-    metrics: tuple[Metric, ...]
+    metrics: tuple[Bound, ...]
 
     @property
     def size(self) -> int:

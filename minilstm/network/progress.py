@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from minilstm import notebook
 from minilstm.arrays import Array
+from minilstm.metrics import Bound
 from minilstm.network.passes import Batch, Pass
 
 PER_STEP = "loss_per_step"
@@ -55,7 +56,8 @@ class Means:
     samples: int = 0
     step_loss: float = 0.0  # of masked batches, times their real steps
     steps: int = 0
-    totals: dict[str, tuple[float, int]] = field(default_factory=dict)
+    sums: dict[str, Array] = field(default_factory=dict)  # of each metric
+    metrics: dict[str, Bound] = field(default_factory=dict)
 
     def add(self, loss: float, batch: Batch, done: Pass) -> None:
         """Count a batch."""
@@ -66,15 +68,16 @@ class Means:
             self.step_loss += loss * steps
             self.steps += steps
         for metric in batch.metrics:
-            value, count = metric.count(batch.y, done.output, done.mask)
-            before = self.totals.get(metric.name, (0.0, 0))
-            self.totals[metric.name] = before[0] + value, before[1] + count
+            found = metric.count(batch.y, done.output, done.mask, batch.weight)
+            before = self.sums.get(metric.name)
+            self.sums[metric.name] = found if before is None else before + found
+            self.metrics[metric.name] = metric
 
     def result(self) -> dict[str, float]:
         """The means so far, the loss first."""
         logs = {"loss": self.loss / self.samples if self.samples else float("nan")}
-        for name, (value, count) in self.totals.items():
-            logs[name] = value / count if count else 0.0
+        for name, metric in self.metrics.items():
+            logs[name] = metric.value(self.sums[name])
         if self.steps:
             logs[PER_STEP] = self.step_loss / self.steps
         return logs

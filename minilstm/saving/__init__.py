@@ -168,17 +168,14 @@ def _describe_progress(progress: FitState, arrays: dict[str, Array]) -> Document
     }
     text = "\0".join(history.nonfinite).encode()  # an array too: a long run may have skipped many batches
     arrays["history/nonfinite"] = np.array(list(text), np.float64)
-    totals = [number for total in means.totals.values() for number in total]
-    arrays["progress/means"] = np.array(
-        [means.loss, means.samples, means.step_loss, means.steps, *totals], np.float64
-    )
+    arrays["progress/means"] = np.array([means.loss, means.samples, means.step_loss, means.steps], np.float64)
     if progress.order is not None:
         arrays["progress/order"] = progress.order.astype(np.float64)
     parts = {name: part.get_state() for name, part in progress.parts.items()}
     return {
         "epoch": progress.epoch,
         "batch": progress.batch,
-        "metrics": list(means.totals),
+        "sums": flatten("sums", means.sums, arrays),
         "ordered": progress.order is not None,
         "history": list(history.history),
         "params": history.params,

@@ -29,18 +29,27 @@ NESTING = 16  # a layer in a layer in a layer: deeper than anybody builds
 def known_classes() -> dict[str, type]:
     """The classes that a file may name: what the modules above offer, by its name.
 
+    A metric that is called like a loss is named with its module, as in "metrics/MeanSquaredError".
+
     >>> sorted(known_classes())[:3]
-    ['Adam', 'AdamW', 'Bidirectional']
+    ['AUC', 'Accuracy', 'Adam']
     """
-    return {
-        name: value
-        for module in MODULES
-        for name, value in vars(module).items()
-        if isinstance(value, type)
-        and value.__module__.startswith(module.__name__)
-        and not inspect.isabstract(value)
-        and not issubclass(value, (tuple, dict))  # records, as Update: no arguments of a user's
-    }
+    found: dict[str, type] = {}
+    for module in MODULES:
+        for name, value in vars(module).items():
+            if (
+                isinstance(value, type)
+                and value.__module__.startswith(module.__name__)
+                and not inspect.isabstract(value)
+                and not issubclass(value, (tuple, dict))  # records, as Update: no arguments of a user's
+            ):
+                found[f"{module.__name__.rpartition('.')[2]}/{name}" if name in found else name] = value
+    return found
+
+
+def _name_of(cls: type) -> str | None:
+    """The name that a file has for a class; None for one that is not of this package."""
+    return next((name for name, known in known_classes().items() if known is cls), None)
 
 
 def encode(what: str, value: Any) -> Any:
@@ -56,15 +65,18 @@ def encode(what: str, value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [encode(what, part) for part in value]
     cls = type(value)
-    if known_classes().get(cls.__name__) is not cls:
+    key = _name_of(cls)
+    if key is None:
         expected = "a number, a text or an object of minilstm's own classes, to be saved"
         raise ValueError(wording(what, expected, repr(value)))
     if isinstance(value, (Layer, optimizers.Optimizer)):
         arguments = value.config()
+    elif isinstance(value, metrics.Metric):
+        arguments = value.get_config()
     else:
         arguments = {name: getattr(value, name) for name in inspect.signature(cls).parameters}
     parts = {name: encode(f"{name} of {cls.__name__}", part) for name, part in arguments.items()}
-    return {"class": cls.__name__, "config": parts}
+    return {"class": key, "config": parts}
 
 
 def decode(value: Any, kind: type | None = None, depth: int = 0) -> Any:

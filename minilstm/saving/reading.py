@@ -156,7 +156,7 @@ class Saved:
     def _read_compiled(self, said: Document | None) -> None:
         self.optimizer = None
         self.loss = None
-        self.metrics: tuple[str | metrics.TopK, ...] = ()
+        self.metrics: tuple[metrics.Identifier, ...] = ()
         self.iterations, self.slots = 0, dict[str, Array]()
         if said is None:
             return
@@ -183,13 +183,15 @@ class Saved:
         self.stopped = _entry(said, "stopped", bool)
         self.parts = {name: self._state(part) for name, part in _entry(said, "parts", dict).items()}
         history = self._history(_names(said, "history"), _entry(said, "params", dict))
-        names = _names(said, "metrics")
-        loss, samples, step_loss, steps, *totals = numbers = _four(self._rows("progress/means"))
-        whole = all(0 <= number < 2**48 for number in [samples, steps, *totals[1::2]])
-        if len(numbers) != 4 + 2 * len(names) or not whole:
+        loss, samples, step_loss, steps = _four(self._rows("progress/means"))
+        if not all(0 <= number < 2**48 for number in (samples, steps)):
+            raise DamagedError("its means are of no number of samples")
+        sums = self._state(_entry(said, "sums", dict))
+        known = {metrics.name_of(one): metrics.stand_in(one) for one in self.metrics}
+        if not isinstance(sums, dict) or not all(_fits(known.get(name), sums[name]) for name in sums):
             raise DamagedError("its means are not those of its metrics")
-        pairs = zip(totals[::2], map(int, totals[1::2]), strict=True)
-        means = Means(loss, int(samples), step_loss, int(steps), dict(zip(names, pairs, strict=True)))
+        bound = {name: known[name] for name in sums}
+        means = Means(loss, int(samples), step_loss, int(steps), sums, bound)
         epoch, batch = _whole_numbers([_entry(said, "epoch", int), _entry(said, "batch", int)])
         order = self._order() if _entry(said, "ordered", bool) else None
         parts: dict[str, Stateful] = {name: Kept(state) for name, state in self.parts.items()}
@@ -273,9 +275,15 @@ def _entry(said: Document, key: str, *kinds: type[Kind]) -> Kind:
 
 
 def _four(numbers: list[float]) -> list[float]:
-    if len(numbers) < 4:
-        raise DamagedError("its means are not those of its metrics")
+    if len(numbers) != 4:
+        raise DamagedError("its means are not four numbers")
     return numbers
+
+
+def _fits(bound: metrics.Bound | None, sums: Any) -> bool:
+    """Whether these can be the sums of that metric."""
+    whole = bound is not None and isinstance(sums, np.ndarray) and sums.dtype == np.float64
+    return whole and sums.ndim > 0 and len(sums) == len(bound.metric.slots)  # type: ignore[union-attr]
 
 
 def _names(said: Document, key: str) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from minilstm import interrupts, saving
 from minilstm.callbacks import Callback, Logs
 from minilstm.errors import NonFiniteError, wording
+from minilstm.metrics import name_of
 from minilstm.network import passes
 from minilstm.network.batches import Source, Stream
 from minilstm.network.network import Network, optimizer_and_loss, own_states, train_step
@@ -66,7 +67,7 @@ class Fit:
             own = type(callback).__module__.startswith("minilstm.")
             if not own and type(callback).on_epoch_end is not Callback.on_epoch_end:
                 return
-        metrics = (one if isinstance(one, str) else one.name for one in self.model.metrics)
+        metrics = map(name_of, self.model.metrics)
         names = {"loss", PER_STEP, *metrics}
         if self.validation is not None:
             names |= {f"val_{name}" for name in names}
