@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from minilstm import losses, optimizers, saving
 from minilstm.arrays import Array
 from minilstm.callbacks import Callback, TerminateOnNaN
+from minilstm.cells import UserCell
 from minilstm.errors import one_of, spelled, whole_number, wording
 from minilstm.layers.words import tell_neutral
 from minilstm.losses import Loss
@@ -381,8 +382,11 @@ def _as_keras(logs: dict[str, float], as_dict: bool) -> float | list[float] | di
     return logs if as_dict else values[0] if len(values) == 1 else values
 
 
-def load_model(path: str | os.PathLike[str]) -> Sequential:
+def load_model(path: str | os.PathLike[str], *, cells: Mapping[str, UserCell] | None = None) -> Sequential:
     """The model that `Sequential.save` wrote to `path`; training it goes on with the same bits.
+
+    cells : cells made by `minilstm.cell` that the model uses, as {"name": cell}; a file holds their names and
+    no code. ValueError where one is missing, or has other gates, states or rows of p than the saved one.
 
     Raises WeightsFileError, with the path and the reason, for anything that is not such a file, whole and
     unchanged: damaged, truncated, foreign, of a newer format. A file can make this run no code, and take no
@@ -399,5 +403,5 @@ def load_model(path: str | os.PathLike[str]) -> Sequential:
     True
     """
     model = Sequential()
-    saving.restore(model, path)
+    saving.restore(model, path, cells)
     return model

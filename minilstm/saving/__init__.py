@@ -12,13 +12,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from minilstm import files
 from minilstm.arrays import Array
+from minilstm.cells import UserCell
 from minilstm.errors import WeightsFileError, wording
+from minilstm.layers import RNN
+from minilstm.layers.wrappers import inside
 from minilstm.network.network import Network, layer_states
 from minilstm.network.progress import FitState
 from minilstm.saving.container import SUFFIXES, DamagedError, Document, pack, unpack
@@ -75,23 +79,31 @@ def resume(model: Network, path: Path_, samples: int | None) -> None:
     a fit over another number of samples.
     """
     try:
-        Saved(*unpack(read_file(path))).resume(model, describe(model)[0], samples)
+        Saved(*unpack(read_file(path)), cells_of(model)).resume(model, describe(model)[0], samples)
     except DamagedError as error:
         raise WeightsFileError(os.fspath(path), str(error)) from None
 
 
-def restore(model: Network, path: Path_) -> None:
-    """Make `model` the one that `path` holds; it stays as it was where that raises.
+def restore(model: Network, path: Path_, cells: Mapping[str, UserCell] | None = None) -> None:
+    """Make `model` the one that `path` holds, of `cells` of the user's; it stays as it was where that raises.
 
     Raises WeightsFileError for a file that is not a model of minilstm, whole and unchanged; OSError where it
     cannot be read.
     """
+    whole = cells is None or isinstance(cells, Mapping)
+    if not whole or not all(isinstance(cell, UserCell) for cell in (cells or {}).values()):
+        raise TypeError(wording("cells", "a dict of cells made by minilstm.cell, by name", repr(cells)))
     data = read_file(path)
     try:
-        found = Saved(*unpack(data))
+        found = Saved(*unpack(data), cells)
     except DamagedError as error:
         raise WeightsFileError(os.fspath(path), str(error)) from None
     found.into(model)
+
+
+def cells_of(model: Network) -> dict[str, UserCell]:
+    """The user's cells in a model, by name."""
+    return {layer.cell.name: layer.cell for layer in inside(model.layers) if isinstance(layer, RNN)}
 
 
 def checked_suffix(path: Path_) -> str:

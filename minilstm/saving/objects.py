@@ -8,13 +8,16 @@ would meet. A file can name nothing else: no module, no path, no code.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from minilstm import cells as cells_
 from minilstm import initializers, layers, losses, metrics, optimizers, regularizers
+from minilstm.cells import UserCell
 from minilstm.errors import wording
 from minilstm.layers import Layer
 from minilstm.saving.container import DamagedError
@@ -64,6 +67,8 @@ def encode(what: str, value: Any) -> Any:
         return encode(what, value.item())
     if isinstance(value, (list, tuple)):
         return [encode(what, part) for part in value]
+    if isinstance(value, UserCell):  # its name, and what it must be like: code is not written
+        return {"cell": value.name} | {key: list(names) for key, names in _parts_of(value).items()}
     cls = type(value)
     key = _name_of(cls)
     if key is None:
@@ -79,14 +84,21 @@ def encode(what: str, value: Any) -> Any:
     return {"class": key, "config": parts}
 
 
-def decode(value: Any, kind: type | None = None, depth: int = 0) -> Any:
-    """The object that `encode` wrote, of class `kind`; DamagedError for anything else."""
+def decode(
+    value: Any, kind: type | None = None, depth: int = 0, cells: Mapping[str, UserCell] | None = None
+) -> Any:
+    """The object that `encode` wrote, of class `kind`; DamagedError for anything else.
+
+    cells : those of the user by name; ValueError where one that is named is not among them.
+    """
     if kind is not None and not isinstance(value, dict):
         raise DamagedError(f"{value!r:.40} stands where a {kind.__name__} is expected")
     if isinstance(value, list):
-        return [decode(part, None, _deeper(depth)) for part in value]
+        return [decode(part, None, _deeper(depth), cells) for part in value]
     if not isinstance(value, dict):
         return value
+    if "cell" in value and kind is None:
+        return _cell(value, cells or {})
     name, config = value.get("class"), value.get("config")
     if set(value) != {"class", "config"} or not isinstance(name, str) or not isinstance(config, dict):
         raise DamagedError(f"{value!r:.80} does not describe an object")
@@ -95,11 +107,31 @@ def decode(value: Any, kind: type | None = None, depth: int = 0) -> Any:
         raise DamagedError(
             f"it names {name!r:.40}, which is no {kind.__name__ if kind else 'class'} of minilstm"
         )
-    arguments = {key: decode(part, None, _deeper(depth)) for key, part in config.items()}
+    arguments = {key: decode(part, None, _deeper(depth), cells) for key, part in config.items()}
     try:
         return cls(**arguments)
     except (TypeError, ValueError, OverflowError) as error:
         raise DamagedError(f"its {name} cannot be made: {error}") from None
+
+
+def _parts_of(cell: UserCell) -> dict[str, tuple[str, ...]]:
+    return {"gates": cell.gates, "states": cell.states, "p": cell.rows}
+
+
+def _cell(said: dict[str, Any], known: Mapping[str, UserCell]) -> UserCell:
+    """The cell that a file names: of this package, or of the user's."""
+    name = said["cell"]
+    if not isinstance(name, str) or set(said) != {"cell", "gates", "states", "p"}:
+        raise DamagedError(f"{said!r:.80} does not describe a cell")
+    if name not in cells_.SET and name not in known:
+        expected = f"a dict with the cell {name!r} of the saved model, as cells={{{name!r}: cell}}"
+        raise ValueError(wording("cells", expected, f"{sorted(known)}" if known else "none"))
+    found = cells_.get(name) if name in cells_.SET else known[name]
+    for key, names in _parts_of(found).items():
+        if said[key] != list(names):
+            expected = f"a cell whose {key} are {said[key]!r:.80}, as the saved one's"
+            raise ValueError(wording(f"cells[{name!r}]", expected, list(names)))
+    return found
 
 
 def _deeper(depth: int) -> int:

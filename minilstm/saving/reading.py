@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from minilstm import metrics
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State
+from minilstm.cells import UserCell
 from minilstm.layers import Layer, Recurrent
 from minilstm.layers.base import Shape
 from minilstm.layers.wrappers import inside
@@ -35,14 +36,18 @@ class Saved:
     loss: Loss | None
     progress: FitState | None
 
-    def __init__(self, content: Document, arrays: dict[str, Array]) -> None:
+    def __init__(
+        self, content: Document, arrays: dict[str, Array], cells: Mapping[str, UserCell] | None = None
+    ) -> None:
         self._arrays, self._used = arrays, set[str]()
         self.name = _entry(content, "name", str)
         dtype = _entry(content, "dtype", str)
         if dtype not in ("float32", "float64"):
             raise DamagedError(f"its dtype is {dtype!r:.40}")
         self.dtype = np.dtype(dtype)
-        self.layers: list[Layer] = [decode(one, Layer) for one in _entry(content, "layers", list)]
+        self.layers: list[Layer] = [
+            decode(one, Layer, cells=cells) for one in _entry(content, "layers", list)
+        ]
         names = [layer.name for layer in self.layers]
         if None in names or len(set(names)) != len(names):
             raise DamagedError(f"its layers are not named once each: {', '.join(map(repr, names)):.80}")
