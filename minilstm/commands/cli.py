@@ -1,5 +1,5 @@
-"""The command line: `minilstm study`, `report`, `compare`, `gradcheck`, `trace`, `reproduce`, `examples`,
-`info`.
+"""The command line: `minilstm study`, `report`, `compare`, `gradcheck`, `trace`, `cells`, `reproduce`,
+`examples`, `info`.
 
 Errors are one line on stderr. Exit codes: 0 done, 1 the work failed, 2 the request or the data cannot be
 meant, 130 Ctrl-C, 143 SIGTERM. Where SIGINT is ignored (a shell's `&` without job control), it stays so.
@@ -48,6 +48,10 @@ def _run(options: argparse.Namespace) -> int:
         from minilstm.commands import gradcheck
 
         return gradcheck.run(options)
+    if options.command == "cells":
+        from minilstm.commands import cells
+
+        return cells.run(options)
     if options.command == "trace":
         from minilstm.commands import trace
 
@@ -79,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_study(commands)
     _add_gradcheck(commands)
     _add_trace(commands)
+    _add_cells(commands)
     _add_reproduce(commands)
     _add_examples(commands)
     commands.add_parser("info", help="versions, backend, threads, kernel cache: for bug reports")
@@ -146,7 +151,12 @@ def _add_study(commands: Any) -> None:
         metavar="N",
         help="models per length and variant, each from its own seed (3; imdb 1)",
     )
-    add("--rnn", type=_words, metavar="lstm,gru", help="lstm, gru or simple_rnn (lstm)")
+    add(
+        "--rnn",
+        type=_words,
+        metavar="lstm,gru",
+        help="recurrent layers: names that `minilstm cells` lists, or path/to/my_cell.py:name (lstm)",
+    )
     add("--units", type=_whole, metavar="32,64", help="size of the recurrent layer (64)")
     add("--mask", action=argparse.BooleanOptionalAction, help="only with, or only without a mask (both)")
     add("--padding", type=_words, metavar="pre,post", help="side that is padded (post)")
@@ -206,6 +216,23 @@ def _add_trace(commands: Any) -> None:
     add("--data", type=Path, metavar="FILE", help="x (and y, mask) as .npz, or x as .npy; default: noise")
     add("--weights", type=Path, metavar="FILE", help="a saved model, in place of a new one")
     add("--out", type=Path, default=Path("minilstm-trace"), metavar="DIR", help="folder (./minilstm-trace)")
+
+
+def _add_cells(commands: Any) -> None:
+    parser = commands.add_parser(
+        "cells",
+        help="recurrent cells side by side: which forgets first?",
+        description="For each cell: parameters, by which path the gradient comes, the largest Lyapunov "
+        "exponent,\nhow far back the gradient reaches before and after training, accuracy, time.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="names, or path/to/my_cell.py:name (all of the package's)")
+    add("--list", action="store_true", help="the names, and stop")
+    add("--lengths", type=_whole, default=[10, 40], metavar="10,40", help="time steps of the tasks (10,40)")
+    add("--units", type=_positive, default=32, metavar="H", help="size of the layer (32)")
+    add("--epochs", type=_positive, default=10, metavar="N", help="passes over 1000 sequences (10)")
+    add("--seeds", type=_positive, default=3, metavar="N", help="models of each, from seeds 0, 1, ... (3)")
 
 
 def _add_reproduce(commands: Any) -> None:

@@ -7,6 +7,7 @@ from minilstm.layers.dropout import Dropout
 from minilstm.layers.embedding import Embedding
 from minilstm.layers.gru import GRU
 from minilstm.layers.input import Input
+from minilstm.layers.kinds import KINDS, is_kind, label, recurrent
 from minilstm.layers.lstm import LSTM
 from minilstm.layers.masking import Masking
 from minilstm.layers.pooling import GlobalAveragePooling1D
@@ -20,6 +21,7 @@ RECURRENT = {"lstm": LSTM, "gru": GRU, "simple_rnn": SimpleRNN}  # by the name o
 
 __all__ = [
     "GRU",
+    "KINDS",
     "LSTM",
     "RECURRENT",
     "RNN",
@@ -34,4 +36,7 @@ __all__ = [
     "Recurrent",
     "SimpleRNN",
     "TimeDistributed",
+    "is_kind",
+    "label",
+    "recurrent",
 ]

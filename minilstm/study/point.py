@@ -98,7 +98,7 @@ class _Watch(Callback):
 
 def build_model(settings: Settings, point: Point, data: Dataset) -> Sequential:
     """The compiled model of a point; points of one seed and one size start from the same weights."""
-    options: dict[str, Any] = {"units": point.units, "name": point.rnn}
+    options: dict[str, Any] = {"units": point.units, "name": layers.label(point.rnn)}
     if point.forget_bias is not None:
         options["unit_forget_bias"] = bool(point.forget_bias)
     stack: list[layers.Layer] = []
@@ -113,7 +113,7 @@ def build_model(settings: Settings, point: Point, data: Dataset) -> Sequential:
             name="words",
         )
         stack.append(words)
-    stack.append(layers.RECURRENT[point.rnn](**options))
+    stack.append(layers.recurrent(point.rnn)(**options))
     stack.append(layers.Dense(data.classes, activation="softmax") if data.classes else layers.Dense(1))
     model = Sequential(stack, dtype="float32", seed=settings.model_seed(point))
     optimizer = Adam(settings.learning_rate, clipnorm=point.clipnorm)
@@ -218,7 +218,7 @@ def _against(answer: Any, y: Array, classes: int | None) -> Array:
 def _trace(model: Network, point: Point, part: _Part) -> LayerTrace:
     """The recurrent layer on the first sequences of a part."""
     mask = None if part.mask is None else part.mask[:PROBE]
-    return tracing.trace(model, part.x[:PROBE], part.y[:PROBE], mask)[point.rnn]
+    return tracing.trace(model, part.x[:PROBE], part.y[:PROBE], mask)[layers.label(point.rnn)]
 
 
 def _probe(model: Sequential, point: Point, part: _Part) -> Record:

@@ -10,7 +10,9 @@ import json
 import math
 from typing import Any
 
-from minilstm.study.plan import OWN, POINT_FIELDS, RNNS, TASKS, Point, Settings
+from minilstm import layers
+from minilstm.errors import wording
+from minilstm.study.plan import OWN, POINT_FIELDS, TASKS, Point, Settings
 
 Record = dict[str, Any]
 
@@ -48,7 +50,7 @@ SETTINGS: Record = {
     "lengths": [int],
     "seeds": int,
     "epochs": int,
-    "rnn": [tuple(RNNS)],
+    "rnn": [str],
     "units": [int],
     "mask": [bool],
     "padding": SIDES,
@@ -164,6 +166,10 @@ def checked_settings(config: Any) -> Settings:
     numbers = (*found.lengths, *found.units, found.seeds, found.epochs, found.batch_size)
     if min(numbers) < 1 or not 0 <= found.seed < LARGEST or not found.lengths or not found.rnn:
         raise ValueError("its settings are not those of a study")
+    for k, rnn in enumerate(found.rnn):
+        if not layers.is_kind(rnn):
+            expected = "'lstm' or another recurrent layer, or a cell in a file"
+            raise ValueError(wording(f"settings.rnn[{k}]", expected, f"{rnn!r:.60}"))
     several = [value for value in vars(found).values() if isinstance(value, tuple)]
     if math.prod(max(1, len(value)) for value in several) * found.seeds > LARGEST_PLAN:
         raise ValueError("its settings are not those of a study")

@@ -23,7 +23,9 @@ def fitted(cell, **options):
     return model, x, y
 
 
-@pytest.mark.parametrize("cell", [*EIGHT.values(), "slstm", "diagonal"], ids=lambda cell: getattr(cell, "name", cell))
+@pytest.mark.parametrize(
+    "cell", [*EIGHT.values(), "slstm", "diagonal"], ids=lambda cell: getattr(cell, "name", cell)
+)
 def test_training_goes_on_with_the_same_bits(cell, tmp_path):
     model, x, y = fitted(cell)
     model.save(tmp_path / "model.npz")
@@ -48,12 +50,16 @@ def test_a_cell_that_is_not_known_or_another(tmp_path):
     cell = EIGHT["own_lstm"]
     path = tmp_path / "model.npz"
     fitted(cell)[0].save(path)
-    words = "cells must be a dict with the cell 'own_lstm' of the saved model, as cells={'own_lstm': cell}, got "
+    words = (
+        "cells must be a dict with the cell 'own_lstm' of the saved model, as cells={'own_lstm': cell}, got "
+    )
     with pytest.raises(ValueError, match=re.escape(words + "none")):
         ml.load_model(path)
     with pytest.raises(ValueError, match=re.escape(words + "['elman']")):
         ml.load_model(path, cells={"elman": EIGHT["elman"]})
-    with pytest.raises(ValueError, match=r"cells\['own_lstm'\] must be a cell whose gates are .*'i', 'f', 'g', 'o'"):
+    with pytest.raises(
+        ValueError, match=r"cells\['own_lstm'\] must be a cell whose gates are .*'i', 'f', 'g', 'o'"
+    ):
         ml.load_model(path, cells={"own_lstm": EIGHT["elman"]})
     for wrong in ([cell], {"own_lstm": len}):
         with pytest.raises(TypeError, match="cells must be a dict of cells made by"):

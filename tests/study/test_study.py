@@ -92,7 +92,11 @@ def test_defaults():
         ({"truncating": "x"}, ValueError, "truncating must be"),
         ({"mask": 1}, TypeError, "mask must be True or False, got 1"),
         ({"clipnorm": 0}, ValueError, "clipnorm must be a finite number > 0"),
-        ({"rnn": "rnn"}, ValueError, "rnn must be 'lstm' or 'gru' or 'simple_rnn', got 'rnn'"),
+        (
+            {"rnn": "rnn"},
+            ValueError,
+            "rnn must be lstm, .*path/to/my_cell.py:name, got 'rnn'",
+        ),
         ({"units": [8, 8]}, ValueError, "units must be different from each other"),
         ({"units": []}, ValueError, "units must be at least one value, got none"),
         ({"forget_bias": 2}, ValueError, "forget_bias must be 0 or 1, got 2"),

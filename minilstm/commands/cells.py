@@ -1,0 +1,135 @@
+"""`minilstm cells`: recurrent cells side by side, before and after training. Which forgets first?
+
+Two tasks of exactly the length asked for. Recall: name the symbol of the first step, for which the gradient
+has to come all the way back. Parity: of the number of ones among random bits, every one of which counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minilstm import layers
+from minilstm.arrays import Array
+from minilstm.datasets import recall
+from minilstm.errors import fail, whole_number
+from minilstm.model import Sequential
+from minilstm.optimizers import Adam
+from minilstm.tables import in_columns
+from minilstm.trace import dynamics
+from minilstm.trace.trace import LayerTrace
+
+TRAIN, TEST, PROBE = 1000, 400, 32  # sequences
+
+
+class Task(NamedTuple):
+    """x (B, T, D) and y (B,) of training and of test, and the number of classes."""
+
+    train: tuple[Array, Array]
+    test: tuple[Array, Array]
+    classes: int
+
+
+def recall_task(length: int, seed: int) -> Task:
+    data = recall(length, samples=(TRAIN, 1, TEST), seed=seed)
+    parts = [(np.stack(part[0]), np.asarray(part[1])) for part in (data.train, data.test)]
+    return Task(parts[0], parts[1], 4)
+
+
+def parity_task(length: int, seed: int) -> Task:
+    bits = np.random.default_rng([seed, length]).integers(0, 2, size=(TRAIN + TEST, length))
+    x, y = (2.0 * bits[..., None] - 1).astype(np.float32), bits.sum(axis=1) % 2
+    return Task((x[:TRAIN], y[:TRAIN]), (x[TRAIN:], y[TRAIN:]), 2)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, and print the table; the exit code."""
+    if options.list:
+        print("\n".join(layers.KINDS))
+        return 0
+    names = options.names or list(layers.KINDS)
+    try:
+        for name in names:
+            layers.recurrent(name, "NAME")
+        lengths = sorted({whole_number("--lengths", length, 2) for length in options.lengths})
+    except (ValueError, TypeError) as error:
+        return fail(str(error), 2)
+    rows = [("cell", *heading(lengths))]
+    for name in names:
+        settings = name, lengths, options.units, options.epochs
+        seeds = [measured(*settings, seed) for seed in range(options.seeds)]
+        rows.append((layers.label(name), *in_words(seeds, lengths)))
+        print(f"{layers.label(name)}: done", file=sys.stderr, flush=True)
+    print("\n".join(in_columns(rows, left=1)))
+    return 0
+
+
+def measured(kind: str, lengths: list[int], units: int, epochs: int, seed: int) -> dict[str, Any]:
+    """All figures of one cell and seed; of the longest length where there is one figure."""
+    found: dict[str, Any] = {}
+    for length in lengths:
+        for task, data in (("recall", recall_task(length, seed)), ("parity", parity_task(length, seed))):
+            model = built(kind, data, units, seed)
+            x, y = data.train
+            if task == "recall":
+                rec = model.trace(x[:PROBE], y[:PROBE])["rec"]
+                found |= before(rec) | {"parameters": model.layers[0].count_params()}
+                start = time.perf_counter()
+            model.fit(x, y, epochs=epochs, verbose=0)
+            if task == "recall":
+                seconds = time.perf_counter() - start
+                found["time"] = 1e6 * seconds / (epochs * length * -(-len(x) // 32))
+                found["after"] = model.trace(x[:PROBE], y[:PROBE])["rec"].horizon(0.01)
+            found[f"{task} {length}"] = model.evaluate(*data.test)[1]  # type: ignore[index]
+    return found
+
+
+def built(kind: str, data: Task, units: int, seed: int) -> Sequential:
+    x = data.train[0]
+    layer = layers.recurrent(kind)(units, input_shape=x.shape[1:], name="rec")
+    model = Sequential([layer, layers.Dense(data.classes, activation="softmax")], seed=seed)
+    model.compile(Adam(3e-3, clipnorm=1.0), "sparse_categorical_crossentropy", ["accuracy"])
+    return model
+
+
+def before(rec: LayerTrace) -> dict[str, Any]:
+    """What an untrained layer does with the gradient: shares by path, exponent, horizon."""
+    shares = rec.ledger().mean_shares()
+    exponent = dynamics.lyapunov_exponents(dynamics.jacobians(rec))[0]
+    through_U = shares.get("recurrent weights", 0.0)
+    return {"U": through_U, "past U": sum(shares.values()) - through_U, "exponent": exponent} | {
+        "before": rec.horizon(0.01)
+    }
+
+
+def heading(lengths: list[int]) -> list[str]:
+    tasks = [f"{task} {length}" for length in lengths for task in ("recall", "parity")]
+    return ["parameters", "through U", "past U", "Lyapunov", "reach before", "after", *tasks, "us/step"]
+
+
+def in_words(seeds: list[dict[str, Any]], lengths: list[int]) -> list[str]:
+    """One row: means over the seeds, and for what training does the range."""
+
+    def mean(key: str) -> float:
+        return float(np.mean([found[key] for found in seeds]))
+
+    def spread(key: str, form: str) -> str:
+        values = sorted(found[key] for found in seeds)
+        low, high = (format(value, form) for value in (values[0], values[-1]))
+        return low if low == high else f"{low} to {high}"
+
+    tasks = [f"{task} {length}" for length in lengths for task in ("recall", "parity")]
+    return [
+        f"{seeds[0]['parameters']}",
+        f"{mean('U'):.0%}",
+        f"{mean('past U'):.0%}",
+        f"{mean('exponent'):.3f}",
+        spread("before", ".0f"),
+        spread("after", ".0f"),
+        *(spread(task, ".2f") for task in tasks),
+        f"{min(found['time'] for found in seeds):.0f}",
+    ]

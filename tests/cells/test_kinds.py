@@ -1,0 +1,71 @@
+"""The study and `minilstm cells` take every cell of the package, and one in a user's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minilstm as ml
+from minilstm import layers
+from minilstm.commands.cli import main
+from minilstm.study.plan import Point, Settings
+from minilstm.study.point import build_model, run_point
+from minilstm.study.source import Source
+
+EIGHT = Path(__file__).with_name("eight.py")
+
+
+@pytest.fixture
+def eight(tmp_path, monkeypatch):
+    """A file of a user's with the eight cells as names of the module."""
+    path = tmp_path / "mine.py"
+    path.write_text(EIGHT.read_text() + "\n\nglobals().update(made())\n")
+    return path
+
+
+@pytest.mark.parametrize("name", ["own_lstm", "leaky", "stabilised", "rotation"])
+def test_a_study_trains_a_cell_in_a_file(name, eight):
+    rnn = f"{eight}:{name}"
+    settings = Settings.of("recall", lengths=[4], seeds=1, epochs=1, rnn=rnn, units=3)
+    (point,) = settings.points()
+    record = run_point(settings, Source.of("recall", settings.seed), point)
+    assert 0 <= record["test_metric"] <= 1
+    model = build_model(settings, point, Source.of("recall", settings.seed).at(4))
+    assert model.layers[0].name == name
+
+
+def test_every_kind_makes_a_layer():
+    for kind in layers.KINDS:
+        output = layers.recurrent(kind)(3)(np.ones((2, 4, 2), "float32"))
+        assert output.shape == (2, 3)
+    assert isinstance(layers.recurrent("mgu")(3), ml.RNN)
+
+
+def test_names_that_cannot_be_meant(eight, tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text("1 / 0")
+    for rnn, words in (
+        ("mgru", "rnn must be lstm, gru, .*or a cell in a file, as path/to/my_cell.py:name, got 'mgru'"),
+        (f"{tmp_path}/no.py:cell", "rnn must be a cell in a Python file, got .*which is no file"),
+        (f"{broken}:cell", "rnn must be a cell in .*broken.py, got ZeroDivisionError"),
+        (f"{eight}:lstm", r"rnn must be a cell that .* makes by minilstm.cell \(elman, leaky, .*got 'lstm'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Settings.of("recall", rnn=rnn)
+    assert Point(5, 0, "mgu").rnn == "mgu"
+
+
+def test_the_table_of_cells(eight, capsys):
+    options = ["--lengths", "3,4", "--units", "3", "--epochs", "1", "--seeds", "2"]
+    assert main(["cells", "min_gru", f"{eight}:own_lstm", *options]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert "through U" in head
+    assert "recall 4" in head
+    assert [row.split()[0] for row in rows] == ["min_gru", "own_lstm"]
+    assert rows[0].split()[2] == "0%"
+    assert main(["cells", "--list"]) == 0
+    assert capsys.readouterr().out.split() == list(layers.KINDS)
+    assert main(["cells", "nothing"]) == 2
+    assert "NAME must be lstm, gru" in capsys.readouterr().err
