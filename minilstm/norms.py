@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -82,3 +84,28 @@ def over_units(values: Array, wide: bool = True) -> Array:
             found = np.array(found)
             found[unsafe] = norm(rows, (1,))
     return found
+
+
+class StepNorms(NamedTuple):
+    """What is left of a backward pass where only norms are wanted, L2 over the units."""
+
+    steps: Array
+    """(states + n, T, B) float64: of dL/dh_t, dL/dc_t of an LSTM, and dL/dz_t gate by gate. Where there is no
+    mask, the compiled engine may give one norm for all samples of a chunk: fewer columns than B"""
+    db: Array
+    """(n, B, H): each sample's own gradient of the bias, the sum of its dz over time"""
+
+
+def step_norms(dz: Array, dstates: tuple[Array, ...]) -> StepNorms:
+    """The norms of one segment, by sample: dz (S, B, nH), dstates (S, B, H) each."""
+    S, B, H = dstates[0].shape
+    gates = dz.reshape(S, B, -1, H).transpose(2, 0, 1, 3)  # (n, S, B, H)
+    steps = [*(over_units(part) for part in dstates), *over_units(gates)]
+    return StepNorms(np.stack(steps), gates.sum(axis=1))
+
+
+def join_norms(chunks: Sequence[Sequence[StepNorms]]) -> StepNorms:
+    """Norms of [chunk of the batch][segment of time] as those of the whole; db in float64."""
+    steps = [np.concatenate([part.steps for part in segments], axis=1) for segments in chunks]
+    db = [np.add.reduce([part.db for part in segments], dtype=np.float64) for segments in chunks]
+    return StepNorms(np.concatenate(steps, axis=2), np.concatenate(db, axis=1))

@@ -36,9 +36,11 @@ and a few names; what the letters mean is told in each cell's file:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from minilstm.arrays import Array  # NumPy's, real or complex; the comments tell the shapes
+from minilstm.norms import StepNorms
 
 State = tuple[Array, ...]  # (B, H) each, in the order of cell.states; or a gradient with respect to it
 
@@ -61,6 +63,18 @@ class StepGradients(NamedTuple):
     dprev: State  # (B, H) each: dL/dprev, but for the path through hu, which is the loop's
     total: State  # (B, H) each: dL/dstate, every path within the step counted; for the record alone
     dp: Array | None = None  # (k, H), summed over the batch
+
+
+@dataclass
+class Gradients:
+    """What backward gives, over one segment (S for T) or all of time; per-step arrays where asked for."""
+
+    dweights: Weights  # dL/dW, dL/dU, dL/db, and of rb and p where the cell has them: summed over the steps
+    dstate: State  # dL/d(initial state), (B, H) each
+    dx: Array | None = None  # (T, B, D)
+    dz: Array | None = None  # (T, B, nH) dL/dxw
+    dtotal: tuple[Array, ...] | None = None  # (T, B, H) each: the total dL/dh_t, and dL/dc_t of an LSTM
+    norms: StepNorms | None = None  # in place of dz and dtotal, where only their norms were asked for
 
 
 class Cell(Protocol):

@@ -14,8 +14,7 @@ from typing import Any
 
 from minilstm.arrays import Array
 from minilstm.bptt import steps
-from minilstm.bptt.cell import Cell, State, Weights
-from minilstm.bptt.tape import Gradients
+from minilstm.bptt.cell import Cell, Gradients, State, Weights
 
 
 def _whole(B: int, work: int) -> list[slice]:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt.cell import State, Weights
-from minilstm.norms import over_units
-
-
-class StepNorms(NamedTuple):
-    """What is left of a backward pass where only norms are wanted, L2 over the units."""
-
-    steps: Array
-    """(states + n, T, B) float64: of dL/dh_t, dL/dc_t of an LSTM, and dL/dz_t gate by gate. Where there is no
-    mask, the compiled engine may give one norm for all samples of a chunk: fewer columns than B"""
-    db: Array
-    """(n, B, H): each sample's own gradient of the bias, the sum of its dz over time"""
+from minilstm.bptt.cell import Gradients, State, Weights
+from minilstm.norms import join_norms
 
 
 def join_states(chunks: Sequence[State]) -> State:
@@ -57,16 +47,19 @@ def join_chunks(pieces: Sequence[Sequence[Array]]) -> Array:
     return out
 
 
-def step_norms(dz: Array, dstates: tuple[Array, ...]) -> StepNorms:
-    """The norms of one segment, by sample: dz (S, B, nH), dstates (S, B, H) each."""
-    S, B, H = dstates[0].shape
-    gates = dz.reshape(S, B, -1, H).transpose(2, 0, 1, 3)  # (n, S, B, H)
-    steps = [*(over_units(part) for part in dstates), *over_units(gates)]
-    return StepNorms(np.stack(steps), gates.sum(axis=1))
+def join_gradients(chunks: Sequence[Sequence[Gradients]], dstate: State) -> Gradients:
+    """The gradients of the whole; those of the weights stand, added up, in each chunk's first segment."""
 
+    def joined(pick: Callable[[Gradients], Any]) -> Array:
+        return join_chunks([[pick(segment) for segment in chunk] for chunk in chunks])
 
-def join_norms(chunks: Sequence[Sequence[StepNorms]]) -> StepNorms:
-    """Norms of [chunk of the batch][segment of time] as those of the whole; db in float64."""
-    steps = [np.concatenate([part.steps for part in segments], axis=1) for segments in chunks]
-    db = [np.add.reduce([part.db for part in segments], dtype=np.float64) for segments in chunks]
-    return StepNorms(np.concatenate(steps, axis=2), np.concatenate(db, axis=1))
+    found = chunks[0][-1]  # has what was asked for
+    states = range(len(found.dtotal or ()))
+    return Gradients(
+        dweights=add_weights([chunk[0].dweights for chunk in chunks]),  # a fixed order, for any threads
+        dstate=dstate,
+        dx=None if found.dx is None else joined(lambda segment: segment.dx),
+        dz=None if found.dz is None else joined(lambda segment: segment.dz),
+        dtotal=tuple(joined(lambda segment, k=k: segment.dtotal[k]) for k in states) or None,  # type: ignore[misc]
+        norms=found.norms and join_norms([[segment.norms for segment in chunk] for chunk in chunks]),  # type: ignore[misc]
+    )

@@ -22,17 +22,17 @@ backward may end there, if no number of the forward pass is Inf or NaN: 0 * Inf 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt.cell import Cell, State, Weights
+from minilstm.bptt.cell import Cell, Gradients, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine, work_of
-from minilstm.bptt.pieces import add_weights, join_chunks, join_norms, join_states
-from minilstm.bptt.tape import Contents, Gradients, Tape
+from minilstm.bptt.pieces import add_weights, join_gradients, join_states
+from minilstm.bptt.tape import Contents, Tape
 from minilstm.errors import one_of, whole_number
 
 
@@ -75,7 +75,8 @@ def forward(
 
     def through_time(chunk: slice) -> tuple[list[State], list[Any]]:
         def run(span: slice, state: State, keep: Contents) -> Any:
-            segment = engine.forward_segment(packed, x[span, chunk], _part(mask, span, chunk), state, keep)
+            real = None if mask is None else mask[span, chunk]
+            segment = engine.forward_segment(packed, x[span, chunk], real, state, keep)
             if outputs is not None:
                 outputs[span, chunk] = segment.states[0][1:]
             return segment
@@ -139,7 +140,7 @@ def backward(
         found: list[Gradients] = []
         dlast = tuple(part[chunk] for part in dstate)  # dL/d(state after the segment), (B, H) each
         for span, segment, again in _backwards(tape, k, overwrite):
-            dh = _part(external, span, chunk)
+            dh = None if external is None else external[span, chunk]
             options = {"need_dx": need_dx, "record": record, "overwrite": overwrite or again}
             gradients = engine.backward_segment(packed, segment, dh, dlast, **options)
             if overwrite or again:
@@ -158,22 +159,7 @@ def backward(
     engine.prepare(packed, need_dx)
     tape.consumed = overwrite
     parts = engine.run(back_through_time, range(len(tape.rows)), 2 * work_of(weights, tape.x))
-
-    chunks = [found for found, _ in parts]
-
-    def joined(pick: Callable[[Gradients], Any]) -> Array:
-        return join_chunks([[pick(segment) for segment in chunk] for chunk in chunks])
-
-    totals = range(len(tape.cell.states)) if record is True else ()
-    norms = [[segment.norms for segment in chunk] for chunk in chunks]
-    return Gradients(
-        dweights=add_weights([chunk[0].dweights for chunk in chunks]),  # a fixed order, for any threads
-        dstate=join_states([first for _, first in parts]),
-        dx=joined(lambda segment: segment.dx) if need_dx else None,
-        dz=joined(lambda segment: segment.dz) if record is True else None,
-        dtotal=tuple(joined(lambda segment, k=k: segment.dtotal[k]) for k in totals) or None,  # type: ignore[misc]
-        norms=join_norms(norms) if record == "norms" else None,
-    )
+    return join_gradients([found for found, _ in parts], join_states([first for _, first in parts]))
 
 
 def _backwards(tape: Tape, k: int, overwrite: bool) -> Iterator[tuple[slice, Any, bool]]:
@@ -181,7 +167,7 @@ def _backwards(tape: Tape, k: int, overwrite: bool) -> Iterator[tuple[slice, Any
     engine, chunk, states, segments = tape.engine, tape.rows[k], tape.states[k], tape.segments[k]
 
     def run(span: slice, state: State, keep: Contents) -> Any:
-        real = _part(tape.mask, span, chunk)
+        real = None if tape.mask is None else tape.mask[span, chunk]
         return engine.forward_segment(tape.packed, tape.x[span, chunk], real, state, keep)
 
     if tape.plan is not None:
@@ -194,7 +180,3 @@ def _backwards(tape: Tape, k: int, overwrite: bool) -> Iterator[tuple[slice, Any
             if overwrite:
                 segments[n] = None
             yield tape.spans[n], segment, again
-
-
-def _part(array: Array | None, span: slice, chunk: slice) -> Array | None:
-    return None if array is None else array[span, chunk]

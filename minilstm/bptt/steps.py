@@ -2,7 +2,7 @@
 
 A segment is a stretch of S time steps: all of them, unless somebody cuts the sequence (`segments`). Backward
 meets each step as backpropagation meets a layer; that these layers share their weights shows in S7 alone.
-`Segment` and `Gradients`, which are handed on, are plain data and stand in the next file, `tape`.
+`Segment`, which forward hands to backward, is plain data and stands in the next file, `tape`.
 
 Shorter samples of a batch are filled up to its length; the mask says which steps are real (True). Recurrent
 dropout, drop (B, H), multiplies h where it meets U, by the same factors at every step: 0 for the units left
@@ -34,9 +34,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt.cell import Cell, State, Weights
-from minilstm.bptt.pieces import step_norms
-from minilstm.bptt.tape import Contents, Gradients, Segment
+from minilstm.bptt.cell import Cell, Gradients, State, Weights
+from minilstm.bptt.tape import Contents, Segment
+from minilstm.norms import step_norms
 
 
 class Layer(NamedTuple):

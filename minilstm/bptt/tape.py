@@ -1,4 +1,4 @@
-"""What forward hands to backward, and what backward gives. Plain data.
+"""What forward hands to backward. Plain data.
 
 Time first everywhere: T time steps, S of them in one segment; B samples, in a segment those of its chunk (the
 part of the batch that goes through time together, see `segments`). The array of a state has one row more than
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from minilstm.arrays import Array
-from minilstm.bptt.cell import Cell, State, Weights
-from minilstm.bptt.pieces import StepNorms, join_chunks, join_states
+from minilstm.bptt.cell import Cell, State
+from minilstm.bptt.pieces import join_chunks, join_states
 
 # All steps; the states between segments, from which backward can run the steps again; nothing for a backward.
 Contents = Literal["everything", "boundaries", "outputs"]
@@ -35,18 +35,6 @@ class Segment:
     @property
     def last_state(self) -> State:
         return tuple(state[-1].copy() for state in self.states)  # a view would keep the whole array alive
-
-
-@dataclass
-class Gradients:
-    """What backward gives, over one segment (S for T) or all of time; per-step arrays where asked for."""
-
-    dweights: Weights  # dL/dW, dL/dU, dL/db, and of rb and p where the cell has them: summed over the steps
-    dstate: State  # dL/d(initial state), (B, H) each
-    dx: Array | None = None  # (T, B, D)
-    dz: Array | None = None  # (T, B, nH) dL/dxw
-    dtotal: tuple[Array, ...] | None = None  # (T, B, H) each: the total dL/dh_t, and dL/dc_t of an LSTM
-    norms: StepNorms | None = None  # in place of dz and dtotal, where only their norms were asked for
 
 
 @dataclass

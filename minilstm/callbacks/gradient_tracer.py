@@ -14,16 +14,14 @@ from typing import Any, Literal
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt.cell import Weights
-from minilstm.bptt.pieces import StepNorms
-from minilstm.bptt.tape import Gradients
+from minilstm.bptt.cell import Gradients, Weights
 from minilstm.callbacks.base import Callback, Logs
 from minilstm.callbacks.records import LayerNorms, Record, columns_of, records_of
 from minilstm.errors import one_of, spelled, whole_number, wording
 from minilstm.layers import Layer, Recurrent
 from minilstm.layers.wrappers import Wrapper
 from minilstm.network import tracing
-from minilstm.norms import norm, norms_along, over_units, vector_norm
+from minilstm.norms import StepNorms, norm, norms_along, over_units, vector_norm
 from minilstm.trace.lags import lags
 
 

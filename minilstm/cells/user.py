@@ -11,12 +11,12 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt import steps
-from minilstm.bptt.cell import Cell, State, StepGradients
+from minilstm.bptt.cell import Cell, Gradients, State, StepGradients
 from minilstm.bptt.engine import PLAIN
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
-from minilstm.bptt.tape import Gradients, Segment
+from minilstm.bptt.tape import Segment
 from minilstm.cells.dual import Dual, Run, inputs_of
 from minilstm.cells.local import Entry, Function, Structure, combine, derivatives, states_made
 

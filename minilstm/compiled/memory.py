@@ -17,11 +17,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt.cell import Cell, State, Weights
-from minilstm.bptt.pieces import StepNorms
-from minilstm.bptt.tape import Contents, Gradients
+from minilstm.bptt.cell import Cell, Gradients, State, Weights
+from minilstm.bptt.tape import Contents
 from minilstm.compiled import entry_points
 from minilstm.compiled.jit import lanes
+from minilstm.norms import StepNorms
 
 PAGE = 4096  # bytes
 ROWS = 16  # samples in a chunk, at most: what a step reads and writes of one panel stays in the cache

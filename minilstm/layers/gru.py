@@ -7,9 +7,8 @@ from typing import Unpack
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt.cell import Weights
+from minilstm.bptt.cell import Gradients, Weights
 from minilstm.bptt.gru import GRUCell
-from minilstm.bptt.tape import Gradients
 from minilstm.errors import one_of, wording
 from minilstm.layers.recurrent import ACTIVATIONS, Common, Recurrent
 

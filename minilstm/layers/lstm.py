@@ -8,9 +8,8 @@ import numpy as np
 
 from minilstm import initializers
 from minilstm.arrays import Array
-from minilstm.bptt.cell import Weights
+from minilstm.bptt.cell import Gradients, Weights
 from minilstm.bptt.lstm import LSTMCell
-from minilstm.bptt.tape import Gradients
 from minilstm.bptt.variants import FORGET_GATES, LSTMVariant
 from minilstm.errors import one_of
 from minilstm.initializers import Chrono

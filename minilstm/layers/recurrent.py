@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
 from minilstm.bptt import segments
-from minilstm.bptt.cell import Cell, State, Weights
+from minilstm.bptt.cell import Cell, Gradients, State, Weights
 from minilstm.bptt.engine import Engine
-from minilstm.bptt.tape import Contents, Gradients, Tape
+from minilstm.bptt.tape import Contents, Tape
 from minilstm.checkpoints.slots import Plan
 from minilstm.compiled import engines
 from minilstm.errors import numeric_array, one_of, real_number, whole_number, wording

@@ -10,9 +10,8 @@ from numpy.typing import DTypeLike
 
 from minilstm import cells, initializers
 from minilstm.arrays import Array
-from minilstm.bptt.cell import Weights
+from minilstm.bptt.cell import Gradients, Weights
 from minilstm.bptt.engine import Engine
-from minilstm.bptt.tape import Gradients
 from minilstm.cells import UserCell
 from minilstm.cells.user import ENGINE
 from minilstm.compiled import engines

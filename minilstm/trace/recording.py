@@ -13,8 +13,8 @@ from typing import Any, Self
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt.cell import Cell, StepGradients, Weights
-from minilstm.bptt.tape import Gradients, Tape
+from minilstm.bptt.cell import Cell, Gradients, StepGradients, Weights
+from minilstm.bptt.tape import Tape
 from minilstm.errors import one_of, real_number, whole_number, wording
 from minilstm.norms import norm
 from minilstm.trace.lags import by_lag

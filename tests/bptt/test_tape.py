@@ -12,6 +12,7 @@ import pytest
 from minilstm.bptt import pieces, segments
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.lstm import LSTMCell
+from minilstm.norms import join_norms, step_norms
 
 T, B, D, H = 7, 3, 2, 4
 CASE = oracle.draw(np.random.default_rng(0), T, B, D, H, "random")
@@ -90,10 +91,10 @@ def test_norms_of_pieces_are_the_norms_of_the_whole():
     rng = np.random.default_rng(2)
     dz, dh, dc = rng.normal(size=(T, B, 4 * H)), *rng.normal(size=(2, T, B, H))
     parts = [
-        [pieces.step_norms(z, (h, c)) for z, h, c in zip(*chunk, strict=True)]
+        [step_norms(z, (h, c)) for z, h, c in zip(*chunk, strict=True)]
         for chunk in zip(cut(dz), cut(dh), cut(dc), strict=True)
     ]
-    found = pieces.join_norms(parts)
+    found = join_norms(parts)
     assert found.steps.shape == (2 + 4, T, B)
     np.testing.assert_allclose(found.steps[0], np.linalg.norm(dh, axis=2), rtol=1e-14)
     np.testing.assert_allclose(found.steps[1], np.linalg.norm(dc, axis=2), rtol=1e-14)
@@ -111,6 +112,6 @@ def test_norms_alone_are_those_of_what_is_recorded(shape):
     full = segments.backward(weights, tape, case.dh, last, record=True)
     found = segments.backward(weights, tape, case.dh, last, record="norms")
     assert found.dz is found.dtotal is full.norms is None
-    expected = pieces.step_norms(full.dz, full.dtotal)
+    expected = step_norms(full.dz, full.dtotal)
     np.testing.assert_array_equal(found.norms.steps, expected.steps)
     np.testing.assert_array_equal(found.norms.db, expected.db)

@@ -17,10 +17,9 @@ from minilstm.bptt.cell import Weights
 from minilstm.bptt.engine import PLAIN
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
-from minilstm.bptt.pieces import step_norms
 from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.compiled import jit, memory, recording
-from minilstm.norms import norm
+from minilstm.norms import norm, step_norms
 
 DTYPES = ["float32", "float64"]
 CELLS = {"lstm": LSTMCell(), "gru": GRUCell(), "simple_rnn": SimpleRNNCell()}
