@@ -98,7 +98,8 @@ _HOMES = {
         "sliding_windows",
         "truncate",
     ],
-    "minilstm.streams": ["Stream"],
+    "minilstm.streams": ["Stream", "Warmup", "stream_warmup"],
+    "minilstm.truncation": ["TruncationStudy", "truncation_study"],
     "minilstm.study": ["length_study"],
     "minilstm.compiled.threads": ["get_num_threads", "set_num_threads"],
     "minilstm.trace.trace": ["Trace"],
@@ -185,8 +186,12 @@ if TYPE_CHECKING:
     from minilstm.sequences import sliding_windows as sliding_windows
     from minilstm.sequences import truncate as truncate
     from minilstm.streams import Stream as Stream
+    from minilstm.streams import Warmup as Warmup
+    from minilstm.streams import stream_warmup as stream_warmup
     from minilstm.study import length_study as length_study
     from minilstm.trace.trace import Trace as Trace
+    from minilstm.truncation import TruncationStudy as TruncationStudy
+    from minilstm.truncation import truncation_study as truncation_study
 
 
 def __getattr__(name: str) -> Any:

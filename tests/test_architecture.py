@@ -29,6 +29,7 @@ model
 gradient_check interop keras
 plots
 study classic
+truncation
 commands
 """
 FLOOR = {room: floor for floor, line in enumerate(ORDER.strip().splitlines()) for room in line.split()}

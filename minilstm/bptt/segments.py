@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -49,6 +50,7 @@ def forward(
     outputs: Array | None = None,
     drop: Array | None = None,
     plan: Any = None,
+    from_end: bool = False,
 ) -> Tape:
     """Run a recurrent layer over x (T, B, D), T >= 1.
 
@@ -60,12 +62,15 @@ def forward(
         "outputs" where none will follow
     outputs : (T, B, H) to be filled with h of every step, or None
     drop : (B, H) recurrent dropout, a factor of h where it meets U, or None; plain engine only
+    from_end : whether the first segment is the one that may be shorter, and not the last
     plan : `checkpoints.slots.Plan` of T steps, in place of segment_steps and keep; or None
     """
     one_of("keep", keep, get_args(Contents))
     T, B, _ = x.shape
     length = T if segment_steps is None else whole_number("segment_steps", segment_steps)
-    spans = [slice(start, min(start + length, T)) for start in range(0, T, length)]
+    first = T % length if from_end else 0  # where the second segment starts, if the first one is shorter
+    starts = [*range(0, first, length), *range(first, T, length)]
+    spans = [slice(start, stop) for start, stop in pairwise([*starts, T])]
     work = work_of(weights, x)
     rows = engine.chunks(B, work)
     packed = engine.pack(cell, weights, drop)

@@ -1,5 +1,5 @@
-"""The command line: `minilstm study`, `report`, `compare`, `gradcheck`, `trace`, `cells`, `reproduce`,
-`examples`, `info`.
+"""The command line: `minilstm study`, `report`, `compare`, `gradcheck`, `trace`, `truncation`, `cells`,
+`reproduce`, `examples`, `info`.
 
 Errors are one line on stderr. Exit codes: 0 done, 1 the work failed, 2 the request or the data cannot be
 meant, 130 Ctrl-C, 143 SIGTERM. Where SIGINT is ignored (a shell's `&` without job control), it stays so.
@@ -52,6 +52,10 @@ def _run(options: argparse.Namespace) -> int:
         from minilstm.commands import cells
 
         return cells.run(options)
+    if options.command == "truncation":
+        from minilstm.commands import truncation
+
+        return truncation.run(options)
     if options.command == "trace":
         from minilstm.commands import trace
 
@@ -84,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_gradcheck(commands)
     _add_trace(commands)
     _add_cells(commands)
+    _add_truncation(commands)
     _add_reproduce(commands)
     _add_examples(commands)
     commands.add_parser("info", help="versions, backend, threads, kernel cache: for bug reports")
@@ -233,6 +238,24 @@ def _add_cells(commands: Any) -> None:
     add("--units", type=_positive, default=32, metavar="H", help="size of the layer (32)")
     add("--epochs", type=_positive, default=10, metavar="N", help="passes over 1000 sequences (10)")
     add("--seeds", type=_positive, default=3, metavar="N", help="models of each, from seeds 0, 1, ... (3)")
+
+
+def _add_truncation(commands: Any) -> None:
+    parser = commands.add_parser(
+        "truncation",
+        help="what truncated backpropagation through time costs the gradient, for each number of steps",
+        description="Compare truncated gradients with the full one; without data, of a small LSTM that is "
+        "trained on spoken digits first.",
+    )
+    add = parser.add_argument
+    add("--steps", type=_whole, metavar="K,K,...", help="steps to keep (twelve shares of the length)")
+    add("--data", type=Path, metavar="FILE", help="x, y (and mask) as .npz; with --weights")
+    add("--weights", type=Path, metavar="FILE", help="a saved model, compiled; with --data")
+    add("--samples", type=_positive, default=256, metavar="N", help="the first ones of the data (256)")
+    add("--anchor", choices=("end", "start"), default="end", help="where segments are counted from (end)")
+    add("--draws", type=int, default=0, metavar="N", help="also so many gradients with random cuts (0)")
+    add("--seed", type=int, default=0, metavar="N", help="of the model and the random cuts (0)")
+    add("--out", type=Path, metavar="FILE", help="the figure, FILE.png or FILE.svg")
 
 
 def _add_reproduce(commands: Any) -> None:

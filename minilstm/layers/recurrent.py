@@ -54,6 +54,7 @@ class Common(Words, total=False):
     checkpoint_slots: int | None
     checkpoint_records: int | None
     truncate_steps: int | None
+    truncate_from: str
     backend: str
 
 
@@ -104,6 +105,8 @@ class Recurrent(Layer):
     checkpoint_records : the same with n steps kept whole (Gruslys et al. 2016)
     truncate_steps : k to cut the gradient at every k-th step: truncated backpropagation through time. The
         pieces begin with the first step: of 101 steps and k = 100 the last piece has one step alone
+    truncate_from : whether these steps are counted from the "start", or from the "end", so that the last
+        segment, which a loss on the last step reaches, is a whole one
     backend : "numba" (compiled kernels) or "numpy" (the readable reference). Where there is no kernel
         (other activations, variants, training with recurrent_dropout) NumPy works, after one warning.
         They agree to rounding, but where sums overflow: see `minilstm.trace.nonfinite`
@@ -142,6 +145,7 @@ class Recurrent(Layer):
         checkpoint_slots: int | None = None,
         checkpoint_records: int | None = None,
         truncate_steps: int | None = None,
+        truncate_from: str = "start",
         backend: str = "numba",
         **words: Unpack[Words],
     ) -> None:
@@ -173,6 +177,7 @@ class Recurrent(Layer):
         self.checkpoint_steps = checkpoint_steps
         self.checkpoint_slots, self.checkpoint_records = checkpoint_slots, checkpoint_records
         self.truncate_steps = truncate_steps
+        self.truncate_from = one_of("truncate_from", truncate_from, ("start", "end"))
         self.backend = one_of("backend", backend, engines.BACKENDS)
         self.training_backend = self.backend
         self.state: State | None = None  # of a stateful layer, after its last batch
@@ -290,6 +295,7 @@ class Recurrent(Layer):
             self._first_state(B) if initial_state is None else initial_state,
             engine=self._engine(self.backend if rng is None else self.training_backend, B),
             segment_steps=self.segment_steps(T),
+            from_end=self.truncate_from == "end",
             keep=self._keep(keep),
             outputs=None if outputs is None else outputs.transpose(1, 0, 2),
             drop=drop_h,

@@ -43,6 +43,7 @@ from minilstm.plots.traces import (
     singular_values,
 )
 from minilstm.plots.training import clipping, training_heatmap, updates
+from minilstm.plots.truncated import truncation_cost
 
 __all__ = [
     "BLUE",
@@ -77,6 +78,7 @@ __all__ = [
     "singular_values",
     "trace_report",
     "training_heatmap",
+    "truncation_cost",
     "updates",
     "whole_ticks",
 ]

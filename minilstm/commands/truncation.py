@@ -1,0 +1,74 @@
+"""`minilstm truncation`: what truncated backpropagation through time costs the gradient, from the shell."""
+
+from __future__ import annotations
+
+import argparse
+
+from minilstm.arrays import Array
+from minilstm.commands.trace import read_data
+from minilstm.datasets import load_digits
+from minilstm.errors import fail, wording
+from minilstm.layers import LSTM, Dense
+from minilstm.model import Sequential, load_model
+from minilstm.optimizers import Adam
+from minilstm.sequences import pad_sequences
+from minilstm.truncation import TruncationStudy, truncation_study
+
+LENGTH, UNITS, EPOCHS = 40, 32, 3  # of the digits, where no data and no model are given
+SHARES = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of T, where no steps are given
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, print the table, write the figure; the exit code."""
+    try:
+        found = studied(options)
+    except (ValueError, TypeError, OSError) as error:
+        return fail(str(error), 2)
+    print(found)
+    if options.out is not None:
+        from minilstm import plots
+
+        try:
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            figure = found.plot().get_figure(root=True)
+            options.out.write_bytes(plots.save(figure, options.out.suffix.removeprefix(".") or "png"))  # type: ignore[arg-type]
+        except (OSError, ValueError) as error:
+            return fail(str(error), 1)
+        print(f"written: {options.out}")
+    return 0
+
+
+def studied(options: argparse.Namespace) -> TruncationStudy:
+    """The study that was asked for; ValueError, TypeError or OSError where that cannot be meant."""
+    if (options.data is None) != (options.weights is None):
+        raise ValueError(wording("--data and --weights", "given together", "one of them"))
+    mask: Array | None = None
+    if options.data is None:
+        model, x, y = digits(options.seed)
+    else:
+        x, targets, mask = read_data(options.data)
+        if targets is None:
+            raise ValueError(wording("--data", "a file with x and y", "no y"))
+        model, y = load_model(options.weights), targets
+    kept = slice(options.samples)
+    return truncation_study(
+        model,
+        x[kept],
+        y[kept],
+        options.steps or sorted({max(1, round(share * x.shape[1])) for share in SHARES}),
+        mask=None if mask is None else mask[kept],
+        anchor=options.anchor,
+        draws=options.draws,
+        seed=options.seed,
+    )
+
+
+def digits(seed: int) -> tuple[Sequential, Array, Array]:
+    """A small model, trained for a few epochs on the spoken digits, and these."""
+    recordings, labels = load_digits().train
+    x = pad_sequences(recordings, maxlen=LENGTH, dtype="float32", padding="pre")
+    layers = [LSTM(UNITS, input_shape=(LENGTH, x.shape[2])), Dense(10, activation="softmax")]
+    model = Sequential(layers, seed=seed)
+    model.compile(Adam(3e-3), loss="sparse_categorical_crossentropy")
+    model.fit(x, labels, epochs=EPOCHS, verbose=0)
+    return model, x, labels

@@ -1,0 +1,11 @@
+"""What truncation costs the gradient: measured, and predicted from the ledger of one batch.
+
+    ledger   the contributions of the steps, summed from the last one back: what k keeps; and random cuts
+    study    truncation_study: truncated passes beside full ones, batch by batch
+
+What this folder is not: it cuts no data. `sequences.truncation` does.
+"""
+
+from minilstm.truncation.study import TruncationStudy, truncation_study
+
+__all__ = ["TruncationStudy", "truncation_study"]
