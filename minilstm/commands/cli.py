@@ -28,6 +28,7 @@ examples:
   minilstm study imdb                              film reviews: which end to keep, and how much of it
   minilstm study --data reviews.csv --dry-run      your own data: what was found, what it would cost
   minilstm study --data reviews.csv --lengths q50,q75,q90,max
+  minilstm study --data power.csv --problem forecasting --target load --horizon 24
 """
 
 
@@ -134,10 +135,17 @@ def _add_study(commands: Any) -> None:
     own.add_argument(
         "--split",
         choices=("random", "group", "time"),
-        help="how training and test part are made: at random, by whole groups, or the latest tested (random)",
+        help="how training and test part are made: at random, by whole groups, or the latest tested (random; "
+        "forecasting: time)",
     )
     own.add_argument("--by", metavar="COLUMN", help="the groups or the times of --split (time: file's order)")
-    own.add_argument("--problem", choices=("classification", "regression"), help="(told by the labels)")
+    own.add_argument(
+        "--problem",
+        choices=("classification", "regression", "forecasting"),
+        help="(told by the labels); forecasting: rows are steps of series, lengths how far back it looks",
+    )
+    own.add_argument("--target", metavar="COLUMN", help="the column to be forecast")
+    own.add_argument("--horizon", type=int, metavar="H", help="how many steps ahead (1)")
     own.add_argument("--words", type=int, metavar="N", help="size of the vocabulary of texts (10000)")
     own.add_argument(
         "--dry-run", action="store_true", help="say what was found and what it would cost, and stop"
@@ -152,9 +160,10 @@ def _add_study(commands: Any) -> None:
     )
     add(
         "--seeds",
-        type=int,
-        metavar="N",
-        help="models per length and variant, each from its own seed (3; imdb 1)",
+        type=_whole,
+        metavar="N[,M]",
+        help="models per length and variant, each from its own seed; M: of the longest length without a mask "
+        "(3,5; imdb 1)",
     )
     add(
         "--rnn",
@@ -185,7 +194,7 @@ def _add_study(commands: Any) -> None:
     add("--batch-size", type=int, metavar="N", help="sequences per training step (32)")
     add("--embedding", type=int, metavar="N", help="size of a word's vector (32)")
     add("--learning-rate", type=float, metavar="X", help="Adam's (0.003)")
-    add("--seed", type=int, metavar="N", help="seed that all others come from (1)")
+    add("--seed", type=int, metavar="N", help="seed that all others come from (0)")
     add = study.add_argument_group("where and how").add_argument
     add("--jobs", type=int, metavar="N", help="models trained at a time (the number of processors)")
     add(

@@ -18,7 +18,7 @@ from minilstm.arrays import Array
 from minilstm.datasets.leaks import Alone
 from minilstm.errors import one_of
 
-__all__ = ["Dataset", "Split"]
+__all__ = ["Baseline", "Dataset", "Split"]
 
 
 class Split(NamedTuple):
@@ -38,6 +38,14 @@ class Split(NamedTuple):
         lengths = [len(sequence) for sequence in self.x]
         steps = f"{min(lengths)} to {max(lengths)}" if lengths else "0"
         return f"Split({len(lengths)} sequences of {steps} steps)"
+
+
+class Baseline(NamedTuple):
+    """What a rule without learning reaches, as mean squared error."""
+
+    name: str
+    validation: float
+    test: float
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value, so data sets compare by identity
@@ -70,6 +78,8 @@ class Dataset:
     vocabulary: int | None = None  # ids are 0 (padding) .. vocabulary - 1; None for numbers
     labels: tuple[str, ...] = ()  # what each class is called, where it has a name
     remarks: tuple[str, ...] = ()  # sentences on what may mislead
+    horizon: int | None = None  # steps ahead, of a forecast
+    baselines: tuple[Baseline, ...] = ()  # of a forecast, on the scale of y
     alone: Alone | None = None  # the input column that predicts best by itself, where that was looked at
 
     def lengths(self, split: str = "train") -> NDArray[np.int64]:

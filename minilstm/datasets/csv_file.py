@@ -27,7 +27,7 @@ from minilstm.datasets.columns import (
     to_number,
     unused,
 )
-from minilstm.datasets.grouped import group_rows
+from minilstm.datasets.grouped import group_rows, in_order
 from minilstm.datasets.identifiers import measured
 
 Cells = dict[str, list[str]]
@@ -39,7 +39,7 @@ def read_csv(data: bytes, names: Names) -> Found:
         raise ValueError(f"padding must be left out for a .csv, got {names['padding']!r}")
     if names["text"] is not None and names["group"] is not None:
         raise ValueError(f"text must be left out with a group, got {names['text']!r}")
-    columns, rows, places = _rows(data, names["text"] is None and names["group"] is None)
+    columns, rows, places = rows_of(data, names["text"] is None and names["group"] is None)
     label = label_of(names["label"], columns)
     cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
     del rows
@@ -49,7 +49,7 @@ def read_csv(data: bytes, names: Names) -> Found:
     y = _labels(cells[label])
     by = by_of(names, columns)
     others = [column for column in columns if column not in (label, by)]
-    rest, remarks = measured(others, cells, names)
+    rest, remarks = measured(others, cells, names, timed=names["group"] is not None)
     if names["group"] is not None:
         found = group_rows(cells, y, label, rest, places, names, by)
         return found._replace(said=found.said + remarks)
@@ -69,7 +69,7 @@ def read_csv(data: bytes, names: Names) -> Found:
     return Found(series, y, places, said + unused(rest, steps) + remarks, list(steps), cells.get(by or ""))
 
 
-def _rows(data: bytes, wide: bool) -> tuple[list[str], list[list[str]], list[str]]:
+def rows_of(data: bytes, wide: bool) -> tuple[list[str], list[list[str]], list[str]]:
     """The names of the columns, the rows, and the line of each; never a second copy of the whole text."""
     limit = csv.field_size_limit(len(data) + 1)
     lines = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
@@ -105,7 +105,7 @@ def _text_column(names: Names, cells: Cells, rest: Sequence[str]) -> str | None:
     found = pick("text", names["text"], TEXTS, rest)
     if found is not None:
         return found
-    texts = [column for column in rest if not _mostly_numbers(cells[column])]
+    texts = [column for column in rest if not mostly_numbers(cells[column])]
     if len(texts) > 1:
         raise ValueError(f"{some(texts)} could each be the text; say which with --text, or name --features")
     if texts and len(rest) > 1 and 2 * len(set(cells[texts[0]])) <= len(cells[texts[0]]):
@@ -116,7 +116,8 @@ def _text_column(names: Names, cells: Cells, rest: Sequence[str]) -> str | None:
     return texts[0] if texts else None
 
 
-def _mostly_numbers(values: Sequence[str]) -> bool:
+def mostly_numbers(values: Sequence[str]) -> bool:
+    """Whether most of these are numbers, or nothing."""
     return sum(as_number(value) is not None or not value.strip() for value in values) > len(values) / 2
 
 
@@ -133,3 +134,26 @@ def _wide(values: Sequence[str], steps: Sequence[str], place: str) -> np.ndarray
     return np.array(
         [to_number(value, step, place) for value, step in zip(values[:length], steps, strict=False)]
     )
+
+
+def series_of(data: bytes, target: str, names: Names) -> tuple[list[np.ndarray[Any, Any]], list[str], str]:
+    """Series whose rows are steps, the names of their columns, and what was taken for what."""
+    columns, rows, places = rows_of(data, False)
+    cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
+    pick("target", target, (), columns)
+    group = pick("group", names["group"], (), columns)
+    rest, remarks = measured([column for column in columns if column != group], cells, names, timed=True)
+    members: dict[str, list[int]] = {}
+    for k, key in enumerate(cells[group] if group else [""] * len(places)):
+        members.setdefault(key, []).append(k)
+    order, ordered = in_order(cells, list(members.values()), rest, places, names)
+    numbers = [column for column in rest if column != order and mostly_numbers(cells[column])]
+    used = names["features"] or numbers
+    check_named([*used, target], rest)
+    used = [target, *(column for column in used if column != target)]
+    table = np.array(
+        [[to_number(value, name, at) for value, at in zip(cells[name], places, strict=True)] for name in used]
+    ).T  # (rows, D)
+    said = f"series of {some(used)}{f' grouped by {group!r}' if group else ''}, {ordered}"
+    left = unused(columns, [*used, *filter(None, [group, order])])
+    return [table[own] for own in members.values()], used, said + left + remarks

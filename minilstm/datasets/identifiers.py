@@ -11,15 +11,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minilstm.datasets.columns import Names, as_number
+from minilstm.datasets.columns import TIMES, Names, as_number
 
 COUNTING = "unnamed: 0"  # what pandas calls a column without a name
 NAMED = re.compile(r"(^|[\s_.-])(id|uuid|guid|index|idx|key|nr|no|number|row|row_?id)$", re.IGNORECASE)
 FEWEST = 3  # values from which a pattern can be seen
 
 
-def measured(rest: Sequence[str], cells: dict[str, list[str]], names: Names) -> tuple[list[str], str]:
-    """The columns that may hold data, and remarks on those that look like an identifier."""
+def measured(
+    rest: Sequence[str], cells: dict[str, list[str]], names: Names, timed: bool = False
+) -> tuple[list[str], str]:
+    """The columns that may hold data, and remarks on those that look like an identifier.
+
+    timed : rows are steps, so that a column with the usual name of a time may well count them
+    """
     named = {names["text"], names["group"], names["order"], *(names["features"] or ())}
     left, remarks = [], ""
     for column in rest:
@@ -31,6 +36,8 @@ def measured(rest: Sequence[str], cells: dict[str, list[str]], names: Names) -> 
         left.append(column)
         if column in named or names["text"] is not None or names["features"] is not None:
             continue  # named, or not read at all
+        if timed and column.lower() in TIMES:
+            continue
         if counts:
             remarks += _pointed_out(column, "counts the rows")
         elif NAMED.search(column) and _all_differ(cells[column]):

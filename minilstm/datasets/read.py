@@ -35,10 +35,10 @@ from minilstm.datasets.columns import (
     pick,
     some,
 )
-from minilstm.datasets.csv_file import read_csv
+from minilstm.datasets.csv_file import read_csv, series_of
 from minilstm.errors import one_of, wording
 
-__all__ = ["Table", "read_file"]
+__all__ = ["Series", "Table", "read_file", "read_series"]
 
 
 class Table(NamedTuple):
@@ -51,6 +51,48 @@ class Table(NamedTuple):
     reading: str  # which columns were taken for what
     columns: list[str] | None = None  # names of the numbers: of the steps (a row each) or of the features
     by: list[Any] | None = None  # N values, of the column by which the parts are made
+
+
+class Series(NamedTuple):
+    """What a file of series holds: arrays (L, D), and the names of the D columns, the target's first."""
+
+    series: list[Array]
+    columns: list[str]
+    source: str
+    reading: str
+
+
+def read_series(
+    path: str | Path,
+    *,
+    target: str,
+    features: Sequence[str] | None = None,
+    group: str | None = None,
+    order: str | None = None,
+) -> Series:
+    """The series of a .csv file, whose rows are steps, for `from_series`.
+
+    target : the column to be forecast, which is an input too;  features : the other inputs; None: all columns
+    of numbers;  group, order : as for `read_file`
+
+    Raises ValueError that names the file and the line, OSError where it cannot be read.
+    """
+    path = Path(path)
+    data = path.read_bytes()
+    names: Names = {"text": None, "label": None, "features": list(features) if features else None}
+    names |= {"group": group, "order": order, "by": None, "padding": None}
+    if path.suffix.lower() != ".csv":
+        raise ValueError(wording("data", "a .csv file for forecasting", path.name))
+    try:
+        series, columns, reading = series_of(data, target, names)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{path.name}: {error}") from None
+    return Series(series, columns, _source(path, data), reading)
+
+
+def _source(path: Path, data: bytes) -> str:
+    name = path.name.encode("utf-8", "replace").decode()  # it may hold bytes that are no text
+    return f"{name}, SHA-256 {hashlib.sha256(data).hexdigest()}"
 
 
 def read_file(
@@ -94,8 +136,7 @@ def read_file(
         found = reader(data, names)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{path.name}: {error}") from None
-    name = path.name.encode("utf-8", "replace").decode()  # it may hold bytes that are no text
-    source = f"{name}, SHA-256 {hashlib.sha256(data).hexdigest()}"
+    source = _source(path, data)
     return Table(found.x, found.y, found.places, source, found.said, found.columns, found.by)
 
 

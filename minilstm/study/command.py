@@ -12,21 +12,20 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from minilstm import interrupts
-from minilstm.datasets import from_sequences, read_file
 from minilstm.errors import fail, in_words, whole_number, wording
 from minilstm.study import journal as journals
 from minilstm.study import run_missing
 from minilstm.study.estimate import as_text, estimate
 from minilstm.study.journal import Journal, to_json
-from minilstm.study.plan import OWN, SEED, Point, Settings
+from minilstm.study.plan import Point, Settings
 from minilstm.study.point import Record
 from minilstm.study.pool import StudyError
+from minilstm.study.request import request
 from minilstm.study.result import StudyResult, result_of
 from minilstm.study.run import cluster, prepare_kernels, processors
 from minilstm.study.source import Source
@@ -35,7 +34,6 @@ from minilstm.study.words import number
 if TYPE_CHECKING:
     from rich.console import Console
 
-SETTINGS = {field.name for field in fields(Settings)} - {"task", "metric"}
 EXTRA = "minilstm study needs its extra packages: pip install 'minilstm[study]'"
 EXPECTED = (ValueError, TypeError, OSError, ModuleNotFoundError)  # what a request or its data can be wrong in
 
@@ -60,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         return fail(EXTRA, 2)
     try:
         jobs = processors() if options.jobs is None else whole_number("jobs", options.jobs)
-        settings, source = _request(options)
+        settings, source = request(options)
         if options.data is not None or options.dry_run:
             _describe(source, settings, sys.stdout if options.dry_run else sys.stderr)
         if options.out == "":
@@ -155,54 +153,7 @@ def compare(options: argparse.Namespace) -> int:
     return 0
 
 
-# ------------------------------------------------------------ what was asked for
-
-
-def _request(options: argparse.Namespace) -> tuple[Settings, Source]:
-    """The settings and the data that the options describe."""
-    given = {name: value for name, value in vars(options).items() if name in SETTINGS and value is not None}
-    columns = {name: getattr(options, name) for name in ("text", "label", "features", "group", "order", "by")}
-    more = {"padded_at": options.padded_at, "problem": options.problem, "split": options.split}
-    named = {name: value for name, value in (columns | more).items() if value is not None}
-    if options.data is None:
-        if named:
-            raise ValueError(
-                wording(next(iter(named)).replace("_", "-"), "given with --data FILE alone", "no --data")
-            )
-        task = options.task or "digits"
-        bare = Settings.of(task, **{**given, "lengths": None})  # what is wrong is known before data are read
-        source = Source.of(task, bare.seed, words=options.words)
-        return Settings.of(task, **given, data=source.data), source
-    if options.task is not None:
-        raise ValueError(wording("task", "left out with --data", repr(options.task)))
-    Settings.of(OWN, **{**given, "lengths": [1], "embedding": None})
-    table = read_file(options.data, **columns, padding=options.padded_at)
-    name = Path(options.data).name.encode("utf-8", "replace").decode()  # it may hold bytes that are no text
-    try:
-        data = from_sequences(
-            table.x,
-            table.y,
-            problem=options.problem,
-            words=options.words or 10_000,
-            name=name,
-            source=f"{table.source}; {table.reading}",
-            places=table.places,
-            columns=table.columns,
-            split=options.split or "random",
-            by=table.by,
-            seed=given.get("seed", SEED),
-        )
-    except (ValueError, TypeError) as error:  # a file has no x and y
-        text = re.sub("^x must", "the sequences must", re.sub("^y must", "the labels must", str(error)))
-        raise type(error)(f"{name}: {text}") from None
-    words = ["--data", name]
-    for option, value in [*named.items(), ("words", options.words)]:
-        if value is not None:
-            words += [
-                f"--{option.replace('_', '-')}",
-                ",".join(value) if isinstance(value, list) else str(value),
-            ]
-    return Settings.of(OWN, **given, data=data), Source(OWN, 0, data, tuple(words))
+# ------------------------------------------------------------ what was understood
 
 
 def _describe(source: Source, settings: Settings, stream: Any) -> None:

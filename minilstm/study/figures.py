@@ -40,7 +40,8 @@ def study_figures(summary: dict[str, Any], records: Sequence[Record], settings: 
         "the dotted line, the first steps hardly teach anything.",
         _before_and_after(rows, "horizon", "horizon (time steps)", settings, [_whole_length(settings)]),
     )
-    if settings.padding:
+    padded = bool(settings.padding) and settings.horizon is None
+    if padded:
         panels = [replace(_padding(records, settings, when), title=f"{when} training") for when in WHEN]
         yield Chart(
             "padding_gradient",
@@ -56,7 +57,7 @@ def study_figures(summary: dict[str, Any], records: Sequence[Record], settings: 
         "where this is tiny, the beginning cannot be learned from.",
         _before_and_after(rows, "first_norm", "norm of dh", settings),
     )
-    if settings.padding:
+    if padded:
         yield _shares(rows, settings)
     yield _training(records, settings)
 

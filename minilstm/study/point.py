@@ -136,7 +136,7 @@ def run_point(settings: Settings, source: Source, point: Point) -> Record:
     audit = padding_audit(data.train.x, point.length)[0]
     watch = _Watch(point, validation, settings.epochs)
     record: Record = point.to_dict() | {"diverged": None}
-    record |= _baselines(train, validation, test, data.classes) | dict.fromkeys(METRICS)
+    record |= _baselines(train, validation, test, data) | dict.fromkeys(METRICS)
     with np.errstate(all="ignore"):  # what is not finite becomes part of the record
         record["before"] = _probe(model, point, validation)
         watch.snapshot(model, 0)
@@ -185,8 +185,19 @@ def run_point(settings: Settings, source: Source, point: Point) -> Record:
 METRICS = ("test_metric", "test_low", "test_high", "validation_metric", "validation_error", "train_metric")
 
 
-def _baselines(train: _Part, validation: _Part, test: _Part, classes: int | None) -> Record:
-    """What always answering the commonest training class, or the training mean, would reach."""
+def _baselines(train: _Part, validation: _Part, test: _Part, data: Dataset) -> Record:
+    """What always answering the commonest training class, or the training mean, would reach.
+
+    Of a forecast, what the rule that is best on the validation part would.
+    """
+    if data.baselines:
+        best = min(data.baselines, key=lambda rule: rule.validation)
+        return {
+            "baseline": best.test,
+            "validation_baseline": best.validation,
+            "baseline_name": best.name,
+        }
+    classes = data.classes
     answer = np.bincount(train.y).argmax() if classes else train.y.mean()
     parts = {"baseline": test, "validation_baseline": validation}
     return {name: float(_against(answer, part.y, classes).mean()) for name, part in parts.items()}

@@ -44,7 +44,9 @@ RECORD: Record = {
     "lags": [int],
     "snapshots": [{"epoch": int, "horizon": NUMBER, "norms": [NUMBER]}],
 }
-LATER: Record = dict.fromkeys(("ms_low", "ms_high"), NUMBER)  # not in the records of older versions
+LATER: Record = dict.fromkeys(("ms_low", "ms_high"), NUMBER) | {
+    "baseline_name": str
+}  # not in the records of older versions
 SETTINGS: Record = {
     "task": (*TASKS, OWN),
     "lengths": [int],
@@ -79,6 +81,7 @@ CONFIG: Record = {
     "versions": {str: str},
     "platform": {"system": str, "machine": str, "processors": (int, None)},
 }
+LATER_SETTINGS: Record = {"longest_seeds": int, "horizon": (int, None)}
 REMARKS: Record = {  # of the data; not in the folders of older versions
     "remarks": [str],
     "alone": {"column": str, "metric": (float, int), "baseline": (float, int)},
@@ -162,15 +165,26 @@ def checked_settings(config: Any) -> Settings:
     """The settings of the study that a config describes; ValueError where it is none."""
     check(config, CONFIG)
     check(config["data"], {key: shape for key, shape in REMARKS.items() if key in config["data"]})
-    found = Settings.from_dict(config["settings"])
+    given = config["settings"]
+    check(given, {key: shape for key, shape in LATER_SETTINGS.items() if key in given})
+    found = Settings.from_dict(given)
     numbers = (*found.lengths, *found.units, found.seeds, found.epochs, found.batch_size)
-    if min(numbers) < 1 or not 0 <= found.seed < LARGEST or not found.lengths or not found.rnn:
+    if (
+        min(numbers) < 1
+        or min(found.longest_seeds, found.horizon or 1) < 0
+        or not 0 <= found.seed < LARGEST
+        or not found.lengths
+        or not found.rnn
+    ):
         raise ValueError("its settings are not those of a study")
     for k, rnn in enumerate(found.rnn):
         if not layers.is_kind(rnn):
             expected = "'lstm' or another recurrent layer, or a cell in a file"
             raise ValueError(wording(f"settings.rnn[{k}]", expected, f"{rnn!r:.60}"))
     several = [value for value in vars(found).values() if isinstance(value, tuple)]
-    if math.prod(max(1, len(value)) for value in several) * found.seeds > LARGEST_PLAN:
+    if (
+        math.prod(max(1, len(value)) for value in several) * max(found.seeds, found.longest_seeds)
+        > LARGEST_PLAN
+    ):
         raise ValueError("its settings are not those of a study")
     return found

@@ -56,6 +56,7 @@ def _row(group: Sequence[Record], settings: Settings) -> Row:
     first = group[0]
     row: Row = {"length": first["length"], "seeds": len(group)} | {name: first[name] for name in DIMENSIONS}
     row["label"] = settings.label(variant_of(first))
+    row["baseline_name"] = first.get("baseline_name")
     row["diverged"] = sum(record["diverged"] is not None for record in group)
     row["no_better"] = sum(_no_better(record, settings.metric) for record in group)
     row |= {name: _over(fmean, group, name) for name in (*METRICS, *MEANS)}
@@ -65,6 +66,7 @@ def _row(group: Sequence[Record], settings: Settings) -> Row:
     tests, validations = values(group, "test_metric"), values(group, "validation_metric")
     row["test_spread"] = max(tests) - min(tests) if len(tests) > 1 else None
     row["validation_chance"] = row["validation_error"]
+    row["late_learners"] = sum(_learned_late(record, settings.metric) for record in group)
     row["late_gain"] = _late_gain(group, settings.metric)
     if len(validations) > 1 and row["validation_error"] is not None:
         between = stdev(validations) / math.sqrt(len(validations))
@@ -87,6 +89,21 @@ def _late_gain(group: Sequence[Record], metric: str) -> float | None:
         if early and None not in (*late, *early):
             gains.append(fmean(late) - fmean(early))
     return (-fmean(gains) if metric == "MSE" else fmean(gains)) if gains else None
+
+
+def _learned_late(record: Record, metric: str) -> bool:
+    """Whether a model that learned was half-way from baseline to end only after half of the epochs."""
+    curve = record["curves"].get("val_loss" if metric == "MSE" else "val_accuracy", [])
+    if not curve or curve[-1] is None or record["diverged"] is not None or _no_better(record, metric):
+        return False
+    half = (record["validation_baseline"] + curve[-1]) / 2
+    there = [value is not None and (value <= half if metric == "MSE" else value >= half) for value in curve]
+    return there.index(True) >= len(curve) / 2 if True in there else False
+
+
+def learned(row: Row) -> int:
+    """How many seeds did better than the baseline."""
+    return int(row["seeds"] - row["no_better"] - row["diverged"])
 
 
 def _no_better(record: Record, metric: str) -> bool:

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from minilstm.study.plan import Settings
-from minilstm.study.summary import Row
+from minilstm.study.summary import Row, learned
 from minilstm.study.words import number, with_interval
 from minilstm.tables import in_columns
 
 # Columns to leave out where there is no room for all, the first of them first.
-DISPENSABLE = ("s/epoch", "tape MB", "train", "cut %", "pad %", "ms/step", "val", "horizon", "vs best")
+DISPENSABLE = (
+    "s/epoch",
+    "tape MB",
+    "train",
+    "cut %",
+    "pad %",
+    "ms/step",
+    "val",
+    "horizon",
+    "vs best",
+    "learned",
+)
 Entry = Callable[[Row, Settings], str]
 
 
@@ -56,18 +67,26 @@ def columns(settings: Settings) -> list[tuple[str, Entry]]:
         for name in settings.varied
     ]
     paired: list[tuple[str, Entry]] = [("vs best", _difference)] if len(settings.lengths) > 1 else []
+    seeds = max(settings.seeds, settings.longest_seeds)
+    several: list[tuple[str, Entry]] = (
+        [("learned", lambda row, settings: f"{learned(row)} of {row['seeds']}")] if seeds > 1 else []
+    )
+    padded: list[tuple[str, Entry]] = [
+        ("cut %", lambda row, settings: _share(row["cut_share"])),
+        ("pad %", lambda row, settings: _share(row["padding_share"])),
+    ]
     return [
         ("length", lambda row, settings: str(row["length"])),
         *varied,
         ("test", _test),
         *paired,
+        *several,
         ("val", lambda row, settings: number(row["validation_metric"], settings.metric)),
         ("train", lambda row, settings: number(row["train_metric"], settings.metric)),
         ("ms/step", lambda row, settings: _decimal(row["ms_per_step"], 2)),
         ("s/epoch", lambda row, settings: _decimal(row["seconds_per_epoch"], 2)),
         ("tape MB", lambda row, settings: _decimal(row["tape_bytes"] / 1e6, 2)),
-        ("cut %", lambda row, settings: _share(row["cut_share"])),
-        ("pad %", lambda row, settings: _share(row["padding_share"])),
+        *(padded if settings.horizon is None else []),
         ("horizon", lambda row, settings: _horizon(row)),
     ]
 

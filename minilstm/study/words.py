@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from minilstm.study.plan import DIMENSIONS, Settings, words_of
-from minilstm.study.summary import RESOLUTION, STRAIGHT, Row, choose, linear_fit, too_few, variant_of
+from minilstm.study.summary import RESOLUTION, STRAIGHT, Row, choose, learned, linear_fit, too_few, variant_of
 
 BARELY = 0.005  # shares below this are not worth a word
 
@@ -32,6 +32,7 @@ def conclude(rows: Sequence[Row], settings: Settings, size: int | None = None) -
         _unfinished(same),
         _unsteady(same),
         _risk(chosen[0], settings),
+        *_luck(real, settings),
         *contrasts,
         *_control(rows, settings),
     ]
@@ -45,7 +46,8 @@ def _nothing(rows: Sequence[Row], metric: str) -> str:
 
 
 def _baseline(row: Row, metric: str) -> str:
-    what = "always answering the mean" if metric == "MSE" else "always answering the commonest class"
+    usual = "always answering the mean" if metric == "MSE" else "always answering the commonest class"
+    what = row.get("baseline_name") or usual
     return f"the {number(row['baseline'], metric)} of {what}"
 
 
@@ -123,7 +125,7 @@ def _unsteady(rows: Sequence[Row]) -> str:
 def _risk(row: Row, settings: Settings) -> str:
     """What may still go wrong with the recommended length, in words."""
     risks = []
-    if row["sequences_cut_share"] > BARELY:
+    if row["sequences_cut_share"] > BARELY and settings.horizon is None:
         side = "beginning" if row["truncating"] == "pre" else "end"
         risks.append(
             f"{_percent(row['sequences_cut_share'])} of the training sequences lose their {side} there"
@@ -143,6 +145,24 @@ def _risk(row: Row, settings: Settings) -> str:
     ):
         risks.append(f"its seeds lie {number(row['test_spread'], settings.metric)} apart")
     return f"Its risk: {'; '.join(risks)}." if risks else ""
+
+
+def _luck(rows: Sequence[Row], settings: Settings) -> list[str]:
+    """The rows of which some seeds learned and some did not, and those that learned late."""
+    found = []
+    for row in rows:
+        late = row.get("late_learners", 0)
+        if not late and learned(row) in (0, row["seeds"] - row["diverged"]):
+            continue
+        label = settings.label(variant_of(row))
+        text = f"At length {row['length']}{f' ({label})' if label else ''} {_seeds(row)} learned"
+        when = "in the second half of the epochs"
+        if late == learned(row):
+            text += f", {when}"
+        elif late:
+            text += f", {late} of them {when}"
+        found.append(f"{text}.")
+    return found
 
 
 def _percent(share: float) -> str:
@@ -208,12 +228,12 @@ def _control(rows: Sequence[Row], settings: Settings) -> list[str]:
     sign = -1.0 if settings.metric == "MSE" else 1.0
     row = max(own, key=lambda row: sign * row["train_metric"])
     train, test = (number(row[key], settings.metric) for key in ("train_metric", "test_metric"))
-    learned = [r for r in own if r["seeds"] > 1 and not r["no_better"] and not r["diverged"]]
+    able = [r for r in own if r["seeds"] > 1 and not r["no_better"] and not r["diverged"]]
     text = (
         f"Control: with shuffled labels, where there is nothing to learn, training {settings.metric} "
         f"still reaches {train} (length {row['length']}), and test {settings.metric} is {test}"
     )
-    if learned:
+    if able:
         return [
             f"{text}; it beats the baseline in every seed: "
             "look whether training and test part share something."
@@ -224,10 +244,10 @@ def _control(rows: Sequence[Row], settings: Settings) -> list[str]:
 def _reach(rows: Sequence[Row], settings: Settings) -> str:
     """For a task whose difficulty is its length there is nothing to choose: how far was it learned?"""
     metric = settings.metric
-    able = [row for row in rows if _learned(row)]
+    able = [row for row in rows if learned(row)]
     if not able:
         return _nothing(rows, metric)
-    whole = [row for row in able if _learned(row) == row["seeds"]]
+    whole = [row for row in able if learned(row) == row["seeds"]]
     far = max(whole or able, key=lambda row: row["length"])
     reach = "up to" if whole else f"by {_seeds(far)} at"
     label = settings.label(variant_of(far))
@@ -247,13 +267,8 @@ def _reach(rows: Sequence[Row], settings: Settings) -> str:
     return "".join(parts) + "."
 
 
-def _learned(row: Row) -> int:
-    """How many seeds did better than the baseline."""
-    return int(row["seeds"] - row["no_better"] - row["diverged"])
-
-
 def _seeds(row: Row) -> str:
-    return f"{_learned(row)} of {row['seeds']} seeds"
+    return f"{learned(row)} of {row['seeds']} seeds"
 
 
 def _list(numbers: Iterable[int]) -> str:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -70,7 +71,15 @@ def test_defaults():
         (None,),
     )
     assert (recall.mask, recall.padding, recall.clipnorm) == ((False,), (), (1.0,))
-    assert len(digits.points()) == 2 * 5 * digits.seeds
+    assert (digits.seeds, digits.longest_seeds, digits.seed) == (3, 5, 0)
+    assert len(digits.points()) == 2 * 5 * 3 + 2
+    counted = Counter((point.length, point.mask) for point in digits.points())
+    assert {key for key, count in counted.items() if count == 5} == {(92, False)}
+    assert {seed for T, mask, seed in ((p.length, p.mask, p.seed) for p in digits.points()) if T < 92} == {
+        0,
+        1,
+        2,
+    }
     assert len(recall.points()) == 4 * recall.seeds
 
 
@@ -85,6 +94,7 @@ def test_defaults():
         ({"lengths": "5"}, TypeError, "lengths must be a list of whole numbers"),
         ({"task": "adding", "lengths": [1]}, ValueError, "lengths must be a whole number >= 2, got 1"),
         ({"seeds": 0}, ValueError, "seeds must be a whole number >= 1, got 0"),
+        ({"seeds": (1, 2, 3)}, ValueError, "seeds must be one number, or two"),
         ({"epochs": 0}, ValueError, "epochs must be"),
         ({"units": True}, TypeError, "units must be"),
         ({"batch_size": -1}, ValueError, "batch_size must be"),
@@ -121,10 +131,11 @@ def test_lengths_are_sorted_and_the_command_says_everything():
     settings = Settings.of("digits", lengths=[20, 5], mask=False, clipnorm=2.0, seed=7, batch_size=16)
     assert settings.lengths == (5, 20)
     assert settings.command() == (
-        "minilstm study digits --lengths 5,20 --seeds 3 --epochs 20 --rnn lstm --units 64 --padding post "
+        "minilstm study digits --lengths 5,20 --seeds 3,5 --epochs 20 --rnn lstm --units 64 --padding post "
         "--truncating post --clipnorm 2.0 --forget-bias 1 --batch-size 16 "
         "--learning-rate 0.003 --seed 7 --no-mask"
     )
+    assert "--seeds 2 " in Settings.of("digits", seeds=2).command()
     assert Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
     assert json.loads(json.dumps(settings.to_dict())) == settings.to_dict()
 
@@ -589,6 +600,44 @@ def test_the_sentence_says_where_the_mask_matters():
     assert words.conclude(same, Settings.of("digits")).endswith(
         "makes no difference that this test part could show."
     )
+
+
+def test_seeds_that_learned_and_those_that_did_so_late_are_told(tiny):
+    rows = [row(20), row(92, False, 0.5, no_better=2) | {"seeds": 5, "late_learners": 1}]
+    text = words.conclude(rows, Settings.of("digits"))
+    assert (
+        "At length 92 (without mask) 3 of 5 seeds learned, 1 of them in the second half of the epochs."
+        in text
+    )
+    rows[1] |= {"late_learners": 3}
+    text = words.conclude(rows, Settings.of("digits"))
+    assert "3 of 5 seeds learned, in the second half of the epochs." in text
+    assert "At length 20" not in text
+    head, _, *lines = tiny.table().splitlines()
+    start = head.index("learned")
+    for line, found in zip(lines, tiny.rows, strict=True):
+        assert line[start - 2 : start + 7].strip() == f"{2 - found['no_better']} of 2"
+
+
+@pytest.mark.parametrize(
+    ("curve", "late"),
+    [
+        ([0.1, 0.5, 0.8, 0.9], 0),
+        ([0.1, 0.1, 0.1, 0.9], 1),
+        ([0.1, 0.1, 0.6, 0.9], 1),
+        ([0.1, 0.9, 0.1, 0.9], 0),
+    ],
+)
+def test_a_late_learner_is_half_way_only_after_half_of_the_epochs(curve, late):
+    record = {"validation_baseline": 0.1, "baseline": 0.1, "test_low": 0.8, "diverged": None}
+    assert summary._learned_late(record | {"curves": {"val_accuracy": curve}}, "accuracy") == bool(late)
+    assert not summary._learned_late(
+        record | {"curves": {"val_accuracy": curve}, "test_low": 0.0}, "accuracy"
+    )
+    losses = {"curves": {"val_loss": [1 - value for value in curve]}, "test_high": 0.2}
+    assert summary._learned_late(
+        record | {"baseline": 0.9, "validation_baseline": 0.9} | losses, "MSE"
+    ) == bool(late)
 
 
 def test_a_task_whose_difficulty_is_its_length_gets_no_recommendation_but_a_reach():
