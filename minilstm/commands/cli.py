@@ -133,6 +133,11 @@ def _add_study(commands: Any) -> None:
         help="end at which the rows of an .npz with lengths are padded (found out)",
     )
     own.add_argument(
+        "--bad-rows",
+        choices=("refuse", "skip"),
+        help="rows that cannot be used: refuse the file and count them, or leave them out (refuse)",
+    )
+    own.add_argument(
         "--split",
         choices=("random", "group", "time"),
         help="how training and test part are made: at random, by whole groups, or the latest tested (random; "

@@ -9,10 +9,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.columns import (
     TEXTS,
     Found,
@@ -39,38 +41,55 @@ def read_csv(data: bytes, names: Names) -> Found:
         raise ValueError(f"padding must be left out for a .csv, got {names['padding']!r}")
     if names["text"] is not None and names["group"] is not None:
         raise ValueError(f"text must be left out with a group, got {names['text']!r}")
-    columns, rows, places = rows_of(data, names["text"] is None and names["group"] is None)
+    bad = BadRows(names["bad_rows"])
+    steps_in_rows = names["group"] is not None
+    wide = names["text"] is None and not steps_in_rows
+    columns, rows, places = rows_of(data, wide, None if steps_in_rows else bad)
     label = label_of(names["label"], columns)
     cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
     del rows
-    for place, value in zip(places, cells[label], strict=True):
+    for k, (place, value) in enumerate(zip(places, cells[label], strict=True)):
         if not value.strip():
-            raise ValueError(f"{place} has no label (column {label!r})")
+            bad.add(k, f"{place} has no label (column {label!r})")
     y = _labels(cells[label])
     by = by_of(names, columns)
     others = [column for column in columns if column not in (label, by)]
     rest, remarks = measured(others, cells, names, timed=names["group"] is not None)
     if names["group"] is not None:
-        found = group_rows(cells, y, label, rest, places, names, by)
+        found = group_rows(cells, y, label, rest, places, names, bad, by)
         return found._replace(said=found.said + remarks)
     if names["order"] is not None:
         raise ValueError(f"order must be left out without a group, got {names['order']!r}")
     column = _text_column(names, cells, rest)
+    x: list[Any]
     if column is not None:
         said = f"text from column {column!r}, labels from {label!r}{unused(rest, [column])}"
-        return Found(cells[column], y, places, said + remarks, by=cells.get(by or ""))
-    steps = names["features"] or rest
-    check_named(steps, rest)
-    wide = [cells[step] for step in steps]
-    series = [
-        _wide(values, steps, place) for values, place in zip(zip(*wide, strict=True), places, strict=True)
-    ]
-    said = f"each row is a sequence of up to {len(steps)} numbers, labels from {label!r}"
-    return Found(series, y, places, said + unused(rest, steps) + remarks, list(steps), cells.get(by or ""))
+        x, used = list(cells[column]), None
+    else:
+        used = list(names["features"] or rest)
+        check_named(used, rest)
+        said = (
+            f"each row is a sequence of up to {len(used)} numbers, labels from {label!r}{unused(rest, used)}"
+        )
+        table = zip(*(cells[step] for step in used), strict=True)
+        x = [
+            bad.read(k, partial(_wide, values, used, place))
+            for k, (values, place) in enumerate(zip(table, places, strict=True))
+        ]
+    left_out = bad.settle("rows")
+    kept = [k for k in range(len(x)) if k not in bad.errors]
+    x, y, where = ([values[k] for k in kept] for values in (x, y, places))
+    groups = None if by is None else [cells[by][k] for k in kept]
+    return Found(x, y, where, ", ".join(filter(None, [said + remarks, left_out])), used, groups)
 
 
-def rows_of(data: bytes, wide: bool) -> tuple[list[str], list[list[str]], list[str]]:
-    """The names of the columns, the rows, and the line of each; never a second copy of the whole text."""
+def rows_of(
+    data: bytes, wide: bool, bad: BadRows | None = None
+) -> tuple[list[str], list[list[str]], list[str]]:
+    """The names of the columns, the rows, and the line of each; never a second copy of the whole text.
+
+    Lines with too many or too few fields go to `bad`; without it they are refused. `wide`: the last may lack.
+    """
     limit = csv.field_size_limit(len(data) + 1)
     lines = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
     rows, places = [], []
@@ -85,7 +104,10 @@ def rows_of(data: bytes, wide: bool) -> tuple[list[str], list[list[str]], list[s
             if row:
                 if len(row) != len(columns) and not (wide and len(row) < len(columns)):
                     found = f"line {reader.line_num} has {len(row)} fields"
-                    raise ValueError(f"{found}, the header has {len(columns)}")
+                    if bad is None:
+                        raise ValueError(f"{found}, the header has {len(columns)}")
+                    bad.add(-reader.line_num, f"{found}, the header has {len(columns)}")
+                    continue
                 rows.append(row + [""] * (len(columns) - len(row)))
                 places.append(f"line {reader.line_num}")
     except UnicodeDecodeError:
@@ -95,6 +117,8 @@ def rows_of(data: bytes, wide: bool) -> tuple[list[str], list[list[str]], list[s
     finally:
         csv.field_size_limit(limit)
     if not rows:
+        if bad is not None:
+            bad.settle("rows")
         raise ValueError("has a header and no rows")
     return columns, rows, places
 

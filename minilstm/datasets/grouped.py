@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from minilstm.arrays import Array
+from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.columns import TIMES, Found, Names, check_named, pick, some, to_number, unused
 from minilstm.datasets.identifiers import names_groups
 from minilstm.datasets.times import as_times, counted, spacing
@@ -28,6 +31,7 @@ def group_rows(
     rest: Sequence[str],
     places: list[str],
     names: Names,
+    bad: BadRows,
     by: str | None = None,
 ) -> Found:
     """The rows with the same value of a column as one sequence, and what was taken for what.
@@ -40,21 +44,36 @@ def group_rows(
     for k, key in enumerate(cells[group]):
         members.setdefault(key, []).append(k)
     for key, own in members.items():
+        if any(k in bad.errors for k in own):
+            continue
         if any(y[k] != y[own[0]] for k in own) and not all(_is_nan(y[k]) for k in own):
             raise ValueError(f"sequence {key[:40]!r} has several labels; {places[own[0]]} and others")
     order, ordered = in_order(cells, list(members.values()), [c for c in rest if c != group], places, names)
     features = names["features"] or [column for column in rest if column not in (group, order)]
     check_named(features, rest)
-    columns = [[to_number(v, f, at) for v, at in zip(cells[f], places, strict=True)] for f in features]
-    table = np.array(columns).reshape(len(features), len(places)).T  # (rows, D)
-    x = [table[own] for own in members.values()]
+    x, kept = [], {}
+    for key, own in members.items():
+        faulty = next((k for k in own if k in bad.errors), None)
+        series = (
+            None if faulty is not None else bad.read(own[0], partial(_series, cells, features, own, places))
+        )
+        if series is not None:
+            x.append(series)
+            kept[key] = own
+    left_out = bad.settle("rows; their sequences")
+    members = kept
     found = [y[own[0]] for own in members.values()]
     where = [f"sequence {key[:40]!r} ({places[min(own)]})" for key, own in members.items()]
     said = f"steps of {some(features)} grouped by {group!r}, {ordered}, labels from {label!r}"
     said += unused(rest, [group, *features, *([order] if order else [])])
     if names["features"] is None:
         said += "".join(names_groups(column, cells[column], list(members.values())) for column in features)
+    said = ", ".join(filter(None, [said, left_out]))
     return Found(x, found, where, said, features, None if by is None else _one_each(cells[by], by, members))
+
+
+def _series(cells: Cells, features: Sequence[str], own: Sequence[int], places: Sequence[str]) -> Array:
+    return np.array([[to_number(cells[f][k], f, places[k]) for f in features] for k in own])
 
 
 def _one_each(values: Sequence[str], by: str, members: dict[str, list[int]]) -> list[str]:

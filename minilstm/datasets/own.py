@@ -6,17 +6,20 @@ Texts become word ids and numbers are standardised, both with what the training 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.base import Dataset, Split, fingerprint
+from minilstm.datasets.constant_ends import constant_ends
 from minilstm.datasets.leaks import best_alone, order_tells
 from minilstm.datasets.splits import WAYS, Indices, first_of_each, parts_by_group, parts_by_time, three_parts
 from minilstm.datasets.times import as_times
 from minilstm.errors import one_of, whole_number, wording
-from minilstm.sequences.text import text_ids
+from minilstm.sequences.text import has_words, text_ids
 
 __all__ = ["from_sequences"]
 
@@ -40,6 +43,7 @@ def from_sequences(
     split: str = "random",
     by: Sequence[Any] | None = None,
     seed: int = 0,
+    bad_rows: str = "refuse",
 ) -> Dataset:
     """A data set of N sequences and their labels, split into 70 % train, 10 % validation, 20 % test.
 
@@ -56,6 +60,8 @@ def from_sequences(
     split : "random", shuffled from `seed`, with each class's share of the whole in every part; "group", by
         whole groups of equal `by`, shuffled too; "time", the latest tested, the earliest trained on
     by : N group names, or N times as numbers or dates; None with "time": the order of x
+
+    bad_rows : "refuse", or "skip": leave out what cannot be used (empty, NaN, no label, ...), and say so
 
     Sequences that occur twice are kept once, or they would stand in training and test. Features and a
     regression's targets are standardised with the mean and standard deviation of the training part.
@@ -74,7 +80,16 @@ def from_sequences(
         raise ValueError(wording("y", f"as long as x, which has {len(x)} sequences", f"{len(y)} labels"))
     at = [f"sequence {k}" for k in range(len(x))] if places is None else list(places)
     is_text = len(x) > 0 and isinstance(x[0], str)
-    samples = _texts(x, at) if is_text else _numbers(x, at)
+    bad, read = BadRows(bad_rows), _texts if is_text else _numbers
+    samples = read(x, at, bad)
+    for k, label in enumerate(y):
+        if label is None or (isinstance(label, (float, np.floating)) and not np.isfinite(label)):
+            bad.add(k, wording("y", "finite", f"NaN or Inf in {at[k]}"))
+    left_out = bad.settle("sequences")
+    if bad.errors:
+        good = [k for k in range(len(x)) if k not in bad.errors]
+        samples, y, at = [samples[k] for k in good], [y[k] for k in good], [at[k] for k in good]
+        by = None if by is None else [by[k] for k in good]
     kept = first_of_each(samples)
     if len(kept) < FEWEST:
         more = "" if len(kept) == len(x) else f" ({len(x) - len(kept)} of {len(x)} repeat another)"
@@ -86,24 +101,23 @@ def from_sequences(
     parts, how = _split(
         targets if task == "classification" else None, kept, one_of("split", split, WAYS), by, seed
     )
-    vocabulary = None
+    vocabulary, ends = None, []
     if is_text:
         found, samples = text_ids(samples, parts[0], whole_number("words", words, 3))
         vocabulary = len(found)
-        short = next((k for k, ids in enumerate(samples) if len(ids) == 0), None)
-        if short is not None:
-            raise ValueError(wording("x", "texts with at least one word", f"none in {at[kept[short]]}"))
     else:
+        ends = constant_ends(samples)
         samples = _standardised(samples, parts[0])
     if task == "regression":
         mean, std = targets[parts[0]].mean(), targets[parts[0]].std()
         if std == 0:
             raise ValueError(wording("y", "not constant over the training part", f"{mean:g} alone"))
-        note = f", standardised with the training part's mean {mean:g} and standard deviation {std:g}"
+        note = f"y standardised with the training part's mean {mean:g} and standard deviation {std:g}"
         targets = ((targets - mean) / std).astype(np.float32)[:, None]
     else:
         note = ""
     splits = tuple(Split([samples[k] for k in part], targets[part]) for part in parts)
+    found_text = _description(samples, len(x) - len(bad.errors) - len(kept), task, labels, vocabulary)
     classes = len(labels) if task == "classification" else None
     alone = None if is_text else best_alone(splits[0], splits[2], classes, columns)
     return Dataset(
@@ -114,12 +128,12 @@ def from_sequences(
         task=task,
         classes=classes,
         features=1 if is_text else samples[0].shape[1],
-        description=_description(samples, len(x) - len(kept), task, labels, vocabulary) + f"{note}; {how}.",
+        description="; ".join(filter(None, [found_text, note, how, left_out])) + ".",
         source=source,
         checksum=fingerprint(splits),
         vocabulary=vocabulary,
         labels=labels,
-        remarks=tuple(_remarks(parts, kept, targets, classes, split)),
+        remarks=(*ends, *_remarks(parts, kept, targets, classes, split)),
         alone=alone,
     )
 
@@ -161,12 +175,18 @@ def _remarks(
         )
 
 
-def _texts(x: Sequence[Any], at: Sequence[str]) -> list[Any]:
+def _texts(x: Sequence[Any], at: Sequence[str], bad: BadRows) -> list[Any]:
     for k, text in enumerate(x):
-        if not isinstance(text, str):
-            raise TypeError(wording("x", "texts, as the first is", f"{type(text).__name__} in {at[k]}"))
-        _check_writable("x", text, at[k])
+        bad.read(k, partial(_check_text, text, at[k]))
     return list(x)
+
+
+def _check_text(text: Any, place: str) -> None:
+    if not isinstance(text, str):
+        raise TypeError(wording("x", "texts, as the first is", f"{type(text).__name__} in {place}"))
+    _check_writable("x", text, place)
+    if not has_words(text):
+        raise ValueError(wording("x", "texts with at least one word", f"none in {place}"))
 
 
 def _check_writable(argument: str, text: str, place: str) -> None:
@@ -179,34 +199,38 @@ def _check_writable(argument: str, text: str, place: str) -> None:
         ) from None
 
 
-def _numbers(x: Sequence[Any], at: Sequence[str]) -> list[Any]:
-    """Each sequence as (L, D) float32, finite, L >= 1, with one D."""
-    found: list[Array] = []
+def _numbers(x: Sequence[Any], at: Sequence[str], bad: BadRows) -> list[Any]:
+    """Each sequence as (L, D) float32, finite, L >= 1, with one D; None for a bad one."""
+    found: list[Array | None] = []
+    first: Array | None = None
     for k, sequence in enumerate(x):
-        try:
-            array = np.asarray(sequence)
-        except ValueError:
-            raise ValueError(
-                wording("x", "sequences whose steps have equally many features", at[k])
-            ) from None
-        if array.dtype.kind not in "fiub":
-            kind = "text" if array.dtype.kind in "US" else str(array.dtype)
-            raise TypeError(wording("x", "sequences of numbers, or texts alone", f"{kind} in {at[k]}"))
-        with np.errstate(over="ignore"):  # what becomes infinite is refused below
-            array = array.astype(np.float32)
-        if array.ndim not in (1, 2):
-            raise ValueError(wording("x", "sequences of shape (L,) or (L, D)", f"{array.shape} in {at[k]}"))
-        if array.size == 0:
-            raise ValueError(wording("x", "sequences of at least one step", f"none in {at[k]}"))
-        array = array.reshape(len(array), -1)
-        if not np.isfinite(array).all():
-            step = int(np.argmin(np.isfinite(array).all(axis=1)))
-            raise ValueError(wording("x", "finite float32 numbers", f"NaN or Inf in {at[k]}, step {step}"))
-        if found and array.shape[1] != found[0].shape[1]:
-            expected = f"sequences of {found[0].shape[1]} features, as the first"
-            raise ValueError(wording("x", expected, f"{array.shape[1]} in {at[k]}"))
-        found.append(array)
+        found.append(bad.read(k, partial(_series, sequence, at[k], first)))
+        first = found[-1] if first is None else first
     return found
+
+
+def _series(sequence: Any, place: str, first: Array | None) -> Array:
+    try:
+        array = np.asarray(sequence)
+    except ValueError:
+        raise ValueError(wording("x", "sequences whose steps have equally many features", place)) from None
+    if array.dtype.kind not in "fiub":
+        kind = "text" if array.dtype.kind in "US" else str(array.dtype)
+        raise TypeError(wording("x", "sequences of numbers, or texts alone", f"{kind} in {place}"))
+    with np.errstate(over="ignore"):  # what becomes infinite is refused below
+        array = array.astype(np.float32)
+    if array.ndim not in (1, 2):
+        raise ValueError(wording("x", "sequences of shape (L,) or (L, D)", f"{array.shape} in {place}"))
+    if array.size == 0:
+        raise ValueError(wording("x", "sequences of at least one step", f"none in {place}"))
+    array = array.reshape(len(array), -1)
+    if not np.isfinite(array).all():
+        step = int(np.argmin(np.isfinite(array).all(axis=1)))
+        raise ValueError(wording("x", "finite float32 numbers", f"NaN or Inf in {place}, step {step}"))
+    if first is not None and array.shape[1] != first.shape[1]:
+        expected = f"sequences of {first.shape[1]} features, as the first"
+        raise ValueError(wording("x", expected, f"{array.shape[1]} in {place}"))
+    return array
 
 
 def _targets(

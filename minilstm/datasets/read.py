@@ -16,6 +16,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.datasets.arrays import read_npz
+from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.columns import (
     LENGTHS,
     SERIES,
@@ -80,7 +82,7 @@ def read_series(
     path = Path(path)
     data = path.read_bytes()
     names: Names = {"text": None, "label": None, "features": list(features) if features else None}
-    names |= {"group": group, "order": order, "by": None, "padding": None}
+    names |= {"group": group, "order": order, "by": None, "padding": None, "bad_rows": "refuse"}
     if path.suffix.lower() != ".csv":
         raise ValueError(wording("data", "a .csv file for forecasting", path.name))
     try:
@@ -105,6 +107,7 @@ def read_file(
     order: str | None = None,
     by: str | None = None,
     padding: str | None = None,
+    bad_rows: str = "refuse",
 ) -> Table:
     """The sequences and labels of a .csv, .jsonl or .npz file.
 
@@ -115,6 +118,8 @@ def read_file(
     padding : "pre" or "post", the end at which the rows of an .npz with lengths are padded; found out where
         None, and refused where both ends could be meant
 
+    bad_rows : "refuse", where a row cannot be used, and count those; or "skip": leave them out, and say so
+
     Raises ValueError that names the file and the line, OSError where it cannot be read.
     """
     path = Path(path)
@@ -122,7 +127,7 @@ def read_file(
     if not data.removeprefix(b"\xef\xbb\xbf").strip():
         raise ValueError(f"{path.name} is empty")
     names = {"text": text, "label": label, "features": list(features) if features else None}
-    names |= {"group": group, "order": order, "by": by}
+    names |= {"group": group, "order": order, "by": by, "bad_rows": bad_rows}
     names["padding"] = None if padding is None else one_of("padding", padding, ("pre", "post"))
     readers = {".csv": read_csv, ".jsonl": _jsonl, ".npz": _npz}
     reader = readers.get(path.suffix.lower())
@@ -141,19 +146,20 @@ def read_file(
 
 
 def _jsonl(data: bytes, names: Names) -> Found:
-    rows: list[dict[str, Any]] = []
-    places: list[str] = []
+    if names["padding"] is not None:
+        raise ValueError(f"padding must be left out for a .jsonl, got {names['padding']!r}")
+    bad = BadRows(names["bad_rows"])
+    rows: dict[int, dict[str, Any]] = {}
     try:
         lines = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="\n")
         for number, line in enumerate(lines, 1):
-            if line.strip():
-                rows.append(_object(line, number))
-                places.append(f"line {number}")
+            if line.strip() and (row := bad.read(number, partial(_object, line, number))) is not None:
+                rows[number] = row
     except UnicodeDecodeError:
         raise not_utf8(data) from None
-    if names["padding"] is not None:
-        raise ValueError(f"padding must be left out for a .jsonl, got {names['padding']!r}")
-    columns = list(rows[0])
+    if not rows:
+        bad.settle("lines")
+    columns = list(next(iter(rows.values())))
     label = label_of(names["label"], columns)
     by = by_of(names, columns)
     rest = [column for column in columns if column not in (label, by)]
@@ -161,15 +167,19 @@ def _jsonl(data: bytes, names: Names) -> Found:
     column = pick("text" if names["text"] else "features", given, (*TEXTS, *SERIES), rest)
     if column is None:
         raise ValueError(f"name the sequences with --text or --features; it has {some(rest)}")
-    for row, place in zip(rows, places, strict=True):
+    for number, row in rows.items():
         for key in (label, column, *([by] if by else [])):
             if row.get(key) is None:
-                raise ValueError(f"{place} has no {key!r}")
-        if not isinstance(row[label], (str, int, float)):
-            raise ValueError(f"{place}: expected a text or a number as {label!r}, got {row[label]!r:.40}")
-    said = f"sequences from {column!r}, labels from {label!r}"
-    found = Found([row[column] for row in rows], [row[label] for row in rows], places, said)
-    return found if by is None else found._replace(by=[row[by] for row in rows])
+                bad.add(number, f"line {number} has no {key!r}")
+        if not isinstance(row.get(label), (str, int, float)):
+            got = f"{row.get(label)!r:.40}"
+            bad.add(number, f"line {number}: expected a text or a number as {label!r}, got {got}")
+    left_out = bad.settle("lines")
+    kept = {number: row for number, row in rows.items() if number not in bad.errors}
+    said = ", ".join(filter(None, [f"sequences from {column!r}, labels from {label!r}", left_out]))
+    x, y = ([row[key] for row in kept.values()] for key in (column, label))
+    groups = None if by is None else [row[by] for row in kept.values()]
+    return Found(x, y, [f"line {number}" for number in kept], said, by=groups)
 
 
 def _object(line: str, number: int) -> dict[str, Any]:

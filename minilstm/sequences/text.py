@@ -43,6 +43,15 @@ def words(text: str) -> list[str]:
     return spaced.replace("''", " ").replace(" '", " ").replace("' ", " ").split()
 
 
+def has_words(text: str) -> bool:
+    """Whether a text has a word at all; quick, for most have one at their beginning.
+
+    >>> has_words("'Zoë'!"), has_words("...")
+    (True, False)
+    """
+    return bool(words(text[:200]) or words(text))
+
+
 class Vocabulary:
     """The words that have an id: 2, 3, .. from the most frequent on; 0 is padding, 1 an unknown word.
 

@@ -168,6 +168,13 @@ def _describe(source: Source, settings: Settings, stream: Any) -> None:
         ("variants", "; ".join(filter(None, map(settings.label, settings.variants))) or "one"),
         ("models", f"{len(settings.points())}, {settings.epochs} epochs each"),
     ]
+    longer = int((data.lengths() > settings.lengths[-1]).sum()) if settings.horizon is None else 0
+    if longer:
+        longest = f"the longest has {data.lengths().max():,} steps"
+        kept = (
+            f"{longer:,} training sequence{'s are' if longer > 1 else ' is'} cut at {settings.lengths[-1]:,}"
+        )
+        lines.append(("note", f"{kept}: {longest}; --lengths max reads all of it"))
     alone = "" if data.alone is None else data.alone.warning(None, data.classes is not None)
     lines += [("note", printable(remark)) for remark in (*data.remarks, alone) if remark]
     for name, value in lines:

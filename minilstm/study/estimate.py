@@ -15,6 +15,7 @@ from minilstm.study.source import Source
 from minilstm.tables import in_columns
 
 STEPS = 5  # timed training steps per model
+TIMED = 400  # time steps, at most, of a sequence in them: a dry run is to be quick
 
 
 class Estimate(NamedTuple):
@@ -31,18 +32,21 @@ class Estimate(NamedTuple):
 def estimate(settings: Settings, source: Source) -> list[Estimate]:
     """Time and memory of the points, by kind of layer, units and length.
 
-    Steps are timed at the shortest and the longest length, on one thread; time between them is
-    linear in length. The kernels must be ready.
+    Steps are timed at the shortest length and at the longest, but at most at `TIMED`, on one thread; time is
+    linear in length between them and beyond. The kernels must be ready.
     """
     groups: dict[tuple[str, int], list[Point]] = {}
     for point in settings.points():
         groups.setdefault((point.rnn, point.units), []).append(point)
     found = []
     for (rnn, units), points in groups.items():
-        ends = sorted({settings.lengths[0], settings.lengths[-1]})
+        ends = sorted({min(length, TIMED) for length in (settings.lengths[0], settings.lengths[-1])})
         measured = [_step(settings, source, replace(points[0], length=length)) for length in ends]
+        slope = (
+            (measured[-1] - measured[0]) / (ends[-1] - ends[0]) if len(ends) > 1 else measured[0] / ends[0]
+        )
         for length in settings.lengths:
-            seconds = float(np.interp(length, ends, measured))
+            seconds = max(0.0, measured[0] + slope * (length - ends[0]))
             own = sum(point.length == length for point in points)
             point = replace(points[0], length=length)
             found.append(

@@ -26,6 +26,7 @@ TASKS = ("digits", "imdb", "recall", "adding")
 OWN = "data"  # the name of a study of the user's own data
 GENERATED = ("recall", "adding")  # made at exactly the length studied: no padding
 LEARNING_RATE = 3e-3
+OUTLIER = 4  # times the 90th percentile, above which a length is none that a study reads by default
 SEED = 0  # never chosen by what comes out
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -191,7 +192,7 @@ class Settings:
         return cls(
             task=task,
             lengths=_lengths(
-                defaults["lengths"] if lengths is None else lengths,
+                (_own_lengths(data) or defaults["lengths"]) if lengths is None else lengths,
                 2 if task == "adding" else 1,
                 None if data is None else data.lengths(),
             ),
@@ -386,6 +387,21 @@ def _lengths(values: Sequence[int | str], minimum: int, own: NDArray[np.int64] |
     if len(set(found)) < len(found) and not named:  # quantiles of few lengths may well be equal
         raise ValueError(wording("lengths", "different from each other", found))
     return tuple(sorted(set(found)))
+
+
+def _own_lengths(data: Any) -> list[int | str] | None:
+    """Lengths for data of the user's own, by default: quantiles, an outlier not among them.
+
+    Where all sequences are equally long, an eighth of that, a quarter, a half and the whole.
+    """
+    if data is None or data.name in TASKS:
+        return None
+    own = data.lengths()
+    longest = int(own.max())
+    if own.min() == longest:
+        return sorted({-(-longest // part) for part in (8, 4, 2, 1)})
+    usual = int(own[own <= OUTLIER * np.quantile(own, 0.9, method="inverted_cdf")].max())
+    return ["q25", "q50", "q75", "q90", usual]
 
 
 def _quantile(word: str, own: NDArray[np.int64] | None, expected: str) -> int:

@@ -15,7 +15,14 @@ from minilstm.study.plan import DEFAULTED, OWN, SEED, Settings
 from minilstm.study.source import Source
 
 SETTINGS = {field.name for field in fields(Settings)} - {"task", "metric", *DEFAULTED}
-OF_ROWS = ("text", "label", "by", "padded_at", "words")  # options of files that have a label in each row
+OF_ROWS = (
+    "text",
+    "label",
+    "by",
+    "padded_at",
+    "words",
+    "bad_rows",
+)  # of files with a label in each row
 OF_SERIES = ("target", "horizon")
 OF_BOTH = ("features", "group", "order", "problem", "split")
 LENGTHS = (6, 12, 24, 48, 96)  # how far a forecast looks back, where the series are long enough
@@ -64,7 +71,8 @@ def _built_in(
 def _labelled(options: argparse.Namespace, given: dict[str, Any], name: str) -> Dataset:
     """Sequences with a label each."""
     columns = {key: getattr(options, key) for key in ("text", "label", "features", "group", "order", "by")}
-    table = read_file(options.data, **columns, padding=options.padded_at)
+    bad_rows = options.bad_rows or "refuse"
+    table = read_file(options.data, **columns, padding=options.padded_at, bad_rows=bad_rows)
     try:
         return from_sequences(
             table.x,
@@ -78,6 +86,7 @@ def _labelled(options: argparse.Namespace, given: dict[str, Any], name: str) -> 
             split=options.split or "random",
             by=table.by,
             seed=given.get("seed", SEED),
+            bad_rows=bad_rows,
         )
     except (ValueError, TypeError) as error:  # a file has no x and y
         text = re.sub("^x must", "the sequences must", re.sub("^y must", "the labels must", str(error)))

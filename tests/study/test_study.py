@@ -251,7 +251,7 @@ def test_a_record_is_what_a_model_trained_by_hand_gives():
 def test_the_adding_task_is_measured_by_its_squared_error():
     result = length_study("adding", lengths=[4], seeds=1, epochs=1, units=3)
     (record,) = result.cells
-    data = Source.of("adding", 1).at(4)
+    data = source_of(result.settings).at(4)
     assert record["baseline"] == pytest.approx(np.mean((data.test.y - data.train.y.mean()) ** 2))
     assert record["test_low"] < record["test_metric"] < record["test_high"]
     assert result.summary["metric"] == "MSE"
