@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 
 from minilstm.study.plan import Settings
@@ -123,4 +124,5 @@ def as_text(rows: Sequence[Row], settings: Settings, width: int | None = None) -
         out.append(name)
         kept = [k for k, other in enumerate(head) if other not in out]
         text = in_columns([[line[k] for k in kept] for line in lines], rule=True)
-    return "\n".join([*text, *([f"Too wide for here, and in results.csv: {', '.join(out)}"] if out else [])])
+    left_out = textwrap.wrap(f"Only in results.csv: {', '.join(out)}", width or 80) if out else []
+    return "\n".join([*text, *left_out])

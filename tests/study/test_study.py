@@ -692,13 +692,13 @@ def test_the_fit_is_least_squares():
 def test_the_table_leaves_out_columns_until_it_fits_and_names_them(tiny):
     whole, narrow = tiny.table(), tiny.table(80)
     assert len(whole.splitlines()[0]) > 80 >= max(map(len, narrow.splitlines()))
-    left = narrow.splitlines()[-1].removeprefix("Too wide for here, and in results.csv: ").split(", ")
+    left = narrow.splitlines()[-1].removeprefix("Only in results.csv: ").split(", ")
     head = narrow.splitlines()[0]
     assert left[0] == "s/epoch"
     assert not [name for name in left if name in head]
     assert all(name in whole.splitlines()[0] for name in left)
     assert "test accuracy" in head
-    assert "Too wide" not in whole
+    assert "Only in" not in whole
 
 
 def test_figures_hold_the_numbers_of_the_study(tiny):
