@@ -8,10 +8,12 @@ meant, 130 Ctrl-C, 143 SIGTERM. Where SIGINT is ignored (a shell's `&` without j
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import platform
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,10 +38,37 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"minilstm: error: {message}\n")
 
+    def check(self, words: Sequence[str]) -> None:
+        """Refuse an option, or a command, that there is none of, with the nearest that there is.
+
+        argparse would take what follows a misspelled option for something else, and complain of that.
+        """
+        commands = next(a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction))
+        word = next((word for word in words if not word.startswith("-")), "")
+        if word and word not in commands:
+            self.error(f"unknown command {word!r}{_nearest(word, commands)}")
+        known = commands[word]._option_string_actions if word else self._option_string_actions
+        for given in (word.partition("=")[0] for word in words if re.match("--[a-z]", word)):
+            if not any(option.startswith(given) for option in known):  # a unique beginning is enough
+                self.error(f"unknown option {given}{_nearest(given, known)}")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    found = difflib.get_close_matches(word, list(known), 1)
+    return f"; did you mean {found[0]}?" if found else ""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code. Without arguments the process is for this alone."""
-    return program.run(lambda: _run(_parser().parse_args(arguments)), whole=arguments is None)
+    return program.run(
+        lambda: _run(_parse(sys.argv[1:] if arguments is None else arguments)), whole=arguments is None
+    )
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    parser.check(words)
+    return parser.parse_args(words)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -76,7 +105,7 @@ def _run(options: argparse.Namespace) -> int:
     return command.compare(options) if options.command == "compare" else command.run(options)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     parser = _Parser(
         prog="minilstm",
         description="An LSTM from scratch that shows what sequence length does.",
@@ -215,7 +244,7 @@ def _add_study(commands: Any) -> None:
     report.add_argument("folder", type=Path, metavar="DIR")
     compare = commands.add_parser("compare", help="two studies side by side")
     compare.add_argument("folders", type=Path, nargs=2, metavar="DIR")
-    compare.add_argument("--out", type=Path, metavar="FILE", help="also as a page, FILE.html")
+    compare.add_argument("--out", type=Path, metavar="FILE.html", help="also as a page")
 
 
 def _add_trace(commands: Any) -> None:

@@ -28,6 +28,7 @@ from minilstm.study.journal import Journal
 from minilstm.study.plan import OWN, SEED, TASKS, Point, Settings
 from minilstm.study.point import Record
 from minilstm.study.pool import StudyError
+from minilstm.study.progress import Progress
 from minilstm.study.result import StudyResult, result_of
 from minilstm.study.run import OnPoint, run_points
 from minilstm.study.source import Source
@@ -45,6 +46,7 @@ def length_study(
     on_cell: OnPoint | None = None,
     problem: str | None = None,
     words: int = 10_000,
+    verbose: int = 1,
     **settings: Any,
 ) -> StudyResult:
     """Train one model per length, seed and variant, and compare.
@@ -60,6 +62,7 @@ def length_study(
     on_cell : called with (point, record) after each finished point
     problem : "classification" or "regression"; None tells by y
     words : size of the vocabulary of texts
+    verbose : 1 shows progress on stderr, 0 nothing
     settings : lengths, seeds, epochs, rnn, units, mask, padding, truncating, clipnorm, forget_bias,
         control, batch_size, embedding, learning_rate, seed; see `minilstm.study.plan.Settings.of`
 
@@ -84,7 +87,8 @@ def length_study(
     with Journal(checked, journals.config(checked, source), out) as journal:
         if out is not None:
             from minilstm.study import report  # here, so that a missing extra is known before the work
-        spent = run_missing(journal, source, jobs, on_cell, executor)
+        with Progress(journal, quiet=not verbose) as progress:
+            spent = run_missing(journal, source, jobs, progress.then(on_cell), executor)
         result = result_of(journal, spent)
         return result if out is None else report.write(result, journal)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from minilstm import files
+from minilstm import files, plots
+from minilstm.errors import wording
+from minilstm.plots.chart import Axis, Chart, Line, Panel, draw
 from minilstm.study.plan import DIMENSIONS, words_of
 from minilstm.study.result import StudyResult
+from minilstm.study.statistics import difference
 from minilstm.study.summary import Row, variant_of
 from minilstm.study.words import with_interval
 from minilstm.tables import in_columns
@@ -49,13 +53,18 @@ def table(studies: Sequence[StudyResult]) -> list[list[str]]:
 
 
 COSTS = ("ms_per_step", "tape_bytes")
+VALUE = ("test_metric", "test_low", "test_high")
 
 
 def _change(pair: Sequence[Row | None]) -> str:
-    values = [None if row is None else row["test_metric"] for row in pair]
-    if values[0] is None or values[1] is None:
+    """The difference of the test metrics, with the interval that follows from the two."""
+    if any(row is None or row["test_metric"] is None for row in pair):
         return "-"
-    return f"{values[1] - values[0]:+.3g}"
+    found = [tuple(row[name] for name in VALUE) for row in pair if row is not None]
+    if None in (*found[0], *found[1]):
+        return f"{found[1][0] - found[0][0]:+.3g}"
+    middle, low, high = difference(found[0], found[1])
+    return f"{middle:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def _ratio(pair: Sequence[Row | None], name: str) -> str:
@@ -69,7 +78,7 @@ def _plain(value: Any) -> str:
 
 def as_text(studies: Sequence[StudyResult], names: Sequence[str]) -> str:
     """Both conclusions, what differs between the studies, and the table."""
-    _same_metric(studies)
+    same_task(studies)
     differing = [f"{name}: {before} | {after}" for name, before, after in differences(studies)]
     return "\n".join(
         [
@@ -86,10 +95,14 @@ def as_text(studies: Sequence[StudyResult], names: Sequence[str]) -> str:
 
 
 def write(path: Path, studies: Sequence[StudyResult], names: Sequence[str]) -> None:
-    """The comparison as one page that needs no network."""
-    _same_metric(studies)
+    """The comparison as one page that needs no network; ValueError for another name than one in .html."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(wording("out", "the name of a page, which ends in .html", path.name))
+    same_task(studies)
     from minilstm.study.report import environment
 
+    figure = draw(chart(studies))
+    plots.settle(figure)
     page = environment().get_template("compare.html.j2")
     text = page.render(
         studies=[(name, study.conclusion) for name, study in zip(names, studies, strict=True)],
@@ -97,11 +110,38 @@ def write(path: Path, studies: Sequence[StudyResult], names: Sequence[str]) -> N
         differences=differences(studies),
         head=HEAD,
         table=table(studies),
+        figure=base64.b64encode(plots.save(figure, "svg")).decode(),
     )
     files.write_text(path, text)
 
 
-def _same_metric(studies: Sequence[StudyResult]) -> None:
-    found = [study.settings.metric for study in studies]
-    if len(set(found)) > 1:
-        raise ValueError(f"the two studies measure different things: {' and '.join(found)}")
+def chart(studies: Sequence[StudyResult]) -> Chart:
+    """The test metric of both against length."""
+    lines: list[Line] = []
+    metric = studies[0].settings.metric
+    for which, study, dash in zip(("first", "second"), studies, ("solid", "dash"), strict=True):
+        for variant in study.settings.variants:
+            own = [row for row in study.rows if variant_of(row) == variant]
+            label = study.settings.label(variant)
+            name = which + (f": {label}" if label else "")
+            x, y, low, high = ([row[key] for row in own] for key in ("length", *VALUE))
+            lines.append(Line(x, y, name, series=len(lines), dash=dash, low=low, high=high))
+    ticks = sorted({row["length"] for study in studies for row in study.rows})
+    lengths = Axis("length (time steps)", log=True, ticks=ticks)
+    caption = "Bars are the range of the seeds' 95 % intervals."
+    return Chart(
+        metric, f"Test {metric} against length", caption, [Panel(lines, lengths, Axis(f"test {metric}"))]
+    )
+
+
+def same_task(studies: Sequence[StudyResult]) -> None:
+    """ValueError where the two studies do not measure the same thing."""
+    for what, found in (
+        ("tasks", [study.settings.task for study in studies]),
+        ("things", [study.settings.metric for study in studies]),
+        ("horizons", [study.settings.horizon or 0 for study in studies]),
+        ("classes", [study.summary["data"]["labels"] for study in studies]),
+    ):
+        if found[0] != found[1]:
+            first, second = (", ".join(value) if isinstance(value, list) else value for value in found)
+            raise ValueError(f"the two studies are of different {what}: {first} and {second}")

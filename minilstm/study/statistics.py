@@ -40,6 +40,23 @@ def share_error(right: Array) -> float:
     return max(share - low, high - share) / NORMAL
 
 
+def difference(
+    first: tuple[float, float, float], second: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """Second minus first, each (value, low, high), and the interval of that, from the two intervals.
+
+    Source: Newcombe, Interval estimation for the difference between independent proportions, Statistics in
+    Medicine 17, 1998, method 10 where the two are Wilson's; Zou and Donner, ibid. 27, 2008, for any two.
+
+    >>> a, b = np.arange(80) < 48, np.arange(70) < 56
+    >>> found = difference((a.mean(), *wilson(a)), (b.mean(), *wilson(b)))
+    >>> [round(float(number), 4) for number in found]
+    [0.2, 0.0524, 0.3339]
+    """
+    (a, a_low, a_high), (b, b_low, b_high) = first, second
+    return b - a, b - a - math.hypot(b - b_low, a_high - a), b - a + math.hypot(b_high - b, a - a_low)
+
+
 def student(values: Array) -> tuple[float, float]:
     """95 % interval of a mean, Student's t; (nan, nan) from fewer than two values."""
     if len(values) < 2:
