@@ -13,7 +13,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,19 +38,20 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"minilstm: error: {message}\n")
 
-    def check(self, words: Sequence[str]) -> None:
-        """Refuse an option, or a command, that there is none of, with the nearest that there is.
 
-        argparse would take what follows a misspelled option for something else, and complain of that.
-        """
-        commands = next(a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction))
-        word = next((word for word in words if not word.startswith("-")), "")
-        if word and word not in commands:
-            self.error(f"unknown command {word!r}{_nearest(word, commands)}")
-        known = commands[word]._option_string_actions if word else self._option_string_actions
-        for given in (word.partition("=")[0] for word in words if re.match("--[a-z]", word)):
-            if not any(option.startswith(given) for option in known):  # a unique beginning is enough
-                self.error(f"unknown option {given}{_nearest(given, known)}")
+def _check(words: Sequence[str], parser: argparse.ArgumentParser, commands: Mapping[str, _Parser]) -> None:
+    """Refuse an option, or a command, that there is none of, with the nearest that there is.
+
+    argparse would take what follows a misspelled option for something else, and complain of that.
+    """
+    word = next((word for word in words if not word.startswith("-")), "")
+    if word and word not in commands:
+        parser.error(f"unknown command {word!r}{_nearest(word, commands)}")
+    usage = (commands[word] if word else parser).format_usage()
+    known = ["--help", *re.findall("--[a-z][a-z-]*", usage)]
+    for given in (word.partition("=")[0] for word in words if re.match("--[a-z]", word)):
+        if not any(option.startswith(given) for option in known):  # a unique beginning is enough
+            parser.error(f"unknown option {given}{_nearest(given, known)}")
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
@@ -66,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _parser()
-    parser.check(words)
+    parser, commands = _parser()
+    _check(words, parser, commands)
     return parser.parse_args(words)
 
 
@@ -105,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
     return command.compare(options) if options.command == "compare" else command.run(options)
 
 
-def _parser() -> _Parser:
+def _parser() -> tuple[_Parser, Mapping[str, _Parser]]:
     parser = _Parser(
         prog="minilstm",
         description="An LSTM from scratch that shows what sequence length does.",
@@ -122,7 +123,7 @@ def _parser() -> _Parser:
     _add_reproduce(commands)
     _add_examples(commands)
     commands.add_parser("info", help="versions, backend, threads, kernel cache: for bug reports")
-    return parser
+    return parser, commands.choices
 
 
 def _add_study(commands: Any) -> None:
