@@ -21,6 +21,7 @@ import minilstm
 from minilstm.commands import program
 from minilstm.tables import in_columns
 
+NEAR = 0.75  # how alike two words are, from which on one is taken for the other misspelled
 EXAMPLES = """\
 examples:
   minilstm study                                   spoken digits, with and without a mask
@@ -55,7 +56,7 @@ def _check(words: Sequence[str], parser: argparse.ArgumentParser, commands: Mapp
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(word, list(known), 1)
+    found = difflib.get_close_matches(word, list(known), 1, NEAR)
     return f"; did you mean {found[0]}?" if found else ""
 
 

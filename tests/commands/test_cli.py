@@ -122,7 +122,7 @@ def test_other_settings_in_the_same_folder_exit_2(done):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["study", "--nonsense"], "unrecognized arguments: --nonsense"),
+        (["study", "--nonsense"], "unknown option --nonsense"),
         (["study", "mnist"], "invalid choice: 'mnist'"),
         (["study", "--lengths", "5,x"], "argument --lengths: must be whole numbers or quantiles"),
         (["study", "--lengths", "0"], "lengths must be a whole number >= 1, got 0"),
