@@ -29,8 +29,7 @@ and a few names; what the letters mean is told in each cell's file:
     states    h first                                           simple h   LSTM h c       GRU h
     kept      of a step, for backward, beside its states        simple -   LSTM i f g o   GRU z r g q
     rows      of p; one with a gate's name is the peephole of that gate
-    direct    for the trace: the path of the memory (c, or h where there is no c) to the step before past all
-              weights, as a name and in words
+    direct    for the trace: the path of c (or h) to the step before past all weights, as a name and in words
     variant   for the choice of an engine: in words, how the cell differs from the common one; or None
 """
 
@@ -67,7 +66,7 @@ class StepGradients(NamedTuple):
 
 @dataclass
 class Gradients:
-    """What backward gives, over one segment (S for T) or all of time; per-step arrays where asked for."""
+    """What backward gives over all steps, or a stretch of them (S for T); per-step arrays where asked for."""
 
     dweights: Weights  # dL/dW, dL/dU, dL/db, and of rb and p where the cell has them: summed over the steps
     dstate: State  # dL/d(initial state), (B, H) each

@@ -25,12 +25,8 @@ def _one_by_one(function: Callable[[Any], Any], items: Sequence[Any], work: int)
     return [function(item) for item in items]
 
 
-def _unknown(packed: Any, x: Array, state: State) -> bool:
-    return False
-
-
-def _nothing(*_: Any) -> None:
-    pass
+def _nothing(*_: Any) -> Any:
+    return None
 
 
 @dataclass(frozen=True)
@@ -42,8 +38,7 @@ class Engine:
     prepare(packed, need_dx) : called once before segments are run backwards;
     run(function, items, work) : [function(item) for item in items], maybe at the same time;
     release(segment) : nobody reads this segment any more;
-    is_bounded(packed, x, state) : whether no number can have become Inf or NaN on the way through x (T, B, D)
-        from that state; False where nothing is known
+    is_bounded(packed, x, state) : whether surely no number has become Inf or NaN on the way through x
     """
 
     name: str = "numpy"
@@ -54,7 +49,7 @@ class Engine:
     prepare: Callable[[Any, bool], None] = _nothing
     run: Callable[[Callable[[Any], Any], Sequence[Any], int], list[Any]] = _one_by_one
     release: Callable[[Any], None] = _nothing
-    is_bounded: Callable[[Any, Array, State], bool] = _unknown
+    is_bounded: Callable[[Any, Array, State], bool] = _nothing
 
 
 PLAIN = Engine()

@@ -31,8 +31,8 @@ from typing import ClassVar
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt import more_activations
 from minilstm.bptt.cell import State, StepGradients
+from minilstm.bptt.more_activations import get, variant_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class GRUCell:
     0.5
     """
 
-    activation: str = "tanh"
+    activation: str = "tanh"  # or another by name, see `more_activations`
     recurrent_activation: str = "sigmoid"
 
     name: ClassVar[str] = "gru"
@@ -57,21 +57,20 @@ class GRUCell:
 
     @property
     def variant(self) -> str | None:
-        return more_activations.variant_of(self, GRUCell())
+        return variant_of(self, GRUCell())
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None
     ) -> tuple[State, tuple[Array, ...]]:
         """One step forward: (h,), and (z, r, g, q). xw, hu : (B, 3H); prev : (h,) of (B, H)."""
-        sigmoid = more_activations.get(self.recurrent_activation).forward
-        tanh = more_activations.get(self.activation).forward
+        sigmoid, tanh = get(self.recurrent_activation), get(self.activation)
         (h_prev,) = prev
         xw_z, xw_r, xw_g = np.split(xw, 3, axis=-1)  # (B, H) each
         hu_z, hu_r, hu_g = np.split(hu, 3, axis=-1)  # (B, H) each
-        z = sigmoid(xw_z + hu_z)  # F1
-        r = sigmoid(xw_r + hu_r)  # F2
+        z = sigmoid.forward(xw_z + hu_z)  # F1
+        r = sigmoid.forward(xw_r + hu_r)  # F2
         q = hu_g  # F3
-        g = tanh(xw_g + r * q)  # F4
+        g = tanh.forward(xw_g + r * q)  # F4
         h = z * h_prev + (1 - z) * g  # F5
         return (h,), (z, r, g, q)
 
@@ -79,8 +78,7 @@ class GRUCell:
         self, dstate: State, prev: State, state: State, kept: tuple[Array, ...], p: Array | None = None
     ) -> StepGradients:
         """One step backward; dstate : (dL/dh,), kept : (z, r, g, q), of (B, H) each."""
-        sigmoid = more_activations.get(self.recurrent_activation)
-        tanh = more_activations.get(self.activation)
+        sigmoid, tanh = get(self.recurrent_activation), get(self.activation)
         (dh,), (h_prev,), (z, r, g, q) = dstate, prev, kept  # (B, H) each
         dz_z = sigmoid.backward(dh * (h_prev - g), z)  # B1
         dz_g = tanh.backward(dh * (1 - z), g)  # B2

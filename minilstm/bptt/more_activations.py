@@ -91,11 +91,7 @@ ACTIVATIONS = {
 
 
 def get(identifier: str | None) -> Activation:
-    """The activation of that name; None is linear, as in Keras.
-
-    >>> get(None).name
-    'linear'
-    """
+    """The activation of that name; None is linear, as in Keras."""
     name = "linear" if identifier is None else identifier
     return ACTIVATIONS[one_of("activation", name, ACTIVATIONS)]
 

@@ -30,10 +30,7 @@ def add_weights(parts: Sequence[Weights]) -> Weights:
 
 
 def join_chunks(pieces: Sequence[Sequence[Array]]) -> Array:
-    """Pieces [chunk][segment] of (S, b, .) as one array (T, B, .), laid out (B, T, .) in memory.
-
-    The caller of the layer wants (B, T, .), and gets a view of this without another copy.
-    """
+    """Pieces [chunk][segment] of (S, b, .) as one (T, B, .), in memory (B, T, .), as layers want it."""
     T = sum(len(piece) for piece in pieces[0])
     B = sum(chunk[0].shape[1] for chunk in pieces)
     out = np.empty((B, T, pieces[0][0].shape[2]), pieces[0][0].dtype).transpose(1, 0, 2)

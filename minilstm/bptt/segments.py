@@ -15,9 +15,6 @@ Inside a segment the engine does the work: `steps`, or its compiled form. Sample
 weights' gradients, so a chunk of the batch may go through all segments on its own. With the plain engine read
 engine.chunks as "the whole batch", pack as `steps.Layer`, run as a loop, prepare and release as nothing, and
 plan as None: it is another choice of checkpoints (`minilstm.checkpoints`).
-
-Once dL/d(state) is exactly 0 and no loss reaches an earlier step directly, every earlier gradient is 0, and
-backward may end there, if no number of the forward pass is Inf or NaN: 0 * Inf is NaN.
 """
 
 from __future__ import annotations
@@ -135,7 +132,7 @@ def backward(
 
     @cache
     def ends_at(step: int) -> bool:
-        """Whether gradients that are 0 before `step` stay 0 to the first."""
+        """Does a dL/d(state) of 0 stay 0? Not where a loss comes in, nor where Inf may be: 0 * Inf is NaN."""
         loss = external is not None and bool(external[:step].any())
         return not loss and engine.is_bounded(packed, tape.x, tape.first_state)
 
@@ -157,7 +154,7 @@ def backward(
                 dlast = tuple(np.zeros_like(part) for part in dlast)
             if span.start and not record and not any(part.any() for part in dlast) and ends_at(span.start):
                 rest = np.zeros_like(tape.x[: span.start, chunk]) if need_dx else None
-                found.append(Gradients(gradients.dweights, (), rest))
+                found.append(Gradients(gradients.dweights, (), rest))  # all that is left is 0
                 break
         return found[::-1], dlast
 

@@ -17,8 +17,8 @@ from typing import ClassVar
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt import more_activations
 from minilstm.bptt.cell import State, StepGradients
+from minilstm.bptt.more_activations import get, variant_of
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class SimpleRNNCell:
 
     @property
     def variant(self) -> str | None:
-        return more_activations.variant_of(self, SimpleRNNCell())
+        return variant_of(self, SimpleRNNCell())
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None
     ) -> tuple[State, tuple[Array, ...]]:
         """One step forward: (h,), and nothing to keep. xw, hu : (B, H)."""
-        h = more_activations.get(self.activation).forward(xw + hu)  # F1
+        h = get(self.activation).forward(xw + hu)  # F1
         return (h,), ()
 
     def backward(
@@ -56,5 +56,5 @@ class SimpleRNNCell:
     ) -> StepGradients:
         """One step backward; dstate : (dL/dh,) of (B, H)."""
         (dh,), (h,) = dstate, state  # (B, H) each
-        dz = more_activations.get(self.activation).backward(dh, h)  # B1  (B, H)
+        dz = get(self.activation).backward(dh, h)  # B1  (B, H)
         return StepGradients(dxw=dz, dhu=dz, dprev=(np.zeros_like(dh),), total=(dh,))

@@ -13,8 +13,6 @@ Every equation that is not named here is the plain cell's, and has its tag. What
                             P3  dp_i = sum dz_i * c_prev,  dp_f = sum dz_f * c_prev,  dp_o = sum dz_o * c,
                             over the samples here, and over the steps by the loop
     activations             others in place of sigmoid (recurrent_activation) and of both tanh (activation)
-
-The GRU and the simple network have no variant but other activations: these are fields of their cells.
 """
 
 from __future__ import annotations
@@ -25,9 +23,9 @@ from typing import ClassVar
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt import more_activations
 from minilstm.bptt.cell import State, StepGradients
 from minilstm.bptt.lstm import LSTMCell
+from minilstm.bptt.more_activations import get, variant_of
 
 FORGET_GATES = ("learned", "coupled", "none")
 
@@ -62,38 +60,36 @@ class LSTMVariant:
 
     @property
     def variant(self) -> str | None:
-        return more_activations.variant_of(self, LSTMVariant())
+        return variant_of(self, LSTMVariant())
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None
     ) -> tuple[State, tuple[Array, ...]]:
         """One step forward, as `LSTMCell.forward`; xw, hu : (B, nH), p : (k, H) or None."""
-        sigmoid = more_activations.get(self.recurrent_activation).forward
-        tanh = more_activations.get(self.activation).forward
+        sigmoid, tanh = get(self.recurrent_activation), get(self.activation)
         _, c_prev = prev
         z = dict(zip(self.gates, np.split(xw + hu, len(self.gates), axis=-1), strict=True))  # F1  (B, H) each
         peep = {} if p is None else dict(zip(self.rows, p, strict=True))
         for gate in (gate for gate in peep if gate != "o"):
             z[gate] = z[gate] + peep[gate] * c_prev  # P1
-        i = sigmoid(z["i"])  # F2
+        i = sigmoid.forward(z["i"])  # F2
         if self.forget_gate == "learned":
-            f = sigmoid(z["f"])  # F3
+            f = sigmoid.forward(z["f"])  # F3
         else:
             f = 1 - i if self.forget_gate == "coupled" else np.ones_like(i)
-        g = tanh(z["g"])  # F4
+        g = tanh.forward(z["g"])  # F4
         c = f * c_prev + i * g  # F6
         if "o" in peep:
             z["o"] = z["o"] + peep["o"] * c  # P1
-        o = sigmoid(z["o"])  # F5
-        h = o * tanh(c)  # F7
+        o = sigmoid.forward(z["o"])  # F5
+        h = o * tanh.forward(c)  # F7
         return (h, c), (i, f, g, o)
 
     def backward(
         self, dstate: State, prev: State, state: State, kept: tuple[Array, ...], p: Array | None = None
     ) -> StepGradients:
         """One step backward, as `LSTMCell.backward`."""
-        sigmoid = more_activations.get(self.recurrent_activation)
-        tanh = more_activations.get(self.activation)
+        sigmoid, tanh = get(self.recurrent_activation), get(self.activation)
         (dh, dc), (_, c_prev), (_, c), (i, f, g, o) = dstate, prev, state, kept
         peep = {} if p is None else dict(zip(self.rows, p, strict=True))
         tanh_c = tanh.forward(c)
