@@ -155,7 +155,8 @@ def layer_words(layer: LayerTrace, name: str | None = None) -> list[str]:
     means = layer.ledger().mean_shares()
     route = max(means, key=lambda key: means[key], default="")
     if route and means[route] > 0:
-        text += f". At each step back {means[route]:.0%} of it arrives through {ROUTE_WORDS[route]}"
+        words = ROUTE_WORDS.get(route, f"the path {route!r}")
+        text += f". At each step back {means[route]:.0%} of it arrives through {words}"
         if len(means) > 1 and verdict.gate_rate < verdict.decay.rate:
             text += "; the rest is why it falls more slowly than the gates alone would have it"
     return [text, *(f"{layer.name}, {layer.verdict(f'd{one}')}" for one in layer.states)]

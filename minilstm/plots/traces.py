@@ -40,6 +40,7 @@ ROUTES = {
     "recurrent weights": COLOURS[1],
     "carousel": BLUE,
     "update gate": BLUE,
+    "past all weights": BLUE,
     "peepholes": COLOURS[3],
 }
 
@@ -263,7 +264,7 @@ def contributions(layer_trace: LayerTrace, ax: Axes | None = None) -> Axes:
 def _route_style(route: str) -> dict[str, Any]:
     """Colour and hatch of a route, so that it reads without colour."""
     hatch = {"recurrent weights": "//", "peepholes": ".."}.get(route, "")
-    return {"facecolor": ROUTES[route], "hatch": hatch, "edgecolor": "white"}
+    return {"facecolor": ROUTES.get(route, COLOURS[4]), "hatch": hatch, "edgecolor": "white"}
 
 
 def _step_words(layer_trace: LayerTrace) -> str:

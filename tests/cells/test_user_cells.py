@@ -277,3 +277,34 @@ def test_an_antisymmetric_cell_learns_its_parameters_and_shows_u():
     before = model.named_weights["rec/recurrent_kernel"].copy()
     model.train_on_batch(x, y)
     assert (before != model.named_weights["rec/recurrent_kernel"]).any()
+
+
+@pytest.mark.parametrize("name", ["own_lstm", "stabilised", "independent"])
+def test_pages_and_figures_take_any_cell(name, tmp_path):
+    trace = model_of(EIGHT[name]).trace(*data())
+    ml.plots.trace_report(trace, tmp_path / "trace.html")
+    assert "past all weights" in (tmp_path / "trace.html").read_text()
+    ml.plots.side_by_side({"one": trace["rec"]})
+    ml.plots.gates(trace["rec"])
+
+
+def test_a_stream_reads_step_by_step_what_predict_reads_at_once():
+    model, (x, _) = model_of(EIGHT["rotation"], sequences=True), data()
+    stream = model.stream(batch=B)
+    steps = np.stack([stream(x[:, t]) for t in range(T)], axis=1)
+    np.testing.assert_allclose(steps, model.predict(x), rtol=0, atol=1e-14)
+
+
+def test_there_is_no_kernel_and_one_warning_says_so():
+    with pytest.warns(RuntimeWarning, match="no compiled kernel for elman with a forward in NumPy"):
+        model = model_of(EIGHT["elman"], backend="numba")
+    assert model.layers[0].backend == "numpy"
+
+
+def test_what_is_not_finite_is_found_in_any_cell():
+    model, (x, y) = model_of(EIGHT["leaky"]), data()
+    trace = model.trace(x, y)
+    trace["rec"].arrays["h"][1, 3, 2] = np.nan
+    origin = trace.first_nonfinite()
+    assert (origin.quantity, origin.step, origin.sample) == ("h", 3, 1)
+    assert "forward of the cell 'leaky'" in str(origin)
