@@ -41,6 +41,7 @@ PROMISES = {
         "truncated: the same at every step, to the last bit: True",
         "today, forget bias 0   k = 1: 0.5,",
     ],
+    "11_stream_a_digit": ["someone says 0, in 20 frames", "those of predict over the whole recordings: True"],
     "12_a_cell_of_your_own": [
         "leaky: every gradient holds: True",
         "a backward by hand: taken",
