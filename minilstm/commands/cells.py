@@ -83,7 +83,7 @@ def measured(kind: str, lengths: list[int], units: int, epochs: int, seed: int) 
             if task == "recall":
                 seconds = time.perf_counter() - start
                 found["time"] = 1e6 * seconds / (epochs * length * -(-len(x) // 32))
-                found["after"] = model.trace(x[:PROBE], y[:PROBE])["rec"].horizon(0.01)
+                found["after"] = reach(model.trace(x[:PROBE], y[:PROBE])["rec"])
             found[f"{task} {length}"] = model.evaluate(*data.test)[1]  # type: ignore[index]
     return found
 
@@ -102,8 +102,13 @@ def before(rec: LayerTrace) -> dict[str, Any]:
     exponent = dynamics.lyapunov_exponents(dynamics.jacobians(rec))[0]
     through_U = shares.get("recurrent weights", 0.0)
     return {"U": through_U, "past U": sum(shares.values()) - through_U, "exponent": exponent} | {
-        "before": rec.horizon(0.01)
+        "before": reach(rec)
     }
+
+
+def reach(rec: LayerTrace) -> float:
+    """How many steps back 1 % of the gradient of the memory reaches: of h where nothing else is kept."""
+    return rec.horizon(0.01, f"d{rec.memory}")
 
 
 def heading(lengths: list[int]) -> list[str]:
