@@ -2,8 +2,7 @@
 
 The lesson's own engine is the loop of `steps`, over the whole batch at once, in one thread. Another stands in
 `minilstm.compiled`: it wants the weights in a layout of its own, takes the batch in chunks that fit a
-processor's cache, runs them on threads, and puts new segments where old ones were in memory. The fields below
-are all they differ in.
+processor's cache, runs them on threads, and reuses memory. The fields below are all they differ in.
 """
 
 from __future__ import annotations

@@ -19,8 +19,7 @@ in the LSTM. Backward, dh comes in complete, and F5 hands it to z, g and h_prev:
     B5  dh_prev = dh * z                         F5: h_prev has the factor z, past the candidate
 
 dxw = [dz_z, dz_r, dz_g], but dhu = [dz_z, dz_r, dq]: xw_g and hu_g are not simply added, r stands between.
-To B5 the loop adds dhu @ U.T (`steps`, S5). An update gate of 1 holds the state and its gradient: z does
-here what f does in the LSTM.
+To B5 the loop adds dhu @ U.T (`steps`, S5). Where z is 1 it holds the state and its gradient, as f = 1 does.
 """
 
 from __future__ import annotations

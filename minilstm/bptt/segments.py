@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -65,9 +64,8 @@ def forward(
     one_of("keep", keep, get_args(Contents))
     T, B, _ = x.shape
     length = T if segment_steps is None else whole_number("segment_steps", segment_steps)
-    first = T % length if from_end else 0  # where the second segment starts, if the first one is shorter
-    starts = [*range(0, first, length), *range(first, T, length)]
-    spans = [slice(start, stop) for start, stop in pairwise([*starts, T])]
+    early = -T % length if from_end else 0  # by so much the first segment is shorter, and not the last
+    spans = [slice(max(start, 0), min(start + length, T)) for start in range(-early, T, length)]
     work = work_of(weights, x)
     rows = engine.chunks(B, work)
     packed = engine.pack(cell, weights, drop)
