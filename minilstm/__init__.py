@@ -51,14 +51,18 @@ _HOMES = {
     "minilstm.layers": [
         "GRU",
         "LSTM",
+        "Activation",
         "Bidirectional",
         "Dense",
         "Dropout",
         "Embedding",
+        "Flatten",
         "GlobalAveragePooling1D",
         "Input",
+        "LayerNormalization",
         "Masking",
         "RNN",
+        "RepeatVector",
         "SimpleRNN",
         "TimeDistributed",
     ],
@@ -143,13 +147,17 @@ if TYPE_CHECKING:
     from minilstm.layers import GRU as GRU
     from minilstm.layers import LSTM as LSTM
     from minilstm.layers import RNN as RNN
+    from minilstm.layers import Activation as Activation
     from minilstm.layers import Bidirectional as Bidirectional
     from minilstm.layers import Dense as Dense
     from minilstm.layers import Dropout as Dropout
     from minilstm.layers import Embedding as Embedding
+    from minilstm.layers import Flatten as Flatten
     from minilstm.layers import GlobalAveragePooling1D as GlobalAveragePooling1D
     from minilstm.layers import Input as Input
+    from minilstm.layers import LayerNormalization as LayerNormalization
     from minilstm.layers import Masking as Masking
+    from minilstm.layers import RepeatVector as RepeatVector
     from minilstm.layers import SimpleRNN as SimpleRNN
     from minilstm.layers import TimeDistributed as TimeDistributed
     from minilstm.losses import BinaryCrossentropy as BinaryCrossentropy
@@ -199,7 +207,8 @@ def __getattr__(name: str) -> Any:
         return import_module(f"minilstm.{name}")
     if name in _PLACES:
         return getattr(import_module(_PLACES[name]), name)
-    raise AttributeError(f"module 'minilstm' has no attribute {name!r}")
+    reason = None if name.startswith("_") else import_module("minilstm.layers.refused").why_not(name)
+    raise AttributeError(f"module 'minilstm' has no attribute {name!r}" + (f": {reason}" if reason else ""))
 
 
 def __dir__() -> list[str]:

@@ -8,10 +8,12 @@ from minilstm.layers.embedding import Embedding
 from minilstm.layers.gru import GRU
 from minilstm.layers.input import Input
 from minilstm.layers.kinds import KINDS, is_kind, label, recurrent
+from minilstm.layers.layer_normalization import LayerNormalization
 from minilstm.layers.lstm import LSTM
 from minilstm.layers.masking import Masking
 from minilstm.layers.pooling import GlobalAveragePooling1D
 from minilstm.layers.recurrent import Recurrent
+from minilstm.layers.reshaping import Activation, Flatten, RepeatVector
 from minilstm.layers.rnn import RNN
 from minilstm.layers.simple_rnn import SimpleRNN
 from minilstm.layers.wrappers import TimeDistributed
@@ -25,15 +27,19 @@ __all__ = [
     "LSTM",
     "RECURRENT",
     "RNN",
+    "Activation",
     "Bidirectional",
     "Dense",
     "Dropout",
     "Embedding",
+    "Flatten",
     "GlobalAveragePooling1D",
     "Input",
     "Layer",
+    "LayerNormalization",
     "Masking",
     "Recurrent",
+    "RepeatVector",
     "SimpleRNN",
     "TimeDistributed",
     "is_kind",

@@ -9,8 +9,8 @@ from __future__ import annotations
 import inspect
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,7 @@ from minilstm.bptt.more_activations import Activation
 from minilstm.errors import numeric_array, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers import checks
+from minilstm.layers.configs import plain, revive
 from minilstm.layers.words import NEUTRAL, Words, checked_dtype, checked_shape, sample_shape, sort_words
 from minilstm.layers.words import Shape as Shape
 from minilstm.regularizers import Regularizer
@@ -165,6 +166,22 @@ class Layer(ABC):
         return {
             name: value.name if isinstance(value, Activation) else value for name, value in values.items()
         }
+
+    def get_config(self) -> dict[str, Any]:
+        """`config` as plain values with name, trainable and dtype, as in Keras; see `from_config`.
+
+        >>> import minilstm as ml
+        >>> layer = ml.Dense(3, activation="relu")
+        >>> layer.get_config()["activation"], type(layer).from_config(layer.get_config()).units
+        ('relu', 3)
+        """
+        own = {"name": self.label, "trainable": self.trainable, "dtype": self.dtype.name}
+        return own | {key: plain(value) for key, value in self.config().items() if key not in own}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """A layer of that config, without weights."""
+        return cls(**{key: revive(value, Layer) for key, value in config.items()})
 
     @abstractmethod
     def forward(

@@ -32,6 +32,8 @@ class Embedding(Layer):
     mask_zero : whether id 0 is padding, and makes a mask
     embeddings_initializer : how the table begins: see `minilstm.initializers`
     embeddings_regularizer : a penalty on it: see `minilstm.regularizers`
+    weights : [table] to begin with, of vectors learned elsewhere; `trainable=False` keeps them
+    input_length : the number of steps, where it is fixed
 
     Weights: embeddings (input_dim, output_dim). As in Keras.
 
@@ -51,11 +53,25 @@ class Embedding(Layer):
         embeddings_regularizer: str | Regularizer | None = None,
         **words: Any,
     ) -> None:
+        if (length := words.pop("input_length", None)) is not None:
+            words.setdefault("input_shape", (length,))
+        table = words.pop("weights", None)
         super().__init__(**words)
         self.input_dim = whole_number("input_dim", input_dim)
         self.output_dim = whole_number("output_dim", output_dim)
         self.mask_zero = bool(mask_zero)
         declare_weight(self, "embeddings", "embeddings", embeddings_initializer, embeddings_regularizer)
+        if table is not None:
+            self.initializers["embeddings"] = self._given(table)
+
+    def _given(self, weights: Any) -> Initializer:
+        """The table that `weights` gives, [table] as in Keras or the table itself."""
+        table = numeric_array("weights", weights[0] if isinstance(weights, (list, tuple)) else weights)
+        if table.shape != (self.input_dim, self.output_dim):
+            raise ValueError(
+                wording("weights", f"[table] of {(self.input_dim, self.output_dim)}", table.shape)
+            )
+        return lambda shape, rng, dtype: table.astype(dtype)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 1:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,7 @@ from minilstm.bptt.cell import State
 from minilstm.errors import NonFiniteError, one_of, spelled, whole_number, wording
 from minilstm.layers import Bidirectional, Input, Layer, Recurrent
 from minilstm.layers.base import Shape, checked_list
+from minilstm.layers.configs import plain, revive
 from minilstm.layers.words import checked_shape
 from minilstm.layers.wrappers import inside
 from minilstm.losses import Loss
@@ -96,7 +97,9 @@ class Network:
             layer.name = next(name for name in names if name not in taken)
         elif layer.name in taken:
             raise ValueError(wording("layer names", "unique in a model", f"{layer.name!r} twice"))
-        if layer.wanted_dtype not in (None, self.dtype):
+        if layer.wanted_dtype is None and not layer.built:
+            layer.dtype = self.dtype
+        elif layer.wanted_dtype is not None and layer.wanted_dtype != self.dtype:
             expected = f"{self.dtype.name}, the model's, in layer {layer.label!r}: see Sequential(dtype=)"
             raise ValueError(wording("dtype", expected, layer.wanted_dtype))
         shape = self._next_shape()
@@ -150,6 +153,27 @@ class Network:
             return self.layers[index]
         names = [layer.label for layer in self.layers]
         return self.layers[names.index(one_of("name", name, names))]
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers' classes and arguments as plain values, without weights, as in Keras."""
+        layers = [plain(layer) for layer in self.layers]
+        shape = None if self.sample_shape is None else [None, *self.sample_shape]
+        return {"name": self.name, "dtype": self.dtype.name, "layers": layers, "build_input_shape": shape}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """A model of that config, whose weights begin anew.
+
+        >>> import minilstm as ml
+        >>> model = ml.Sequential([ml.LSTM(4, input_shape=(5, 2)), ml.Dense(1)])
+        >>> ml.Sequential.from_config(model.get_config()).output_shape
+        (None, 1)
+        """
+        layers = [revive(layer, Layer) for layer in config["layers"]]
+        model = cls(layers, dtype=config.get("dtype", "float32"), name=config.get("name", "sequential"))
+        if config.get("build_input_shape") and layers and not model.built:
+            model.build(config["build_input_shape"])
+        return model
 
     def reset_states(self) -> None:
         """Forget the states that stateful layers kept."""
