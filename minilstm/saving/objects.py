@@ -35,7 +35,7 @@ def known_classes() -> dict[str, type]:
     A metric that is called like a loss is named with its module, as in "metrics/MeanSquaredError".
 
     >>> sorted(known_classes())[:3]
-    ['AUC', 'Accuracy', 'Adam']
+    ['AUC', 'Accuracy', 'Activation']
     """
     found: dict[str, type] = {}
     for module in MODULES:
