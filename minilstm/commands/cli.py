@@ -146,7 +146,10 @@ def _add_study(commands: Any) -> None:
         "difficulty is its length; left out with --data",
     )
     own = study.add_argument_group("your own data")
-    own.add_argument("--data", metavar="FILE", help=".csv, .jsonl or .npz; UTF-8")
+    own.add_argument("--data", metavar="FILE", help=".csv, .tsv, .jsonl or .npz, or one of these as .gz")
+    own.add_argument(
+        "--formats", action="store_true", help="show what each kind of file looks like, and stop"
+    )
     own.add_argument("--text", metavar="COLUMN", help="column of the text (found by its name or kind)")
     own.add_argument("--label", metavar="COLUMN", help="column of the label (label, target, class, y, ...)")
     own.add_argument("--features", type=_words, metavar="A,B", help="columns of numbers")

@@ -90,7 +90,10 @@ def _array(file: IO[bytes], name: str, size: int, limit: int) -> Array:
     except Exception as error:  # a header is a literal of Python, and may be anything
         raise ValueError(f"{name} is no array: {' '.join(str(error).split())[:200]}") from None
     if dtype.hasobject:
-        raise ValueError(f"{name} holds Python objects, which are not read without pickle")
+        raise ValueError(
+            f"{name} holds Python objects, which are not read without pickle: pad its rows, or "
+            "put one after another, and give lengths"
+        )
     if dtype.kind not in "biufcUS" or dtype.itemsize == 0:
         raise ValueError(f"{name} has dtype {dtype!s:.40}: numbers or texts are read")
     nbytes = math.prod(shape) * dtype.itemsize

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.datasets.arrays import read_npz
+from minilstm.datasets.arrays import MOST, SMALL, read_npz
 from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.columns import (
     LENGTHS,
@@ -80,16 +81,33 @@ def read_series(
     Raises ValueError that names the file and the line, OSError where it cannot be read.
     """
     path = Path(path)
-    data = path.read_bytes()
+    data, kind = _opened(path)
     names: Names = {"text": None, "label": None, "features": list(features) if features else None}
     names |= {"group": group, "order": order, "by": None, "padding": None, "bad_rows": "refuse"}
-    if path.suffix.lower() != ".csv":
+    if kind not in (".csv", ".tsv"):
         raise ValueError(wording("data", "a .csv file for forecasting", path.name))
     try:
         series, columns, reading = series_of(data, target, names)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{path.name}: {error}") from None
     return Series(series, columns, _source(path, data), reading)
+
+
+def _opened(path: Path) -> tuple[bytes, str]:
+    """The bytes of a file, decompressed, and the ending that tells its kind; ValueError or OSError."""
+    data = path.read_bytes()
+    if path.suffix.lower() != ".gz":
+        return data, path.suffix.lower()
+    stream = zlib.decompressobj(wbits=31)
+    most = max(SMALL, MOST * len(data))
+    try:
+        found = stream.decompress(data, most)
+    except zlib.error as error:
+        raise ValueError(f"{path.name}: cannot be decompressed: {error}") from None
+    if not stream.eof or stream.unused_data:
+        expected = "one whole stream of gzip" if len(found) < most else f"at most {MOST} times its size"
+        raise ValueError(f"{path.name}: cannot be decompressed: it must be {expected}")
+    return found, path.with_suffix("").suffix.lower()
 
 
 def _source(path: Path, data: bytes) -> str:
@@ -109,7 +127,7 @@ def read_file(
     padding: str | None = None,
     bad_rows: str = "refuse",
 ) -> Table:
-    """The sequences and labels of a .csv, .jsonl or .npz file.
+    """The sequences and labels of a .csv, .tsv, .jsonl or .npz file, which may be compressed (.gz).
 
     text, label, features, group : names of columns (keys, arrays); found by their usual names where None
     order : column that sorts the rows of a group, numbers or dates as 2024-12-31T23:59; or "lines", where
@@ -123,16 +141,16 @@ def read_file(
     Raises ValueError that names the file and the line, OSError where it cannot be read.
     """
     path = Path(path)
-    data = path.read_bytes()
+    data, kind = _opened(path)
     if not data.removeprefix(b"\xef\xbb\xbf").strip():
         raise ValueError(f"{path.name} is empty")
     names = {"text": text, "label": label, "features": list(features) if features else None}
     names |= {"group": group, "order": order, "by": by, "bad_rows": bad_rows}
     names["padding"] = None if padding is None else one_of("padding", padding, ("pre", "post"))
-    readers = {".csv": read_csv, ".jsonl": _jsonl, ".npz": _npz}
-    reader = readers.get(path.suffix.lower())
+    readers = {".csv": read_csv, ".tsv": read_csv, ".jsonl": _jsonl, ".npz": _npz}
+    reader = readers.get(kind)
     if reader is None:
-        raise ValueError(wording("data", "a .csv, .jsonl or .npz file", path.name))
+        raise ValueError(wording("data", "a .csv, .tsv, .jsonl or .npz file", path.name))
     try:
         if reader is not read_csv:
             for option in ("group", "order"):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minilstm import interrupts
+from minilstm.datasets.formats import formats
 from minilstm.errors import fail, in_words, whole_number, wording
 from minilstm.study import journal as journals
 from minilstm.study import run_missing
@@ -52,6 +53,9 @@ def extras_missing() -> bool:
 
 def run(options: argparse.Namespace) -> int:
     """Run the study that the options describe; the exit code."""
+    if options.formats:
+        print(formats())
+        return 0
     if extras_missing():
         return fail(EXTRA, 2)
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -68,11 +69,21 @@ def _built_in(
     return Settings.of(task, **given, data=source.data), source
 
 
+@contextmanager
+def _formats_named() -> Iterator[None]:
+    """What a file is refused for, with where to look."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{error}. What is read: minilstm study --formats") from None
+
+
 def _labelled(options: argparse.Namespace, given: dict[str, Any], name: str) -> Dataset:
     """Sequences with a label each."""
     columns = {key: getattr(options, key) for key in ("text", "label", "features", "group", "order", "by")}
     bad_rows = options.bad_rows or "refuse"
-    table = read_file(options.data, **columns, padding=options.padded_at, bad_rows=bad_rows)
+    with _formats_named():
+        table = read_file(options.data, **columns, padding=options.padded_at, bad_rows=bad_rows)
     try:
         return from_sequences(
             table.x,
@@ -104,7 +115,10 @@ def _forecast(options: argparse.Namespace, given: dict[str, Any], name: str) -> 
     settings = {key: value for key, value in given.items() if key != "lengths"}
     Settings.of(OWN, **{**settings, "lengths": lengths or [1], "embedding": None})
     keys = ("features", "group", "order")
-    found = read_series(options.data, target=options.target, **{key: getattr(options, key) for key in keys})
+    with _formats_named():
+        found = read_series(
+            options.data, target=options.target, **{key: getattr(options, key) for key in keys}
+        )
     if lengths is None:
         shortest = min(map(len, found.series))
         lengths = [n for n in LENGTHS if WINDOWS * n <= shortest] or [max(1, shortest // (2 * WINDOWS))]
