@@ -5,17 +5,20 @@ Layers take one as `kernel_initializer=`, `recurrent_initializer=`, `bias_initia
 of the same form.
 
 The numbers are drawn in float64 and rounded once, so one seed gives the same weights in float32 and float64.
-What this file is not: Keras's random streams. A seed gives other numbers here than it gives there, and
-it is the model's: an initializer has none.
+A seed is the model's. An initializer may have its own, `seed=`, and gives the same numbers at each call then,
+as in Keras; called without `rng`, one that has none takes entropy from the system.
+What this file is not: Keras's random streams. A seed gives other numbers here than it gives there.
 
 Sources: Keras 3, `keras/src/initializers/`; for Chrono, Tallec and Ollivier 2018.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -25,12 +28,39 @@ from minilstm.errors import one_of, real_number, whole_number, wording
 
 Initializer = Callable[[Sequence[int], np.random.Generator, DTypeLike], Array]
 
+Random = np.random.Generator | DTypeLike | None
+
 CUT = 2.0  # a truncated normal is cut at so many standard deviations,
 CUT_STD = 0.87962566103423978  # which leaves it this standard deviation
 
 
+class _Base:
+    """What all have in common: a description, and who draws."""
+
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.seed is not None:
+            whole_number("seed", self.seed, 0)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, by name."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The initializer that `get_config` describes."""
+        return cls(**config)
+
+    def drawn(self, rng: Random, dtype: DTypeLike) -> tuple[np.random.Generator, DTypeLike]:
+        """Who draws, and the dtype: in Keras's calls, (shape, dtype), it stands in the place of `rng`."""
+        given = isinstance(rng, np.random.Generator)
+        dtype = dtype if rng is None or given else rng  # type: ignore[assignment]
+        return rng if given and self.seed is None else np.random.default_rng(self.seed), dtype  # type: ignore[return-value]
+
+
 @dataclass(frozen=True)
-class Constant:
+class Constant(_Base):
     """Every entry `value`; `rng` is not used.
 
     >>> Constant(0.5)((2,), np.random.default_rng(0), "float32").tolist()
@@ -42,12 +72,34 @@ class Constant:
     def __post_init__(self) -> None:
         real_number("value", self.value, -np.inf)
 
-    def __call__(self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> Array:
-        return np.full(_checked(shape), self.value, dtype)
+    def __call__(self, shape: Sequence[int], rng: Random = None, dtype: DTypeLike = "float32") -> Array:
+        return np.full(_checked(shape), self.value, self.drawn(rng, dtype)[1])
 
 
 @dataclass(frozen=True)
-class Identity:
+class Zeros(Constant):
+    """Every entry 0.
+
+    >>> Zeros()((2,)).tolist()
+    [0.0, 0.0]
+    """
+
+    value: float = field(default=0.0, init=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Ones(Constant):
+    """Every entry 1.
+
+    >>> Ones()((2,)).tolist()
+    [1.0, 1.0]
+    """
+
+    value: float = field(default=1.0, init=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Identity(_Base):
     """`gain` on the diagonal of a matrix, 0 elsewhere; `rng` is not used.
 
     As the recurrent kernel of a SimpleRNN with relu units it makes the IRNN, whose state is held, and whose
@@ -63,12 +115,12 @@ class Identity:
     def __post_init__(self) -> None:
         real_number("gain", self.gain, -np.inf)
 
-    def __call__(self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> Array:
-        return self.gain * np.eye(*_matrix(shape), dtype=dtype)
+    def __call__(self, shape: Sequence[int], rng: Random = None, dtype: DTypeLike = "float32") -> Array:
+        return self.gain * np.eye(*_matrix(shape), dtype=self.drawn(rng, dtype)[1])
 
 
 @dataclass(frozen=True)
-class Orthogonal:
+class Orthogonal(_Base):
     """`gain` times a matrix with orthonormal rows (or columns, whichever are shorter).
 
     At gain 1 it neither stretches nor shrinks. For an LSTM's recurrent kernel the matrix is all of (H, 4H):
@@ -86,12 +138,15 @@ class Orthogonal:
     """
 
     gain: float = 1.0
+    seed: int | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         real_number("gain", self.gain, -np.inf)
 
-    def __call__(self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> Array:
+    def __call__(self, shape: Sequence[int], rng: Random = None, dtype: DTypeLike = "float32") -> Array:
         rows, columns = _matrix(shape)
+        rng, dtype = self.drawn(rng, dtype)
         A = rng.standard_normal((max(rows, columns), min(rows, columns)))
         Q, R = np.linalg.qr(A)
         Q = self.gain * Q * np.sign(np.diag(R))
@@ -99,7 +154,7 @@ class Orthogonal:
 
 
 @dataclass(frozen=True)
-class RandomUniform:
+class RandomUniform(_Base):
     """Uniform in [minval, maxval); by default the beginning of Keras's Embedding.
 
     >>> bool(abs(RandomUniform()((100, 8), np.random.default_rng(0), "float32")).max() <= 0.05)
@@ -108,17 +163,20 @@ class RandomUniform:
 
     minval: float = -0.05
     maxval: float = 0.05
+    seed: int | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         real_number("minval", self.minval, -np.inf)
         real_number("maxval", self.maxval, self.minval)
 
-    def __call__(self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> Array:
+    def __call__(self, shape: Sequence[int], rng: Random = None, dtype: DTypeLike = "float32") -> Array:
+        rng, dtype = self.drawn(rng, dtype)
         return rng.uniform(self.minval, self.maxval, size=_checked(shape)).astype(dtype)
 
 
 @dataclass(frozen=True)
-class VarianceScaling:
+class VarianceScaling(_Base):
     """Random numbers of variance `scale / n`: signals keep their size on their way through the layer.
 
     Parameters
@@ -126,7 +184,7 @@ class VarianceScaling:
     scale : > 0
     mode : what n counts: "fan_in" (inputs of a unit), "fan_out" (units), or "fan_avg", their mean
     distribution : "uniform" in (-l, l) with l = sqrt(3 scale / n), or "truncated_normal", cut at two
-        standard deviations and widened so that the variance is still scale / n
+        standard deviations and widened so that the variance is still scale / n, or "untruncated_normal"
 
     A kernel's shape is (fan_in, fan_out); for an LSTM's (D, 4H) that makes fan_out = 4H, as in Keras.
     glorot_* are (1, "fan_avg"), he_* (2, "fan_in"), lecun_* (1, "fan_in").
@@ -140,20 +198,145 @@ class VarianceScaling:
     scale: float = 1.0
     mode: str = "fan_in"
     distribution: str = "truncated_normal"
+    seed: int | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         real_number("scale", self.scale, above=True)
         one_of("mode", self.mode, ("fan_in", "fan_out", "fan_avg"))
-        one_of("distribution", self.distribution, ("truncated_normal", "uniform"))
+        one_of("distribution", self.distribution, ("truncated_normal", "untruncated_normal", "uniform"))
 
-    def __call__(self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> Array:
+    def __call__(self, shape: Sequence[int], rng: Random = None, dtype: DTypeLike = "float32") -> Array:
         shape = _checked(shape)
-        fan_in, fan_out = shape[0], shape[-1]
+        rng, dtype = self.drawn(rng, dtype)
+        places = math.prod(shape[:-2])  # of a kernel that is moved over them, 1 for a matrix
+        fan_in, fan_out = (shape[-2] if len(shape) > 1 else shape[0]) * places, shape[-1] * places
         n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         if self.distribution == "uniform":
             limit = math.sqrt(3 * self.scale / n)
             return rng.uniform(-limit, limit, size=shape).astype(dtype)
+        if self.distribution == "untruncated_normal":
+            return (math.sqrt(self.scale / n) * rng.standard_normal(shape)).astype(dtype)
         return (math.sqrt(self.scale / n) / CUT_STD * _truncated_normal(shape, rng)).astype(dtype)
+
+
+@dataclass(frozen=True)
+class RandomNormal(_Base):
+    """Normal numbers with this mean and standard deviation.
+
+    >>> bool(abs(RandomNormal(stddev=0.01)((100, 8), np.random.default_rng(0))).max() < 0.05)
+    True
+    """
+
+    mean: float = 0.0
+    stddev: float = 0.05
+    seed: int | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        real_number("mean", self.mean, -np.inf)
+        real_number("stddev", self.stddev)
+
+    def __call__(self, shape: Sequence[int], rng: Random = None, dtype: DTypeLike = "float32") -> Array:
+        rng, dtype = self.drawn(rng, dtype)
+        return (self.mean + self.stddev * rng.standard_normal(_checked(shape))).astype(dtype)
+
+
+@dataclass(frozen=True)
+class TruncatedNormal(RandomNormal):
+    """The same, with those beyond two standard deviations drawn again.
+
+    >>> bool(abs(TruncatedNormal()((100, 8), np.random.default_rng(0))).max() <= 0.1)
+    True
+    """
+
+    def __call__(self, shape: Sequence[int], rng: Random = None, dtype: DTypeLike = "float32") -> Array:
+        rng, dtype = self.drawn(rng, dtype)
+        return (self.mean + self.stddev * _truncated_normal(_checked(shape), rng)).astype(dtype)
+
+
+@dataclass(frozen=True)
+class GlorotUniform(VarianceScaling):
+    """VarianceScaling(1.0, "fan_avg", "uniform"). Source: Glorot and Bengio 2010, eq. 16.
+
+    >>> GlorotUniform(seed=0)((2, 4)).shape
+    (2, 4)
+    """
+
+    scale: float = field(default=1.0, init=False, repr=False)
+    mode: str = field(default="fan_avg", init=False, repr=False)
+    distribution: str = field(default="uniform", init=False, repr=False)
+    seed: int | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class GlorotNormal(VarianceScaling):
+    """VarianceScaling(1.0, "fan_avg", "truncated_normal"). Source: Glorot and Bengio 2010, eq. 16.
+
+    >>> GlorotNormal(seed=0)((2, 4)).shape
+    (2, 4)
+    """
+
+    scale: float = field(default=1.0, init=False, repr=False)
+    mode: str = field(default="fan_avg", init=False, repr=False)
+    distribution: str = field(default="truncated_normal", init=False, repr=False)
+    seed: int | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class HeUniform(VarianceScaling):
+    """VarianceScaling(2.0, "fan_in", "uniform"). Source: He et al. 2015.
+
+    >>> HeUniform(seed=0)((2, 4)).shape
+    (2, 4)
+    """
+
+    scale: float = field(default=2.0, init=False, repr=False)
+    mode: str = field(default="fan_in", init=False, repr=False)
+    distribution: str = field(default="uniform", init=False, repr=False)
+    seed: int | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class HeNormal(VarianceScaling):
+    """VarianceScaling(2.0, "fan_in", "truncated_normal"). Source: He et al. 2015.
+
+    >>> HeNormal(seed=0)((2, 4)).shape
+    (2, 4)
+    """
+
+    scale: float = field(default=2.0, init=False, repr=False)
+    mode: str = field(default="fan_in", init=False, repr=False)
+    distribution: str = field(default="truncated_normal", init=False, repr=False)
+    seed: int | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class LecunUniform(VarianceScaling):
+    """VarianceScaling(1.0, "fan_in", "uniform"). Source: LeCun et al. 1998.
+
+    >>> LecunUniform(seed=0)((2, 4)).shape
+    (2, 4)
+    """
+
+    scale: float = field(default=1.0, init=False, repr=False)
+    mode: str = field(default="fan_in", init=False, repr=False)
+    distribution: str = field(default="uniform", init=False, repr=False)
+    seed: int | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class LecunNormal(VarianceScaling):
+    """VarianceScaling(1.0, "fan_in", "truncated_normal"). Source: LeCun et al. 1998.
+
+    >>> LecunNormal(seed=0)((2, 4)).shape
+    (2, 4)
+    """
+
+    scale: float = field(default=1.0, init=False, repr=False)
+    mode: str = field(default="fan_in", init=False, repr=False)
+    distribution: str = field(default="truncated_normal", init=False, repr=False)
+    seed: int | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -191,22 +374,26 @@ class Chrono:
             blocks["i"][:] = -blocks[keep]
         return b
 
-    def __call__(self, shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> Array:
+    def __call__(self, shape: Sequence[int], rng: Random = None, dtype: DTypeLike = "float32") -> Array:
         """Refused: the values depend on the gates, which only a recurrent layer's bias has."""
         raise ValueError(wording("Chrono", "the bias_initializer of an LSTM or a GRU", f"shape {shape}"))
 
 
-zeros = Constant(0.0)
-ones = Constant(1.0)
+zeros = Zeros()
+ones = Ones()
 uniform = RandomUniform()
 identity = Identity()
 orthogonal = Orthogonal()
-glorot_uniform = VarianceScaling(1.0, "fan_avg", "uniform")
-glorot_normal = VarianceScaling(1.0, "fan_avg", "truncated_normal")
-he_uniform = VarianceScaling(2.0, "fan_in", "uniform")
-he_normal = VarianceScaling(2.0, "fan_in", "truncated_normal")
-lecun_uniform = VarianceScaling(1.0, "fan_in", "uniform")
-lecun_normal = VarianceScaling(1.0, "fan_in", "truncated_normal")
+glorot_uniform = GlorotUniform()
+glorot_normal = GlorotNormal()
+he_uniform = HeUniform()
+he_normal = HeNormal()
+lecun_uniform = LecunUniform()
+lecun_normal = LecunNormal()
+random_normal = RandomNormal()
+random_uniform = RandomUniform()
+truncated_normal = TruncatedNormal()
+variance_scaling = VarianceScaling()
 
 INITIALIZERS: dict[str, Initializer] = {
     "glorot_normal": glorot_normal,
@@ -218,7 +405,11 @@ INITIALIZERS: dict[str, Initializer] = {
     "lecun_uniform": lecun_uniform,
     "ones": ones,
     "orthogonal": orthogonal,
+    "random_normal": random_normal,
+    "random_uniform": random_uniform,
+    "truncated_normal": truncated_normal,
     "uniform": uniform,
+    "variance_scaling": variance_scaling,
     "zeros": zeros,
 }
 
@@ -232,8 +423,12 @@ def get(argument: str, identifier: str | Initializer) -> Initializer:
     >>> get("kernel_initializer", "orthogonal")
     Orthogonal(gain=1.0)
     """
+    if isinstance(identifier, type) and issubclass(identifier, _Base):
+        found: Initializer = identifier()  # type: ignore[assignment]
+        return found
     if isinstance(identifier, str):
-        return INITIALIZERS[one_of(argument, identifier, INITIALIZERS)]
+        known = INITIALIZERS | {type(one).__name__: one for one in INITIALIZERS.values()}
+        return known[one_of(argument, identifier, known if identifier[:1].isupper() else INITIALIZERS)]
     if not callable(identifier) or isinstance(identifier, type):
         expected = "a name or an initializer such as initializers.Constant(0.5)"
         raise TypeError(wording(argument, expected, repr(identifier)))

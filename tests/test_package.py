@@ -109,7 +109,7 @@ def test_the_type_checker_sees_the_names_that_are_given_out():
 
 def test_keras_s_names_are_the_same_objects():
     assert minilstm.keras.Sequential is minilstm.Sequential
-    for name in minilstm.keras.__all__:
+    for name in set(minilstm.keras.__all__) - set(minilstm.keras._MODULES):
         assert getattr(minilstm.keras, name) is getattr(minilstm, name, getattr(minilstm.keras, name))
 
 

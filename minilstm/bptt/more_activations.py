@@ -1,6 +1,7 @@
 """The other activations, and all of them by name: of cells with another one than usual, and of other layers.
 
-The plain LSTM needs none of these. The derivatives of relu, linear and hard_sigmoid are 0 or one constant;
+The plain LSTM needs none of these (source: Keras 3, `keras/src/activations`). The derivatives of relu,
+linear and hard_sigmoid are 0 or one constant;
 
     softmax   y_j = e^x_j / sum_k e^x_k     dy_j/dx_k = y_j ((j is k) - y_k): every y_j depends on every x_k,
               so x_k gets sum_j dy_j y_j ((j is k) - y_k) = y_k (dy_k - sum_j dy_j y_j)
@@ -8,6 +9,7 @@ The plain LSTM needs none of these. The derivatives of relu, linear and hard_sig
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -67,33 +69,139 @@ def _softmax_backward(dy: Array, y: Array) -> Array:
     return dx
 
 
+def elu(x: Array) -> Array:
+    """x where it is positive, e^x - 1 elsewhere; there the slope is y + 1."""
+    return np.where(x.real > 0, x, np.expm1(np.where(x.real > 0, 0, x)))
+
+
+def _elu_backward(dy: Array, y: Array) -> Array:
+    return dy * np.where(y.real > 0, 1, y + 1)
+
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017
+
+
+def selu(x: Array) -> Array:
+    """SELU_SCALE times x where it is positive, times SELU_ALPHA (e^x - 1) elsewhere."""
+    y: Array = SELU_SCALE * np.where(x.real > 0, x, SELU_ALPHA * np.expm1(np.where(x.real > 0, 0, x)))
+    return y
+
+
+def _selu_backward(dy: Array, y: Array) -> Array:
+    return dy * np.where(y.real > 0, SELU_SCALE, y + SELU_SCALE * SELU_ALPHA)
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + e^x), without an exponential of a positive number; its slope is sigmoid x = 1 - e^-y.
+
+    >>> softplus(np.array([-1000.0, 1000.0])).tolist()
+    [0.0, 1000.0]
+    """
+    positive = x.real > 0
+    y: Array = np.where(positive, x, 0) + np.log1p(np.exp(np.where(positive, -x, x)))
+    return y
+
+
+def _softplus_backward(dy: Array, y: Array) -> Array:
+    dx: Array = dy * -np.expm1(-y)
+    return dx
+
+
+def silu(x: Array) -> Array:
+    """x sigmoid x, which Keras calls swish too."""
+    y: Array = x * sigmoid(x)
+    return y
+
+
+def _silu_backward(dy: Array, x: Array) -> Array:
+    s = sigmoid(x)
+    dx: Array = dy * (s + x * s * (1 - s))
+    return dx
+
+
+def gelu(x: Array) -> Array:
+    """x times the normal distribution function of x."""
+    y: Array = x * _normal(x)
+    return y
+
+
+def _gelu_backward(dy: Array, x: Array) -> Array:
+    dx: Array = dy * (_normal(x) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi))
+    return dx
+
+
+def _normal(x: Array) -> Array:
+    """The normal distribution function; of complex x to first order in its imaginary part (complex step)."""
+    erf = np.frompyfunc(math.erf, 1, 1)
+    value: Array = 0.5 * (1 + np.asarray(erf(x.real / math.sqrt(2)), x.real.dtype))
+    if x.dtype.kind == "c":
+        return value + 1j * x.imag * np.exp(-(x.real**2) / 2) / math.sqrt(2 * math.pi)
+    return value
+
+
 @dataclass(frozen=True)
 class Activation:
-    """An activation: `forward(x) -> y` and `backward(dy, y) -> dx`, both of x's shape."""
+    """An activation: `forward(x) -> y` and `backward(dy, y) -> dx`, both of x's shape.
+
+    `of_input` says that `backward` takes x in the place of y: one y stands for several x.
+    """
 
     name: str
     forward: Callable[[Array], Array]
     backward: Callable[[Array, Array], Array]
     slope: float = 1.0  # the largest it has
+    of_input: bool = False
 
 
 ACTIVATIONS = {
     activation.name: activation
     for activation in (
+        Activation("elu", elu, _elu_backward),
+        Activation("gelu", gelu, _gelu_backward, 1.1289, of_input=True),
         Activation("hard_sigmoid", hard_sigmoid, _hard_sigmoid_backward, 1 / 6),
         Activation("linear", linear, _linear_backward),
         Activation("relu", relu, _relu_backward),
+        Activation("selu", selu, _selu_backward, SELU_SCALE * SELU_ALPHA),
         Activation("sigmoid", sigmoid, sigmoid_backward, 1 / 4),
+        Activation("silu", silu, _silu_backward, 1.0999, of_input=True),
         Activation("softmax", softmax, _softmax_backward),
+        Activation("softplus", softplus, _softplus_backward),
         Activation("tanh", np.tanh, tanh_backward),
     )
 }
 
 
-def get(identifier: str | None) -> Activation:
-    """The activation of that name; None is linear, as in Keras."""
-    name = "linear" if identifier is None else identifier
-    return ACTIVATIONS[one_of("activation", name, ACTIVATIONS)]
+SAME = {"swish": "silu"}  # Keras's other names
+
+
+def get(identifier: str | Callable[[Array], Array] | None) -> Activation:
+    """The activation of that name, or of that function of this file; None is linear, as in Keras.
+
+    >>> get(None).name, get("swish").name, get(elu).name
+    ('linear', 'silu', 'elu')
+    """
+    return ACTIVATIONS[one_of("activation", _name(identifier), ACTIVATIONS)]
+
+
+def of_output(argument: str, identifier: str | Callable[[Array], Array] | None) -> str:
+    """The name of an activation for a cell, which keeps its outputs for the backward pass, not their inputs.
+
+    >>> of_output("activation", "swish")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: activation must be 'elu' or ... or 'softplus' or 'tanh', got 'silu'
+    """
+    known = [name for name, one in ACTIVATIONS.items() if not one.of_input and name != "softmax"]
+    return one_of(argument, _name(identifier), known)
+
+
+def _name(identifier: Any) -> Any:
+    if identifier is None:
+        return "linear"
+    if callable(identifier):
+        same = (name for name, one in ACTIVATIONS.items() if one.forward is identifier)
+        identifier = next(same, identifier.__name__ if hasattr(identifier, "__name__") else identifier)
+    return SAME.get(identifier, identifier) if isinstance(identifier, str) else identifier
 
 
 def variant_of(cell: Any, common: Any) -> str | None:

@@ -30,7 +30,8 @@ class Dense(Layer):
     Parameters
     ----------
     units : size of the output's last axis
-    activation : None (linear), "relu", "sigmoid", "softmax" or "tanh"
+    activation : None (linear), "relu", "sigmoid", "softmax", "tanh", "elu", "gelu", "hard_sigmoid", "selu",
+        "silu" ("swish") or "softplus"
     use_bias : whether there is a bias
     kernel_initializer, bias_initializer : how the weights begin: see `minilstm.initializers`
     kernel_regularizer, bias_regularizer : penalties on the weights: see `minilstm.regularizers`
@@ -83,7 +84,8 @@ class Dense(Layer):
         return y, mask, DenseTape(x, z, y)
 
     def backward(self, dy: Array, tape: DenseTape, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:
-        return self.backward_logits(self.activation.backward(dy, tape.y), tape, need_dx=need_dx)
+        kept = tape.z if self.activation.of_input else tape.y
+        return self.backward_logits(self.activation.backward(dy, kept), tape, need_dx=need_dx)
 
     def logits(self, tape: DenseTape) -> tuple[str, Array]:
         return self.activation.name, tape.z

@@ -9,8 +9,9 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Gradients, Weights
 from minilstm.bptt.gru import GRUCell
-from minilstm.errors import one_of, wording
-from minilstm.layers.recurrent import ACTIVATIONS, Common, Recurrent
+from minilstm.bptt.more_activations import of_output
+from minilstm.errors import wording
+from minilstm.layers.recurrent import Common, Recurrent
 
 
 class GRU(Recurrent):
@@ -46,8 +47,8 @@ class GRU(Recurrent):
         if reset_after is not True:
             expected = "True (Keras's default; PyTorch and cuDNN know no other form)"
             raise ValueError(wording("reset_after", expected, repr(reset_after)))
-        self.activation = one_of("activation", activation, ACTIVATIONS)
-        self.recurrent_activation = one_of("recurrent_activation", recurrent_activation, ACTIVATIONS)
+        self.activation = of_output("activation", activation)
+        self.recurrent_activation = of_output("recurrent_activation", recurrent_activation)
         self.reset_after = True
         self.cell = GRUCell(self.activation, self.recurrent_activation)
 

@@ -10,11 +10,12 @@ from minilstm import initializers
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Gradients, Weights
 from minilstm.bptt.lstm import LSTMCell
+from minilstm.bptt.more_activations import of_output
 from minilstm.bptt.variants import FORGET_GATES, LSTMVariant
 from minilstm.errors import one_of
 from minilstm.initializers import Chrono
 from minilstm.layers.base import Shape
-from minilstm.layers.recurrent import ACTIVATIONS, Common, Recurrent
+from minilstm.layers.recurrent import Common, Recurrent
 
 
 class LSTM(Recurrent):
@@ -55,8 +56,8 @@ class LSTM(Recurrent):
         **common: Unpack[Common],
     ) -> None:
         super().__init__(units, **common)
-        self.activation = one_of("activation", activation, ACTIVATIONS)
-        self.recurrent_activation = one_of("recurrent_activation", recurrent_activation, ACTIVATIONS)
+        self.activation = of_output("activation", activation)
+        self.recurrent_activation = of_output("recurrent_activation", recurrent_activation)
         self.unit_forget_bias = bool(unit_forget_bias)
         self.forget_gate = one_of("forget_gate", forget_gate, FORGET_GATES)
         self.peepholes = bool(peepholes)

@@ -29,7 +29,6 @@ from minilstm.layers.dropout import drop
 from minilstm.layers.words import NEUTRAL, NEUTRAL_RECURRENT, Words
 from minilstm.regularizers import Regularizer
 
-ACTIVATIONS = ("tanh", "sigmoid", "hard_sigmoid", "relu", "linear")
 SEGMENT_STEPS = 1024  # where nothing asks for fewer: backward can end between two of them, see `segments`
 
 

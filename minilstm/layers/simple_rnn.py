@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from minilstm.bptt.more_activations import of_output
 from minilstm.bptt.simple_rnn import SimpleRNNCell
-from minilstm.errors import one_of
-from minilstm.layers.recurrent import ACTIVATIONS, Common, Recurrent
+from minilstm.layers.recurrent import Common, Recurrent
 
 
 class SimpleRNN(Recurrent):
@@ -28,5 +28,5 @@ class SimpleRNN(Recurrent):
 
     def __init__(self, units: int, *, activation: str = "tanh", **common: Unpack[Common]) -> None:
         super().__init__(units, **common)
-        self.activation = one_of("activation", activation, ACTIVATIONS)
+        self.activation = of_output("activation", activation)
         self.cell = SimpleRNNCell(self.activation)

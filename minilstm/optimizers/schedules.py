@@ -14,6 +14,16 @@ from dataclasses import dataclass
 
 from minilstm.errors import real_number, whole_number, wording
 
+__all__ = [
+    "CosineDecay",
+    "CosineDecayRestarts",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "LearningRateSchedule",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+]
+
 
 class LearningRateSchedule(ABC):
     """Base: a function of the number of steps taken. Write your own by `__call__`.

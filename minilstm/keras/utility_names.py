@@ -1,0 +1,100 @@
+"""The functions of `keras.utils` that prepare data for a recurrent network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minilstm.arrays import Array
+from minilstm.errors import whole_number, wording
+from minilstm.sequences import pad_sequences, sliding_windows
+
+__all__ = ["normalize", "pad_sequences", "timeseries_dataset_from_array", "to_categorical"]
+
+
+def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
+    """Labels (...) or (..., 1) as rows with a 1 at the label, (..., classes), float64.
+
+    ValueError for a label that is no class. Source: `keras.utils.to_categorical`.
+
+    >>> to_categorical([0, 2]).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    labels = np.asarray(x).astype(np.int64)
+    if labels.ndim > 1 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
+    if labels.size == 0 and not num_classes:
+        raise ValueError(wording("x", "of at least 1 label, where num_classes is None", "none"))
+    classes = whole_number("num_classes", num_classes) if num_classes else int(labels.max()) + 1
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(wording("x", f"of labels 0 .. {classes - 1}", f"{labels.min()} .. {labels.max()}"))
+    return np.asarray(np.eye(classes)[labels])
+
+
+def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> Array:
+    """x divided by its norm along an axis; zeros stay zeros. Source: `keras.utils.normalize`.
+
+    >>> normalize([[3.0, 4.0]]).tolist()
+    [[0.6, 0.8]]
+    """
+    array = np.asarray(x)
+    norm = np.linalg.norm(array, order, axis, keepdims=True)
+    return np.asarray(array / np.where(norm == 0, 1, norm))
+
+
+class Windows:
+    """Batches of windows: an iterable with a length, for fit, evaluate and predict."""
+
+    def __init__(self, x: Array, y: Array | None, batch_size: int, rng: np.random.Generator | None) -> None:
+        self.x, self.y, self.batch_size, self.rng = x, y, batch_size, rng
+        self.order = np.arange(len(x)) if rng is None else rng.permutation(len(x))
+
+    def __len__(self) -> int:
+        return -(-len(self.x) // self.batch_size)
+
+    def __getitem__(self, batch: int) -> Any:
+        if not 0 <= batch < len(self):
+            raise IndexError(batch)
+        rows = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        return self.x[rows] if self.y is None else (self.x[rows], self.y[rows])
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[batch] for batch in range(len(self)))
+
+
+def timeseries_dataset_from_array(
+    data: ArrayLike,
+    targets: ArrayLike | None,
+    sequence_length: int,
+    sequence_stride: int = 1,
+    sampling_rate: int = 1,
+    batch_size: int = 128,
+    shuffle: bool = False,
+    seed: int | None = None,
+    start_index: int | None = None,
+    end_index: int | None = None,
+) -> Windows:
+    """Batches (x, y), or x where there are no targets, of the windows of a series; see `sliding_windows`.
+
+    x is (batch, sequence_length, D); y begins with the batch. `shuffle` draws one order from `seed`.
+    Source: `keras.utils.timeseries_dataset_from_array`, whose series (steps,) gives windows without D.
+
+    >>> batches = timeseries_dataset_from_array(np.arange(6), np.arange(6) * 10, 3, batch_size=3)
+    >>> x, y = batches[0]
+    >>> x[:, :, 0].tolist(), y.tolist(), len(batches)
+    ([[0, 1, 2], [1, 2, 3], [2, 3, 4]], [0, 10, 20], 2)
+    """
+    x, y = sliding_windows(
+        data,
+        targets,
+        sequence_length,
+        sequence_stride,
+        sampling_rate,
+        start_index=start_index or 0,
+        end_index=end_index,
+    )
+    rng = np.random.default_rng(seed) if shuffle else None
+    return Windows(x, y, whole_number("batch_size", batch_size), rng)

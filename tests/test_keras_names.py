@@ -1,0 +1,259 @@
+"""`minilstm.keras`: every public name of Keras in these areas is there, or says what to use in its place.
+
+`python tests/test_keras_names.py --write` writes the table of them, docs/reference/keras-names.md.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import require
+
+import minilstm as ml
+from minilstm import initializers
+from minilstm.bptt import more_activations
+from minilstm.keras import scope
+
+pytestmark = pytest.mark.peer
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "keras-names.md"
+LEFT_OUT = {"datasets": "no data are downloaded", "utils": "minilstm reads arrays and files of its own"}
+DIFFERENT = {
+    "callbacks.CSVLogger": "writes only columns that exist",
+    "callbacks.ModelCheckpoint": "files end in .npz or .safetensors",
+    "losses.Loss": "a loss of your own gives value and gradient: `CustomLoss`",
+    "metrics.AUC": "no curve 'PRGAIN'",
+    "metrics.Metric": "a metric of your own has `counted` and `value`; a function is a `MeanMetricWrapper`",
+    "models.load_model": "reads .npz and .safetensors; .keras by `interop.from_keras`",
+    "layers.Masking": "a step of padding may hold anything",
+    "layers.GlobalAveragePooling1D": "a sample without a real step gives 0",
+    "regularizers.Regularizer": "one of your own has `__call__` and `gradient`",
+    "utils.timeseries_dataset_from_array": "a series (steps,) gives windows with one feature",
+}
+
+
+def table() -> str:
+    """The page: every name that Keras has in these modules."""
+    lines = [
+        "# Keras's names",
+        "",
+        "Every public name of Keras 3 in the modules that `minilstm.keras` has, made by",
+        "`tests/test_keras_names.py`. minilstm goes as far as a Sequential of recurrent layers and what",
+        "stands around them; it has no graph of layers, no convolutions and no images.",
+        "",
+    ]
+    for module in sorted(scope.HOMES):
+        theirs = import_module(f"keras.{module}")
+        here = scope.places(module)
+        names = sorted(name for name in dir(theirs) if not name.startswith("_") and name not in scope.HOMES)
+        rows = [name for name in names if name not in ("legacy", "schedules", "sequence", "image")]
+        lines += [f"## {module}", "", "| name | here |", "| --- | --- |"]
+        for name in rows:
+            if name in here:
+                word = DIFFERENT.get(f"{module}.{name}")
+                lines.append(f"| `{name}` | yes{f', differently: {word}' if word else ''} |")
+        absent = [name for name in rows if name not in here]
+        told = scope.INSTEAD.get(module, {})
+        lines += [f"| `{name}` | no; instead: {told[name]} |" for name in absent if told.get(name)]
+        rest = ", ".join(f"`{name}`" for name in absent if not told.get(name))
+        if rest:
+            lines += ["", f"Not here: {rest}."]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def test_the_page_is_what_the_modules_have():
+    require("keras")
+    assert PAGE.read_text(encoding="utf-8") == table(), "run python tests/test_keras_names.py --write"
+
+
+@pytest.mark.parametrize("module", sorted(scope.HOMES))
+def test_every_name_is_there_or_says_what_to_use(module):
+    require("keras")
+    ours = import_module(f"minilstm.keras.{module}")
+    theirs = import_module(f"keras.{module}")
+    for name in dir(ours):
+        assert getattr(ours, name) is not None
+    for name in dir(theirs):
+        if name.startswith("_") or name in scope.places(module) or f"{module}.{name}" in scope.HOMES:
+            continue
+        with pytest.raises(AttributeError, match=f"minilstm.keras.{module} has no '{name}'; ") as found:
+            getattr(ours, name)
+        assert hasattr(ours, name) is False
+        assert len(str(found.value)) < 800
+
+
+def test_an_import_says_what_to_use():
+    with pytest.raises(ImportError, match="layers has no 'Conv1D'; instead: an LSTM"):
+        from minilstm.keras.layers import Conv1D  # noqa: F401
+    with pytest.raises(ImportError, match="has no 'LSTN'; the nearest is LSTM"):
+        from minilstm.keras.layers import LSTN  # noqa: F401
+    with pytest.raises(AttributeError, match="has no 'set_random_seed'; instead: Sequential"):
+        ml.keras.utils.set_random_seed(0)
+    with pytest.raises(AttributeError, match="models has no 'Model'; instead: Sequential"):
+        _ = ml.keras.Model
+
+
+def test_the_names_are_the_package_s_own():
+    from minilstm.keras.callbacks import EarlyStopping, History
+    from minilstm.keras.layers import LSTM, Dense
+    from minilstm.keras.models import Sequential, load_model
+    from minilstm.keras.optimizers import Adam
+    from minilstm.keras.optimizers.schedules import ExponentialDecay
+    from minilstm.keras.preprocessing.sequence import pad_sequences
+
+    pairs = (
+        LSTM,
+        Dense,
+        Sequential,
+        load_model,
+        Adam,
+        EarlyStopping,
+        ExponentialDecay,
+        pad_sequences,
+        History,
+    )
+    for one in pairs:
+        assert getattr(ml, one.__name__) is one
+    assert ml.keras.losses.Huber is ml.Huber
+    assert ml.keras.metrics.MeanSquaredError is not ml.keras.losses.MeanSquaredError
+    assert ml.keras.optimizers.schedules.CosineDecay is ml.CosineDecay
+
+
+def test_nothing_is_imported_before_it_is_asked_for():
+    code = "import sys, minilstm.keras; print(sorted(n for n in sys.modules if n.startswith('minilstm.')))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "['minilstm.keras', 'minilstm.keras.scope']"
+
+
+def test_utilities_like_keras():
+    require("keras")
+    import keras
+
+    for x, classes in (([0, 2, 1], None), ([[0], [1]], 4), ([[0, 1], [2, 2]], None)):
+        expected = keras.utils.to_categorical(x, classes)
+        found = ml.keras.utils.to_categorical(x, classes)
+        assert found.shape == expected.shape
+        assert (found == expected).all()
+    with pytest.raises(ValueError, match=r"x must be of labels 0 \.\. 1, got 0 \.\. 2"):
+        ml.keras.utils.to_categorical([0, 2], 2)
+    x = np.array([[3.0, 4.0], [0.0, 0.0]])
+    np.testing.assert_allclose(ml.keras.utils.normalize(x), keras.utils.normalize(x))
+
+
+def test_windows_of_a_series_train_a_model():
+    series = np.sin(np.arange(40.0))
+    batches = ml.keras.utils.timeseries_dataset_from_array(
+        series, series[5:], 5, batch_size=8, shuffle=True, seed=0
+    )
+    assert sum(len(x) for x, _ in batches) == 35
+    starts = np.concatenate([y for _, y in batches])
+    assert sorted(starts) == sorted(series[5:])
+    assert (starts != series[5:]).any()
+    for x, y in batches:
+        for window, target in zip(x[..., 0], y, strict=True):
+            start = int(np.flatnonzero(series == window[0])[0])
+            assert (window == series[start : start + 5]).all()
+            assert target == series[start + 5]
+    model = ml.Sequential([ml.LSTM(2, input_shape=(5, 1)), ml.Dense(1)], seed=0)
+    model.compile("sgd", "mse")
+    assert len(model.fit(batches, epochs=2, verbose=0).history["loss"]) == 2
+    with pytest.raises(IndexError):
+        batches[5]
+
+
+ACTIVATIONS = sorted(more_activations.ACTIVATIONS)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_like_keras(name):
+    """Values in float32 against Keras, gradients in float64 against PyTorch's autograd and complex steps."""
+    require("keras")
+    import keras
+    import torch
+
+    x = np.random.default_rng(0).normal(size=(6, 5)) * 3
+    expected = np.asarray(getattr(keras.activations, name)(torch.tensor(x, dtype=torch.float32)))
+    function = getattr(ml.keras.activations, name)
+    np.testing.assert_allclose(function(x.astype("float32")), expected, rtol=2e-6, atol=1e-6)
+    one, dy = more_activations.get(name), np.random.default_rng(1).normal(size=x.shape)
+    tensor = torch.tensor(x, requires_grad=True)
+    theirs = {
+        "hard_sigmoid": lambda value: torch.clamp(value / 6 + 0.5, 0, 1),  # hardsigmoid's 1 / 6 is float32
+        "linear": lambda value: value * 1,
+        "softmax": lambda value: torch.softmax(value, -1),
+    }
+    theirs.get(name, getattr(torch.nn.functional, name, None))(tensor).backward(torch.tensor(dy))
+    found = one.backward(dy, x if one.of_input else one.forward(x))
+    np.testing.assert_allclose(found, tensor.grad.numpy(), rtol=1e-10, atol=1e-12)
+    if name != "softmax":
+        slope = one.forward(x + 1e-30j).imag / 1e-30
+        np.testing.assert_allclose(found, dy * slope, rtol=1e-12, atol=1e-14)
+        assert (np.abs(slope) <= one.slope * (1 + 1e-4)).all()
+    extreme = one.forward(np.array([[-1e4, 1e4]]))
+    assert np.isfinite(extreme).all()
+
+
+@pytest.mark.parametrize("activation", ["elu", "selu", "softplus", "gelu", "swish", None])
+def test_activations_in_layers_pass_the_gradient_check(activation):
+    options = {"activation": "tanh" if activation in ("gelu", "swish") else activation, "backend": "numpy"}
+    layers = [ml.LSTM(3, input_shape=(4, 2), **options), ml.Dense(2, activation=activation)]
+    model = ml.Sequential(layers, seed=0, dtype="float64")
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(2, 4, 2))
+    assert ml.gradcheck(model, x, np.ones((2, 2))).ok
+
+
+def test_an_activation_that_a_cell_cannot_keep_is_refused():
+    for name in ("gelu", "swish", "softmax"):
+        with pytest.raises(ValueError, match=r"activation must be 'elu' or .* got"):
+            ml.LSTM(2, activation=name)
+    assert ml.Dense(2, activation=ml.keras.activations.swish).activation.name == "silu"
+    assert ml.keras.activations.get(None)([1.0]).tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("RandomNormal", "RandomUniform", "TruncatedNormal", "GlorotNormal", "GlorotUniform", "HeNormal"),
+        *("HeUniform", "LecunNormal", "LecunUniform", "Orthogonal", "VarianceScaling"),
+    ],
+)
+def test_initializers_with_a_seed_like_keras(name):
+    """The same distribution by its moments; one seed, one draw, whatever the model's."""
+    require("keras")
+    import keras
+
+    shape = (60, 240)
+    kind = getattr(ml.keras.initializers, name)
+    ours, theirs = kind(seed=3), getattr(keras.initializers, name)(seed=3)
+    w, v = ours(shape, dtype="float64"), np.asarray(theirs(shape))
+    assert w.dtype == np.float64
+    assert ours(shape).dtype == np.float32
+    assert w.std() == pytest.approx(v.std(), rel=0.03)
+    assert abs(w.mean() - v.mean()) < 4 * w.std() / np.sqrt(w.size) * np.sqrt(2)
+    if "Uniform" in name or "Truncated" in name:
+        assert np.abs(w).max() == pytest.approx(np.abs(v).max(), rel=0.02)
+    assert (ours(shape, np.random.default_rng(0), "float64") == w).all()
+    assert (kind(seed=4)(shape, dtype="float64") != w).any()
+    again = kind.from_config(ours.get_config())
+    assert again == ours
+    assert (again(shape, "float64") == w).all()
+    layers = [ml.Dense(4, kernel_initializer=kind(seed=3), input_shape=(3,)) for _ in "ab"]
+    models = [ml.Sequential([layer], seed=seed) for seed, layer in enumerate(layers)]
+    assert (models[0].get_weights()[0] == models[1].get_weights()[0]).all()
+    text = (
+        "".join(f"_{letter}" if letter.isupper() else letter for letter in name)
+        .lower()
+        .lstrip("_")
+        .replace("__", "_")
+    )
+    assert type(initializers.get("kernel_initializer", text)) is kind
+
+
+if __name__ == "__main__" and "--write" in sys.argv:
+    PAGE.write_text(table(), encoding="utf-8")
