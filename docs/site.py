@@ -7,6 +7,8 @@ from typing import Any
 
 import griffe
 
+from minilstm.plots.glossary import GLOSSARY
+
 ITEM = re.compile(r"^(?P<names>\*{0,2}\w[\w`., *]*?) : (?=\S)", flags=re.MULTILINE)
 DOCTEST = re.compile(r"^>>> .*(?:\n.*\S.*)*", flags=re.MULTILINE)
 
@@ -37,5 +39,6 @@ class Docstrings(griffe.Extension):
 
 
 def on_page_markdown(markdown: str, **kwargs: Any) -> str:
-    """A page that is the README of benchmarks/ finds its figures from here (a hook of mkdocs)."""
-    return markdown.replace("](../docs/figures/", "](../figures/")
+    """The figures in the README of benchmarks/, and the words of the glossary (a hook of mkdocs)."""
+    words = "\n\n".join(f"**{word}**: {meaning}" for word, meaning in GLOSSARY.items())
+    return markdown.replace("](../docs/figures/", "](../figures/").replace("<!-- glossary -->", words)

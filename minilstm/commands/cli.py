@@ -226,6 +226,7 @@ def _add_study(commands: Any) -> None:
         metavar="0,1",
         help="what the bias of the LSTM's forget gate starts at (1)",
     )
+    add("--save-best", action="store_true", help="save a model of the recommended length, as model.npz")
     add("--control", action="store_true", help="each variant once more, with shuffled training labels")
     training = study.add_argument_group("training")
     add = training.add_argument

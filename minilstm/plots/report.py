@@ -16,6 +16,7 @@ import minilstm
 from minilstm import files
 from minilstm.errors import wording
 from minilstm.plots.base import legend, new_figure, save
+from minilstm.plots.glossary import GLOSSARY
 from minilstm.plots.traces import (
     contributions,
     credit_map,
@@ -107,6 +108,10 @@ def _html(
             draw(ax)
             body.append(_image(figure, f"{words} of layer {name}"))
         body.append("</div>")
+    words = "".join(
+        f"<dt>{html.escape(word)}</dt><dd>{html.escape(meaning)}</dd>" for word, meaning in GLOSSARY.items()
+    )
+    body.append(f"<details><summary>Words</summary><dl>{words}</dl></details>")
     return PAGE.format(title=html.escape(title), body="\n".join(body), version=minilstm.__version__)
 
 

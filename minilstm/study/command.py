@@ -20,6 +20,7 @@ from minilstm.datasets.formats import formats
 from minilstm.errors import fail, in_words, whole_number, wording
 from minilstm.study import journal as journals
 from minilstm.study import run_missing
+from minilstm.study.best import save_best
 from minilstm.study.estimate import as_text, estimate
 from minilstm.study.journal import Journal, to_json
 from minilstm.study.plan import Settings
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
                 code, spent = _train(journal, source, jobs, options, flag)
     except EXPECTED as error:
         return fail(in_words(error), 2)
-    return _reported(journal, spent, options) if code == 0 else code
+    return _reported(journal, source, spent, options) if code == 0 else code
 
 
 def _train(
@@ -103,12 +104,15 @@ def _train(
         return fail(in_words(error), 1), {}
 
 
-def _reported(journal: Journal, spent: dict[str, Any], options: argparse.Namespace) -> int:
+def _reported(journal: Journal, source: Source, spent: dict[str, Any], options: argparse.Namespace) -> int:
     """Write everything and print the table; a signal may end this at once, for it can be made again."""
     from minilstm.study import report
 
     try:
-        result = report.write(result_of(journal, spent), journal)
+        result = result_of(journal, spent)
+        if options.save_best and save_best(result, journal, source) is None:
+            print("minilstm: no length is recommended, so no model is saved", file=sys.stderr)
+        result = report.write(result, journal)
     except OSError as error:
         return fail(in_words(error), 1)
     if options.json:

@@ -314,7 +314,8 @@ def _training(records: Sequence[Record], settings: Settings) -> Chart:
     return Chart(
         "training",
         "Training",
-        "Validation value after each epoch, one line per seed: where a line stays flat, nothing is learned.",
+        "Validation value after each epoch, one line per seed: where a line stays flat, nothing is learned. "
+        f"What this page tells is of the models after epoch {settings.epochs}, the last.",
         panels,
         "length",
     )

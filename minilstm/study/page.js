@@ -61,6 +61,9 @@
       const first = Math.floor(Math.log10(axis.low));
       ticks = [0, 1, 2].flatMap((k) => [1, 2, 5].map((m) => Number(m + "e" + (first + k))));
     }
+    if (axis.log && !ticks && axis.low !== null && axis.high !== null) {
+      found.dtick = Math.max(1, Math.ceil(Math.log10(axis.high / axis.low) / 8));
+    }
     if (ticks) Object.assign(found, { tickvals: ticks, ticktext: ticks.map(String) });
     if (axis.low !== null && axis.high !== null) found.range = [scaled(axis.low), scaled(axis.high)];
     else if (axis.low === 0) found.rangemode = "tozero";

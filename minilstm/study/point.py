@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,8 +125,8 @@ def build_model(settings: Settings, point: Point, data: Dataset) -> Sequential:
     return model
 
 
-def run_point(settings: Settings, source: Source, point: Point) -> Record:
-    """Train and measure one point. Divergence is a result: `diverged` then says what happened."""
+def run_point(settings: Settings, source: Source, point: Point, save: Path | None = None) -> Record:
+    """Train and measure one point, and save its model if told. `diverged` says what happened, if it did."""
     start = time.perf_counter()
     data = source.at(point.length)
     ids = data.vocabulary is not None
@@ -136,7 +137,7 @@ def run_point(settings: Settings, source: Source, point: Point) -> Record:
     audit = padding_audit(data.train.x, point.length)[0]
     watch = _Watch(point, validation, settings.epochs)
     record: Record = point.to_dict() | {"diverged": None}
-    record |= _baselines(train, validation, test, data) | dict.fromkeys(METRICS)
+    record |= _baselines(train, validation, test, data) | dict.fromkeys((*METRICS, "confusion"))
     with np.errstate(all="ignore"):  # what is not finite becomes part of the record
         record["before"] = _probe(model, point, validation)
         watch.snapshot(model, 0)
@@ -156,6 +157,8 @@ def run_point(settings: Settings, source: Source, point: Point) -> Record:
             record["diverged"] = str(error)
         else:
             record |= _scores(model, train, validation, test, data.classes)
+            if save is not None:
+                model.save(save)
         record["after"] = _probe(model, point, validation)
     size = settings.batch_size
     steps = [1000 * seconds for epoch in watch.epochs for seconds in epoch]
@@ -182,6 +185,7 @@ def run_point(settings: Settings, source: Source, point: Point) -> Record:
 # ------------------------------------------------------------ how good it is
 
 
+CLASSES = 200  # at most, of which the answers are counted class by class
 METRICS = ("test_metric", "test_low", "test_high", "validation_metric", "validation_error", "train_metric")
 
 
@@ -205,16 +209,22 @@ def _baselines(train: _Part, validation: _Part, test: _Part, data: Dataset) -> R
 
 def _scores(model: Sequential, train: _Part, validation: _Part, test: _Part, classes: int | None) -> Record:
     """Test, validation and training metric of a trained model, the last on at most `SEEN` sequences."""
-    found = {}
+    found, confusion = {}, None
     for name, part in (("test", test), ("validation", validation), ("train", train)):
         n = SEEN if name == "train" else len(part.x)
         output = model.predict(part.x[:n], mask=None if part.mask is None else part.mask[:n])
         found[name] = _against(output.argmax(axis=-1) if classes else output, part.y[:n], classes)
+        if name == "test" and classes and classes <= CLASSES:
+            confusion = np.zeros((classes, classes), int)  # (true class, answer)
+            np.add.at(confusion, (part.y, output.argmax(axis=-1)), 1)
     low, high = (wilson if classes else student)(found["test"])
     error = (share_error if classes else standard_error)(found["validation"])
     means = [found[name].mean() for name in ("test", "validation", "train")]
     values = (means[0], low, high, means[1], error, means[2])
-    return dict(zip(METRICS, map(finite, values), strict=True))
+    return {
+        **dict(zip(METRICS, map(finite, values), strict=True)),
+        "confusion": None if confusion is None else confusion.tolist(),
+    }
 
 
 def _against(answer: Any, y: Array, classes: int | None) -> Array:

@@ -19,11 +19,14 @@ from markupsafe import Markup
 
 from minilstm import files, plots
 from minilstm.plots.chart import Chart, draw
+from minilstm.plots.glossary import GLOSSARY
+from minilstm.study.best import MODEL, loading
+from minilstm.study.classes import ClassRow, class_rows, shown_classes
 from minilstm.study.figures import study_figures
 from minilstm.study.journal import Journal, to_json
 from minilstm.study.plan import POINT_FIELDS, Point, Settings
 from minilstm.study.point import Record
-from minilstm.study.summary import STRAIGHT
+from minilstm.study.summary import STRAIGHT, variant_of
 from minilstm.study.table import columns, entries
 
 if TYPE_CHECKING:
@@ -59,7 +62,9 @@ def write(result: StudyResult, journal: Journal, kinds: Sequence[str] = ("png", 
         for kind, data in pictures.items():
             files.write_bytes(drawings / f"{chart.name}.{kind}", data)
         shown.append((chart, pictures["svg"]))
-    files.write_text(folder / "report.html", to_html(result, journal.settings, shown))
+    files.write_text(
+        folder / "report.html", to_html(result, journal.settings, shown, (folder / MODEL).is_file())
+    )
     return replace(result, report=folder / "report.html")
 
 
@@ -88,8 +93,23 @@ def to_csv(records: Sequence[Record]) -> str:
     return found.getvalue()
 
 
-def to_html(result: StudyResult, settings: Settings, figures: Sequence[tuple[Chart, bytes]]) -> str:
-    """The report as one page."""
+def _classes(result: StudyResult) -> list[ClassRow]:
+    """The classes of the test part as the recommended length's models tell them apart."""
+    chosen = result.recommend()
+    own = [
+        record
+        for record in result.cells
+        if chosen is not None
+        and record["length"] == chosen["length"]
+        and variant_of(record) == variant_of(chosen)
+    ]
+    return class_rows(own, result.summary["data"]["labels"])
+
+
+def to_html(
+    result: StudyResult, settings: Settings, figures: Sequence[tuple[Chart, bytes]], saved: bool = False
+) -> str:
+    """The report as one page; `saved`: with the lines that load the saved model."""
     from plotly.offline import get_plotlyjs
 
     summary, chosen = result.summary, result.recommend()
@@ -100,6 +120,9 @@ def to_html(result: StudyResult, settings: Settings, figures: Sequence[tuple[Cha
             summary=summary,
             settings=settings,
             command=settings.command(summary["data"]["options"]),
+            loading=loading(result) if saved else [],
+            classes=shown_classes(_classes(result)),
+            words=GLOSSARY,
             columns=[name for name, _ in columns(settings)],
             table=entries(result.rows, settings),
             chosen=None if chosen is None else result.rows.index(chosen),
