@@ -57,6 +57,10 @@ class UserCell:
     recurrent_bias: bool = False
     recurrent_map: Map | None = None
 
+    def __repr__(self) -> str:
+        words = f"gates {', '.join(self.gates)}; states {', '.join(self.states)}"
+        return f"<cell {self.name!r}: {words}>"
+
     @property
     def variant(self) -> str:
         return "a forward in NumPy"

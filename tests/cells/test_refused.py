@@ -80,6 +80,10 @@ REFUSED = {
     "matrix": (matrix, "elementwise.* moves with another unit's h_prev"),
     "random": (random, "without randomness or a memory of its own"),
     "nan": (at_zero, "finite where input and states are 0, .*got nan in h"),
+    "a logarithm": (
+        lambda xw, hu, prev, p: ((np.log(xw + hu),), ()),
+        "finite where input and states are 0, .*got -inf in h",
+    ),
     "slope": (steep, "of finite slope where input and states are 0"),
     "real": (real_part, "whose derivative complex arrays carry"),
     "abs": (
