@@ -42,6 +42,8 @@ ACTIVATIONS: dict[str, tuple[str, float, float]] = {  # ONNX's name, alpha, beta
     "relu": ("Relu", 0.0, 0.0),
     "hard_sigmoid": ("HardSigmoid", 1 / 6, 0.5),
     "linear": ("Affine", 1.0, 0.0),
+    "elu": ("Elu", 1.0, 0.0),
+    "softplus": ("Softplus", 0.0, 0.0),
 }
 
 
@@ -145,6 +147,12 @@ class _Graph(Graph):
             return x
         if name == "hard_sigmoid":
             return self.one("HardSigmoid", x, alpha=1 / 6, beta=0.5)
+        if name == "silu":
+            return self.one("Mul", x, self.one("Sigmoid", x))
+        if name == "gelu":
+            erf = self.one("Erf", self.one("Mul", x, self.constant("number", 0.5**0.5)))
+            normal = self.one("Add", erf, self.constant("one", 1.0))
+            return self.one("Mul", self.one("Mul", x, self.constant("half", 0.5)), normal)
         return self.one(name.capitalize(), x)
 
     def _embedding(self, layer: Embedding, x: str) -> str:
@@ -233,12 +241,19 @@ class _Graph(Graph):
         ]
         if first.symbols.p is not None:
             inputs += ["", "", self.constant("P", np.stack([_peepholes(layer) for layer in directions]))]
+        for layer in directions:
+            for name in _functions(layer):
+                expected = "an activation that ONNX has for cells"
+                if name not in ACTIVATIONS:
+                    raise ValueError(wording(f"activation of layer {layer.label!r}", expected, repr(name)))
         functions = [ACTIVATIONS[name] for layer in directions for name in _functions(layer)]
-        names, alphas, betas = zip(*functions, strict=True)
         attributes: dict[str, Any] = {"hidden_size": first.units, "direction": direction}
-        attributes["activations"] = names
-        if any(name in ("HardSigmoid", "Affine") for name in names):
-            attributes |= {"activation_alpha": alphas, "activation_beta": betas}
+        attributes["activations"] = [name for name, _, _ in functions]
+        # the lists hold numbers for those functions alone that take one
+        alphas = [alpha for name, alpha, _ in functions if name in ("HardSigmoid", "Affine", "Elu")]
+        betas = [beta for name, _, beta in functions if name in ("HardSigmoid", "Affine")]
+        attributes |= {"activation_alpha": alphas} if alphas else {}
+        attributes |= {"activation_beta": betas} if betas else {}
         if cell == "gru":
             attributes["linear_before_reset"] = 1
         while not inputs[-1]:

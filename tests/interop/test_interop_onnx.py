@@ -10,6 +10,7 @@ from conftest import require
 from tolerances import PARITY, check
 
 import minilstm as ml
+from minilstm.bptt.more_activations import ACTIVATIONS
 from minilstm.interop import to_onnx
 
 require("onnx")
@@ -56,6 +57,8 @@ CELLS = {
         ml.GRU,
         {"activation": "relu", "recurrent_activation": "hard_sigmoid", "backend": "numpy"},
     ),
+    "lstm of elu": (ml.LSTM, {"activation": "elu", "backend": "numpy"}),
+    "lstm of linear": (ml.LSTM, {"activation": "linear", "backend": "numpy"}),
     "simple rnn": (ml.SimpleRNN, {}),
     "simple rnn of relu": (ml.SimpleRNN, {"activation": "relu", "backend": "numpy"}),
 }
@@ -172,7 +175,7 @@ def test_lengths_reach_the_layer_behind_one_that_reads_backwards():
     check(onnx_of(model, {"x": x, "lengths": LENGTHS}), model.predict(x, mask=MASK), BOUND)
 
 
-@pytest.mark.parametrize("activation", [None, "relu", "sigmoid", "softmax", "tanh"])
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_dense_alone_and_its_activations(activation):
     model = random_weights(ml.Sequential([ml.Dense(4, activation=activation, input_shape=(D,))]))
     x = x_of()[:, 0]
@@ -197,6 +200,8 @@ def test_what_onnx_has_no_operator_for_is_refused():
             ValueError, match="layer 'lstm' must be an LSTM with a learned forget gate, for ONNX"
         ):
             to_onnx(model)
+    with pytest.raises(ValueError, match="activation of layer 'lstm' must be an activation that ONNX has"):
+        to_onnx(ml.Sequential([ml.LSTM(2, activation="selu", backend="numpy", input_shape=(None, D))]))
     with pytest.raises(RuntimeError, match="the model must be built first"):
         to_onnx(ml.Sequential([ml.LSTM(4)]))
 
