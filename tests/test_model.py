@@ -345,14 +345,14 @@ def test_names_are_unique_and_given_in_order():
 def test_weights_exist_where_the_input_is_known():
     known = ml.Sequential([ml.LSTM(H, input_shape=(T, D)), ml.Dense(2)])
     assert known.built
-    assert known.output_shape == (2,)
+    assert known.output_shape == (None, 2)
     assert list(known.named_weights) == [
         "lstm/kernel", "lstm/recurrent_kernel", "lstm/bias", "dense/kernel", "dense/bias"
     ]  # fmt: skip
     late = ml.Sequential([ml.LSTM(H), ml.Dense(2)])
     assert not late.built
     assert late.get_weights() == []
-    with pytest.raises(RuntimeError, match="no output shape before it is built"):
+    with pytest.raises(AttributeError, match="no output_shape before it is built"):
         _ = late.output_shape
     late.predict(x_of())
     assert late.built
