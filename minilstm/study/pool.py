@@ -35,6 +35,10 @@ Record = dict[str, Any]
 POLL = 0.1  # seconds between two looks at the signals
 PATIENCE = 5.0  # seconds that a worker without work gets to end
 DEAD = "a worker process died (out of memory?); finished models are kept, the same command goes on"
+NEVER_BEGAN = (
+    "a worker process died before it began (out of memory? A script that asks for jobs needs the guard "
+    "`if __name__ == '__main__':`)"
+)
 
 
 class StudyError(RuntimeError):
@@ -131,14 +135,14 @@ def _heard(worker: _Worker, flag: interrupts.Interrupts) -> tuple[str, Any]:
         kind, value = worker.pipe.recv()
         return kind, value
     except (EOFError, OSError, pickle.UnpicklingError):
-        raise _died(flag) from None
+        raise _died(flag, DEAD if worker.ready else NEVER_BEGAN) from None
 
 
-def _died(flag: interrupts.Interrupts) -> StudyError:
+def _died(flag: interrupts.Interrupts, words: str = NEVER_BEGAN) -> StudyError:
     """The error for a dead worker; KeyboardInterrupt where it died of a signal that we got too."""
     time.sleep(POLL)
     flag.check()
-    return StudyError(DEAD)
+    return StudyError(words)
 
 
 def _prepared(value: tuple[Any, list[tuple[str, type[Warning]]]]) -> Any:

@@ -340,6 +340,14 @@ def test_a_dead_worker_is_an_error_that_says_what_to_do(monkeypatch):
         length_study("recall", jobs=2, **TINY)
 
 
+def test_a_script_without_the_guard_is_told_of_it(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(f"import minilstm as ml\nml.length_study('recall', jobs=2, **{TINY!r})\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1
+    assert done.stderr.rstrip().endswith("`if __name__ == '__main__':`)")
+
+
 # ---- the folder ----
 
 
