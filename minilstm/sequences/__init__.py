@@ -13,7 +13,15 @@ What this is not: it does not train, and it knows no layers. It needs NumPy only
 
 from minilstm.sequences.audit import PaddingAudit, PaddingAuditRow, padding_audit
 from minilstm.sequences.buckets import LengthBuckets
-from minilstm.sequences.packing import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from minilstm.sequences.packing import (
+    PackedSequence,
+    pack_padded_sequence,
+    pack_sequence,
+    pad_packed_sequence,
+    pad_sequence,
+    unpack_sequence,
+    unpad_sequence,
+)
 from minilstm.sequences.padding import pad_sequences
 from minilstm.sequences.text import Vocabulary
 from minilstm.sequences.truncation import lengths_to_mask, truncate
@@ -27,9 +35,13 @@ __all__ = [
     "Vocabulary",
     "lengths_to_mask",
     "pack_padded_sequence",
+    "pack_sequence",
     "pad_packed_sequence",
+    "pad_sequence",
     "pad_sequences",
     "padding_audit",
     "sliding_windows",
     "truncate",
+    "unpack_sequence",
+    "unpad_sequence",
 ]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
-from minilstm.errors import whole_number, wording
+from minilstm.errors import one_of, whole_number, wording
 
 
 class PackedSequence(NamedTuple):
@@ -105,3 +105,67 @@ def pad_packed_sequence(
     if sequence.unsorted_indices is not None:
         padded, lengths = padded[:, sequence.unsorted_indices], lengths[sequence.unsorted_indices]
     return (padded.swapaxes(0, 1) if batch_first else padded), lengths
+
+
+def pad_sequence(
+    sequences: Sequence[ArrayLike],
+    batch_first: bool = False,
+    padding_value: float = 0.0,
+    padding_side: str = "right",
+) -> Array:
+    """Sequences (t, ...) of one dtype padded to the longest: (T, B, ...), or (B, T, ...) with `batch_first`.
+
+    Source: `torch.nn.utils.rnn.pad_sequence`.
+
+    >>> pad_sequence([[1, 2], [3]], batch_first=True).tolist()
+    [[1, 2], [3, 0]]
+    """
+    one_of("padding_side", padding_side, ("left", "right"))
+    arrays = [np.asarray(sequence) for sequence in sequences]
+    if not arrays or any(array.ndim == 0 or array.shape[1:] != arrays[0].shape[1:] for array in arrays):
+        got = [array.shape for array in arrays]
+        raise ValueError(wording("sequences", "at least one (t, ...), all of one shape but for t", got))
+    T = max(len(array) for array in arrays)
+    padded = np.full((len(arrays), T, *arrays[0].shape[1:]), padding_value, np.result_type(*arrays))
+    for row, array in zip(padded, arrays, strict=True):
+        row[: len(array)] = array
+        if padding_side == "left":
+            row[:] = np.roll(row, T - len(array), axis=0)
+    return padded if batch_first else padded.swapaxes(0, 1)
+
+
+def unpad_sequence(
+    padded_sequences: ArrayLike, lengths: Sequence[int] | Array, batch_first: bool = False
+) -> list[Array]:
+    """The inverse for sequences that are padded at the end. Source: `torch.nn.utils.rnn.unpad_sequence`.
+
+    >>> [row.tolist() for row in unpad_sequence([[1, 2], [3, 0]], [2, 1], batch_first=True)]
+    [[1, 2], [3]]
+    """
+    array = np.asarray(padded_sequences)
+    array = array if batch_first else array.swapaxes(0, 1)
+    counts = [whole_number(f"lengths[{b}]", length, 0) for b, length in enumerate(lengths)]
+    if len(counts) != len(array) or max(counts, default=0) > array.shape[1]:
+        expected = f"{len(array)} numbers of at most {array.shape[1]}"
+        raise ValueError(wording("lengths", expected, counts))
+    return [row[:count].copy() for row, count in zip(array, counts, strict=True)]
+
+
+def pack_sequence(sequences: Sequence[ArrayLike], enforce_sorted: bool = True) -> PackedSequence:
+    """Pack sequences (t, ...). Source: `torch.nn.utils.rnn.pack_sequence`.
+
+    >>> pack_sequence([[1, 2], [3]]).data.tolist()
+    [1, 3, 2]
+    """
+    lengths = [len(np.asarray(sequence)) for sequence in sequences]
+    return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
+
+
+def unpack_sequence(packed_sequences: PackedSequence) -> list[Array]:
+    """The inverse, in the order they came in. Source: `torch.nn.utils.rnn.unpack_sequence`.
+
+    >>> [row.tolist() for row in unpack_sequence(pack_sequence([[1, 2], [3]]))]
+    [[1, 2], [3]]
+    """
+    padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
+    return unpad_sequence(padded, lengths, batch_first=True)

@@ -69,3 +69,27 @@ def test_other_bad_arguments_are_named():
         ml.pad_packed_sequence(packed, total_length=2)
     with pytest.raises(ValueError, match="sequence must be a PackedSequence whose batch_sizes fall"):
         ml.pad_packed_sequence(packed._replace(batch_sizes=np.array([2, 3])))
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_whole_sequences_like_torch(batch_first):
+    torch = pytest.importorskip("torch")
+    from torch.nn.utils import rnn
+
+    from minilstm.sequences import packing
+
+    rows = [np.random.default_rng(k).normal(size=(t, 2)) for k, t in enumerate((2, 5, 3))]
+    tensors = [torch.tensor(row) for row in rows]
+    for side in ("left", "right"):
+        ours = packing.pad_sequence(rows, batch_first, -1.0, side)
+        assert (ours == rnn.pad_sequence(tensors, batch_first, -1.0, side).numpy()).all()
+    for found, row in zip(packing.unpad_sequence(ours, [2, 5, 3], batch_first), rows, strict=True):
+        assert (found == row).all()
+    packed, theirs = packing.pack_sequence(rows, False), rnn.pack_sequence(tensors, False)
+    assert (packed.data == theirs.data.numpy()).all()
+    assert packed.batch_sizes.tolist() == theirs.batch_sizes.tolist()
+    for found, row in zip(packing.unpack_sequence(packed), rows, strict=True):
+        assert (found == row).all()
+    with pytest.raises(ValueError, match="sequences must be at least one"):
+        packing.pad_sequence([])
