@@ -758,7 +758,8 @@ def test_a_script_with_the_usual_guard_can_use_workers(tmp_path):
         textwrap.dedent("""
             from minilstm.study import length_study
             if __name__ == "__main__":
-                print(len(length_study("recall", lengths=[2, 3], seeds=1, epochs=1, units=2, jobs=2).rows))
+                tiny = {"lengths": [2, 3], "seeds": 1, "epochs": 1, "units": 2, "jobs": 2}
+                print(len(length_study("recall", verbose=0, **tiny).rows))
         """)
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
