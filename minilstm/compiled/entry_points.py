@@ -92,8 +92,9 @@ def entry_point(function: Callable[..., None], options: dict[str, Any] = OPTIONS
 
 def _remove_cached(dispatcher: Any, function: Callable[..., None]) -> None:
     """Remove the files of one kernel from Numba's cache, as far as that can be done."""
-    folder = Path(dispatcher.stats.cache_path)
-    for path in folder.glob(f"{Path(function.__code__.co_filename).stem}.{function.__qualname__}-*.nb[ic]"):
+    cached = dispatcher.stats.cache_path
+    names = f"{Path(function.__code__.co_filename).stem}.{function.__qualname__}-*.nb[ic]"
+    for path in () if cached is None else Path(cached).glob(names):
         with suppress(OSError):
             path.unlink()
 
