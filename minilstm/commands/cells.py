@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     names = options.names or list(layers.KINDS)
     try:
         for name in names:
-            layers.recurrent(name, "NAME")
+            layers.maker_of(name, "NAME")
         lengths = sorted({whole_number("--lengths", length, 2) for length in options.lengths})
     except (ValueError, TypeError) as error:
         return fail(str(error), 2)
@@ -90,7 +90,7 @@ def measured(kind: str, lengths: list[int], units: int, epochs: int, seed: int) 
 
 def built(kind: str, data: Task, units: int, seed: int) -> Sequential:
     x = data.train[0]
-    layer = layers.recurrent(kind)(units, input_shape=x.shape[1:], name="rec")
+    layer = layers.maker_of(kind)(units, input_shape=x.shape[1:], name="rec")
     model = Sequential([layer, layers.Dense(data.classes, activation="softmax")], seed=seed)
     model.compile(Adam(3e-3, clipnorm=1.0), "sparse_categorical_crossentropy", ["accuracy"])
     return model

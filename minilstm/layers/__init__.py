@@ -7,7 +7,7 @@ from minilstm.layers.dropout import Dropout
 from minilstm.layers.embedding import Embedding
 from minilstm.layers.gru import GRU
 from minilstm.layers.input import Input
-from minilstm.layers.kinds import KINDS, is_kind, label, recurrent
+from minilstm.layers.kinds import KINDS, is_kind, label, maker_of
 from minilstm.layers.layer_normalization import LayerNormalization
 from minilstm.layers.lstm import LSTM
 from minilstm.layers.masking import Masking
@@ -44,5 +44,5 @@ __all__ = [
     "TimeDistributed",
     "is_kind",
     "label",
-    "recurrent",
+    "maker_of",
 ]

@@ -43,10 +43,10 @@ def is_kind(value: object) -> bool:
     return isinstance(value, str) and (value in KINDS or IN_FILE.fullmatch(value) is not None)
 
 
-def recurrent(kind: str, argument: str = "rnn") -> Callable[..., Recurrent]:
+def maker_of(kind: str, argument: str = "rnn") -> Callable[..., Recurrent]:
     """What makes a layer of that kind from `units` and the options of `Recurrent`.
 
-    >>> recurrent("irnn")(4).cell.activation
+    >>> maker_of("irnn")(4).cell.activation
     'relu'
     """
     if not is_kind(kind):

@@ -324,7 +324,7 @@ class Settings:
 
 
 def _rnn(value: str) -> str:
-    layers.recurrent(value)  # raises where there is none of that name
+    layers.maker_of(value)  # raises where there is none of that name
     return value
 
 

@@ -114,7 +114,7 @@ def build_model(settings: Settings, point: Point, data: Dataset) -> Sequential:
             name="words",
         )
         stack.append(words)
-    stack.append(layers.recurrent(point.rnn)(**options))
+    stack.append(layers.maker_of(point.rnn)(**options))
     stack.append(layers.Dense(data.classes, activation="softmax") if data.classes else layers.Dense(1))
     model = Sequential(stack, dtype="float32", seed=settings.model_seed(point))
     optimizer = Adam(settings.learning_rate, clipnorm=point.clipnorm)

@@ -35,7 +35,7 @@ def prepare_kernels(rnns: Sequence[str] = ("lstm",)) -> float:
     """Compile the kernels, or load them from the cache; the seconds that took."""
     start = time.perf_counter()
     for rnn in rnns:
-        layer = layers.recurrent(rnn)(2, input_shape=(2, 1))
+        layer = layers.maker_of(rnn)(2, input_shape=(2, 1))
         model = Sequential([layer, layers.Dense(1)], dtype="float32", seed=0)
         model.compile(loss="mse")
         x, y = np.ones((1, 2, 1), np.float32), np.ones(1, np.float32)

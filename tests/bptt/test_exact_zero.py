@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +15,7 @@ from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.checkpoints.slots import Plan
 from minilstm.compiled import engines
+from minilstm.layers import recurrent
 
 CELLS = {"lstm": LSTMCell(), "gru": GRUCell(), "simple_rnn": SimpleRNNCell()}
 T, B, D, H = 120, 3, 3, 5
@@ -115,7 +115,7 @@ def test_nothing_is_left_out_where_the_forward_pass_may_not_be_finite(bad, keep)
 
 
 def test_a_layer_of_many_steps_ends_too(monkeypatch):
-    monkeypatch.setattr(sys.modules[ml.LSTM.__mro__[1].__module__], "SEGMENT_STEPS", 8)
+    monkeypatch.setattr(recurrent, "SEGMENT_STEPS", 8)
     layer = ml.LSTM(H, input_shape=(None, D), bias_initializer="zeros", unit_forget_bias=False)
     model = ml.Sequential([layer], seed=0)
     layer.set_weights([0.02 * part for part in layer.get_weights()])

@@ -38,9 +38,9 @@ def test_a_study_trains_a_cell_in_a_file(name, eight):
 
 def test_every_kind_makes_a_layer():
     for kind in layers.KINDS:
-        output = layers.recurrent(kind)(3)(np.ones((2, 4, 2), "float32"))
+        output = layers.maker_of(kind)(3)(np.ones((2, 4, 2), "float32"))
         assert output.shape == (2, 3)
-    assert isinstance(layers.recurrent("mgu")(3), ml.RNN)
+    assert isinstance(layers.maker_of("mgu")(3), ml.RNN)
 
 
 def test_names_that_cannot_be_meant(eight, tmp_path):
