@@ -52,7 +52,7 @@ def recording(cell: str, B: int, T: int, D: int, H: int, rounds: int) -> str:
     rng = np.random.default_rng(0)
     layer = getattr(ml, cell)(H, input_shape=(T, D))
     ml.Sequential([layer], seed=0)
-    weights = layer.weights
+    weights = layer.symbols
     chunk = memory.chunks(B, parallel=True)[0]
     packed, b = memory.Packed(layer.cell, weights), chunk.stop
     x, external = (rng.normal(size=(T, b, size)).astype("float32") for size in (D, H))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -13,6 +14,8 @@ import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by a shell's `&`: the tests send Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def require(peer: str) -> None:

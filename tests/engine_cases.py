@@ -1,17 +1,18 @@
-"""One test body for both engines of the step loop: the plain one (NumPy) and `compiled.memory` (kernels).
+"""One test body for both engines of the step loop: the plain one (NumPy) and the compiled one (kernels).
 
 `test_steps` and `test_kernels` call these functions with their own engine.
 """
 
 from __future__ import annotations
 
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import oracle
 from tolerances import PARITY, check
 
 from minilstm.bptt.cell import Weights
+from minilstm.bptt.engine import Engine
 from minilstm.bptt.lstm import LSTMCell
 
 LSTM = LSTMCell()
@@ -42,7 +43,7 @@ def as_dtype(case: oracle.Case, dtype: str) -> oracle.Case:
     return oracle.Case(*[part if part is None or part.dtype == bool else part.astype(dtype) for part in case])
 
 
-def forward(engine: ModuleType, case: oracle.Case, keep: str = "everything") -> SimpleNamespace:
+def forward(engine: Engine, case: oracle.Case, keep: str = "everything") -> SimpleNamespace:
     """The case as one segment: its states and gates by name."""
     packed = engine.pack(LSTM, Weights(case.W, case.U, case.b), None)
     segment = engine.forward_segment(packed, case.x, case.mask, (case.h0, case.c0), keep)
@@ -53,7 +54,7 @@ def forward(engine: ModuleType, case: oracle.Case, keep: str = "everything") -> 
     )
 
 
-def backward(engine: ModuleType, done: SimpleNamespace, external, dstate, **options: bool) -> SimpleNamespace:
+def backward(engine: Engine, done: SimpleNamespace, external, dstate, **options: bool) -> SimpleNamespace:
     """The gradients of a forward pass, by name."""
     found = engine.backward_segment(done.packed, done.segment, external, dstate, **options)
     dh, dc = found.dtotal or (None, None)
@@ -61,14 +62,14 @@ def backward(engine: ModuleType, done: SimpleNamespace, external, dstate, **opti
     return SimpleNamespace(dW=w.W, dU=w.U, db=w.b, dx=found.dx, dz=found.dz, dh=dh, dc=dc, dh0=dh0, dc0=dc0)
 
 
-def passes(engine: ModuleType, case: oracle.Case, **options: bool):
+def passes(engine: Engine, case: oracle.Case, **options: bool):
     """Forward and backward over the case as one segment: the segment and its gradients."""
     done = forward(engine, case)
     wanted = {"need_dx": True, "record": True, "overwrite": False} | options
     return done, backward(engine, done, case.dh, (case.dh_last, case.dc_last), **wanted)
 
 
-def check_forward(engine: ModuleType, shape, dtype: str) -> None:
+def check_forward(engine: Engine, shape, dtype: str) -> None:
     """States and gates of every step are those of the oracle."""
     case = as_dtype(case_of(shape), dtype)
     segment, _ = passes(engine, case)
@@ -85,7 +86,7 @@ def check_forward(engine: ModuleType, shape, dtype: str) -> None:
             assert (state[1:][~case.mask] == state[:-1][~case.mask]).all()
 
 
-def check_backward(engine: ModuleType, shape, dtype: str) -> None:
+def check_backward(engine: Engine, shape, dtype: str) -> None:
     """Every gradient is that of the complex step through the oracle."""
     case = as_dtype(case_of(shape), dtype)
     _, found = passes(engine, case)
@@ -104,7 +105,7 @@ def check_backward(engine: ModuleType, shape, dtype: str) -> None:
         assert not found.dx[~case.mask].any()
 
 
-def check_overwrite(engine: ModuleType, shape) -> None:
+def check_overwrite(engine: Engine, shape) -> None:
     """Writing over the tape gives the same bits; not writing over it leaves the tape alone."""
     case = case_of(shape)
     segment, found = passes(engine, case)
@@ -116,7 +117,7 @@ def check_overwrite(engine: ModuleType, shape) -> None:
         np.testing.assert_array_equal(getattr(found, name), getattr(other, name), err_msg=name)
 
 
-def check_optional_parts(engine: ModuleType, shape) -> None:
+def check_optional_parts(engine: Engine, shape) -> None:
     """What is not asked for is None, and the rest does not depend on it."""
     case = case_of(shape)
     _, full = passes(engine, case)
@@ -131,7 +132,7 @@ def check_optional_parts(engine: ModuleType, shape) -> None:
         assert not array.any()
 
 
-def check_without_keep(engine: ModuleType, shape) -> None:
+def check_without_keep(engine: Engine, shape) -> None:
     """Keeping less gives the same outputs and the same last state, bit for bit."""
     case = case_of(shape)
     kept, states, end = (forward(engine, case, keep) for keep in ("everything", "outputs", "boundaries"))
@@ -141,7 +142,7 @@ def check_without_keep(engine: ModuleType, shape) -> None:
         np.testing.assert_array_equal(kept.last_state[1], slim.last_state[1])
 
 
-def check_nan_stays_in_its_row(engine: ModuleType) -> None:
+def check_nan_stays_in_its_row(engine: Engine) -> None:
     """NaN in one sample makes that sample NaN from its step on, and no other sample."""
     case = case_of((4, 3, 2, 5, "none"))
     case.x[1, 2, 0] = np.nan
@@ -152,7 +153,7 @@ def check_nan_stays_in_its_row(engine: ModuleType) -> None:
     np.testing.assert_array_equal(bad, expected)
 
 
-def check_inputs_untouched(engine: ModuleType, shape) -> None:
+def check_inputs_untouched(engine: Engine, shape) -> None:
     """Forward and backward write to none of their inputs."""
     case = case_of(shape)
     before = [None if part is None else part.tobytes() for part in case]

@@ -273,7 +273,7 @@ def test_the_headline_says_what_where_and_through_which_path(layer_trace):
     headline, *details = layer_words(layer_trace)
     assert headline.startswith("rec: the gradient of c ")
     assert f"{verdict.length - 1} steps back" in headline
-    assert re.search(r"\. \d+% arrives through the (carousel|recurrent weights)", headline)
+    assert re.search(r"\d+% of it arrives through the (carousel|recurrent weights)", headline)
     assert details == [f"rec, {layer_trace.verdict('dh')}", f"rec, {verdict}"]
 
 

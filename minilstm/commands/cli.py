@@ -49,7 +49,7 @@ def _check(words: Sequence[str], parser: argparse.ArgumentParser, commands: Mapp
     if word and word not in commands:
         parser.error(f"unknown command {word!r}{_nearest(word, commands)}")
     usage = (commands[word] if word else parser).format_usage()
-    known = ["--help", *re.findall("--[a-z][a-z-]*", usage)]
+    known = ["--help", *re.findall("--[a-z][a-z0-9-]*", usage)]
     for given in (word.partition("=")[0] for word in words if re.match("--[a-z]", word)):
         if not any(option.startswith(given) for option in known):  # a unique beginning is enough
             parser.error(f"unknown option {given}{_nearest(given, known)}")
@@ -334,11 +334,11 @@ def _add_reproduce(commands: Any) -> None:
 
 def _add_examples(commands: Any) -> None:
     parser = commands.add_parser("examples", help="short programs to read and run: list or copy them")
-    whats = parser.add_subparsers(dest="what", required=True, metavar="list|copy")
-    whats.add_parser("list", help="names, and the question that each answers")
-    copy = whats.add_parser("copy", help="copy examples into a folder")
-    copy.add_argument("names", nargs="*", metavar="NAME", help="a name or its beginning, such as 03 (all)")
-    copy.add_argument("--out", type=Path, default=Path("."), metavar="DIR", help="folder (this one)")
+    parser.add_argument("what", choices=["list", "copy"], help="names and their questions, or into a folder")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="to copy: a name or its beginning, as 03 (all)"
+    )
+    parser.add_argument("--out", type=Path, default=Path("."), metavar="DIR", help="to copy: where (here)")
 
 
 def _positive(text: str) -> int:

@@ -397,8 +397,10 @@ class Recurrent(Layer):
         """Run the layer on its own: sequences (B, T, D), initial_state [h] or [h, c] of (B, H), mask (B, T).
 
         Returns the output, or (output, *states) with `return_state`. Builds the layer at its first use.
-        With `training` there is dropout.
+        With `training` there is dropout. layer(x, mask) is understood too: no state is of bool.
         """
+        if isinstance(initial_state, np.ndarray) and initial_state.dtype == bool and mask is None:
+            initial_state, mask = None, initial_state
         x, real = self.checked_call(sequences, mask)
         state = None if initial_state is None else self.checked_state(initial_state, len(x))
         output, _, tape = self.forward(

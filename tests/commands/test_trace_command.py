@@ -16,7 +16,7 @@ def test_it_prints_the_verdict_and_writes_the_page(cell, tmp_path, capsys):
     assert main(["trace", *SMALL, "--cell", cell, "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "dh: " in printed
-    assert "% arrives through the " in printed
+    assert "% of it arrives through the " in printed
     page = (tmp_path / "out" / "trace.html").read_text()
     assert printed.splitlines()[0] in page
 

@@ -18,12 +18,13 @@ from minilstm.bptt.engine import PLAIN
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
-from minilstm.compiled import jit, memory, recording
+from minilstm.compiled import engines, jit, memory, recording
 from minilstm.norms import norm, step_norms
 
 DTYPES = ["float32", "float64"]
 CELLS = {"lstm": LSTMCell(), "gru": GRUCell(), "simple_rnn": SimpleRNNCell()}
 
+ENGINE = engines.engine_of("numba")
 on_cases = pytest.mark.parametrize("shape", body.CASES, ids=body.IDS)
 on_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 on_names = pytest.mark.parametrize("name", CELLS)
@@ -35,37 +36,37 @@ on_names = pytest.mark.parametrize("name", CELLS)
 @on_cases
 @on_dtypes
 def test_forward_is_the_oracle_s(shape, dtype):
-    body.check_forward(memory, shape, dtype)
+    body.check_forward(ENGINE, shape, dtype)
 
 
 @on_cases
 @on_dtypes
 def test_backward_is_the_complex_step_s(shape, dtype):
-    body.check_backward(memory, shape, dtype)
+    body.check_backward(ENGINE, shape, dtype)
 
 
 @on_cases
 def test_overwrite_changes_nothing(shape):
-    body.check_overwrite(memory, shape)
+    body.check_overwrite(ENGINE, shape)
 
 
 @on_cases
 def test_optional_parts(shape):
-    body.check_optional_parts(memory, shape)
+    body.check_optional_parts(ENGINE, shape)
 
 
 @on_cases
 def test_without_keep(shape):
-    body.check_without_keep(memory, shape)
+    body.check_without_keep(ENGINE, shape)
 
 
 def test_nan_stays_in_its_row():
-    body.check_nan_stays_in_its_row(memory)
+    body.check_nan_stays_in_its_row(ENGINE)
 
 
 @on_cases
 def test_inputs_are_untouched(shape):
-    body.check_inputs_untouched(memory, shape)
+    body.check_inputs_untouched(ENGINE, shape)
 
 
 @pytest.mark.parametrize("b", [1, 15, 16, 17, 33])
@@ -73,7 +74,7 @@ def test_inputs_are_untouched(shape):
 def test_sizes_around_the_chunk(b, mask):
     """Kernels and NumPy agree at and around 16 samples, and at sizes that fill no vector register."""
     case = oracle.draw(np.random.default_rng(b), 3, b, 3, 5, mask)
-    _, found = body.passes(memory, case)
+    _, found = body.passes(ENGINE, case)
     _, expected = body.passes(PLAIN, case)
     for name in ("dW", "dU", "db", "dx", "dz", "dh", "dc"):
         check(getattr(found, name), getattr(expected, name), 1e-12, what=name)
@@ -94,7 +95,7 @@ def test_sizes_whose_products_are_cut(sizes, mask, dtype):
     case = oracle.draw(np.random.default_rng(H), T, b, D, H, mask)
     case = case._replace(W=case.W / np.sqrt(D))
     _, expected = body.passes(PLAIN, case)
-    _, found = body.passes(memory, body.as_dtype(case, dtype))
+    _, found = body.passes(ENGINE, body.as_dtype(case, dtype))
     for name in ("dW", "dU", "db", "dx", "dz", "dh", "dc"):
         check(getattr(found, name), getattr(expected, name), PARITY[dtype], what=name)
 
@@ -103,7 +104,7 @@ def test_gates_saturate_without_warning_or_nan():
     """Pre-activations of +-1e30 close and open the gates; nothing overflows."""
     case = oracle.draw(np.random.default_rng(0), 3, 2, 2, 3)
     case = case._replace(x=case.x * 1e30)
-    segment, found = body.passes(memory, case)
+    segment, found = body.passes(ENGINE, case)
     assert np.isfinite(segment.h).all()
     assert np.isfinite(found.dW).all()
     gates = segment.gates

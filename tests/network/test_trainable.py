@@ -37,6 +37,7 @@ def small(optimizer="sgd", **options):
 @pytest.mark.parametrize("frozen", ["first", "wrapper", "direction"])
 def test_training_with_a_frozen_layer_is_keras_s(keras, frozen):
     """The clipping norm and the penalties are of the weights that learn; the frozen ones keep their bits."""
+    keras.utils.set_random_seed(7)  # Adam magnifies the rounding of a gradient that happens to be near 0
     x, y = data()
     theirs = keras.Sequential([keras.Input((T, D)), *stack(keras.layers, frozen)])
     ours = ml.Sequential(stack(ml, frozen, input_shape=(T, D)))
