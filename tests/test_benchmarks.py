@@ -73,6 +73,7 @@ def written(folder: Path, name: str) -> tuple[Any, str]:
     return json.loads((folder / f"{name}.json").read_text()), (folder / f"{name}.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)
 def test_says_what_it_does(path):
     command = [sys.executable, str(path), "--help"]

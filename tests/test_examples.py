@@ -56,6 +56,7 @@ def test_every_example_is_tested():
     assert {path.stem for path in EXAMPLES.glob("*.py")} == set(PROMISES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROMISES)
 def test_example(name, tmp_path):
     command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")]

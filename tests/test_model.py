@@ -156,6 +156,7 @@ def keras_weights(model) -> list[np.ndarray]:
     return [variable.value.detach().numpy().copy() for variable in model.weights]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 @pytest.mark.parametrize(
     ("name", "optimizer"), CASES, ids=[f"{name}, {optimizer}" for name, optimizer in CASES]

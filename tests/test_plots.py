@@ -192,6 +192,7 @@ def test_training_figures_draw_the_records():
     assert {"rec/kernel", "rec/recurrent_kernel", "dense/kernel"} <= drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["html", "pdf", "png"])
 def test_trace_report_writes_one_page(any_trace, kind, tmp_path):
     path = plots.trace_report(any_trace, tmp_path / f"page.{kind}", title="<b>&")
@@ -257,6 +258,7 @@ def test_side_by_side_has_a_line_and_a_row_of_routes_for_each(any_trace, layer_t
     assert len(legend) == len(set(legend)) >= 2
 
 
+@pytest.mark.slow
 def test_a_page_of_several_traces_begins_with_their_comparison(any_trace, tmp_path):
     page = plots.trace_report({"before <": any_trace, "after": any_trace}, tmp_path / "p.html").read_text()
     first, *blocks = page.split("<h2>")

@@ -160,6 +160,7 @@ def test_ledger_routes_and_contributions(cell, masked):
         assert shares["recurrent weights"] == 0
 
 
+@pytest.mark.slow
 @every_cell
 def test_gradcheck_over_two_hundred_steps(cell):
     x, y = data(200)

@@ -236,6 +236,7 @@ def test_version_help_and_info(tmp_path):
     assert {"minilstm", "python", "numpy", "numba", "backend", "threads", "kernel"} <= names
 
 
+@pytest.mark.slow
 def test_output_that_is_not_utf8_is_no_problem(done):
     _, folder = done
     process = run(*TINY, cwd=folder.parent, environment={"LC_ALL": "C", "PYTHONIOENCODING": "ascii"})

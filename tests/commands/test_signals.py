@@ -163,6 +163,7 @@ def stopped(seed, folder):
     return seconds
 
 
+@pytest.mark.slow
 def test_a_study_ends_at_any_signal(tmp_path, record_property):
     run_all(range(14), tmp_path, record_property)
 
@@ -196,6 +197,7 @@ def test_sigint_that_is_ignored_stays_ignored_and_sigterm_ends(tmp_path):
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["gradcheck", "--length", "2000"], ["trace", "--length", "20000"]])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_other_commands_end_too(tmp_path, command, number):

@@ -24,6 +24,7 @@ SOME = (">&- 2>&-", ">/dev/full")
 MORE = (">&-", "2>&-", "<&-", "2>/dev/full", ">/dev/full 2>/dev/full")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirection", [*SOME, *(pytest.param(one, marks=pytest.mark.slow) for one in MORE)])
 def test_a_study_trains_whatever_its_streams_are(tmp_path, redirection):
     if "full" in redirection and not os.path.exists("/dev/full"):
@@ -38,6 +39,7 @@ def test_a_study_trains_whatever_its_streams_are(tmp_path, redirection):
         assert done.stderr.endswith("the output could not be written: No space left on device\n")
 
 
+@pytest.mark.slow
 def test_a_pipe_that_is_closed_is_no_fault_of_the_study(tmp_path):
     reader, writer = os.pipe()
     os.close(reader)
@@ -56,6 +58,7 @@ def test_a_pipe_that_is_closed_is_no_fault_of_the_study(tmp_path):
     assert (tmp_path / "s" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_other_commands_end_with_1_where_their_output_is_lost(tmp_path):
     for arguments in ("info", "gradcheck --length 3", "trace --length 3 --units 2"):
         done = shell(tmp_path, arguments, ">/dev/full")

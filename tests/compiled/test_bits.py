@@ -97,6 +97,7 @@ def test_a_prediction_has_the_bits_of_training(layer, steps):
     np.testing.assert_array_equal(outputs, tape.join("h"))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, derandomize=True, database=None)
 @given(layers())
 def test_norms_of_a_sample_have_the_same_bits_in_any_batch(layer):

@@ -89,6 +89,7 @@ def vanish_to(model, x, y, state, exponent):
     raise AssertionError(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize(("length", "exponent", "entries"), [(200, -40, 60), (1000, -240, 24)])
 def test_a_vanished_gradient_is_exact_too(cell, length, exponent, entries):
@@ -220,6 +221,7 @@ def test_masking_layer_and_a_dense_layer_first():
 # ------------------------------------------------------------------------------ the other methods
 
 
+@pytest.mark.slow
 def test_central_differences_say_what_they_cannot_see():
     model, x, y, state = network(T=60, unit_forget_bias=False)
     report = gradcheck(model, x, y, method="central", initial_state=state, entries=60)

@@ -667,6 +667,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.slow
 @on_formats
 def test_a_disk_that_is_full_leaves_the_old_file(tmp_path, suffix):
     path = tmp_path / f"m{suffix}"

@@ -21,6 +21,7 @@ def folders(tmp_path_factory):
     return where
 
 
+@pytest.mark.slow
 def test_the_page_has_the_figure_and_the_interval_and_a_name_in_html(folders, capsys):
     a, b = str(folders / "a"), str(folders / "b")
     assert cli.main(["compare", a, b, "--out", str(folders / "both.html")]) == 0

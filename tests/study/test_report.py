@@ -172,6 +172,7 @@ def test_json_in_a_script_cannot_end_it():
     assert json.loads(text) == {"a": "</script><!--&\u2028"}
 
 
+@pytest.mark.slow
 def test_the_report_can_be_made_again_from_the_folder_alone(study):
     folder = study.report.parent
     before = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

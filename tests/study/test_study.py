@@ -351,6 +351,7 @@ def test_a_script_without_the_guard_is_told_of_it(tmp_path):
 # ---- the folder ----
 
 
+@pytest.mark.slow
 def test_finished_cells_are_not_run_again(tmp_path, tiny):
     length_study("recall", out=tmp_path / "s", **TINY)
     first = (tmp_path / "s" / "results.jsonl").read_bytes()
@@ -362,6 +363,7 @@ def test_finished_cells_are_not_run_again(tmp_path, tiny):
     assert list(map(without_times, result.cells)) == list(map(without_times, tiny.cells))
 
 
+@pytest.mark.slow
 def test_a_torn_last_line_is_dropped_and_its_cell_run_again(tmp_path, tiny):
     folder = tmp_path / "s"
     length_study("recall", out=folder, **TINY)

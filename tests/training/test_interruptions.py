@@ -181,6 +181,7 @@ def begun(folder):
 CASES = [*((kind, 1) for kind in DATA), ("arrays", "epoch"), ("buckets", "epoch"), ("steps of buckets", 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "save_freq"), CASES)
 def test_interrupted_at_every_batch_it_ends_with_the_same_bits(tmp_path, kind, save_freq):
     count = Interrupt(0)

@@ -66,7 +66,7 @@ def test_every_bug_says_where_its_kind_was_seen():
     assert sum(bug.seen != zoo.OWN for bug in zoo.BUGS) >= 45
 
 
-@pytest.mark.parametrize("length", [40, 200])
+@pytest.mark.parametrize("length", [40, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("bug", zoo.BUGS, ids=[bug.name for bug in zoo.BUGS])
 def test_every_bug_is_caught_and_named(bug, length, monkeypatch):
     report = caught(bug, length, monkeypatch)
@@ -88,6 +88,7 @@ def test_correct_code_passes(cell, length):
     assert check(CORRECT[cell], cell, length=length, mask=mask).ok
 
 
+@pytest.mark.slow
 def test_500_random_correct_configurations_raise_no_alarm():
     rng = np.random.default_rng(0)
     for seed in range(500):
