@@ -576,7 +576,7 @@ def mutated_document(rng: random.Random, value):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:no compiled kernel for recurrent_dropout")  # where a mutant asks for it
+@pytest.mark.filterwarnings("ignore:no compiled kernel for")  # where a mutant asks for what has none
 def test_100_000_mutated_files(saved, record_property):
     """80,000 with damaged bytes, 20,000 whose maker knew the format: nothing but DamagedError."""
     rng = random.Random(0)
