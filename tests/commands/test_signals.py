@@ -168,7 +168,7 @@ def test_a_study_ends_at_any_signal(tmp_path, record_property):
     run_all(range(14), tmp_path, record_property)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_ends_at_200_signals(tmp_path, record_property):
     run_all(range(14, 214), tmp_path, record_property)
 
