@@ -7,9 +7,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from tolerances import PARITY, check
 
 import minilstm as ml
-from tests.tolerances import PARITY, check
 
 LAYERS = {"lstm": ml.LSTM, "gru": ml.GRU, "simple_rnn": ml.SimpleRNN}
 
