@@ -81,7 +81,7 @@ class Layer(ABC):
     @property
     def trainable_params(self) -> dict[str, Array]:
         """Those of `params` that training changes."""
-        return {key: value for key, value in self.params.items() if self.learns(key)}
+        return self.params if self.trainable else {}
 
     def learns(self, key: str) -> bool:
         """Whether training changes the weight of that name."""

@@ -58,6 +58,10 @@ class Wrapper(Layer):
         for sub in self.sublayers:
             sub.trainable = bool(value)
 
+    @property
+    def trainable_params(self) -> dict[str, Array]:
+        return {key: value for key, value in self.params.items() if self.learns(key)}
+
     def learns(self, key: str) -> bool:
         label, _, inner = key.partition("/")
         return self.trainable and any(sub.label == label and sub.learns(inner) for sub in self.sublayers)
