@@ -7,7 +7,7 @@ import argparse
 from minilstm.arrays import Array
 from minilstm.commands.trace import read_data
 from minilstm.datasets import load_digits
-from minilstm.errors import fail, wording
+from minilstm.errors import fail, whole_number, wording
 from minilstm.layers import LSTM, Dense
 from minilstm.model import Sequential, load_model
 from minilstm.optimizers import Adam
@@ -15,11 +15,14 @@ from minilstm.sequences import pad_sequences
 from minilstm.truncation import TruncationStudy, truncation_study
 
 LENGTH, UNITS, EPOCHS = 40, 32, 3  # of the digits, where no data and no model are given
+FIGURES = (".png", ".svg", ".pdf")
 SHARES = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of T, where no steps are given
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print the table, write the figure; the exit code."""
+    if options.out is not None and options.out.suffix not in FIGURES:
+        return fail(wording("--out", f"a file ending in {', '.join(FIGURES)}", str(options.out)), 2)
     try:
         found = studied(options)
     except (ValueError, TypeError, OSError) as error:
@@ -31,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         try:
             options.out.parent.mkdir(parents=True, exist_ok=True)
             figure = found.plot().get_figure(root=True)
-            options.out.write_bytes(plots.save(figure, options.out.suffix.removeprefix(".") or "png"))  # type: ignore[arg-type]
+            options.out.write_bytes(plots.save(figure, options.out.suffix.removeprefix(".")))  # type: ignore[arg-type]
         except (OSError, ValueError) as error:
             return fail(str(error), 1)
         print(f"written: {options.out}")
@@ -43,7 +46,13 @@ def studied(options: argparse.Namespace) -> TruncationStudy:
     if (options.data is None) != (options.weights is None):
         raise ValueError(wording("--data and --weights", "given together", "one of them"))
     mask: Array | None = None
+    whole_number("--draws", options.draws, 0), whole_number("--seed", options.seed, 0)
+    for k in options.steps or ():
+        whole_number("--steps", k)
     if options.data is None:
+        if options.steps and max(options.steps) > LENGTH:
+            expected = f"from 1 to {LENGTH}, the frames of the recordings"
+            raise ValueError(wording("--steps", expected, max(options.steps)))
         model, x, y = digits(options.seed)
     else:
         x, targets, mask = read_data(options.data)
