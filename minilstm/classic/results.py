@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from minilstm.classic import paper, strings, theory, training, vowels
+from minilstm.classic import h_detach, paper, strings, theory, training, vowels
 from minilstm.classic.row import Row, chosen
 from minilstm.errors import whole_number
 
-ROWS: tuple[Row, ...] = (*theory.ROWS, *paper.ROWS, *training.ROWS, *strings.ROWS, *vowels.ROWS)
+ROWS: tuple[Row, ...] = (
+    *theory.ROWS,
+    *paper.ROWS,
+    *training.ROWS,
+    *h_detach.ROWS,
+    *strings.ROWS,
+    *vowels.ROWS,
+)
 
 
 def reproduce(name: str, trials: int | None = None, seed: int = 0, **settings: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minilstm as ml
-from minilstm.classic import experiments, results, row, strings, theory, training, vowels
+from minilstm.classic import experiments, h_detach, results, row, strings, theory, training, vowels
 from minilstm.classic.row import Band, Row
 from minilstm.commands import cli, reproduce, reproduce_page
 
@@ -237,6 +237,7 @@ SMALL = {
     "adding": {"length": 10, "units": 8, "updates": 5},
     "forget-bias": {"length": 10, "units": 8, "updates": 5},
     "first-weights": {"length": 10, "units": 8, "updates": 5},
+    "h-detach": {"length": 3, "units": 4, "updates": 3},
     "clipping": {"length": 10, "units": 8, "updates": 5},
     "parity": {"length": 5, "longer": 10, "units": 8, "updates": 5},
     "counting": {"largest": 3, "units": 4, "updates": 5},
@@ -245,7 +246,7 @@ SMALL = {
 
 
 def test_every_row_that_trains_has_a_small_version():
-    assert set(SMALL) == {one.name for one in (*training.ROWS, *strings.ROWS)}
+    assert set(SMALL) == {one.name for one in (*training.ROWS, *h_detach.ROWS, *strings.ROWS)}
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -283,6 +284,39 @@ def test_draws_of_the_copy_task():
     assert (symbols[:, 39] == 9).all()
     assert (np.delete(symbols[:, 10:], 29, axis=1) == 8).all()
     assert (y[:, :-10] == 8).all()
+
+
+@pytest.mark.parametrize("detach", [0.5, 1.0])
+def test_cuts_are_those_of_torch_with_detach(detach, torch):
+    """The cell written by hand in PyTorch, h detached at the same steps."""
+    x, y = training.copying(np.random.default_rng(1), 4, 3)
+    model = h_detach.copier(detach, 3, 5, 0)
+    cuts = np.random.default_rng(np.random.SeedSequence(0).spawn(2)[1]).random(23) < detach
+    found = model.trace(x, y).grads
+    weights = [torch.tensor(w, requires_grad=True) for w in model.get_weights()]
+    W, U, b, V, a = weights
+    h = c = torch.zeros(4, 5)
+    logits = []
+    for t in range(23):
+        h = h.detach() if cuts[22 - t] else h  # a coin a step, from the last one back
+        i, f, g, o = (torch.tensor(x[:, t]) @ W + h @ U + b).split(5, dim=1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
+        logits.append(h @ V + a)
+    loss = torch.nn.functional.cross_entropy(torch.stack(logits, 1).flatten(0, 1), torch.tensor(y).flatten())
+    loss.backward()
+    assert 0 < cuts.sum() <= 23
+    for ours, theirs in zip(found.values(), weights, strict=True):
+        close = 1e-5 * theirs.grad.abs().max().item()
+        np.testing.assert_allclose(ours, theirs.grad.numpy(), rtol=0, atol=close)
+
+
+def test_share_that_cuts_remove():
+    """All of what comes through h where every step is cut; nothing where none is."""
+    x, y = training.copying(np.random.default_rng(1), 4, 3)
+    plain, other, whole = (h_detach.copier(p, 3, 5, 0) for p in (0.0, 1e-300, 1.0))
+    assert abs(h_detach.removed_share(plain, other, x, y)) < 1e-6
+    assert 0.001 < h_detach.removed_share(plain, whole, x, y) < 1
 
 
 def test_draws_of_the_adding_task():
