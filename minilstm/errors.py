@@ -90,7 +90,9 @@ def real_number(
     >>> real_number("learning_rate", 1e-3, above=True)
     0.001
     """
-    expected = f"a finite number {'>' if above else '>='} {minimum:g}"
+    expected = "a finite number"
+    if minimum > -np.inf:
+        expected += f" {'>' if above else '>='} {minimum:g}"
     if below < np.inf:
         expected += f" and < {below:g}"
     if isinstance(value, (bool, np.bool_, str, bytes)):
@@ -99,7 +101,7 @@ def real_number(
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(wording(argument, expected, repr(value))) from None
-    if not (minimum < number if above else minimum <= number) or not number < below:
+    if not (-np.inf < number < below) or not (minimum < number if above else minimum <= number):
         raise ValueError(wording(argument, expected, number))
     return number
 

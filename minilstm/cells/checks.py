@@ -9,6 +9,7 @@ whose only way from unit to unit is U, would be true of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ B, H = 6, 5  # of the case, different from each other
 CLOSE = 1e-10  # relative, between two exact derivatives
 ROUGH = 1e-5  # the same, of central differences with steps of NUDGE
 NUDGE = 1e-6
+MOVES = (0, -9.0), (0, 9.0), (1, 0.37)  # of one unit: far enough to turn a branch, and a little
 INSTEAD = {
     "np.absolute": "np.where(x.real >= 0, x, -x)",
     "np.fabs": "np.where(x.real >= 0, x, -x)",
@@ -165,14 +167,14 @@ def _check_elementwise(
     forward: Forward, names: Names, case: Case, found: tuple[State, tuple[Array, ...]]
 ) -> None:
     results = (*names.states, *(names.kept or map(str, range(len(found[1])))))
-    for name, _ in case.parts(names):
+    for (name, _), (unit, by) in product(case.parts(names), MOVES):
         nudged, one_sample = case.copy(), name[:2] != "p_"
-        dict(nudged.parts(names))[name][(0, 1) if one_sample else 1] += 0.37
+        dict(nudged.parts(names))[name][(0, unit) if one_sample else unit] += by
         moved = forward(nudged)
         for result, one, other in zip(results, (*found[0], *found[1]), (*moved[0], *moved[1]), strict=True):
             change = ~((one == other) | (np.isnan(one) & np.isnan(other)))
             where = change.copy()
-            where[:, 1] = False
+            where[:, unit] = False
             if where.any() or (one_sample and change[1:].any()):
                 what = "unit" if where.any() else "sample"
                 got = f"a {result} that moves with another {what}'s {name} ({NOT_ELEMENTWISE})"

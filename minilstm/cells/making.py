@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from keyword import iskeyword
 from typing import Any
 
 import numpy as np
 
+from minilstm import initializers
 from minilstm.arrays import Array
 from minilstm.cells import checks
 from minilstm.cells.checks import Case, Names
@@ -20,7 +22,8 @@ from minilstm.initializers import Initializer
 TAKEN = {  # names that a trace has already
     *("x", "dx", "dz", "external", "name", "cell", "weights", "arrays", "real", "cut", "reached", "states"),
     *("gates", "memory", "names", "before", "blocks", "row", "norm", "horizon", "status", "ledger", "decay"),
-    *("verdict", "peepholes"),
+    *("verdict", "peepholes", "lag_norm", "effective_memory", "named_weights", "name_of_p", "step_back"),
+    *("go_backwards", "of_pass"),
 }
 
 
@@ -110,7 +113,7 @@ def make(
     if backward is not None:
         for case in cases:
             checks.check_backward(backward, forward, names, structure, case)
-    initial = tuple(p[row] for row in names.rows) if isinstance(p, Mapping) else (0.0,) * len(names.rows)
+    initial = tuple(_first(row, p[row]) for row in names.rows) if isinstance(p, Mapping) else None
     made = UserCell(
         name=name,
         gates=names.gates,
@@ -121,7 +124,7 @@ def make(
         by_hand=backward,
         structure=structure,
         bias=_biases(bias, names.gates),
-        initial=initial,
+        initial=initial or (0.0,) * len(names.rows),
         recurrent_bias=bool(recurrent_bias) and structure.recurrent,
         recurrent_map=_checked_map(recurrent_map, len(gates)),
     )
@@ -140,8 +143,9 @@ def _names(gates: Any, states: Any, kept: Any, p: Any) -> Names:
         except TypeError:
             raise TypeError(wording(argument, "a sequence of names", repr(value))) from None
         for one in names:
-            if not isinstance(one, str) or not one.isidentifier():
-                raise ValueError(wording(argument, "names such as 'f' or 'forget'", repr(one)))
+            if not isinstance(one, str) or not one.isidentifier() or iskeyword(one) or one[0] == "_":
+                expected = "names such as 'f' or 'forget', to be had as attributes"
+                raise ValueError(wording(argument, expected, repr(one)))
         if len(set(names)) != len(names):
             raise ValueError(wording(argument, "names that differ", f"{list(names)}"))
         found.append(names)
@@ -190,7 +194,17 @@ def _distinct(made: UserCell) -> None:
             seen |= new
 
 
+def _first(row: str, value: Any) -> float | Initializer:
+    """How a row of p begins."""
+    what = f"p[{row!r}]"
+    if isinstance(value, str) or callable(value):
+        return initializers.get(what, value)
+    return real_number(what, value, -np.inf)
+
+
 def _biases(bias: Mapping[str, float] | None, gates: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
+    if not isinstance(bias, Mapping | None):
+        raise TypeError(wording("bias", 'a dict by gate, such as {"f": 1.0}, or None', repr(bias)))
     for gate in bias or {}:
         if gate not in gates:
             raise ValueError(wording("bias", f"a dict by gate, of {', '.join(gates)}", repr(gate)))

@@ -59,11 +59,10 @@ class RNN(Recurrent):
         """Each row of p as the cell says."""
         found = np.empty(shape, dtype)
         for row, name, first in zip(found, self.cell.rows, self.cell.initial, strict=True):
-            if isinstance(first, (int, float)):
+            if isinstance(first, float):
                 row[...] = first
             else:
-                make = initializers.get(f"p[{name!r}]", first)
-                row[...] = initializers.make(f"the initializer of {name}", make, row.shape, rng, dtype)
+                row[...] = initializers.make(f"the initializer of {name}", first, row.shape, rng, dtype)
         return found
 
     @property

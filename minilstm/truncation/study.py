@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +22,7 @@ from minilstm.layers import Recurrent
 from minilstm.layers.wrappers import inside
 from minilstm.model import Sequential
 from minilstm.network import batches, passes
-from minilstm.network.network import optimizer_and_loss, record
+from minilstm.network.network import optimizer_and_loss, own_states, record
 from minilstm.network.passes import Batch
 from minilstm.study.statistics import t_quantile
 from minilstm.tables import in_columns
@@ -117,6 +117,8 @@ def truncation_study(
     >>> [round(row["cosine"], 2) for row in found.rows][-1]
     1.0
     """
+    if not isinstance(model, Sequential):
+        raise TypeError(wording("model", "a compiled Sequential", repr(model)))
     one_of("anchor", anchor, ("end", "start"))
     whole_number("batch_size", batch_size), whole_number("draws", draws, 0), whole_number("epochs", epochs, 0)
     data = batches.checked(model, x, y, mask)
@@ -124,7 +126,8 @@ def truncation_study(
     T = data.x.shape[1]
     ks = _checked_steps(steps, T)
     parts = [data.take(slice(k, k + batch_size)) for k in range(0, data.size, batch_size)]
-    trace = record(model, parts[0])
+    with own_states(model):
+        trace = record(model, parts[0])
     last_only = all(not layer.external[:, :-1].any() for layer in list(trace)[-1:])
     from_ledger = suffixes(trace) if last_only else None
     if draws and not last_only:
@@ -165,10 +168,12 @@ def _recurrent(model: Sequential) -> list[Recurrent]:
     return found
 
 
-def _checked_steps(steps: Sequence[int], T: int) -> list[int]:
+def _checked_steps(steps: Any, T: int) -> list[int]:
+    expected = f"at least one whole number from 1 to {T}, the number of time steps"
+    if not isinstance(steps, Iterable) or isinstance(steps, (str, bytes)):
+        raise TypeError(wording("steps", f"a list of {expected}", repr(steps)))
     found = sorted({whole_number("steps", k) for k in steps})
     if not found or found[-1] > T:
-        expected = f"at least one whole number from 1 to {T}, the number of time steps"
         raise ValueError(wording("steps", expected, found[-1] if found else "none"))
     return found
 
@@ -192,7 +197,8 @@ def _truncated(layers: Sequence[Recurrent], k: int, anchor: str) -> Iterator[Non
 def _gradient(model: Sequential, batch: Batch) -> dict[str, Array]:
     """The gradients of the recurrent layers' weights on one batch, in float64, by their names."""
     loss = optimizer_and_loss(model)[1]
-    done = passes.forward(model.layers, batch.x, batch.mask, keep="gradient")
+    with own_states(model):
+        done = passes.forward(model.layers, batch.x, batch.mask, keep="gradient")
     found = passes.loss_and_gradient(model.layers, loss, batch.y, done, batch.weight)
     grads = passes.backward(model.layers, found, done)[0]
     own = [layer.name for layer in model.layers if any(isinstance(s, Recurrent) for s in inside([layer]))]
@@ -255,12 +261,10 @@ def _drawn(
     trace: Any, k: int, draws: int, cut: dict[str, Array], full: dict[str, Array], rng: np.random.Generator
 ) -> dict[str, float]:
     one, other = _flat(cut), _flat(full)
-    size = float(np.linalg.norm(other))
-    found = {"bias": float(np.linalg.norm(one - other)) / size, "unbiased_error": math.nan}
-    found["unbiased_deviation"] = math.nan
+    found = {"bias": ratio_of(one - other, other), "unbiased_error": math.nan, "unbiased_deviation": math.nan}
     if k > 1:  # a cut at every step leaves nothing to make up for
         drawn = random_cuts(trace, k, draws, rng)
-        found["unbiased_error"] = float(np.linalg.norm(drawn.mean - other)) / size
+        found["unbiased_error"] = ratio_of(drawn.mean - other, other)
         found["unbiased_deviation"] = drawn.deviation
     return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from eight import lstm, sigmoid
@@ -95,6 +97,14 @@ REFUSED = {
         r"np.maximum: branch on .*a.real >= b",
     ),
     "compared": (lambda xw, hu, prev, p: ((np.where(xw > 0, xw, hu),), ()), r"np.greater: branch on .real"),
+    "of the first unit": (
+        lambda xw, hu, prev, p: ((np.tanh(xw + hu) if xw.real[0, 0] > 0 else hu + xw,), ()),
+        "elementwise.* moves with another unit's xw_z",
+    ),
+    "of the largest": (
+        lambda xw, hu, prev, p: ((np.tanh(xw + hu) if hu.real.max() > 4 else hu + xw,), ()),
+        "elementwise.* moves with another unit's xw_z|hu_z",
+    ),
     "clip": (lambda xw, hu, prev, p: ((np.clip(xw + hu, -1, 1),), ()), "np.clip: branch on .real"),
 }
 
@@ -116,6 +126,13 @@ ARGUMENTS = {
     "a state kept": ({"kept": ["h"]}, ValueError, "kept must be names that stand for nothing else"),
     "a method": ({"kept": ["norm"]}, ValueError, r"got 'norm' \(there is 'norm' already\)"),
     "a row": ({"p": ["z"]}, ValueError, "p must be names that no gate has, got 'z'"),
+    "a word of Python": ({"kept": ["class"]}, ValueError, "kept must be names such as .*, got 'class'"),
+    "hidden": ({"kept": ["_z"]}, ValueError, "kept must be names such as .*, got '_z'"),
+    "a row's start": ({"p": {"u": "glorot"}}, ValueError, r"p\['u'\] must be .*, got 'glorot'"),
+    "a row of none": ({"p": {"u": None}}, TypeError, r"p\['u'\] must be a finite number, got None"),
+    "a row of nan": ({"p": {"u": np.nan}}, ValueError, r"p\['u'\] must be a finite number, got nan"),
+    "a number for all": ({"bias": 1.0}, TypeError, "bias must be a dict by gate, such as .* got 1.0"),
+    "infinite": ({"bias": {"z": -np.inf}}, ValueError, "bias of z must be a finite number, got -inf"),
     "bias": ({"bias": {"f": 1}}, ValueError, "bias must be a dict by gate, of z, got 'f'"),
     "lstm": ({"name": "lstm"}, ValueError, "name must be another than lstm, gru, .* got 'lstm'"),
     "mgu": ({"name": "mgu"}, ValueError, "name must be another than .* got 'mgu'"),
@@ -136,6 +153,14 @@ def test_arguments_that_cannot_be_meant(case):
         ml.cell(forward, **({"gates": ["z"]} | options))
     with pytest.raises(TypeError, match="forward must be a function"):
         ml.cell("tanh", gates=["z"])
+
+
+def test_no_name_of_a_trace_is_left_out():
+    from minilstm.cells.making import TAKEN
+    from minilstm.trace.trace import LayerTrace
+
+    fields = {field.name for field in dataclasses.fields(LayerTrace)}
+    assert fields | {name for name in dir(LayerTrace) if name[0] != "_"} <= TAKEN
 
 
 def lstm_backward(wrong="", factor=0.5):

@@ -60,6 +60,14 @@ def test_a_network_that_does_not_forget_is_told_so():
     assert "does not forget" in str(found)
 
 
+def test_a_stateful_layer_begins_with_nothing():
+    model, x = trained("lstm"), np.random.default_rng(9).normal(size=(2, 100, 3))
+    expected = ml.stream_warmup(model, x)
+    model.layers[0].stateful = True
+    model.predict(x[:1], batch_size=1)
+    assert ml.stream_warmup(model, x) == expected
+
+
 def test_bad_input():
     model = trained("lstm")
     with pytest.raises(ValueError, match="tolerance must be a finite number > 0 and < 1, got 0"):

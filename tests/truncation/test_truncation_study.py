@@ -147,6 +147,11 @@ def test_bad_input():
             ml.truncation_study(model, x, y, steps=steps)
     with pytest.raises(ValueError, match="steps must be a whole number >= 1, got 0"):
         ml.truncation_study(model, x, y, steps=[0])
+    for steps in (5, None, "5"):
+        with pytest.raises(TypeError, match=f"steps must be a list of at least one .*, got {steps!r}"):
+            ml.truncation_study(model, x, y, steps=steps)
+    with pytest.raises(TypeError, match="model must be a compiled Sequential, got 3"):
+        ml.truncation_study(3, x, y, steps=[1])
     with pytest.raises(ValueError, match="anchor must be 'end' or 'start'"):
         ml.truncation_study(model, x, y, steps=[1], anchor="middle")
     cut, _, _ = problem(truncate_steps=3)
@@ -154,6 +159,22 @@ def test_bad_input():
         ml.truncation_study(cut, x, y, steps=[1])
     with pytest.raises(ValueError, match="truncate_from must be 'start' or 'end'"):
         ml.LSTM(3, truncate_from="middle")
+
+
+def test_a_gradient_of_zero_has_no_direction():
+    model, x, _ = problem()
+    (row,) = ml.truncation_study(model, x, model.predict(x), steps=[3], draws=5).rows
+    assert all(np.isnan(row[name]) for name in ("cosine", "norm_ratio", "bias", "unbiased_error"))
+
+
+def test_a_stateful_layer_begins_with_nothing_and_keeps_its_state():
+    model, x, y = problem()
+    own, _, _ = problem(stateful=True)
+    own.predict(x[:3], batch_size=3)
+    before = [part.copy() for part in own.layers[0].state]
+    rows = [ml.truncation_study(one, x, y, steps=[3], batch_size=4).rows for one in (model, own)]
+    assert rows[0][0]["cosine"] == rows[1][0]["cosine"]
+    np.testing.assert_array_equal(own.layers[0].state, before)
 
 
 def test_the_figure_and_the_command(tmp_path, capsys):
