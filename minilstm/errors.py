@@ -136,12 +136,39 @@ def numeric_array(argument: str, value: Any) -> Array:
         raise ValueError(ragged) from None
     if array.dtype.kind == "O":
         if any(np.ndim(part) for part in array.flat):
-            raise ValueError(ragged)
+            if len({np.shape(part) for part in array.flat}) > 1:
+                raise ValueError(ragged)
+            return numeric_array(argument, array.tolist())  # a Series of arrays, all of one shape
         if array.size and all(isinstance(part, (Real, Decimal)) for part in array.flat):
             array = array.astype(np.float64)
     if array.dtype.kind not in "fiub":
         raise TypeError(wording(argument, "an array of real numbers", f"dtype {array.dtype}"))
     return array
+
+
+def is_missing(value: Any) -> bool:
+    """Whether this stands for no value: None, NaN, NaT, pandas.NA.
+
+    >>> [is_missing(value) for value in (None, float("nan"), 0, "")]
+    [True, True, False, False]
+    """
+    if value is None:
+        return True
+    try:
+        return np.ndim(value) == 0 and bool(value != value)
+    except TypeError:  # pandas.NA is neither true nor false
+        return True
+
+
+def rows_of(argument: str, value: Any) -> Any:
+    """`value`, or its rows by position where it is a table or a Series, whose index is not looked at.
+
+    >>> rows_of("x", [[1, 2], [3]])
+    [[1, 2], [3]]
+    """
+    if hasattr(value, "columns"):
+        return numeric_array(argument, value)
+    return list(value) if hasattr(value, "iloc") else value
 
 
 def _of_columns(argument: str, table: Any) -> Array:

@@ -45,6 +45,7 @@ class BadRows:
         if not self.errors:
             return ""
         texts = [str(error) for error in self.errors.values()]
+        what = what if len(texts) > 1 else what.removesuffix("s")
         shown = "; ".join(texts[:SHOWN]) + ("; ..." if len(texts) > SHOWN else "")
         if self.way == "skip":
             return f"left out: {len(texts):,} bad {what} ({shown})"

@@ -9,6 +9,7 @@ LABELS = ("label", "labels", "target", "class", "y", "sentiment", "category")
 TEXTS = ("text", "texts", "review", "sentence", "content", "comment", "message")
 SERIES = ("x", "sequence", "sequences", "series", "values", "data")
 LENGTHS = ("lengths", "length")
+MASKS = ("mask", "masks")
 TIMES = ("time", "timestamp", "datetime", "date", "t", "step", "timestep", "time_step", "order", "frame")
 SHOWN = 12  # columns named in a message
 
@@ -42,9 +43,11 @@ def label_of(given: str | None, columns: Sequence[str]) -> str:
     """The column of the labels; ValueError if there is none."""
     found = pick("label", given, LABELS, columns)
     if found is None:
+        bare = all(as_number(column) is not None for column in columns)
         raise ValueError(
             f"has no column that is called {' or '.join(LABELS)}; name it with --label; "
             f"it has {some(columns)}"
+            + ("; if these are the first row's numbers, put a line of names above them" if bare else "")
         )
     return found
 
@@ -76,7 +79,9 @@ def unused(columns: Sequence[str], used: Sequence[str]) -> str:
 
 
 def as_number(text: str) -> float | None:
-    """The number that a text is, or None."""
+    """The number that a text is, or None; 1_000, which Python reads, is none."""
+    if "_" in text:
+        return None
     try:
         return float(text)
     except ValueError:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -32,6 +34,10 @@ from minilstm.datasets.columns import (
 from minilstm.datasets.grouped import group_rows, in_order
 from minilstm.datasets.identifiers import measured
 
+DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
+FEW = 20  # rows that show it
+LEADING_ZERO = re.compile(r"[+-]?0\d")
+
 Cells = dict[str, list[str]]
 
 
@@ -48,8 +54,9 @@ def read_csv(data: bytes, names: Names) -> Found:
     label = label_of(names["label"], columns)
     cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
     del rows
+    cells[label] = [value.strip() for value in cells[label]]
     for k, (place, value) in enumerate(zip(places, cells[label], strict=True)):
-        if not value.strip():
+        if not value:
             bad.add(k, f"{place} has no label (column {label!r})")
     y = _labels(cells[label])
     by = by_of(names, columns)
@@ -130,6 +137,10 @@ def _text_column(names: Names, cells: Cells, rest: Sequence[str]) -> str | None:
     if found is not None:
         return found
     texts = [column for column in rest if not mostly_numbers(cells[column])]
+    for column in texts:
+        if all(DECIMAL_COMMA.fullmatch(value) for value in cells[column][:FEW]):
+            got = f"such as {cells[column][0]!r} in column {column!r}"
+            raise ValueError(f"numbers must have a decimal point, no comma, got some {got}")
     if len(texts) > 1:
         raise ValueError(f"{some(texts)} could each be the text; say which with --text, or name --features")
     if texts and len(rest) > 1 and 2 * len(set(cells[texts[0]])) <= len(cells[texts[0]]):
@@ -146,8 +157,10 @@ def mostly_numbers(values: Sequence[str]) -> bool:
 
 
 def _labels(values: Sequence[str]) -> list[Any]:
-    """Numbers if all are, the texts if none is."""
+    """Numbers if all are, the texts if none is, or where numbers would make one label of 07 and 7."""
     numbers = [as_number(value) for value in values]
+    if any(map(LEADING_ZERO.match, values)) and len(set(numbers)) < len(set(values)):
+        return list(values)
     if all(number is not None for number in numbers):
         return numbers
     return [text if number is None else number for text, number in zip(values, numbers, strict=True)]
@@ -165,19 +178,32 @@ def series_of(data: bytes, target: str, names: Names) -> tuple[list[np.ndarray[A
     columns, rows, places = rows_of(data, False)
     cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
     pick("target", target, (), columns)
-    group = pick("group", names["group"], (), columns)
+    group, bad = pick("group", names["group"], (), columns), BadRows(names["bad_rows"])
     rest, remarks = measured([column for column in columns if column != group], cells, names, timed=True)
     members: dict[str, list[int]] = {}
-    for k, key in enumerate(cells[group] if group else [""] * len(places)):
-        members.setdefault(key, []).append(k)
+    for k, key in enumerate(cells[group] if group else ["one"] * len(places)):
+        if not key.strip():
+            raise ValueError(f"{places[k]} does not say which series it belongs to (column {group!r})")
+        members.setdefault(key.strip(), []).append(k)
     order, ordered = in_order(cells, list(members.values()), rest, places, names)
     numbers = [column for column in rest if column != order and mostly_numbers(cells[column])]
     used = names["features"] or numbers
     check_named([*used, target], rest)
     used = [target, *(column for column in used if column != target)]
-    table = np.array(
-        [[to_number(value, name, at) for value, at in zip(cells[name], places, strict=True)] for name in used]
-    ).T  # (rows, D)
+    table = np.full((len(places), len(used)), np.nan)  # (rows, D)
+    for k, (place, *values) in enumerate(zip(places, *(cells[name] for name in used), strict=True)):
+        row = bad.read(k, partial(_finite, values, used, place))
+        table[k] = np.nan if row is None else row
+    left_out = bad.settle("rows")
     said = f"series of {some(used)}{f' grouped by {group!r}' if group else ''}, {ordered}"
     left = unused(columns, [*used, *filter(None, [group, order])])
-    return [table[own] for own in members.values()], used, said + left + remarks
+    said = ", ".join(filter(None, [said + left + remarks, left_out]))
+    return [table[own] for own in members.values()], used, said
+
+
+def _finite(values: Sequence[str], names: Sequence[str], place: str) -> list[float]:
+    row = [to_number(value, name, place) for value, name in zip(values, names, strict=True)]
+    for number, name in zip(row, names, strict=True):
+        if not math.isfinite(number):
+            raise ValueError(f"{place}, column {name!r}: expected a finite number, got {number}")
+    return row

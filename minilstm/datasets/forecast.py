@@ -37,6 +37,7 @@ def from_series(
     name: str = "data",
     source: str = "given from Python",
     columns: Sequence[str] | None = None,
+    bad_rows: str = "refuse",
 ) -> Dataset:
     """Windows of `steps` steps over one series or several, each with the target `horizon` steps after it.
 
@@ -51,6 +52,7 @@ def from_series(
         neighbours then stand in other parts
     seed : of the splits "group" and "random"
     name, source : for the report;  columns : names of the D columns
+    bad_rows : "refuse" a step that is NaN or infinite, or "skip": leave out windows and targets with such
 
     Inputs and targets are standardised with the mean and standard deviation of the training part. Baselines
     are the last value that is known, and the value one season before the target, where the season is the lag
@@ -67,9 +69,11 @@ def from_series(
     steps, horizon = whole_number("steps", steps), whole_number("horizon", horizon)
     target = whole_number("target", target, 0)
     one_of("split", split, WAYS)
-    given = _series(series, steps + horizon, target)
+    skip = one_of("bad_rows", bad_rows, ("refuse", "skip")) == "skip"
+    given = _series(series, steps + horizon, target, skip)
     goals = [one[:, target] for one in given]
-    ends = [np.arange(steps - 1, len(one) - horizon) for one in given]  # the last step of each window
+    ends = [_ends(one, steps, horizon) for one in given]
+    bad = sum(int((~_usable(one)).sum()) for one in given)
     owner = np.repeat(np.arange(len(given)), [len(own) for own in ends])
     parts = _parts(owner, horizon, split, seed)
     ahead = np.concatenate(ends) + horizon
@@ -84,7 +88,9 @@ def from_series(
         )
     inputs = [((one - mean) / std).astype(np.float32) for one in given]
     windows = [
-        window for one in inputs for window in sliding_windows(one[: len(one) - horizon], None, steps)[0]
+        window
+        for one, own in zip(inputs, ends, strict=True)
+        for window in sliding_windows(one, None, steps)[0][own - steps + 1]
     ]
     aims = ((y - center) / scale).astype(np.float32)[:, None]
     splits = [Split([windows[k] for k in part], aims[part]) for part in parts]
@@ -100,7 +106,9 @@ def from_series(
         task="regression",
         classes=None,
         features=given[0].shape[1],
-        description=_description(given, steps, horizon, split, seed, column) + f"{note}; baselines: {rules}.",
+        description=_description(given, steps, horizon, split, seed, column)
+        + f"{note}; baselines: {rules}"
+        + (f"; left out: {bad:,} bad steps, and the windows and targets they stand in." if bad else "."),
         source=source,
         checksum=fingerprint([Split(inputs, aims), *(Split([], part) for part in parts)]),
         horizon=horizon,
@@ -108,8 +116,21 @@ def from_series(
     )
 
 
-def _series(series: Any, fewest: int, target: int) -> list[Array]:
-    """Each series as (L, D) float64, finite and long enough."""
+def _usable(one: Array) -> Array:
+    """(L,): at which steps all columns are finite."""
+    return np.asarray(np.isfinite(one).all(axis=1))
+
+
+def _ends(one: Array, steps: int, horizon: int) -> Array:
+    """The last step of each window of which all steps and the target are finite."""
+    ends: Array = np.arange(steps - 1, len(one) - horizon)
+    bad: Array = np.concatenate([[0], np.cumsum(~_usable(one))])
+    usable: Array = (bad[ends + 1] == bad[ends + 1 - steps]) & _usable(one)[ends + horizon]
+    return np.asarray(ends[usable])
+
+
+def _series(series: Any, fewest: int, target: int, skip: bool) -> list[Array]:
+    """Each series as (L, D) float64, long enough, and finite unless bad steps are to be left out (`skip`)."""
     several = isinstance(series, (list, tuple)) and len(series) > 0 and np.ndim(series[0]) > 0
     found: list[Array] = []
     for k, one in enumerate(series if several else [series]):
@@ -118,8 +139,8 @@ def _series(series: Any, fewest: int, target: int) -> list[Array]:
             got = f"dtype {array.dtype}, shape {array.shape} in series {k}"
             raise TypeError(wording("series", "numbers of shape (L,) or (L, D)", got))
         array = array.astype(np.float64).reshape(len(array), -1)
-        if not np.isfinite(array).all():
-            step = int(np.argmin(np.isfinite(array).all(axis=1)))
+        if not skip and not _usable(array).all():
+            step = int(np.argmin(_usable(array)))
             raise ValueError(wording("series", "finite numbers", f"NaN or Inf in series {k}, step {step}"))
         if len(array) < fewest:
             expected = f"at least {fewest} steps long, for one window and its target"
@@ -167,12 +188,16 @@ def _baselines(
     y = np.array([goals[k][t] for k, t in zip(owner, ahead, strict=True)])
     found = []
     for rule, lag in rules.items():
-        guess = np.array(
-            [goals[k][t - lag if t >= lag else t - horizon] for k, t in zip(owner, ahead, strict=True)]
-        )
+        guess = np.array([_before(goals[k], t, lag, horizon) for k, t in zip(owner, ahead, strict=True)])
         errors = ((guess - y) / scale) ** 2
         found.append(Baseline(rule, float(errors[parts[1]].mean()), float(errors[parts[2]].mean())))
     return tuple(found)
+
+
+def _before(goal: Array, step: int, lag: int, horizon: int) -> float:
+    """The value `lag` steps before; the last that is known where there is none."""
+    value = goal[step - lag] if step >= lag else np.nan
+    return float(value if np.isfinite(value) else goal[step - horizon])
 
 
 def _season(goals: list[Array], training: list[Array], horizon: int) -> int | None:
@@ -188,7 +213,8 @@ def _season(goals: list[Array], training: list[Array], horizon: int) -> int | No
             (goal[own[own >= lag]], goal[own[own >= lag] - lag])
             for goal, own in zip(goals, training, strict=True)
         ]
-        errors.append(float(np.square(np.concatenate([now - then for now, then in pairs])).mean()))
+        squares = np.square(np.concatenate([now - then for now, then in pairs]))
+        errors.append(float(squares[np.isfinite(squares)].mean()) if np.isfinite(squares).any() else np.inf)
     if not errors:
         return None
     room = ALIKE * float(

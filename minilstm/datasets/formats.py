@@ -53,7 +53,7 @@ ARRAYS = """\
 walks.npz: arrays, as numpy.savez(file, x=x, y=y, lengths=lengths) writes them
   x        (N, T) or (N, T, D), rows padded at one end; or (sum of lengths, D), one after another
   y        (N,) labels or numbers
-  lengths  (N,) whole numbers; left out where no row is padded
+  lengths  (N,) whole numbers; or mask (N, T), 1 at real steps; left out where no row is padded
   An array of Python objects (a ragged list) is not read: pad it, or put one after another, and give lengths.
 """
 ENDS = """\

@@ -15,8 +15,8 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.columns import TIMES, Found, Names, check_named, pick, some, to_number, unused
-from minilstm.datasets.identifiers import names_groups
-from minilstm.datasets.times import as_times, counted, spacing
+from minilstm.datasets.identifiers import is_unnamed, names_groups
+from minilstm.datasets.times import are_dates, as_times, counted, spacing
 
 LINES = "lines"  # what to say for the order of the lines
 CHOICE = f"--order COLUMN sorts by a column, --order {LINES} keeps the order of the lines"
@@ -41,14 +41,18 @@ def group_rows(
     group = pick("group", names["group"], (), rest)
     assert group is not None
     members: dict[str, list[int]] = {}
-    for k, key in enumerate(cells[group]):
-        members.setdefault(key, []).append(k)
+    for k, key in enumerate(map(str.strip, cells[group])):
+        if key:
+            members.setdefault(key, []).append(k)
+        else:
+            bad.add(k, f"{places[k]} does not say which sequence it belongs to (column {group!r})")
     for key, own in members.items():
         if any(k in bad.errors for k in own):
             continue
         if any(y[k] != y[own[0]] for k in own) and not all(_is_nan(y[k]) for k in own):
             raise ValueError(f"sequence {key[:40]!r} has several labels; {places[own[0]]} and others")
-    order, ordered = in_order(cells, list(members.values()), [c for c in rest if c != group], places, names)
+    others = [column for column in rest if column != group]
+    order, ordered = in_order(cells, list(members.values()), others, places, names, bad)
     features = names["features"] or [column for column in rest if column not in (group, order)]
     check_named(features, rest)
     x, kept = [], {}
@@ -60,7 +64,8 @@ def group_rows(
         if series is not None:
             x.append(series)
             kept[key] = own
-    left_out = bad.settle("rows; their sequences")
+    left_out = bad.settle("rows")
+    left_out += " with their sequences" if left_out else ""
     members = kept
     found = [y[own[0]] for own in members.values()]
     where = [f"sequence {key[:40]!r} ({places[min(own)]})" for key, own in members.items()]
@@ -87,24 +92,31 @@ def _one_each(values: Sequence[str], by: str, members: dict[str, list[int]]) -> 
 
 
 def in_order(
-    cells: Cells, members: list[list[int]], rest: Sequence[str], places: Sequence[str], names: Names
+    cells: Cells,
+    members: list[list[int]],
+    rest: Sequence[str],
+    places: Sequence[str],
+    names: Names,
+    bad: BadRows | None = None,
 ) -> tuple[str | None, str]:
     """Sort each group's rows in place; the column that told how, if one did, and a sentence on the order.
 
-    A column with a usual name is believed where the lines agree with it; otherwise, and where there is
-    none, the order is asked for, unless no group has two rows.
+    A column with a usual name, or one of dates without a name, is believed where the lines agree with it;
+    otherwise, and where there is none, the order is asked for, unless no group has two rows.
     """
     given = names["order"]
     if given == LINES and LINES not in rest:
         return None, "steps in the order of the lines, as was said"
     column = pick("order", given, TIMES, rest)
     if column is None:
+        column = next((name for name in rest if is_unnamed(name) and are_dates(cells[name])), None)
+    if column is None:
         if max(map(len, members)) == 1:
             return None, "one step each"
         raise ValueError(
             f"no column tells the order of the steps of a sequence: {CHOICE}; it has {some(rest)}"
         )
-    times, unit = as_times(cells[column], f"column {column!r}", places)
+    times, unit = as_times(cells[column], f"column {column!r}", places, bad)
     steps = [np.diff(times[own]) for own in members]
     back = next((k for k, step in enumerate(steps) if (step < 0).any()), None)
     if back is not None and given is None:
@@ -116,7 +128,8 @@ def in_order(
     if back is not None:
         count = sum(bool((step < 0).any()) for step in steps)
         said += f", in which the lines of {counted(count, 'sequence')} were not"
-    return column, f"{said} ({spacing([times[own] for own in members], unit)})"
+    whole = [times[own] for own in members if not np.isnan(times[own]).any()]
+    return column, f"{said} ({spacing(whole, unit)})" if whole else said
 
 
 def _is_nan(value: Any) -> bool:

@@ -1,7 +1,7 @@
 """Columns that number the rows or name what they belong to, instead of measuring anything.
 
-One without a name that counts the rows is left out, and said. One with a name is only pointed out, for a
-count may be what was measured.
+One without a name that counts the rows is left out, and said, as are dates where each row is a sequence. One
+with a name is only pointed out, for a count may be what was measured.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from minilstm.datasets.columns import TIMES, Names, as_number
+from minilstm.datasets.times import are_dates
 
-COUNTING = "unnamed: 0"  # what pandas calls a column without a name
+UNNAMED = re.compile(r"(unnamed: \d+([._]\w+)*)?", re.IGNORECASE)  # what pandas calls one without a name
 NAMED = re.compile(r"(^|[\s_.-])(id|uuid|guid|index|idx|key|nr|no|number|row|row_?id)$", re.IGNORECASE)
 FEWEST = 3  # values from which a pattern can be seen
 
@@ -28,10 +29,12 @@ def measured(
     named = {names["text"], names["group"], names["order"], *(names["features"] or ())}
     left, remarks = [], ""
     for column in rest:
-        unnamed = column == "" or column.lower() == COUNTING
         counts = column not in named and counts_rows(cells[column])
-        if unnamed and counts:
+        if is_unnamed(column) and counts:
             remarks += f", left out: column {column!r}, which only counts the rows"
+            continue
+        if not timed and column not in named and are_dates(cells[column]):
+            remarks += f", left out: column {column!r}, which holds dates"
             continue
         left.append(column)
         if column in named or names["text"] is not None or names["features"] is not None:
@@ -40,6 +43,8 @@ def measured(
             continue
         if counts:
             remarks += _pointed_out(column, "counts the rows")
+        elif is_unnamed(column) and _numbers_rows(cells[column]):
+            remarks += _pointed_out(column, "has no name, and numbers the rows as a shuffled index does")
         elif NAMED.search(column) and _all_differ(cells[column]):
             remarks += _pointed_out(column, "looks like an identifier: no value stands twice")
     return left, remarks
@@ -56,6 +61,21 @@ def names_groups(column: str, cells: Sequence[str], members: Sequence[Sequence[i
 
 def _pointed_out(column: str, what: str) -> str:
     return f", note: column {column!r} {what}; if it measures nothing, name the others with --features"
+
+
+def is_unnamed(column: str) -> bool:
+    """Whether a column has no name, or what pandas gives one that has none.
+
+    >>> [is_unnamed(name) for name in ("", "Unnamed: 0", "Unnamed: 0.1", "id")]
+    [True, True, True, False]
+    """
+    return UNNAMED.fullmatch(column) is not None
+
+
+def _numbers_rows(values: Sequence[str]) -> bool:
+    """Whether these are whole numbers of which none stands twice: an index that was shuffled or cut."""
+    numbers = [as_number(value) for value in values]
+    return _all_differ(values) and all(number is not None and number.is_integer() for number in numbers)
 
 
 def counts_rows(values: Sequence[str]) -> bool:

@@ -16,9 +16,9 @@ from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.base import Dataset, Split, fingerprint
 from minilstm.datasets.constant_ends import constant_ends
 from minilstm.datasets.leaks import best_alone, order_tells
-from minilstm.datasets.splits import WAYS, Indices, first_of_each, parts_by_group, parts_by_time, three_parts
+from minilstm.datasets.splits import WAYS, Indices, first_equal, parts_by_group, parts_by_time, three_parts
 from minilstm.datasets.times import as_times
-from minilstm.errors import one_of, whole_number, wording
+from minilstm.errors import is_missing, one_of, rows_of, whole_number, wording
 from minilstm.sequences.text import has_words, text_ids
 
 __all__ = ["from_sequences"]
@@ -76,6 +76,8 @@ def from_sequences(
         raise TypeError(wording("x", "a list of sequences, or of texts", type(x).__name__))
     if y is None or isinstance(y, (str, bytes)) or not hasattr(y, "__len__"):
         raise TypeError(wording("y", "a list with one label for each sequence", type(y).__name__))
+    x, y = rows_of("x", x), [None if is_missing(label) else label for label in y]
+    by = None if by is None else list(by)
     if len(x) != len(y):
         raise ValueError(wording("y", f"as long as x, which has {len(x)} sequences", f"{len(y)} labels"))
     at = [f"sequence {k}" for k in range(len(x))] if places is None else list(places)
@@ -83,18 +85,20 @@ def from_sequences(
     bad, read = BadRows(bad_rows), _texts if is_text else _numbers
     samples = read(x, at, bad)
     for k, label in enumerate(y):
-        if label is None or (isinstance(label, (float, np.floating)) and not np.isfinite(label)):
+        if label is None or (isinstance(label, (float, np.floating)) and np.isinf(label)):
             bad.add(k, wording("y", "finite", f"NaN or Inf in {at[k]}"))
     left_out = bad.settle("sequences")
     if bad.errors:
         good = [k for k in range(len(x)) if k not in bad.errors]
         samples, y, at = [samples[k] for k in good], [y[k] for k in good], [at[k] for k in good]
         by = None if by is None else [by[k] for k in good]
-    kept = first_of_each(samples)
+    firsts = first_equal(samples)
+    kept = [k for k, first in enumerate(firsts) if k == first]
     if len(kept) < FEWEST:
         more = "" if len(kept) == len(x) else f" ({len(x) - len(kept)} of {len(x)} repeat another)"
         raise ValueError(wording("x", f"at least {FEWEST} different sequences", f"{len(kept)}{more}"))
     task, targets, labels = _targets(y, at, problem)
+    unlike = int((targets != targets[firsts]).sum())
     samples, targets = [samples[k] for k in kept], targets[kept]
     if task == "classification" and len(np.unique(targets)) < 2:
         raise ValueError(wording("y", "of at least two classes", f"one alone, {labels[targets[0]]!r}"))
@@ -117,7 +121,7 @@ def from_sequences(
     else:
         note = ""
     splits = tuple(Split([samples[k] for k in part], targets[part]) for part in parts)
-    found_text = _description(samples, len(x) - len(bad.errors) - len(kept), task, labels, vocabulary)
+    found_text = _description(samples, (len(firsts) - len(kept), unlike), task, labels, vocabulary)
     classes = len(labels) if task == "classification" else None
     alone = None if is_text else best_alone(splits[0], splits[2], classes, columns)
     return Dataset(
@@ -200,7 +204,7 @@ def _check_writable(argument: str, text: str, place: str) -> None:
 
 
 def _numbers(x: Sequence[Any], at: Sequence[str], bad: BadRows) -> list[Any]:
-    """Each sequence as (L, D) float32, finite, L >= 1, with one D; None for a bad one."""
+    """Each sequence as (L, D) float64, finite, L >= 1, with one D; None for a bad one."""
     found: list[Array | None] = []
     first: Array | None = None
     for k, sequence in enumerate(x):
@@ -217,8 +221,7 @@ def _series(sequence: Any, place: str, first: Array | None) -> Array:
     if array.dtype.kind not in "fiub":
         kind = "text" if array.dtype.kind in "US" else str(array.dtype)
         raise TypeError(wording("x", "sequences of numbers, or texts alone", f"{kind} in {place}"))
-    with np.errstate(over="ignore"):  # what becomes infinite is refused below
-        array = array.astype(np.float32)
+    array = array.astype(np.float64)  # float32 would lose what changes little beside a large mean
     if array.ndim not in (1, 2):
         raise ValueError(wording("x", "sequences of shape (L,) or (L, D)", f"{array.shape} in {place}"))
     if array.size == 0:
@@ -226,7 +229,7 @@ def _series(sequence: Any, place: str, first: Array | None) -> Array:
     array = array.reshape(len(array), -1)
     if not np.isfinite(array).all():
         step = int(np.argmin(np.isfinite(array).all(axis=1)))
-        raise ValueError(wording("x", "finite float32 numbers", f"NaN or Inf in {place}, step {step}"))
+        raise ValueError(wording("x", "finite numbers", f"NaN or Inf in {place}, step {step}"))
     if first is not None and array.shape[1] != first.shape[1]:
         expected = f"sequences of {first.shape[1]} features, as the first"
         raise ValueError(wording("x", expected, f"{array.shape[1]} in {place}"))
@@ -283,15 +286,20 @@ def _targets(
 
 
 def _standardised(samples: Sequence[Array], training: Iterable[int]) -> list[Array]:
-    steps = np.concatenate([samples[k] for k in training]).astype(np.float64)  # (N, D)
+    steps = np.concatenate([samples[k] for k in training])  # (N, D)
     mean, std = steps.mean(axis=0), steps.std(axis=0)  # (D,)
     std[std == 0] = 1
     return [((sample - mean) / std).astype(np.float32) for sample in samples]
 
 
 def _description(
-    samples: Sequence[Array], repeated: int, task: str, labels: tuple[str, ...], vocabulary: int | None
+    samples: Sequence[Array],
+    repeated: tuple[int, int],
+    task: str,
+    labels: tuple[str, ...],
+    vocabulary: int | None,
 ) -> str:
+    """What the data are; `repeated`: how many samples repeat another, and how many of them differ in y."""
     lengths = np.array([len(sample) for sample in samples])
     shape = f"{lengths.min()} to {lengths.max()}, median {int(np.median(lengths))}"
     what = (
@@ -300,7 +308,9 @@ def _description(
         else f"{len(samples):,} sequences of {shape} steps with {samples[0].shape[1]} feature"
         f"{'s' if samples[0].shape[1] > 1 else ''}, standardised"
     )
-    left_out = f"; {repeated:,} that repeat another are left out" if repeated else ""
+    again, unlike = repeated
+    left_out = f"; {again:,} that repeat another are left out" if again else ""
+    left_out += f", {unlike:,} of them with another label" if unlike else ""
     names = ", ".join(_short(label) for label in labels[:10]) + (", ..." if len(labels) > 10 else "")
     aim = f"classification into {len(labels)} classes ({names})" if task == "classification" else "regression"
     return f"{what}{left_out}; {aim}"

@@ -3,7 +3,7 @@
     .csv     a text and a label in each row; or one step in each row, with a column that says which
              sequence it belongs to (`group`); or one sequence of numbers in each row
     .jsonl   one object in each line, with a label and a text, a list of numbers, or a list of lists
-    .npz     x (N, T) or (N, T, D), y (N,), and lengths (N,) where rows are padded;
+    .npz     x (N, T) or (N, T, D), y (N,), and lengths (N,) or mask (N, T) where rows are padded;
              or all steps in one x (sum of lengths, D), with lengths
 
 Files are UTF-8. Columns are found by their usual names, or named by the caller. Nothing is unpickled, and
@@ -21,13 +21,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minilstm.arrays import Array
-from minilstm.datasets.arrays import MOST, SMALL, read_npz
+from minilstm.datasets.arrays import MOST, SMALL
 from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.columns import (
-    LENGTHS,
     SERIES,
     TEXTS,
     Found,
@@ -37,8 +34,10 @@ from minilstm.datasets.columns import (
     not_utf8,
     pick,
     some,
+    unused,
 )
 from minilstm.datasets.csv_file import read_csv, series_of
+from minilstm.datasets.npz_file import read_arrays
 from minilstm.errors import one_of, wording
 
 __all__ = ["Series", "Table", "read_file", "read_series"]
@@ -72,18 +71,21 @@ def read_series(
     features: Sequence[str] | None = None,
     group: str | None = None,
     order: str | None = None,
+    bad_rows: str = "refuse",
 ) -> Series:
     """The series of a .csv file, whose rows are steps, for `from_series`.
 
     target : the column to be forecast, which is an input too;  features : the other inputs; None: all columns
     of numbers;  group, order : as for `read_file`
+    bad_rows : "refuse", where a row has what is no finite number, and count those; or "skip": such a row
+        is NaN in the series, and `from_series(bad_rows="skip")` leaves it out
 
     Raises ValueError that names the file and the line, OSError where it cannot be read.
     """
     path = Path(path)
     data, kind = _opened(path)
     names: Names = {"text": None, "label": None, "features": list(features) if features else None}
-    names |= {"group": group, "order": order, "by": None, "padding": None, "bad_rows": "refuse"}
+    names |= {"group": group, "order": order, "by": None, "padding": None, "bad_rows": bad_rows}
     if kind not in (".csv", ".tsv"):
         raise ValueError(wording("data", "a .csv file for forecasting", path.name))
     try:
@@ -147,7 +149,7 @@ def read_file(
     names = {"text": text, "label": label, "features": list(features) if features else None}
     names |= {"group": group, "order": order, "by": by, "bad_rows": bad_rows}
     names["padding"] = None if padding is None else one_of("padding", padding, ("pre", "post"))
-    readers = {".csv": read_csv, ".tsv": read_csv, ".jsonl": _jsonl, ".npz": _npz}
+    readers = {".csv": read_csv, ".tsv": read_csv, ".jsonl": _jsonl, ".npz": read_arrays}
     reader = readers.get(kind)
     if reader is None:
         raise ValueError(wording("data", "a .csv, .tsv, .jsonl or .npz file", path.name))
@@ -194,7 +196,8 @@ def _jsonl(data: bytes, names: Names) -> Found:
             bad.add(number, f"line {number}: expected a text or a number as {label!r}, got {got}")
     left_out = bad.settle("lines")
     kept = {number: row for number, row in rows.items() if number not in bad.errors}
-    said = ", ".join(filter(None, [f"sequences from {column!r}, labels from {label!r}", left_out]))
+    said = f"sequences from {column!r}, labels from {label!r}{unused(rest, [column])}"
+    said = ", ".join(filter(None, [said, left_out]))
     x, y = ([row[key] for row in kept.values()] for key in (column, label))
     groups = None if by is None else [row[by] for row in kept.values()]
     return Found(x, y, [f"line {number}" for number in kept], said, by=groups)
@@ -202,7 +205,7 @@ def _jsonl(data: bytes, names: Names) -> Found:
 
 def _object(line: str, number: int) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"line {number} is not valid JSON: {error}") from None
     if not isinstance(row, dict):
@@ -210,78 +213,9 @@ def _object(line: str, number: int) -> dict[str, Any]:
     return row
 
 
-def _npz(data: bytes, names: Names) -> Found:
-    arrays = read_npz(data)
-    columns = list(arrays)
-    label = label_of(names["label"], columns)
-    by = by_of(names, columns)
-    rest = [column for column in columns if column not in (label, by)]
-    column = pick("features", (names["features"] or [names["text"]])[0], (*SERIES, *TEXTS), rest)
-    if column is None:
-        raise ValueError(f"name the sequences with --features; it has {some(rest)}")
-    sizes = pick("lengths", None, LENGTHS, rest)
-    x, y = arrays[column], arrays[label]
-    if y.ndim != 1 or x.ndim not in (1, 2, 3) or x.dtype.kind == "S" or y.dtype.kind == "S":
-        expected = "expected x of (N, T) or (N, T, D) and y of (N,), of numbers or texts"
-        raise ValueError(f"{expected}, got {x.dtype} of {x.shape} and {y.dtype} of {y.shape}")
-    said = f"sequences from {column!r}, labels from {label!r}"
-    if sizes is not None:
-        series, more = _unpadded(x, arrays[sizes], len(y), names["padding"])
-        said += f", lengths from {sizes!r}{more}"
-    elif names["padding"] is not None:
-        raise ValueError(f"padding must be left out where there are no lengths, got {names['padding']!r}")
-    else:
-        series = x.tolist() if x.dtype.kind == "U" else list(x)
-    if by is not None and arrays[by].shape != y.shape:
-        raise ValueError(f"{by!r} must have a value for each of the {len(y)} labels, got {arrays[by].shape}")
-    places = [f"row {k}" for k in range(len(series))]
-    return Found(series, y.tolist(), places, said, by=None if by is None else arrays[by].tolist())
-
-
-def _unpadded(x: Array, lengths: Array, samples: int, padding: str | None) -> tuple[list[Any], str]:
-    """Each sequence without its padding, and at which end that was found."""
-    if lengths.dtype.kind not in "iu" or lengths.shape != (samples,) or (samples and lengths.min() < 1):
-        raise ValueError(
-            f"lengths must be {samples} whole numbers >= 1, got {lengths.dtype} of {lengths.shape}"
-        )
-    sizes: list[int] = lengths.tolist()  # Python's numbers do not overflow
-    if len(x) == samples and x.ndim >= 2 and max(sizes, default=0) <= x.shape[1]:
-        T, side = x.shape[1], padding or _padded_end(x, lengths)
-        if side is None:
-            return list(x), ""
-        parts = [
-            row[:size] if side == "post" else row[T - size :] for row, size in zip(x, sizes, strict=True)
-        ]
-        return parts, f", padded at the {'end' if side == 'post' else 'start'}"
-    if sum(sizes) != len(x):
-        raise ValueError(f"lengths must add up to the {len(x)} steps of x, got {sum(sizes)}")
-    if padding is not None:
-        raise ValueError(
-            f"padding must be left out where x holds one sequence after another, got {padding!r}"
-        )
-    return np.split(x, np.cumsum(sizes)[:-1]), ""
-
-
-def _padded_end(x: Array, lengths: Array) -> str | None:
-    """The end at which one number fills all that `lengths` leaves over; None where nothing is left over.
-
-    Raises ValueError where both ends, or neither, look like that.
-    """
-    steps, T = np.arange(x.shape[1]), x.shape[1]
-    if (lengths == T).all():
-        return None
-    left_over = {"post": steps >= lengths[:, None], "pre": steps < T - lengths[:, None].astype(np.int64)}
-    found = [side for side, where in left_over.items() if _is_constant(x[where])]
-    if len(found) != 1:
-        which = "both ends" if found else "neither end"
-        raise ValueError(
-            f"the rows of x are longer than lengths says, and {which} could be padding; "
-            "say which with padding= ('pre' or 'post'; on the command line --padded-at)"
-        )
-    return found[0]
-
-
-def _is_constant(values: Array) -> bool:
-    """Whether all are the same number (or all NaN)."""
-    first = values.reshape(-1)[:1]
-    return bool((values == first).all() or (values != values).all())
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys and values; ValueError for a key that stands twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found

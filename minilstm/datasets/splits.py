@@ -78,15 +78,21 @@ def parts_by_time(times: Array, sizes: tuple[int, int]) -> list[Indices]:
 
 def first_of_each(samples: Sequence[Any]) -> list[int]:
     """Indices of the samples, texts or arrays, without those that are equal to an earlier one."""
-    seen: set[bytes] = set()
-    kept = []
+    return [k for k, first in enumerate(first_equal(samples)) if k == first]
+
+
+def first_equal(samples: Sequence[Any]) -> list[int]:
+    """For each sample, a text or an array, the index of the first that is equal to it.
+
+    >>> first_equal(["a", "b", "a"])
+    [0, 1, 0]
+    """
+    seen: dict[bytes, int] = {}
+    firsts = []
     for k, sample in enumerate(samples):
         if isinstance(sample, str):
             data = sample.encode("utf-8", "surrogatepass")
         else:
             data = str(sample.shape).encode() + sample.tobytes()
-        key = hashlib.blake2b(data, digest_size=16).digest()
-        if key not in seen:
-            seen.add(key)
-            kept.append(k)
-    return kept
+        firsts.append(seen.setdefault(hashlib.blake2b(data, digest_size=16).digest(), k))
+    return firsts

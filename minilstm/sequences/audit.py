@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from minilstm import notebook
 from minilstm.arrays import Array
-from minilstm.errors import whole_number, wording
+from minilstm.errors import rows_of, whole_number, wording
 from minilstm.tables import in_columns
 
 HEAD = ("maxlen", "cells", "padding", "steps cut", "share", "sequences cut")
@@ -113,7 +113,7 @@ def padding_audit(
          5     15    46.7%          0   0.0%           0.0%
     """
     counts = []
-    for b, sequence in enumerate(sequences):
+    for b, sequence in enumerate(rows_of("sequences", sequences)):
         try:
             counts.append(len(sequence))
         except TypeError:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, whole_number, wording
+from minilstm.errors import one_of, rows_of, whole_number, wording
 from minilstm.sequences.padding import pad_sequences
 from minilstm.sequences.truncation import lengths_to_mask
 
@@ -63,7 +63,7 @@ class LengthBuckets:
         padding: str = "post",
         value: float = 0.0,
     ) -> None:
-        self.sequences = list(sequences)
+        self.sequences = list(rows_of("sequences", sequences))
         if not self.sequences:
             raise ValueError(wording("sequences", "at least one sequence", "none"))
         try:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minilstm.arrays import Array
-from minilstm.errors import PaddingWarning, whole_number, wording
+from minilstm.errors import PaddingWarning, rows_of, whole_number, wording
 from minilstm.sequences.lossy import Losses
 from minilstm.sequences.truncation import steps_to_keep
 
@@ -81,6 +81,7 @@ def pad_sequences(
     """
     if not hasattr(sequences, "__len__"):
         raise ValueError(wording("sequences", "a list of sequences", reprlib.repr(sequences)))
+    sequences = rows_of("sequences", sequences)
     try:
         B = len(sequences)
     except TypeError as error:  # a 0-d array

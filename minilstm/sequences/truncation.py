@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, whole_number, wording
+from minilstm.errors import one_of, rows_of, whole_number, wording
 
 Mask = NDArray[np.bool_]
 
@@ -75,7 +75,7 @@ def truncate(
     starts = [whole_number("start", one, minimum=0) for one in given]
     if truncating != "window" and starts != [0]:
         raise ValueError(wording("start", "0 where truncating is not 'window'", start))
-    listed = list(sequences)
+    listed = list(rows_of("sequences", sequences))
     if several and len(starts) != len(listed):
         expected = f"one number, or one for each of {len(listed)} sequences"
         raise ValueError(wording("start", expected, len(starts)))

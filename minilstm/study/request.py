@@ -22,10 +22,9 @@ OF_ROWS = (
     "by",
     "padded_at",
     "words",
-    "bad_rows",
 )  # of files with a label in each row
 OF_SERIES = ("target", "horizon")
-OF_BOTH = ("features", "group", "order", "problem", "split")
+OF_BOTH = ("features", "group", "order", "problem", "split", "bad_rows")
 LENGTHS = (6, 12, 24, 48, 96)  # how far a forecast looks back, where the series are long enough
 WINDOWS = 5  # times the longest length that a series is to have
 
@@ -114,11 +113,10 @@ def _forecast(options: argparse.Namespace, given: dict[str, Any], name: str) -> 
         raise ValueError(wording("lengths", "whole numbers >= 1 for forecasting", lengths))
     settings = {key: value for key, value in given.items() if key != "lengths"}
     Settings.of(OWN, **{**settings, "lengths": lengths or [1], "embedding": None})
-    keys = ("features", "group", "order")
+    bad_rows = options.bad_rows or "refuse"
+    columns = {key: getattr(options, key) for key in ("features", "group", "order")}
     with _formats_named():
-        found = read_series(
-            options.data, target=options.target, **{key: getattr(options, key) for key in keys}
-        )
+        found = read_series(options.data, target=options.target, bad_rows=bad_rows, **columns)
     if lengths is None:
         shortest = min(map(len, found.series))
         lengths = [n for n in LENGTHS if WINDOWS * n <= shortest] or [max(1, shortest // (2 * WINDOWS))]
@@ -132,6 +130,7 @@ def _forecast(options: argparse.Namespace, given: dict[str, Any], name: str) -> 
             name=name,
             source=f"{found.source}; {found.reading}",
             columns=found.columns,
+            bad_rows=bad_rows,
         )
     except (ValueError, TypeError) as error:
         raise type(error)(f"{name}: {error}") from None

@@ -35,7 +35,7 @@ def write(path, text):
         (
             "c.csv",
             "id,t,v,label\np,1,1,0\np,2,oh,0\nq,1,3,1\nr,1,4,\n",
-            "2 bad rows; their sequences: line 5 has no label .*; line 3, column 'v'",
+            "2 bad rows: line 5 has no label .*; line 3, column 'v'",
             [3],
             {"group": "id"},
         ),

@@ -67,7 +67,7 @@ def test_dates_are_times(tmp_path, dates, said):
 @pytest.mark.parametrize(
     ("times", "text"),
     [
-        (["1", "soon"], "line 2, column 'time': expected a number or a date as 2024-12-31T23:59, got '1'"),
+        (["1", "soon"], "line 3, column 'time': expected a number or a date as 2024-12-31T23:59, got 'soon'"),
         (["1", "nan"], "line 3, column 'time': the order must be a finite number or a date"),
         (["2024-01-01", "2024-01-02T00:00Z"], "line 3, column 'time': some dates have a time zone"),
     ],
