@@ -123,7 +123,7 @@ def _words(value: Any) -> str:
     return f"{value!r:.60} ({type(value).__name__})"
 
 
-def draw(forward: Forward, names: Names, seed: int) -> Case:
+def draw(forward: Forward, names: Names, seed: int, B: int = B, H: int = H) -> Case:
     """Random arguments; the states are those after some steps from zeros, so that they can be met."""
     rng, n = np.random.default_rng(seed), len(names.gates)
     p = rng.normal(size=(len(names.rows), H)) * 0.7 if names.rows else None
@@ -220,15 +220,16 @@ def check_derivatives(
             raise ValueError(wording("forward", "of finite slope where input and states are 0", got))
 
 
-def check_backward(
+def beside(
     backward: Callable[..., Any], function: Callable[..., Any], names: Names, structure: Structure, case: Case
-) -> None:
-    """A backward by hand beside the chain rule, from one state at a time, block by block."""
+) -> Iterator[tuple[str, list[tuple[str, Array, Array]]]]:
+    """A backward by hand beside the chain rule, block by block: for the gradient of each state alone its
+    name, and what both give."""
     state, kept = function(*case)
     rng = np.random.default_rng(1)
     found: dict[Entry, Array] = derivatives(function, structure, *case)
     for s, from_state in enumerate(names.states):
-        dstate = tuple(rng.normal(size=(B, H)) * (j == s) for j in range(len(names.states)))
+        dstate = tuple(rng.normal(size=state[0].shape) * (j == s) for j in range(len(names.states)))
         given = [tuple(part.copy() for part in dstate), case.copy().prev]
         try:
             step = backward(given[0], given[1], tuple(state), tuple(kept), case.p)
@@ -247,6 +248,14 @@ def check_backward(
         pairs += _named("total", names.states, total, right.total) if structure.dual else []
         if names.rows:
             pairs += _named("dp", names.rows, dp[0] if dp else None, right.dp)
+        yield from_state, pairs
+
+
+def check_backward(
+    backward: Callable[..., Any], function: Callable[..., Any], names: Names, structure: Structure, case: Case
+) -> None:
+    """ValueError where a backward by hand is not the derivative."""
+    for from_state, pairs in beside(backward, function, names, structure, case):
         size = max(np.abs(value).max(initial=0) for _, _, value in pairs)
         for label, got, value in pairs:
             off = np.abs(got - value).max(initial=0)

@@ -197,6 +197,33 @@ def test_a_wrong_backward_is_named(wrong):
         ml.cell(lstm, gates="ifgo", states="hc", backward=lstm_backward(wrong))
 
 
+def test_check_step_takes_a_cell():
+    cell = ml.cell(lstm, gates="ifgo", states="hc", name="mine")
+    report = ml.check_step(lstm, lstm_backward(), cell, batch=3, units=4)
+    assert report.ok
+    assert report.max_error < 1e-12
+    assert report["dxw of gate 'f', from dc"].numeric.shape == (3, 4)
+    assert not report.notes
+    wrong = ml.check_step(lstm, lstm_backward("f"), cell)
+    assert not wrong.ok
+    assert {one.name for one in wrong.wrong} == {
+        f"{name} of gate 'f', from d{state}" for name in ("dxw", "dhu") for state in "hc"
+    }
+    assert wrong.worst.ratio == pytest.approx(0.5)
+    bad = ml.check_step(lstm, lambda *_: (), cell)
+    assert not bad.ok
+    assert "backward must be a function of (dstate, prev, state, kept, p)" in str(bad)
+    assert "got ZeroDivisionError" in str(ml.check_step(lambda *_: 1 / 0, lstm_backward(), cell))
+
+    def other(xw, hu, prev, p):
+        (h, c), kept = lstm(xw, hu, prev, p)
+        return (0.5 * h, c), kept
+
+    assert ml.check_step(other, lstm_backward(), cell).notes == [
+        "forward gives another h than that of the cell 'mine'"
+    ]
+
+
 def test_a_backward_of_other_shapes():
     for returned, words in (
         (lambda dh: (dh, dh), "returns dxw, dhu, dprev, total, dp, got ValueError: not enough values"),

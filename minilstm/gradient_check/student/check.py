@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
+from minilstm.cells import UserCell
 from minilstm.errors import numeric_array, real_number, whole_number, wording
 from minilstm.gradient_check.report import AXES, Comparison, Report
 from minilstm.gradient_check.student import diagnosis, forwards, laws, signature, suggest
+from minilstm.gradient_check.student.any_cell import check_cell
 from minilstm.gradient_check.student.cases import WEIGHTS, Case, Spec, Values, draw, spec_of
 from minilstm.gradient_check.student.derivatives import Numbers, derivatives, precision_words
 from minilstm.gradient_check.student.exceptions import FunctionError
@@ -33,7 +35,7 @@ OUTPUTS = ("h", "c", "h_last", "c_last", "cache", "-")
 def check_step(
     forward: Callable[..., Any],
     backward: Callable[..., Any],
-    cell: str = "lstm",
+    cell: str | UserCell = "lstm",
     *,
     batch: int = 4,
     features: int = 2,
@@ -59,7 +61,9 @@ def check_step(
         "simple_rnn" has no c. "gru" has no c and a recurrent bias: forward(x, h_prev, W, U, b, rb) -> h,
         cache; backward(dh, cache) -> dx, dh_prev, dW, dU, db, drb. What is absent is not judged: a bias,
         a state, a gradient that is None. Other shapes and styles: `minilstm.gradient_check.adapters`.
-    cell : "lstm", "gru" or "simple_rnn"
+    cell : "lstm", "gru" or "simple_rnn"; or one made by `minilstm.cell`: then forward and backward are as
+        that function takes them, (xw, hu, prev, p) -> state, kept and (dstate, prev, state, kept, p) ->
+        dxw, dhu, dprev, total, dp, and of the arguments below batch, units, seed and tolerance count
     batch, features, units : sizes of the random case
     gates : order of the blocks in W, U and b; "ifgo" and "zrg" if None; "ifog" is CS231n's
     inputs, outputs : names of what forward takes and returns, in order, where they cannot be found out:
@@ -89,6 +93,9 @@ def check_step(
     >>> report.ok, report.causes
     (False, ['1 - h instead of 1 - h^2: the square is missing'])
     """
+    if isinstance(cell, UserCell):
+        case = whole_number("batch", batch), whole_number("units", units), whole_number("seed", seed, 0)
+        return check_cell(forward, backward, cell, *case, _tolerance(tolerance))
     spec = _spec(cell, gates)
     told = Told(signature.told("inputs", inputs, INPUTS), signature.told("outputs", outputs, OUTPUTS))
     sizes = whole_number("batch", batch), 1, whole_number("features", features), whole_number("units", units)
