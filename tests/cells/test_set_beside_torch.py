@@ -29,7 +29,7 @@ def mgu(torch, w, x):
 
 
 def min_gru(torch, w, x):
-    """Feng et al. 2024: all steps at once, h_t = a_t sum_s (z_s g_s / a_s), a the running product of 1 - z."""
+    """Feng et al. 2024: all steps at once, h_t = a_t sum_s (z_s g_s / a_s), a the product of all 1 - z."""
     z, g = (x @ w["kernel"] + w["bias"]).chunk(2, -1)
     z = torch.sigmoid(z)
     along = torch.cumprod(1 - z, 1)
