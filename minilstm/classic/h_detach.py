@@ -138,7 +138,7 @@ ROWS = (
                 "before, in at least 4 of 5 trials",
                 "the paper's theorem: this part grows with the recurrent weights, and they grow in training",
                 lambda found: (
-                    sum(other["through_h"][1] > other["through_h"][0] for _, other in _pairs(found))
+                    sum((other["through_h"][1] or 0) > other["through_h"][0] for _, other in _pairs(found))
                     >= 0.8 * len(_pairs(found))
                 ),
             ),

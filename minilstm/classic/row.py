@@ -78,15 +78,32 @@ class Row:
         return {value: dict(settings) | {self.swept: value} for value in values}
 
     def trial(self, seed: int, settings: Mapping[str, Any]) -> Record:
-        """One trial, with the seconds that it took."""
+        """One trial, with the seconds that it took.
+
+        A number that is not finite becomes None, and a trial whose value is one has not succeeded.
+        """
         begin = time.perf_counter()
-        record = self.run(seed, **settings)
+        record = {name: _finite(value) for name, value in self.run(seed, **settings).items()}
+        record["solved"] = record["solved"] and record["value"] is not None
         return record | {"seed": seed, "seconds": round(time.perf_counter() - begin, 3)}
 
     def verdict(self, summaries: Summaries) -> str:
         """reproduced: all bands hold; partly: some do; not: none does."""
         held = [band.holds(summaries) for band in self.bands]
         return "reproduced" if all(held) else "partly" if any(held) else "not"
+
+    def words(self) -> dict[str, Any]:
+        """What the row is, without anything that was run."""
+        return {
+            "name": self.name,
+            "claim": self.claim,
+            "source": self.source,
+            "reduced": self.reduced,
+            "published": self.published,
+            "measured": self.measured,
+            "settings": dict(self.settings),
+            "trials": self.trials,
+        }
 
     def result(
         self, records: Mapping[Any, Sequence[Record]], settings: Mapping[str, Any], trials: int
@@ -99,13 +116,7 @@ class Row:
         published = dict(settings) == dict(self.settings)
         first = next(iter(summaries.values()))
         seconds = sum(one["seconds"] for one in summaries.values())
-        return {
-            "name": self.name,
-            "claim": self.claim,
-            "source": self.source,
-            "reduced": self.reduced,
-            "published": self.published,
-            "measured": self.measured,
+        return self.words() | {
             "settings": dict(settings),
             "trials": trials,
             **{key: first[key] for key in ("solved", "mean", "range", "interval", "wrong")},
@@ -118,6 +129,13 @@ class Row:
             ],
             "verdict": self.verdict(summaries) if published else None,
         }
+
+
+def _finite(value: Any) -> Any:
+    """`value`, or None in the place of a number that is not finite, in lists too."""
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _same_kind(name: str, value: Any, default: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from minilstm import optimizers
 from minilstm.arrays import Array
 from minilstm.callbacks import Callback, Logs
 from minilstm.classic.row import Band, Record, Row, Summaries
+from minilstm.errors import NonFiniteError
 from minilstm.layers import LSTM, Dense, Recurrent, SimpleRNN, TimeDistributed
 from minilstm.model import Sequential
 
@@ -46,7 +48,8 @@ class Until(Callback):
 def train(model: Sequential, batches: Batches, updates: int, below: float = 0.0, window: int = 100) -> Until:
     """Fit for so many updates, or until the mean loss is below; a loss that is not finite ends it too."""
     until = Until(below, window)
-    model.fit(batches, epochs=1, steps_per_epoch=updates, callbacks=[until], verbose=0, on_nonfinite="stop")
+    with suppress(NonFiniteError):
+        model.fit(batches, epochs=1, steps_per_epoch=updates, callbacks=[until], verbose=0)
     return until
 
 

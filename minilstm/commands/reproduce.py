@@ -11,7 +11,6 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import minilstm
@@ -19,13 +18,25 @@ from minilstm import files
 from minilstm.classic.results import ROWS
 from minilstm.classic.row import Record, Row, chosen
 from minilstm.commands.reproduce_page import page
+from minilstm.compiled.threads import set_num_threads
 from minilstm.errors import fail, in_words
-from minilstm.study.command import EXTRA, extras_missing
+from minilstm.study.command import EXTRA, extras_missing, warnings_as_lines
 from minilstm.study.journal import locked, read_lines, to_json
 from minilstm.study.pool import StudyError, run_in_pool
+from minilstm.study.progress import Display
 from minilstm.study.run import processors
 
 JOURNAL, TABLE, TEXT, PAGE = "results.jsonl", "results.json", "table.md", "report.html"
+KEPT = "finished trials are kept, the same command goes on"
+KINDS = {  # what a line of the journal must hold
+    "row": (str,),
+    "settings": (dict,),
+    "seed": (int,),
+    "value": (int, float, type(None)),
+    "solved": (bool,),
+    "wrong": (int, type(None)),
+    "seconds": (int, float),
+}
 VERDICTS = {"reproduced": "reproduced", "partly": "partly", "not": "not reproduced", None: ""}
 
 
@@ -40,14 +51,17 @@ class Trial(NamedTuple):
 def run(options: argparse.Namespace) -> int:
     """Run the rows that are asked for; the exit code."""
     if options.list:
-        for row in ROWS:
-            print(f"{row.name:<22} {row.claim} ({row.source})")
+        if options.json:
+            sys.stdout.write(to_json([row.words() for row in ROWS]))
+        else:
+            for row in ROWS:
+                print(f"{row.name:<22} {row.claim} ({row.source})")
         return 0
     try:
         rows = _wanted(options)
         if not options.json and extras_missing():
             return fail(EXTRA, 2)
-        with locked(options.out):
+        with warnings_as_lines(), locked(options.out):
             done = read_lines(options.out / JOURNAL, _trial_of, mend=True)
             return _run(rows, done, options)
     except (ValueError, OSError) as error:
@@ -65,6 +79,9 @@ def _wanted(options: argparse.Namespace) -> list[Row]:
 def _trial_of(record: Record) -> Trial:
     if record["minilstm"] != minilstm.__version__:
         raise ValueError(f"it is of minilstm {record['minilstm']}; choose another folder with --out")
+    for name, kinds in KINDS.items():
+        if type(record.get(name)) not in kinds:
+            raise TypeError(f"{name} is {record.get(name)!r}")
     return Trial(record["row"], _as_key(record["settings"]), record["seed"])
 
 
@@ -88,50 +105,25 @@ def _planned(row: Row, count: int) -> dict[Trial, tuple[str, int, dict[str, Any]
 
 
 def _work(name: str, seed: int, settings: dict[str, Any]) -> Record:
-    """One trial, in this process or a worker."""
+    """One trial, in a worker."""
     record = chosen(ROWS, name).trial(seed, settings)
     return {"row": name, "settings": settings, "minilstm": minilstm.__version__} | record
 
 
-def _nothing() -> None:
-    """What a worker has to do before its first trial."""
+def _words(trial: Trial, record: Record) -> str:
+    """A finished trial, for the display."""
+    value = "" if record["value"] is None else f", {number(record['value'])}"
+    return f"{trial.row}, seed {trial.seed}{value}, {record['seconds']:.1f} s"
 
 
 def _run(rows: Sequence[Row], done: dict[Trial, Record], options: argparse.Namespace) -> int:
-    """Run what is missing, row by row; the table of all rows that are finished, whatever happened."""
+    """Run what is missing; then the table of all rows that are finished, whatever happened."""
     faults: list[str] = []
-    code = 0
-    with Progress(rows, done, options) as progress:
-        for row in rows:
-            missing = {
-                trial: task
-                for trial, task in _planned(row, _count(row, options)).items()
-                if trial not in done
-            }
-
-            def keep(trial: Trial, record: Record) -> None:
-                files.append_line(options.out / JOURNAL, json.dumps(record, allow_nan=False))
-                done[trial] = record
-                progress.finished(trial, record)
-
-            try:
-                jobs = min(options.jobs or processors(), len(missing))
-                if jobs > 1:
-                    run_in_pool(missing, _work, keep, jobs, _nothing)
-                else:
-                    for trial, task in missing.items():
-                        keep(trial, _work(*task))
-            except KeyboardInterrupt:
-                faults.append("stopped; finished trials are kept, the same command goes on")
-                code = 130
-                break
-            except OSError as error:
-                faults.append(f"{in_words(error)}; finished trials are kept, the same command goes on")
-                code = 1
-                break
-            except (StudyError, ArithmeticError, ModuleNotFoundError, MemoryError) as error:
-                faults.append(f"{row.name}: {in_words(error)}")
-                code = 1
+    try:
+        code = _fill(rows, done, options, faults)
+    except KeyboardInterrupt:
+        faults.append(f"stopped; {KEPT}")
+        code = 130
     results = _results(rows, done, options)
     if options.json:
         sys.stdout.write(to_json(results))
@@ -144,10 +136,44 @@ def _run(rows: Sequence[Row], done: dict[Trial, Record], options: argparse.Names
         if not options.json:
             print(f"\n{options.out / PAGE}")
     except OSError as error:
-        faults.append(in_words(error))
+        faults.append(f"{in_words(error)}; {KEPT}")
         code = code or 1
     for fault in faults:
         fail(fault, code)
+    return code
+
+
+def _fill(
+    rows: Sequence[Row], done: dict[Trial, Record], options: argparse.Namespace, faults: list[str]
+) -> int:
+    """Run what is missing, row by row, until Ctrl-C or a disk that takes no more; the exit code.
+
+    One trial at a time has a process of its own too: Ctrl-C then need not wait for it.
+    """
+    planned = {row.name: _planned(row, _count(row, options)) for row in rows}
+    missing = {
+        name: {t: task for t, task in tasks.items() if t not in done} for name, tasks in planned.items()
+    }
+    total, left = sum(map(len, planned.values())), sum(map(len, missing.values()))
+    code = 0
+    with Display(total, total - left, left, "trials") as display:
+
+        def keep(trial: Trial, record: Record) -> None:
+            files.append_line(options.out / JOURNAL, json.dumps(record, allow_nan=False))
+            done[trial] = record
+            display.shown(_words(trial, record))
+
+        for name, tasks in missing.items():
+            try:
+                jobs = min(options.jobs or processors(), len(tasks))
+                if tasks:
+                    run_in_pool(tasks, _work, keep, jobs, set_num_threads, max(1, processors() // jobs))
+            except OSError as error:
+                faults.append(f"{in_words(error)}; {KEPT}")
+                return 1
+            except (StudyError, ArithmeticError, ModuleNotFoundError, MemoryError) as error:
+                faults.append(f"{name}: {in_words(error)}")
+                code = 1
     return code
 
 
@@ -164,7 +190,11 @@ def _results(
             condition: [done[Trial(row.name, _as_key(settings), seed)] for seed in range(count)]
             for condition, settings in row.conditions(row.settings).items()
         }
-        result = row.result(records, row.settings, count)
+        try:
+            result = row.result(records, row.settings, count)
+        except (KeyError, TypeError, IndexError) as error:
+            message = f"{options.out / JOURNAL} is damaged: a trial of {row.name} has no fit {error}"
+            raise ValueError(f"{message}; choose another folder with --out") from None
         conditions = result["conditions"].items()
         found.append(result | {"conditions": {str(key): summary for key, summary in conditions}})
     return found
@@ -243,44 +273,3 @@ def number(value: float) -> str:
     ('21,730', '0.09452')
     """
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-# ------------------------------------------------------------ progress
-
-
-class Progress:
-    """What is going on, on stderr: a bar and the time left on a terminal, elsewhere a line a trial."""
-
-    def __init__(
-        self, rows: Sequence[Row], done: Mapping[Trial, Record], options: argparse.Namespace
-    ) -> None:
-        planned = [trial for row in rows for trial in _planned(row, _count(row, options))]
-        self.total, self.done = len(planned), sum(trial in done for trial in planned)
-        self.bar: Any = None
-        if self.done:
-            print(f"{self.done} of {self.total} trials were finished before", file=sys.stderr)
-        if sys.stderr.isatty() and self.done < self.total:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
-            self.bar = Progress(*columns, console=Console(stderr=True))
-            self.task = self.bar.add_task("", total=self.total, completed=self.done)
-
-    def __enter__(self) -> Progress:
-        self.context: Any = self.bar or nullcontext()
-        self.context.__enter__()
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        self.context.__exit__(*raised)
-
-    def finished(self, trial: Trial, record: Record) -> None:
-        """Show one more finished trial."""
-        self.done += 1
-        value = "" if record["value"] is None else f", {number(record['value'])}"
-        text = f"{self.done}/{self.total}  {trial.row}, seed {trial.seed}{value}, {record['seconds']:.1f} s"
-        if self.bar is None:
-            print(text, file=sys.stderr, flush=True)
-        else:
-            self.bar.update(self.task, advance=1, description=text)

@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
             return 0
         config = journals.config(settings, source)
         with interrupts.held() as flag:
-            with _warnings_as_lines():
+            with warnings_as_lines():
                 journal = Journal(settings, config, out)
             with journal:
                 code, spent = _train(journal, source, jobs, options, flag)
@@ -131,7 +131,7 @@ def remake(options: argparse.Namespace) -> int:
     from minilstm.study import report
 
     try:
-        with _warnings_as_lines():
+        with warnings_as_lines():
             journal = Journal.read(options.folder)
         result = report.write(result_of(journal), journal)
     except EXPECTED as error:
@@ -147,7 +147,7 @@ def compare(options: argparse.Namespace) -> int:
     from minilstm.study import compare as comparison
 
     try:
-        with _warnings_as_lines():
+        with warnings_as_lines():
             results = [result_of(Journal.read(folder)) for folder in options.folders]
         names = [str(folder) for folder in options.folders]
         text = comparison.as_text(results, names)
@@ -200,7 +200,8 @@ def default_folder(options: argparse.Namespace) -> Path:
 
 
 @contextmanager
-def _warnings_as_lines() -> Iterator[None]:
+def warnings_as_lines() -> Iterator[None]:
+    """Print what is warned of inside as lines of a command."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield

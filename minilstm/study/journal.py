@@ -13,7 +13,7 @@ import platform
 import socket
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -310,8 +310,9 @@ def _lock(folder: Path) -> int | None:
         if _same_file(handle, path):
             break
         os.close(handle)  # its last owner has just removed it: take the new one
-    os.truncate(handle, 0)
-    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+    with suppress(OSError):  # a full disk: whoever holds it then stays unnamed
+        os.truncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
     return handle
 
 

@@ -1,4 +1,4 @@
-"""What a study is at, on stderr: a bar on a terminal, a line per model elsewhere."""
+"""What a long run is at, on stderr: a bar on a terminal, a line for each finished part elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from minilstm.study.journal import Journal
 from minilstm.study.plan import Point, Settings
@@ -17,26 +17,25 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-class Progress:
-    """What is going on, on stderr: a bar on a terminal, a line per point elsewhere, nothing if quiet."""
+class Display:
+    """A bar and the time left on a terminal, elsewhere a line for each part that is finished; on stderr.
 
-    def __init__(self, journal: Journal, quiet: bool) -> None:
-        self.settings = journal.settings
-        self.quiet = quiet
-        self.total = len(self.settings.points())
-        self.done = len(journal.records)
+    total, done : parts of the whole, and those that were finished before;  what : what a part is, in plural;
+    work : of the parts that are missing, in the unit of `shown`
+    """
+
+    def __init__(self, total: int, done: int, work: float, what: str, quiet: bool = False) -> None:
+        self.total, self.done, self.quiet = total, done, quiet
         self.bar: Any = None
-        self.task: Any = None
-        work = [_work(point) for point in journal.missing]
         if quiet or not work:
             return
-        if self.done:
-            print(f"{self.done} of {self.total} models were finished before", file=sys.stderr)
+        if done:
+            print(f"{done} of {total} {what} were finished before", file=sys.stderr)
         if sys.stderr.isatty() and find_spec("rich"):
             self.bar = _bar()
-            self.task = self.bar.add_task(self._count("loading the kernels"), total=sum(work))
+            self.task = self.bar.add_task(self._count("loading the kernels"), total=work)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self.bar is not None:
             self.bar.start()
         return self
@@ -46,6 +45,28 @@ class Progress:
     ) -> None:
         if self.bar is not None:
             self.bar.stop()
+
+    def shown(self, text: str, work: float = 1) -> None:
+        """Show one more finished part."""
+        self.done += 1
+        if self.quiet:
+            return
+        if self.bar is None:
+            print(self._count(text), file=sys.stderr, flush=True)
+        else:
+            self.bar.update(self.task, advance=work, description=self._count(text))
+
+    def _count(self, text: str) -> str:
+        return f"{self.done}/{self.total}  {text}"
+
+
+class Progress(Display):
+    """What a study is at: its parts are models."""
+
+    def __init__(self, journal: Journal, quiet: bool) -> None:
+        self.settings = journal.settings
+        work = sum(map(_work, journal.missing))
+        super().__init__(len(self.settings.points()), len(journal.records), work, "models", quiet)
 
     def then(self, more: Callable[[Point, Record], None] | None) -> Callable[[Point, Record], None]:
         """`finished`, and `more` afterwards."""
@@ -59,17 +80,7 @@ class Progress:
 
     def finished(self, point: Point, record: Record) -> None:
         """Show one more finished point."""
-        self.done += 1
-        if self.quiet:
-            return
-        text = self._count(_numbers(point, record, self.settings))
-        if self.bar is None:
-            print(text, file=sys.stderr, flush=True)
-        else:
-            self.bar.update(self.task, advance=_work(point), description=text)
-
-    def _count(self, text: str) -> str:
-        return f"{self.done}/{self.total}  {text}"
+        self.shown(_numbers(point, record, self.settings), _work(point))
 
 
 def _work(point: Point) -> int:

@@ -31,9 +31,16 @@ def some_row(**options) -> Row:
     return Row(**default | {"settings": {"size": (1, 2), "rate": 0.5}} | options)
 
 
+def run_here(tasks, work, on_record, *_):
+    """In place of `run_in_pool`, whose workers know only the real rows."""
+    for key, task in tasks.items():
+        on_record(key, work(*task))
+
+
 @pytest.fixture
 def rows(monkeypatch):
     """These two rows in place of all others."""
+    monkeypatch.setattr(reproduce, "run_in_pool", run_here)
     found = (
         some_row(),
         some_row(name="exact", settings={}, run=exact, trials=1, quick_trials=1),
@@ -275,6 +282,16 @@ def test_until_stops_at_the_mean_of_its_window():
     assert not training.train(model, iter([(x, y)] * 5), 5).solved
 
 
+def test_a_loss_that_is_not_finite_ends_the_training_in_silence(capsys):
+    model = ml.Sequential([ml.Dense(1, input_shape=(2,))], seed=0)
+    model.compile(ml.SGD(1e30), "mse")
+    x = np.ones((4, 2), np.float32)
+    until = training.train(model, iter([(x, x[:, :1])] * 50), 50)
+    assert not until.solved
+    assert 0 < until.updates < 50
+    assert capsys.readouterr() == ("", "")
+
+
 def test_draws_of_the_copy_task():
     x, y = training.copying(np.random.default_rng(0), 50, 30)
     symbols = x.argmax(axis=2)
@@ -390,9 +407,9 @@ def test_command_goes_on_where_it_stopped(rows, tmp_path, capsys):
     journal = (out / "results.jsonl").read_text().splitlines()
     assert len(journal) == 5
     (out / "results.jsonl").write_text("\n".join(journal[:-1]) + '\n{"row": "co')
-    with pytest.warns(UserWarning, match="torn"):
-        code, text, progress = command(capsys, "coin", "--jobs", 1, "--out", out, "--json")
+    code, text, progress = command(capsys, "coin", "--jobs", 1, "--out", out, "--json")
     assert code == 0
+    assert "minilstm: warning: the last line of" in progress
     assert "4 of 8 trials were finished before" in progress
     assert progress.count("coin, seed") == 4
     (found,) = json.loads(text)
@@ -480,15 +497,51 @@ def test_results_of_another_version_or_kind_are_refused(rows, tmp_path, capsys):
         assert message in errors
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("value", "5"), ("solved", None), ("seconds", None), ("wrong", [1]), ("seed", "0"), ("settings", [])],
+)
+def test_a_damaged_trial_is_refused_with_its_line(rows, tmp_path, capsys, field, value):
+    assert command(capsys, "coin", "--jobs", 1, "--quick", "--out", tmp_path)[0] == 0
+    journal = tmp_path / "results.jsonl"
+    lines = journal.read_text().splitlines()
+    lines[1] = json.dumps(json.loads(lines[1]) | {field: value})
+    journal.write_text("\n".join(lines) + "\n")
+    code, _, errors = command(capsys, "coin", "--out", tmp_path)
+    assert code == 2
+    assert errors == f"minilstm: error: {journal}:2 is damaged: {field} is {value!r}\n"
+
+
+def test_a_trial_that_lacks_what_its_band_reads_is_refused(rows, tmp_path, capsys, monkeypatch):
+    band = Band("has", "none", lambda found: found[1]["records"][0]["baseline"] > 0)
+    monkeypatch.setattr(reproduce, "ROWS", (some_row(bands=(band,)),))
+    code, _, errors = command(capsys, "coin", "--jobs", 1, "--quick", "--out", tmp_path)
+    assert code == 2
+    assert "is damaged: a trial of coin has no fit 'baseline'; choose another folder" in errors
+
+
+def test_numbers_that_are_not_finite_are_a_failed_trial(rows, tmp_path, capsys, monkeypatch):
+    def diverges(seed, **settings):
+        return {"value": float("nan"), "solved": True, "parts": [1.0, float("inf")]}
+
+    monkeypatch.setattr(reproduce, "ROWS", (some_row(run=diverges),))
+    code, text, _ = command(capsys, "coin", "--jobs", 1, "--quick", "--out", tmp_path, "--json")
+    assert code == 0
+    (one, *_) = json.loads(text)[0]["conditions"]["1"]["records"]
+    assert (one["value"], one["solved"], one["parts"]) == (None, False, [1.0, None])
+
+
 def test_list_names_every_row(capsys):
     code, text, _ = command(capsys, "--list")
     assert code == 0
     assert all(one.name in text for one in results.ROWS)
+    code, text, _ = command(capsys, "--list", "--json")
+    assert [one["name"] for one in json.loads(text)] == [one.name for one in results.ROWS]
+    assert json.loads(text)[0]["trials"] == 3
 
 
-def test_workers_run_trials(rows, tmp_path, capsys):
+def test_workers_run_trials(tmp_path, capsys):
     """In processes of their own, where the rows are the real ones."""
-    tasks = {k: ("weight-counts", k, {}) for k in range(2)}
-    seen = {}
-    reproduce.run_in_pool(tasks, reproduce._work, seen.__setitem__, 2, reproduce._nothing)
-    assert {key: one["value"] for key, one in seen.items()} == {0: 15, 1: 15}
+    code, text, _ = command(capsys, "weight-counts", "--trials", 2, "--jobs", 2, "--out", tmp_path, "--json")
+    assert code == 0
+    assert [one["value"] for one in json.loads(text)[0]["conditions"]["None"]["records"]] == [15, 15]
