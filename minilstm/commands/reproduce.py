@@ -127,7 +127,7 @@ def _run(rows: Sequence[Row], done: dict[Trial, Record], options: argparse.Names
     results = _results(rows, done, options)
     if options.json:
         sys.stdout.write(to_json(results))
-    else:
+    elif results:
         show(results, options.quick)
     try:
         files.write_text(options.out / TABLE, to_json(results))

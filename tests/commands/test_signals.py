@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from minilstm import length_study
+
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")
 
 PATIENCE = 120  # seconds after which a run hangs; unloaded it ends within one
@@ -165,12 +167,12 @@ def stopped(seed, folder):
 
 @pytest.mark.slow
 def test_a_study_ends_at_any_signal(tmp_path, record_property):
-    run_all(range(14), tmp_path, record_property)
+    run_all(range(20), tmp_path, record_property)
 
 
 @pytest.mark.long
 def test_a_study_ends_at_200_signals(tmp_path, record_property):
-    run_all(range(14, 214), tmp_path, record_property)
+    run_all(range(20, 220), tmp_path, record_property)
 
 
 def run_all(seeds, tmp_path, record_property):
@@ -197,14 +199,47 @@ def test_sigint_that_is_ignored_stays_ignored_and_sigterm_ends(tmp_path):
     assert "Traceback" not in errors
 
 
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A finished study."""
+    folder = tmp_path_factory.mktemp("signals") / "study"
+    length_study("recall", lengths=[3], seeds=1, epochs=1, units=2, verbose=0, out=folder)
+    return str(folder)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [["gradcheck", "--length", "2000"], ["trace", "--length", "20000"]])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_other_commands_end_too(tmp_path, command, number):
-    process = start(tmp_path, command)
+@pytest.mark.parametrize(
+    ("command", "number", "delay"),
+    [
+        ("gradcheck --length 2000", signal.SIGINT, 0.3),
+        ("trace --length 20000", signal.SIGTERM, 0.3),
+        ("report STUDY", signal.SIGTERM, 0.1),
+        ("compare STUDY STUDY --out both.html", signal.SIGINT, 0.1),
+        ("reproduce copy-plateau --jobs 1", signal.SIGTERM, 0.1),
+    ],
+)
+def test_other_commands_end_too(tmp_path, study, command, number, delay):
+    process = start(tmp_path, command.replace("STUDY", study).split())
     until(lambda: catches_sigterm(process.pid), process)
-    time.sleep(0.3)
+    time.sleep(delay)
     send(process, number, True, 2)
     _, errors = ended(process)
     assert process.returncode == 128 + number, errors
     assert errors == "minilstm: error: interrupted\n"
+
+
+@pytest.mark.slow
+def test_reproduce_ends_in_the_middle_of_a_trial(tmp_path):
+    process = start(tmp_path, ["reproduce", "half-lives", "copy-plateau", "--jobs", "1", "--out", "r"])
+    journal = tmp_path / "r" / "results.jsonl"
+    until(lambda: lines(journal) == 1 and workers_of(process.pid), process)
+    send(process, signal.SIGINT, True, 2)
+    output, errors = ended(process)
+    assert process.returncode == 130, errors
+    assert errors.endswith("error: stopped; finished trials are kept, the same command goes on\n")
+    assert "Traceback" not in errors
+    assert "half-lives" in output
+    assert "copy-plateau" not in output
+    assert [one["name"] for one in json.loads((tmp_path / "r" / "results.json").read_text())] == [
+        "half-lives"
+    ]
