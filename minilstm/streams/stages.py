@@ -56,10 +56,10 @@ class DenseStage:
         self.units, self.activate = layer.units, layer.activation.forward
 
     def __call__(self, x: Array, mask: Array | None) -> tuple[Array, Array | None]:
-        z = self.multiply(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], self.units)
+        z = self.multiply(x.reshape(-1, x.shape[-1]))  # (B S, units)
         if self.bias is not None:
-            z += self.bias
-        return self.activate(z), mask
+            z = z + self.bias
+        return self.activate(z).reshape(*x.shape[:-1], self.units), mask
 
 
 class StepwiseStage:
