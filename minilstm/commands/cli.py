@@ -146,7 +146,7 @@ def _add_study(commands: Any) -> None:
         "difficulty is its length; left out with --data",
     )
     own = study.add_argument_group("your own data")
-    own.add_argument("--data", metavar="FILE", help=".csv, .tsv, .jsonl or .npz, or one of these as .gz")
+    own.add_argument("--data", metavar="FILE", help="of a kind that --formats shows, or one of these as .gz")
     own.add_argument(
         "--formats", action="store_true", help="show what each kind of file looks like, and stop"
     )

@@ -1,4 +1,4 @@
-"""A .csv file into sequences and labels; `read` says which kinds there are.
+"""A table of cells, as a .csv file has it, into sequences and labels; `read` says which kinds there are.
 
 What a column is for is told by its name or by the caller; a column that only numbers the rows is left out.
 Rows that are the steps of sequences are the business of `grouped`.
@@ -43,14 +43,18 @@ Cells = dict[str, list[str]]
 
 def read_csv(data: bytes, names: Names) -> Found:
     """Sequences, labels, their places, and what was taken for what; ValueError that names the line."""
-    if names["padding"] is not None:
-        raise ValueError(f"padding must be left out for a .csv, got {names['padding']!r}")
-    if names["text"] is not None and names["group"] is not None:
-        raise ValueError(f"text must be left out with a group, got {names['text']!r}")
     bad = BadRows(names["bad_rows"])
     steps_in_rows = names["group"] is not None
     wide = names["text"] is None and not steps_in_rows
-    columns, rows, places = rows_of(data, wide, None if steps_in_rows else bad)
+    return read_table(*rows_of(data, wide, None if steps_in_rows else bad), names, bad)
+
+
+def read_table(
+    columns: list[str], rows: list[list[str]], places: list[str], names: Names, bad: BadRows
+) -> Found:
+    """The same from the names of the columns, the rows, and the place of each."""
+    if names["text"] is not None and names["group"] is not None:
+        raise ValueError(f"text must be left out with a group, got {names['text']!r}")
     label = label_of(names["label"], columns)
     cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
     del rows
@@ -173,9 +177,10 @@ def _wide(values: Sequence[str], steps: Sequence[str], place: str) -> np.ndarray
     )
 
 
-def series_of(data: bytes, target: str, names: Names) -> tuple[list[np.ndarray[Any, Any]], list[str], str]:
+def series_of(
+    columns: list[str], rows: list[list[str]], places: list[str], target: str, names: Names
+) -> tuple[list[np.ndarray[Any, Any]], list[str], str]:
     """Series whose rows are steps, the names of their columns, and what was taken for what."""
-    columns, rows, places = rows_of(data, False)
     cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
     pick("target", target, (), columns)
     group, bad = pick("group", names["group"], (), columns), BadRows(names["bad_rows"])

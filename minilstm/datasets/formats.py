@@ -48,6 +48,12 @@ FORMATS = (
         '{"x": [[0.1, 0.2], [0.3, 0.1]], "label": "slow"}\n{"x": [[0.9, 0.8]], "label": "fast"}\n'
         '{"x": [[0.2, 0.2], [0.1, 0.4]], "label": "slow"}\n{"x": [[0.7, 0.9]], "label": "fast"}\n',
     ),
+    Format(
+        "a sequence in each line, its features separated by colons, and its label (UCR and UEA archives)",
+        "walks.ts",
+        "",
+        "@classLabel true slow fast\n@data\n0.1,0.3:0.2,0.1:slow\n0.9:0.8:fast\n",
+    ),
 )
 ARRAYS = """\
 walks.npz: arrays, as numpy.savez(file, x=x, y=y, lengths=lengths) writes them
@@ -55,6 +61,10 @@ walks.npz: arrays, as numpy.savez(file, x=x, y=y, lengths=lengths) writes them
   y        (N,) labels or numbers
   lengths  (N,) whole numbers; or mask (N, T), 1 at real steps; left out where no row is padded
   An array of Python objects (a ragged list) is not read: pad it, or put one after another, and give lengths.
+"""
+TYPED = """\
+reviews.parquet, .feather, .arff: as a .csv; or, where a column holds lists, as a .jsonl
+  pip install 'minilstm[parquet]' (pyarrow) or 'minilstm[arff]' (SciPy) reads them
 """
 ENDS = """\
 Files are UTF-8. A .csv may have commas, semicolons, tabs or | between its columns, and may be called .tsv;
@@ -73,4 +83,4 @@ def formats() -> str:
         command = " ".join(filter(None, ["minilstm study --data", one.name, one.options]))
         lines = [f"{one.name}: {one.what}", *(f"  {line}" for line in one.sample.splitlines())]
         found.append("\n".join([*lines, f"  -> {command}", ""]))
-    return "\n".join([*found, ARRAYS, ENDS])
+    return "\n".join([*found, ARRAYS, TYPED, ENDS])

@@ -15,6 +15,7 @@ from minilstm.datasets.columns import TIMES, Names, as_number
 from minilstm.datasets.times import are_dates
 
 UNNAMED = re.compile(r"(unnamed: \d+([._]\w+)*)?", re.IGNORECASE)  # what pandas calls one without a name
+INDEX = re.compile(r"__index_level_\d+__")  # what it calls an index without a name in a .parquet or .feather
 NAMED = re.compile(r"(^|[\s_.-])(id|uuid|guid|index|idx|key|nr|no|number|row|row_?id)$", re.IGNORECASE)
 FEWEST = 3  # values from which a pattern can be seen
 
@@ -30,6 +31,9 @@ def measured(
     left, remarks = [], ""
     for column in rest:
         counts = column not in named and counts_rows(cells[column])
+        if INDEX.fullmatch(column) and column not in named and not are_dates(cells[column]):
+            remarks += ", left out: pandas's index"
+            continue
         if is_unnamed(column) and counts:
             remarks += f", left out: column {column!r}, which only counts the rows"
             continue
@@ -69,7 +73,7 @@ def is_unnamed(column: str) -> bool:
     >>> [is_unnamed(name) for name in ("", "Unnamed: 0", "Unnamed: 0.1", "id")]
     [True, True, True, False]
     """
-    return UNNAMED.fullmatch(column) is not None
+    return (UNNAMED.fullmatch(column) or INDEX.fullmatch(column)) is not None
 
 
 def _numbers_rows(values: Sequence[str]) -> bool:

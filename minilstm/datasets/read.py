@@ -1,13 +1,15 @@
-"""Files of your own: .csv, .jsonl and .npz into sequences and labels.
+"""Files of your own into sequences and labels.
 
     .csv     a text and a label in each row; or one step in each row, with a column that says which
              sequence it belongs to (`group`); or one sequence of numbers in each row
     .jsonl   one object in each line, with a label and a text, a list of numbers, or a list of lists
     .npz     x (N, T) or (N, T, D), y (N,), and lengths (N,) or mask (N, T) where rows are padded;
              or all steps in one x (sum of lengths, D), with lengths
+    .parquet, .feather, .arff   as a .csv; or as a .jsonl, where a column holds lists
+    .ts      one sequence of one feature or several, and its label, in each line
 
 Files are UTF-8. Columns are found by their usual names, or named by the caller. Nothing is unpickled, and
-no file takes more memory than a multiple of its size.
+no file takes more memory than a multiple of its size (of a .feather, what it says when it is decompressed).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +26,7 @@ from typing import Any, NamedTuple
 from minilstm.arrays import Array
 from minilstm.datasets.arrays import MOST, SMALL
 from minilstm.datasets.bad_rows import BadRows
+from minilstm.datasets.column_files import as_cell, has_lists, read_columns
 from minilstm.datasets.columns import (
     SERIES,
     TEXTS,
@@ -36,11 +39,16 @@ from minilstm.datasets.columns import (
     some,
     unused,
 )
-from minilstm.datasets.csv_file import read_csv, series_of
+from minilstm.datasets.csv_file import read_csv, read_table, rows_of, series_of
 from minilstm.datasets.npz_file import read_arrays
+from minilstm.datasets.ts_file import read_ts
 from minilstm.errors import one_of, wording
 
 __all__ = ["Series", "Table", "read_file", "read_series"]
+
+CSV = (".csv", ".tsv")
+TYPED = (".parquet", ".feather", ".arff")
+KINDS = f"a {', '.join((*CSV, '.jsonl', '.npz', *TYPED))} or .ts file"
 
 
 class Table(NamedTuple):
@@ -73,7 +81,7 @@ def read_series(
     order: str | None = None,
     bad_rows: str = "refuse",
 ) -> Series:
-    """The series of a .csv file, whose rows are steps, for `from_series`.
+    """The series of a .csv, .tsv, .parquet, .feather or .arff file, whose rows are steps, for `from_series`.
 
     target : the column to be forecast, which is an input too;  features : the other inputs; None: all columns
     of numbers;  group, order : as for `read_file`
@@ -86,11 +94,13 @@ def read_series(
     data, kind = _opened(path)
     names: Names = {"text": None, "label": None, "features": list(features) if features else None}
     names |= {"group": group, "order": order, "by": None, "padding": None, "bad_rows": bad_rows}
-    if kind not in (".csv", ".tsv"):
-        raise ValueError(wording("data", "a .csv file for forecasting", path.name))
+    if kind not in (*CSV, *TYPED):
+        expected = f"a {', '.join((*CSV, *TYPED[:-1]))} or {TYPED[-1]} file for forecasting"
+        raise ValueError(wording("data", expected, path.name))
     try:
-        series, columns, reading = series_of(data, target, names)
-    except (ValueError, TypeError) as error:
+        cells = rows_of(data, False) if kind in CSV else _cells(read_columns(data, kind))
+        series, columns, reading = series_of(*cells, target, names)
+    except (ValueError, TypeError, ModuleNotFoundError) as error:
         raise type(error)(f"{path.name}: {error}") from None
     return Series(series, columns, _source(path, data), reading)
 
@@ -129,7 +139,7 @@ def read_file(
     padding: str | None = None,
     bad_rows: str = "refuse",
 ) -> Table:
-    """The sequences and labels of a .csv, .tsv, .jsonl or .npz file, which may be compressed (.gz).
+    """The sequences and labels of a file of a kind that `minilstm study --formats` shows, or of one as .gz.
 
     text, label, features, group : names of columns (keys, arrays); found by their usual names where None
     order : column that sorts the rows of a group, numbers or dates as 2024-12-31T23:59; or "lines", where
@@ -149,25 +159,43 @@ def read_file(
     names = {"text": text, "label": label, "features": list(features) if features else None}
     names |= {"group": group, "order": order, "by": by, "bad_rows": bad_rows}
     names["padding"] = None if padding is None else one_of("padding", padding, ("pre", "post"))
-    readers = {".csv": read_csv, ".tsv": read_csv, ".jsonl": _jsonl, ".npz": read_arrays}
+    readers: dict[str, Callable[[bytes, Names], Found]]
+    readers = {**dict.fromkeys(CSV, read_csv), ".jsonl": _jsonl, ".npz": read_arrays, ".ts": read_ts}
+    readers |= {kind: partial(_typed, kind) for kind in TYPED}
     reader = readers.get(kind)
     if reader is None:
-        raise ValueError(wording("data", "a .csv, .tsv, .jsonl or .npz file", path.name))
+        raise ValueError(wording("data", KINDS, path.name))
     try:
-        if reader is not read_csv:
+        if kind not in (*CSV, *TYPED):
             for option in ("group", "order"):
                 if names[option] is not None:
                     raise ValueError(f"{option} must be left out but for a .csv, got {names[option]!r}")
+        if kind != ".npz" and names["padding"] is not None:
+            raise ValueError(f"padding must be left out for a {kind}, got {names['padding']!r}")
         found = reader(data, names)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ModuleNotFoundError) as error:
         raise type(error)(f"{path.name}: {error}") from None
     source = _source(path, data)
     return Table(found.x, found.y, found.places, source, found.said, found.columns, found.by)
 
 
+def _typed(kind: str, data: bytes, names: Names) -> Found:
+    columns, bad = read_columns(data, kind), BadRows(names["bad_rows"])
+    if not has_lists(columns):
+        return read_table(*_cells(columns), names, bad)
+    rows = zip(*columns.values(), strict=True)
+    return _objects(
+        {k: dict(zip(columns, row, strict=True)) for k, row in enumerate(rows)}, "row", names, bad
+    )
+
+
+def _cells(columns: dict[str, list[Any]]) -> tuple[list[str], list[list[str]], list[str]]:
+    """Typed columns as `rows_of` gives those of a .csv."""
+    rows = [list(map(as_cell, row)) for row in zip(*columns.values(), strict=True)]
+    return list(columns), rows, [f"row {k}" for k in range(len(rows))]
+
+
 def _jsonl(data: bytes, names: Names) -> Found:
-    if names["padding"] is not None:
-        raise ValueError(f"padding must be left out for a .jsonl, got {names['padding']!r}")
     bad = BadRows(names["bad_rows"])
     rows: dict[int, dict[str, Any]] = {}
     try:
@@ -179,6 +207,13 @@ def _jsonl(data: bytes, names: Names) -> Found:
         raise not_utf8(data) from None
     if not rows:
         bad.settle("lines")
+    return _objects(rows, "line", names, bad)
+
+
+def _objects(rows: dict[int, dict[str, Any]], place: str, names: Names, bad: BadRows) -> Found:
+    """What these rows hold, of which each has a sequence; `place` is what a row is called."""
+    if names["group"] is not None or names["order"] is not None:
+        raise ValueError("group and order must be left out where each row has a sequence")
     columns = list(next(iter(rows.values())))
     label = label_of(names["label"], columns)
     by = by_of(names, columns)
@@ -190,17 +225,17 @@ def _jsonl(data: bytes, names: Names) -> Found:
     for number, row in rows.items():
         for key in (label, column, *([by] if by else [])):
             if row.get(key) is None:
-                bad.add(number, f"line {number} has no {key!r}")
+                bad.add(number, f"{place} {number} has no {key!r}")
         if not isinstance(row.get(label), (str, int, float)):
             got = f"{row.get(label)!r:.40}"
-            bad.add(number, f"line {number}: expected a text or a number as {label!r}, got {got}")
-    left_out = bad.settle("lines")
+            bad.add(number, f"{place} {number}: expected a text or a number as {label!r}, got {got}")
+    left_out = bad.settle(f"{place}s")
     kept = {number: row for number, row in rows.items() if number not in bad.errors}
     said = f"sequences from {column!r}, labels from {label!r}{unused(rest, [column])}"
     said = ", ".join(filter(None, [said, left_out]))
     x, y = ([row[key] for row in kept.values()] for key in (column, label))
     groups = None if by is None else [row[by] for row in kept.values()]
-    return Found(x, y, [f"line {number}" for number in kept], said, by=groups)
+    return Found(x, y, [f"{place} {number}" for number in kept], said, by=groups)
 
 
 def _object(line: str, number: int) -> dict[str, Any]:

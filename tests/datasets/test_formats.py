@@ -30,7 +30,9 @@ def test_each_sample_is_read(tmp_path, layout):
     table = read_file(path, group=words.get("--group"))
     if layout.name in EXPECTED:
         assert [x if isinstance(x, str) else x.tolist() for x in table.x] == EXPECTED[layout.name]
-    assert len(table.y) == len(table.x) == {"walks.csv": 2, "walks.jsonl": 4}.get(layout.name, 3)
+    assert (
+        len(table.y) == len(table.x) == {"walks.csv": 2, "walks.jsonl": 4, "walks.ts": 2}.get(layout.name, 3)
+    )
     assert layout.sample.count("\n") == 4
 
 
@@ -58,7 +60,7 @@ def test_tabs_and_compressed_files_are_read(tmp_path):
         ("a.csv.gz", b"no gzip", "a.csv.gz: cannot be decompressed"),
         ("a.csv.gz", gzip.compress(b"a,label\n1,2\n", mtime=0)[:-9], "it must be one whole stream of gzip"),
         ("a.csv.gz", gzip.compress(b"0" * 2**25, mtime=0), "it must be at most 200 times its size"),
-        ("a.xlsx", b"x", "data must be a .csv, .tsv, .jsonl or .npz file, got a.xlsx"),
+        ("a.xlsx", b"x", ".arff or .ts file, got a.xlsx"),
     ],
 )
 def test_refusals_name_the_formats(tmp_path, capsys, name, data, text):
