@@ -12,19 +12,20 @@ the lag, and so does the variance, unless G_t falls faster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.errors import real_number, whole_number
+from minilstm.trace.ledger import Ledger
 from minilstm.trace.trace import Trace
 
 
 @dataclass(frozen=True)
 class Suffixes:
-    """By k = 1 .. T, of the sum of the last k contributions: (T,) each."""
+    """By k = 1 .. T, of the sum of the contributions that k keeps: (T,) each."""
 
     cosine: Array  # with the full gradient
     norm_ratio: Array  # to its norm
@@ -43,9 +44,12 @@ def contributions(trace: Trace) -> Iterator[Array]:
     """What each step gives to all weights of the recurrent layers together, from the last step back."""
     ledgers = [layer.ledger() for layer in trace]
     for step in reversed(range(ledgers[0].trace.real.shape[1])):
-        yield np.concatenate(
-            [part.ravel() for ledger in ledgers for part in ledger.contribution(step).values()]
-        )
+        yield given_by(ledgers, step)
+
+
+def given_by(ledgers: Sequence[Ledger], step: int) -> Array:
+    """What one step gives to all weights of these layers, one after the other."""
+    return np.concatenate([part.ravel() for ledger in ledgers for part in ledger.contribution(step).values()])
 
 
 def suffixes(trace: Trace) -> Suffixes:

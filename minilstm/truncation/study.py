@@ -27,6 +27,7 @@ from minilstm.network.passes import Batch
 from minilstm.study.statistics import t_quantile
 from minilstm.tables import in_columns
 from minilstm.truncation.ledger import cosine_of, random_cuts, ratio_of, suffixes
+from minilstm.truncation.pairs import kept_by_segments
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,8 +43,8 @@ class TruncationStudy:
         over the batches of `cosine` with the full gradient, `norm_ratio` to it, and `sign_agreement`, the
         share of the weights with the right sign, with the ends of their 95 % intervals (`cosine_low`,
         `cosine_high`, ...: nan from one batch); in `parameters` the same for each weight. From the ledger of
-        the first batch, nan where the loss reads more than the last step: `cut_share`, what of the
-        contributions is cut, and `predicted_cosine`. `last_segment` : its steps.
+        the first batch (nan where `notes` say so): `cut_share`,
+        what of the contributions is cut, and `predicted_cosine`. `last_segment` : its steps.
         With draws `bias`, |truncated - full| / |full| of the first batch; for random cuts after k steps on
         average `unbiased_error`, the same of the mean of the draws, and `unbiased_deviation`, the standard
         deviation of one draw. With epochs `loss`, after so many epochs of training with this k
@@ -129,7 +130,7 @@ def truncation_study(
     with own_states(model):
         trace = record(model, parts[0])
     last_only = all(not layer.external[:, :-1].any() for layer in list(trace)[-1:])
-    from_ledger = suffixes(trace) if last_only else None
+    from_ledger = suffixes(trace) if last_only else kept_by_segments(model, parts[0], trace, anchor)
     if draws and not last_only:
         raise ValueError(wording("draws", "0 where the loss reads more than the last step", draws))
     full = [_gradient(model, part) for part in parts]
@@ -138,9 +139,10 @@ def truncation_study(
         with _truncated(layers, k, anchor):
             cut = [_gradient(model, part) for part in parts]
         last = min(k, T) if anchor == "end" else T - (T - 1) // k * k
+        kept = last if last_only else k
         row = {"steps": k, "last_segment": last, **_compared(cut, full)}
-        row["cut_share"] = math.nan if from_ledger is None else float(from_ledger.cut_share[last - 1])
-        row["predicted_cosine"] = math.nan if from_ledger is None else float(from_ledger.cosine[last - 1])
+        row["cut_share"] = math.nan if from_ledger is None else float(from_ledger.cut_share[kept - 1])
+        row["predicted_cosine"] = math.nan if from_ledger is None else float(from_ledger.cosine[kept - 1])
         if draws:
             row |= _drawn(trace, k, draws, cut[0], full[0], np.random.default_rng([seed, k]))
         if epochs:
@@ -150,7 +152,8 @@ def truncation_study(
     predicted = None if from_ledger is None else _from_on(from_ledger.cosine, range(1, T + 1))
     smallest = _from_on([row["cosine"] for row in rows], ks)
     cosines = None if from_ledger is None else from_ledger.cosine
-    return TruncationStudy(rows, smallest, predicted, cosines, full_loss, _notes(rows, T, last_only, anchor))
+    notes = _notes(rows, T, last_only, from_ledger is not None, anchor)
+    return TruncationStudy(rows, smallest, predicted, cosines, full_loss, notes)
 
 
 # ---------------------------------------------------------------- passes
@@ -279,7 +282,7 @@ def _from_on(cosines: Sequence[float] | Array, steps: Sequence[int]) -> int | No
     return found
 
 
-def _notes(rows: list[dict[str, Any]], T: int, last_only: bool, anchor: str) -> list[str]:
+def _notes(rows: list[dict[str, Any]], T: int, last_only: bool, predicted: bool, anchor: str) -> list[str]:
     found = []
     short = [
         row for row in rows if anchor == "start" and last_only and row["last_segment"] < row["steps"] / 2
@@ -290,6 +293,9 @@ def _notes(rows: list[dict[str, Any]], T: int, last_only: bool, anchor: str) -> 
             f"k = {row['steps']} leaves a last segment of {steps} of {T}, and the loss reads the last step:"
             f' count from the end (anchor="end"), or choose another k'
         )
-    if not last_only:
-        found.append("the loss reads many steps: the ledger does not say what a cut takes from each of them")
+    if not predicted:
+        found.append(
+            "no prediction: the loss reads many steps, of a layer that reads backwards or lies in a wrapper,"
+            " or of so long a sequence that what each gives does not fit into memory"
+        )
     return found

@@ -8,6 +8,7 @@ from conftest import require
 
 import minilstm as ml
 from minilstm.commands import cli
+from minilstm.truncation import pairs
 from minilstm.truncation.ledger import contributions, random_cuts
 
 T, D, H = 20, 3, 5
@@ -92,13 +93,45 @@ def test_two_layers_are_cut_at_the_same_steps():
     assert row["predicted_cosine"] == pytest.approx(row["cosine"], abs=1e-9)
 
 
-def test_a_loss_on_every_step_has_no_prediction():
-    model, x, y = problem(sequences=True)
+@pytest.mark.parametrize("anchor", ["end", "start"])
+@pytest.mark.parametrize("kind", ["many", "stacked", "pooled"])
+def test_a_loss_on_every_step_is_predicted_too(kind, anchor):
+    """For the batch that it is made from exactly, at every length of the segments, behind a mask too."""
+    more = {"return_sequences": True}
+    layers = {
+        "many": [ml.LSTM(H, input_shape=(None, D), **more), ml.Dense(2)],
+        "stacked": [ml.GRU(4, input_shape=(None, D), **more), ml.LSTM(3, **more), ml.Dense(2)],
+        "pooled": [ml.LSTM(H, input_shape=(None, D), **more), ml.GlobalAveragePooling1D(), ml.Dense(2)],
+    }
+    model, (_, x, y) = ml.Sequential(layers[kind], dtype="float64", seed=0), problem(sequences=True)
+    model.compile("sgd", "mse")
+    y, mask = (y[:, 0] if kind == "pooled" else y), np.arange(T) >= np.arange(12)[:, None]
+    found = ml.truncation_study(model, x, y, range(1, T + 1), mask=mask, batch_size=12, anchor=anchor)
+    for row in found.rows:
+        assert row["predicted_cosine"] == pytest.approx(row["cosine"], abs=1e-9)
+    assert found.predicted == found.smallest < T
+    shares = [row["cut_share"] for row in found.rows]
+    assert shares[0] > 0.1 > shares[-1] == pytest.approx(0, abs=1e-12)
+    assert not [note for note in found.notes if "prediction" in note]
+
+
+def test_a_loss_on_every_step_of_both_directions_has_no_prediction(monkeypatch):
+    _, x, y = problem(sequences=True)
+    both = ml.Bidirectional(ml.LSTM(H, return_sequences=True), input_shape=(None, D))
+    model = ml.Sequential([both, ml.Dense(2)], dtype="float64", seed=0)
+    model.compile("sgd", "mse")
     found = ml.truncation_study(model, x, y, steps=[5, 20])
     assert found.predicted is None
     assert np.isnan(found.rows[0]["predicted_cosine"])
     assert found.rows[0]["cosine"] < found.rows[1]["cosine"]
-    assert "reads many steps" in found.notes[0]
+    assert "no prediction: the loss reads many steps" in found.notes[0]
+    model, x, y = problem(sequences=True)
+    monkeypatch.setattr(pairs, "ROOM", 100)
+    assert ml.truncation_study(model, x, y, steps=[5]).predicted is None
+
+
+def test_draws_want_a_loss_on_the_last_step():
+    model, x, y = problem(sequences=True)
     with pytest.raises(ValueError, match="draws must be 0 where the loss reads more"):
         ml.truncation_study(model, x, y, steps=[5], draws=10)
 
