@@ -10,11 +10,12 @@ import difflib
 import functools
 import inspect
 import operator
+import re
 import sys
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from numbers import Real
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -115,8 +116,18 @@ def one_of(argument: str, value: Any, choices: Iterable[str]) -> str:
     choices = list(choices)
     if value not in choices:
         expected = " or ".join(repr(choice) for choice in choices)
-        raise ValueError(wording(argument, expected, repr(value)))
+        raise ValueError(wording(argument, expected, repr(value)) + nearest(value, choices))
     return str(value)
+
+
+def nearest(value: object, choices: Iterable[str]) -> str:
+    """What a misspelled name may have meant, to be added to an error; nothing where no name is near.
+
+    >>> nearest("adm", ["adam", "sgd"])
+    "; did you mean 'adam'?"
+    """
+    close = difflib.get_close_matches(value, list(choices), 1) if isinstance(value, str) else []
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def numeric_array(argument: str, value: Any) -> Array:
@@ -186,6 +197,15 @@ def _of_columns(argument: str, table: Any) -> Array:
     return np.stack(found, axis=1) if found else np.asarray(table, np.float64)
 
 
+def snake_case(name: str) -> str:
+    """The name of a class as Keras writes it in logs.
+
+    >>> snake_case("RootMeanSquaredError"), snake_case("AUC")
+    ('root_mean_squared_error', 'auc')
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
 def misspelled(owner: str, name: str, known: Iterable[str]) -> TypeError:
     """The error for an argument that `owner` does not have, with the nearest one that it has.
 
@@ -198,8 +218,16 @@ def misspelled(owner: str, name: str, known: Iterable[str]) -> TypeError:
     return TypeError(f"{owner} has no argument {name!r}; {hint}")
 
 
-def spelled(function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, which says of a misspelled argument what it may have meant.
+@overload
+def spelled(function: type[R]) -> type[R]: ...
+
+
+@overload
+def spelled(function: Callable[P, R]) -> Callable[P, R]: ...
+
+
+def spelled(function: Any) -> Any:
+    """`function`, or a class, which says of a misspelled argument what it may have meant.
 
     >>> @spelled
     ... def fit(x, epochs=1): ...
@@ -207,17 +235,20 @@ def spelled(function: Callable[P, R]) -> Callable[P, R]:
     Traceback (most recent call last):
     TypeError: fit has no argument 'epoch'; did you mean 'epochs'?
     """
+    if isinstance(function, type):
+        function.__init__ = spelled(function.__init__)  # type: ignore[misc]
+        return function
     parameters = inspect.signature(function).parameters
     if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
         return function
     names = set(parameters) - {"self"}
-    owner = function.__qualname__.removesuffix(".__init__")
 
     @functools.wraps(function)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+    def checked(*args: Any, **kwargs: Any) -> Any:
         for name in kwargs:
             if name not in names:
-                raise misspelled(owner, name, names)
+                made = function.__name__ == "__init__"
+                raise misspelled(type(args[0]).__name__ if made else function.__qualname__, name, names)
         return function(*args, **kwargs)
 
     return checked

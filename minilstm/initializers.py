@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, real_number, whole_number, wording
+from minilstm.errors import numeric_array, one_of, real_number, spelled, whole_number, wording
 
 Initializer = Callable[[Sequence[int], np.random.Generator, DTypeLike], Array]
 
@@ -59,23 +59,32 @@ class _Base:
         return rng if given and self.seed is None else np.random.default_rng(self.seed), dtype  # type: ignore[return-value]
 
 
+@spelled
 @dataclass(frozen=True)
 class Constant(_Base):
-    """Every entry `value`; `rng` is not used.
+    """Every entry `value`, a number, or an array of numbers of the weight's own shape; `rng` is not used.
 
     >>> Constant(0.5)((2,), np.random.default_rng(0), "float32").tolist()
     [0.5, 0.5]
     """
 
-    value: float = 0.0
+    value: float | Array = 0.0
 
     def __post_init__(self) -> None:
-        real_number("value", self.value, -np.inf)
+        if np.ndim(self.value):
+            object.__setattr__(self, "value", numeric_array("value", self.value))
+        else:
+            real_number("value", self.value, -np.inf)
 
     def __call__(self, shape: Sequence[int], rng: Random = None, dtype: DTypeLike = "float32") -> Array:
+        if np.ndim(self.value) and np.shape(self.value) != tuple(shape):
+            raise ValueError(
+                wording("value", f"a number, or of the shape {tuple(shape)}", np.shape(self.value))
+            )
         return np.full(_checked(shape), self.value, self.drawn(rng, dtype)[1])
 
 
+@spelled
 @dataclass(frozen=True)
 class Zeros(Constant):
     """Every entry 0.
@@ -87,6 +96,7 @@ class Zeros(Constant):
     value: float = field(default=0.0, init=False, repr=False)
 
 
+@spelled
 @dataclass(frozen=True)
 class Ones(Constant):
     """Every entry 1.
@@ -98,6 +108,7 @@ class Ones(Constant):
     value: float = field(default=1.0, init=False, repr=False)
 
 
+@spelled
 @dataclass(frozen=True)
 class Identity(_Base):
     """`gain` on the diagonal of a matrix, 0 elsewhere; `rng` is not used.
@@ -119,6 +130,7 @@ class Identity(_Base):
         return self.gain * np.eye(*_matrix(shape), dtype=self.drawn(rng, dtype)[1])
 
 
+@spelled
 @dataclass(frozen=True)
 class Orthogonal(_Base):
     """`gain` times a matrix with orthonormal rows (or columns, whichever are shorter).
@@ -153,6 +165,7 @@ class Orthogonal(_Base):
         return (Q.T if rows < columns else Q).astype(dtype, order="C")
 
 
+@spelled
 @dataclass(frozen=True)
 class RandomUniform(_Base):
     """Uniform in [minval, maxval); by default the beginning of Keras's Embedding.
@@ -175,6 +188,7 @@ class RandomUniform(_Base):
         return rng.uniform(self.minval, self.maxval, size=_checked(shape)).astype(dtype)
 
 
+@spelled
 @dataclass(frozen=True)
 class VarianceScaling(_Base):
     """Random numbers of variance `scale / n`: signals keep their size on their way through the layer.
@@ -220,6 +234,7 @@ class VarianceScaling(_Base):
         return (math.sqrt(self.scale / n) / CUT_STD * _truncated_normal(shape, rng)).astype(dtype)
 
 
+@spelled
 @dataclass(frozen=True)
 class RandomNormal(_Base):
     """Normal numbers with this mean and standard deviation.
@@ -242,6 +257,7 @@ class RandomNormal(_Base):
         return (self.mean + self.stddev * rng.standard_normal(_checked(shape))).astype(dtype)
 
 
+@spelled
 @dataclass(frozen=True)
 class TruncatedNormal(RandomNormal):
     """The same, with those beyond two standard deviations drawn again.
@@ -255,6 +271,7 @@ class TruncatedNormal(RandomNormal):
         return (self.mean + self.stddev * _truncated_normal(_checked(shape), rng)).astype(dtype)
 
 
+@spelled
 @dataclass(frozen=True)
 class GlorotUniform(VarianceScaling):
     """VarianceScaling(1.0, "fan_avg", "uniform"). Source: Glorot and Bengio 2010, eq. 16.
@@ -269,6 +286,7 @@ class GlorotUniform(VarianceScaling):
     seed: int | None = field(default=None, repr=False)
 
 
+@spelled
 @dataclass(frozen=True)
 class GlorotNormal(VarianceScaling):
     """VarianceScaling(1.0, "fan_avg", "truncated_normal"). Source: Glorot and Bengio 2010, eq. 16.
@@ -283,6 +301,7 @@ class GlorotNormal(VarianceScaling):
     seed: int | None = field(default=None, repr=False)
 
 
+@spelled
 @dataclass(frozen=True)
 class HeUniform(VarianceScaling):
     """VarianceScaling(2.0, "fan_in", "uniform"). Source: He et al. 2015.
@@ -297,6 +316,7 @@ class HeUniform(VarianceScaling):
     seed: int | None = field(default=None, repr=False)
 
 
+@spelled
 @dataclass(frozen=True)
 class HeNormal(VarianceScaling):
     """VarianceScaling(2.0, "fan_in", "truncated_normal"). Source: He et al. 2015.
@@ -311,6 +331,7 @@ class HeNormal(VarianceScaling):
     seed: int | None = field(default=None, repr=False)
 
 
+@spelled
 @dataclass(frozen=True)
 class LecunUniform(VarianceScaling):
     """VarianceScaling(1.0, "fan_in", "uniform"). Source: LeCun et al. 1998.
@@ -325,6 +346,7 @@ class LecunUniform(VarianceScaling):
     seed: int | None = field(default=None, repr=False)
 
 
+@spelled
 @dataclass(frozen=True)
 class LecunNormal(VarianceScaling):
     """VarianceScaling(1.0, "fan_in", "truncated_normal"). Source: LeCun et al. 1998.
@@ -339,6 +361,7 @@ class LecunNormal(VarianceScaling):
     seed: int | None = field(default=None, repr=False)
 
 
+@spelled
 @dataclass(frozen=True)
 class Chrono:
     """A bias with which the gates hold the state for 1 to `max_length` steps, each unit its own time.
@@ -429,6 +452,8 @@ def get(argument: str, identifier: str | Initializer) -> Initializer:
     if isinstance(identifier, str):
         known = INITIALIZERS | {type(one).__name__: one for one in INITIALIZERS.values()}
         return known[one_of(argument, identifier, known if identifier[:1].isupper() else INITIALIZERS)]
+    if isinstance(identifier, np.ndarray):
+        return Constant(identifier)
     if not callable(identifier) or isinstance(identifier, type):
         expected = "a name or an initializer such as initializers.Constant(0.5)"
         raise TypeError(wording(argument, expected, repr(identifier)))

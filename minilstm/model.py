@@ -65,6 +65,7 @@ class Sequential(Network):
     (['accuracy', 'loss'], (3, 1))
     """
 
+    @spelled
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the whole model to `path`, which ends in .npz or .safetensors; `load_model` reads it.
 
@@ -82,10 +83,12 @@ class Sequential(Network):
         """What the last fit found, also where it was interrupted; None before the first."""
         return None if self.progress is None else self.progress.history
 
+    @spelled
     def save_weights(self, path: str | os.PathLike[str]) -> None:
         """Write the weights alone to `path`, as `save` does; `load_weights` reads them."""
         saving.save_weights(self, path)
 
+    @spelled
     def load_weights(self, path: str | os.PathLike[str]) -> None:
         """Take over the weights in a file of `save_weights` or `save`; names of layers do not matter.
 
@@ -93,6 +96,7 @@ class Sequential(Network):
         """
         saving.load_weights(self, path)
 
+    @spelled
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print the layers with their output shapes and numbers of weights."""
         rows = [("Layer (type)", "Output shape", "Param #")]
@@ -190,8 +194,9 @@ class Sequential(Network):
         class_weight : {class: weight}, 1 for a class that is not named; not applied to validation
         sample_weight : (N,), or (N, T) for outputs at each step; multiplies the loss, whose divisor stays
         initial_epoch : number of the first epoch; training ends before `epochs`, not after so many
-        steps_per_epoch, validation_steps : batches in an epoch, for iterables; needed for an iterator that
-            is to last for more than one epoch
+        steps_per_epoch, validation_steps : batches in an epoch; the next epoch goes on where it ended, and
+            where the samples end in between, as in Keras, an epoch has fewer, after a warning. Each
+            validation begins anew. Needed for an iterator that is to last for more than one epoch
         validation_batch_size : `batch_size` if None
         validation_freq : k to evaluate validation data after every k-th epoch, or a list of epochs, from 1
         mask : (N, T), True = real step, beside the masks that Masking and Embedding make
@@ -222,8 +227,9 @@ class Sequential(Network):
             validation_data, validation_mask, validation_batch_size, validation_steps
         )
         given = Given("x", x, y, sample_weight, mask, batch_size, steps_per_epoch, "steps_per_epoch")
+        split_steps = validation_steps if validation is None else None
         data, held_out = batches.training_data(
-            self, given, validation, validation_split, class_weight, epochs - first
+            self, given, validation, validation_split, split_steps, class_weight, epochs - first
         )
         for callback in found:
             if isinstance(callback, TerminateOnNaN):
@@ -291,9 +297,9 @@ class Sequential(Network):
         """The model's output for x, (N, ...), in the model's dtype.
 
         x, batch_size and mask as in fit; of an iterable's batches only x and mask are used, and a batch may
-        be x alone. `steps`: so many of them. An iterable that takes the samples in an order of its own, and
-        tells it by `indices()`, as `LengthBuckets` does, gets its predictions in the order of the samples.
-        Unlike Keras's, silent unless asked.
+        be x alone. `steps`: the first so many batches. An iterable that takes the samples in an order of its
+        own, and tells it by `indices()`, as `LengthBuckets` does, gets its predictions in the order of the
+        samples. Unlike Keras's, silent unless asked.
         """
         order = batches.order_of(x)
         outputs: list[Array] = []
@@ -334,6 +340,7 @@ class Sequential(Network):
             return passes.forward(self.layers, x, real, keep="nothing", rng=training_rng(self)).output
         return self._output(x, real)
 
+    @spelled
     def test_on_batch(
         self,
         x: ArrayLike,
@@ -349,6 +356,7 @@ class Sequential(Network):
 
     # ------------------------------------------------------------ public: looking inside
 
+    @spelled
     def trace(
         self,
         x: ArrayLike,
@@ -382,6 +390,7 @@ def _as_keras(logs: dict[str, float], as_dict: bool) -> float | list[float] | di
     return logs if as_dict else values[0] if len(values) == 1 else values
 
 
+@spelled
 def load_model(path: str | os.PathLike[str], *, cells: Mapping[str, UserCell] | None = None) -> Sequential:
     """The model that `Sequential.save` wrote to `path`; training it goes on with the same bits.
 

@@ -8,13 +8,15 @@ differ (Loshchilov and Hutter 2019); for decay take AdamW.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, real_number, wording
+from minilstm.errors import one_of, real_number, spelled, wording
 
 
 @runtime_checkable
@@ -28,6 +30,7 @@ class Regularizer(Protocol):
         """Its gradient, of w's shape."""
 
 
+@spelled
 @dataclass(frozen=True)
 class L1L2:
     """The penalty l1 sum |w| + l2 sum w^2, and its gradient l1 sign(w) + 2 l2 w.
@@ -47,8 +50,18 @@ class L1L2:
         real_number("l1", self.l1)
         real_number("l2", self.l2)
 
-    def __call__(self, w: Array) -> Any:
+    def get_config(self) -> dict[str, float]:
+        """The arguments of the constructor, by name."""
+        return {"l1": self.l1, "l2": self.l2}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, float]) -> Self:
+        """The penalty that `get_config` describes."""
+        return cls(**config)
+
+    def __call__(self, w: ArrayLike) -> Any:
         """The penalty, one number."""
+        w = np.asarray(w)
         wide = w.astype(np.result_type(w, np.float64), copy=False)
         return (self.l1 * (np.sign(wide.real) * wide).sum() + self.l2 * (wide * wide).sum()).item()
 
@@ -58,6 +71,7 @@ class L1L2:
         return found
 
 
+@spelled
 def l1(l1: float = 0.01) -> L1L2:
     """l1 sum |w|: draws weights to exactly 0.
 
@@ -67,6 +81,7 @@ def l1(l1: float = 0.01) -> L1L2:
     return L1L2(l1=l1)
 
 
+@spelled
 def l2(l2: float = 0.01) -> L1L2:
     """l2 sum w^2 (no factor of one half): keeps weights small.
 
@@ -76,6 +91,7 @@ def l2(l2: float = 0.01) -> L1L2:
     return L1L2(l2=l2)
 
 
+@spelled
 def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
     """Both.
 
@@ -97,6 +113,7 @@ def get(argument: str, identifier: str | Regularizer | None) -> Regularizer | No
     if identifier is None or isinstance(identifier, Regularizer):
         return identifier
     if isinstance(identifier, str):
-        return REGULARIZERS[one_of(argument, identifier, REGULARIZERS)]()
+        name = "l1_l2" if identifier.lower() == "l1l2" else identifier.lower()  # Keras's classes
+        return REGULARIZERS[name if name in REGULARIZERS else one_of(argument, identifier, REGULARIZERS)]()
     expected = "None, a name or a regularizer such as regularizers.l2(1e-4)"
     raise TypeError(wording(argument, expected, repr(identifier)))

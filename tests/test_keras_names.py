@@ -25,9 +25,9 @@ LEFT_OUT = {"datasets": "no data are downloaded", "utils": "minilstm reads array
 DIFFERENT = {
     "callbacks.CSVLogger": "writes only columns that exist",
     "callbacks.ModelCheckpoint": "files end in .npz or .safetensors",
-    "losses.Loss": "a loss of your own gives value and gradient: `CustomLoss`",
+    "losses.Loss": "one of your own has `gradient` beside `call`, to train with; or see `CustomLoss`",
     "metrics.AUC": "no curve 'PRGAIN'",
-    "metrics.Metric": "a metric of your own has `counted` and `value`; a function is a `MeanMetricWrapper`",
+    "metrics.Metric": "one of your own computes with NumPy",
     "models.load_model": "reads .npz and .safetensors; .keras by `interop.from_keras`",
     "layers.Masking": "a step of padding may hold anything",
     "layers.GlobalAveragePooling1D": "a sample without a real step gives 0",

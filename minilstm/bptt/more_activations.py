@@ -172,6 +172,7 @@ ACTIVATIONS = {
 
 
 SAME = {"swish": "silu"}  # Keras's other names
+LIBRARIES = ("minilstm", "keras")  # whose functions are what they are called; a user's may be anything
 
 
 def get(identifier: str | Callable[[Array], Array] | None) -> Activation:
@@ -189,7 +190,7 @@ def of_output(argument: str, identifier: str | Callable[[Array], Array] | None) 
     >>> of_output("activation", "swish")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    ValueError: activation must be 'elu' or ... or 'softplus' or 'tanh', got 'silu'
+    ValueError: activation must be 'elu' or ... or 'softplus' or 'tanh', got 'silu'; ...
     """
     known = [name for name, one in ACTIVATIONS.items() if not one.of_input and name != "softmax"]
     return one_of(argument, _name(identifier), known)
@@ -199,8 +200,9 @@ def _name(identifier: Any) -> Any:
     if identifier is None:
         return "linear"
     if callable(identifier):
+        known = str(identifier.__module__).partition(".")[0] in LIBRARIES and hasattr(identifier, "__name__")
         same = (name for name, one in ACTIVATIONS.items() if one.forward is identifier)
-        identifier = next(same, identifier.__name__ if hasattr(identifier, "__name__") else identifier)
+        identifier = next(same, identifier.__name__ if known else identifier)
     return SAME.get(identifier, identifier) if isinstance(identifier, str) else identifier
 
 

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from minilstm.arrays import Array
 from minilstm.callbacks import EarlyStopping
-from minilstm.errors import one_of, real_number, whole_number, wording
+from minilstm.errors import one_of, real_number, spelled, whole_number, wording
 from minilstm.interop.estimator_data import labels_of, numbers_of, sequences_of, weights_of
 from minilstm.layers import RECURRENT, Dense, Dropout, Layer
 from minilstm.model import Sequential
@@ -37,6 +37,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     history_: dict[str, list[float]]
     n_iter_: int
 
+    @spelled
     def __init__(
         self,
         units: int = 32,
@@ -179,6 +180,7 @@ class LSTMClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     1.0
     """
 
+    @spelled
     def __init__(
         self,
         units: int = 32,

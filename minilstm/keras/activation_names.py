@@ -31,21 +31,52 @@ __all__ = [
 Function = Callable[[ArrayLike], Array]
 
 
+def _numbers(x: ArrayLike) -> Array:
+    array = np.asarray(x)
+    return array if array.dtype.kind in "fc" else array.astype(np.float32)
+
+
 def _made(name: str) -> Function:
     one = more_activations.get(name)
 
     def function(x: ArrayLike) -> Array:
-        array = np.asarray(x)
-        return one.forward(array if array.dtype.kind in "fc" else array.astype(np.float32))
+        return one.forward(_numbers(x))
 
     function.__name__, function.__doc__ = name, f"{name} of x, in its dtype; float32 of whole numbers."
     return function
 
 
 elu, gelu, hard_sigmoid, linear = (_made(name) for name in ("elu", "gelu", "hard_sigmoid", "linear"))
-relu, selu, sigmoid, silu = (_made(name) for name in ("relu", "selu", "sigmoid", "silu"))
-softmax, softplus, tanh = (_made(name) for name in ("softmax", "softplus", "tanh"))
+selu, sigmoid, silu, softplus, tanh = map(_made, ("selu", "sigmoid", "silu", "softplus", "tanh"))
 swish = silu
+
+
+def relu(
+    x: ArrayLike, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> Array:
+    """x from `threshold` on, at most `max_value`; below, negative_slope (x - threshold). NaN stays NaN.
+
+    Source: `keras.activations.relu`. As an activation of a layer it is the plain one, max(x, 0).
+
+    >>> relu([-2.0, 1.0, 9.0], negative_slope=0.5, max_value=6.0).tolist()
+    [-1.0, 1.0, 6.0]
+    """
+    array = _numbers(x)
+    below = array < threshold if threshold else array <= 0
+    rest = negative_slope * (array - threshold) if negative_slope else 0
+    found = np.where(below, rest, array).astype(array.dtype)
+    return found if max_value is None else np.minimum(found, array.dtype.type(max_value))
+
+
+def softmax(x: ArrayLike, axis: int | tuple[int, ...] = -1) -> Array:
+    """exp(x) / sum(exp(x)) over an axis, or several together. Source: `keras.activations.softmax`.
+
+    >>> softmax([[0.0, 0.0]], axis=0).tolist()
+    [[1.0, 1.0]]
+    """
+    array = _numbers(x)
+    e = np.exp(array - array.max(axis=axis, keepdims=True))
+    return np.asarray(e / e.sum(axis=axis, keepdims=True))
 
 
 def get(identifier: str | Callable[..., Any] | None) -> Callable[..., Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from minilstm import initializers
+from minilstm.errors import one_of
 from minilstm.initializers import (
     Constant,
     GlorotNormal,
@@ -26,6 +28,7 @@ from minilstm.initializers import (
 glorot_normal, glorot_uniform, he_normal, he_uniform = GlorotNormal, GlorotUniform, HeNormal, HeUniform
 lecun_normal, lecun_uniform, orthogonal, identity = LecunNormal, LecunUniform, Orthogonal, Identity
 random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
+IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 constant, ones, zeros, variance_scaling = Constant, Ones, Zeros, VarianceScaling
 
 __all__ = [
@@ -35,16 +38,19 @@ __all__ = [
     "HeNormal",
     "HeUniform",
     "Identity",
+    "IdentityInitializer",
     "LecunNormal",
     "LecunUniform",
     "Ones",
     "Orthogonal",
+    "OrthogonalInitializer",
     "RandomNormal",
     "RandomUniform",
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
     "constant",
+    "deserialize",
     "get",
     "glorot_normal",
     "glorot_uniform",
@@ -57,6 +63,7 @@ __all__ = [
     "orthogonal",
     "random_normal",
     "random_uniform",
+    "serialize",
     "truncated_normal",
     "variance_scaling",
     "zeros",
@@ -72,6 +79,20 @@ def get(identifier: Any) -> Any:
     if identifier is None:
         return None
     if isinstance(identifier, dict):
-        known = {name: value for name, value in vars(initializers).items() if isinstance(value, type)}
-        return known[identifier["class_name"]](**identifier.get("config", {}))
+        return deserialize(identifier)
     return initializers.get("identifier", identifier)
+
+
+def serialize(initializer: Any) -> dict[str, Any]:
+    """What `deserialize` makes the same initializer of. Source: `keras.initializers.serialize`.
+
+    >>> serialize(RandomNormal(stddev=0.1))["config"]["stddev"]
+    0.1
+    """
+    return {"class_name": type(initializer).__name__, "config": initializer.get_config()}
+
+
+def deserialize(config: Mapping[str, Any]) -> Any:
+    """The initializer that `serialize` describes. Source: `keras.initializers.deserialize`."""
+    known = {name: value for name, value in globals().items() if isinstance(value, type) and name in __all__}
+    return known[one_of("class_name", config.get("class_name"), known)](**config.get("config", {}))

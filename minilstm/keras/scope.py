@@ -36,6 +36,7 @@ HOMES: dict[str, tuple[str, ...]] = {
 # Names of one module here that belong to another module of Keras, or to none.
 ELSEWHERE: dict[str, dict[str, str]] = {
     "callbacks": {"History": "minilstm.network.progress"},
+    "layers": {"InputLayer": "minilstm.layers.input"},
     "models": {"Sequential": "minilstm.model", "load_model": "minilstm.model"},
 }
 NOT_KERAS = {
@@ -51,7 +52,7 @@ SCHEDULES = "minilstm.keras.optimizers.schedules"
 
 SEQUENTIAL = "a Sequential of recurrent layers is as far as minilstm goes"
 INSTEAD: dict[str, dict[str, str]] = {
-    "activations": {"get": "", "serialize": "the name", "deserialize": "get"},
+    "activations": {"deserialize": "get"},
     "callbacks": {
         "BackupAndRestore": "ModelCheckpoint with save_freq, and resume",
         "RemoteMonitor": "a Callback of your own",
@@ -117,6 +118,8 @@ def find(module: str, name: str) -> Any:
     """What Keras calls `module.name`; an error that says what to use, where that is not here."""
     if name.startswith("__"):  # what Python itself asks modules for
         raise AttributeError(name)
+    if f"{module}.{name}" in HOMES:
+        return import_module(f"minilstm.keras.{module}.{name}")
     home = places(module).get(name)
     if home is None:
         missing(module, name, inspect.currentframe())

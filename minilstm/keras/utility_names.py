@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
-from minilstm.errors import whole_number, wording
+from minilstm.errors import spelled, whole_number, wording
 from minilstm.sequences import pad_sequences, sliding_windows
 
 __all__ = ["normalize", "pad_sequences", "timeseries_dataset_from_array", "to_categorical"]
 
 
+@spelled
 def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
     """Labels (...) or (..., 1) as rows with a 1 at the label, (..., classes), float64.
 
@@ -34,6 +35,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
     return np.asarray(np.eye(classes)[labels])
 
 
+@spelled
 def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> Array:
     """x divided by its norm along an axis; zeros stay zeros. Source: `keras.utils.normalize`.
 
@@ -65,6 +67,7 @@ class Windows:
         return (self[batch] for batch in range(len(self)))
 
 
+@spelled
 def timeseries_dataset_from_array(
     data: ArrayLike,
     targets: ArrayLike | None,

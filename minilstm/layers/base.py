@@ -22,6 +22,7 @@ from minilstm.errors import numeric_array, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers import checks
 from minilstm.layers.configs import plain, revive
+from minilstm.layers.refused import CODE
 from minilstm.layers.words import NEUTRAL, Words, checked_dtype, checked_shape, sample_shape, sort_words
 from minilstm.layers.words import Shape as Shape
 from minilstm.regularizers import Regularizer
@@ -45,8 +46,14 @@ class Layer(ABC):
     by_step = False
     """Whether each step of the output needs no more of a longer input than the same step of it."""
 
+    supports_masking = True  # Keras's word: every layer here takes a mask
     neutral: ClassVar[dict[str, str]] = NEUTRAL  # Keras's arguments that change nothing here, and why
     reads_sequences = False  # whether `input_dim` alone means (None, input_dim)
+
+    def __init_subclass__(cls, **words: Any) -> None:
+        super().__init_subclass__(**words)
+        if "call" in vars(cls) and getattr(cls.forward, "__isabstractmethod__", False):
+            raise TypeError(f"{cls.__name__} has a call, and no forward and backward: {CODE}")
 
     def __init__(self, **words: Unpack[Words]) -> None:
         known = [*self.argument_names(), *Words.__annotations__]
@@ -143,7 +150,7 @@ class Layer(ABC):
 
         >>> import minilstm as ml
         >>> ml.Dropout.argument_names()
-        ['rate', 'input_shape', 'name']
+        ['rate', 'noise_shape', 'input_shape', 'name']
         """
         names: list[str] = []
         for kind in cls.__mro__:  # **words: the arguments of the base class
@@ -232,6 +239,10 @@ class Layer(ABC):
         """Those of `weights` that it does not change."""
         return [value for key, value in self.params.items() if not self.learns(key)]
 
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
     @property
     def losses(self) -> list[Any]:
         """What the regularizer of each weight that learns adds to the loss."""
@@ -247,7 +258,8 @@ class Layer(ABC):
                     return self.params[name]
                 if name in known["initializers"]:
                     return None
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(text, name=name, obj=self)
 
     def build(self, input_shape: Sequence[int | None] | None = None) -> None:
         """Make the weights for batches of `input_shape`, with the batch axis as in Keras.
@@ -275,8 +287,11 @@ class Layer(ABC):
     def __call__(self, inputs: ArrayLike, mask: ArrayLike | None = None, training: bool = False) -> Any:
         """The output for `inputs`, (B, ...), on its own; builds the layer at its first use.
 
-        `mask` (B, T): a masked step may hold anything, and is 0. With `training` there is dropout.
+        `mask` (B, T): a masked step may hold anything, and is 0. With `training` there is dropout; as in
+        Keras it may stand second, layer(x, True).
         """
+        if isinstance(mask, (bool, np.bool_)):
+            mask, training = None, bool(mask)
         x, real = self.checked_call(inputs, mask)
         return self.forward(x, real, keep="nothing", rng=self.call_rng(training))[0]
 

@@ -8,9 +8,9 @@ from typing import Any, Unpack
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import real_number
+from minilstm.errors import real_number, wording
 from minilstm.layers.base import Keep, Layer, Shape
-from minilstm.layers.words import Words
+from minilstm.layers.words import Words, checked_shape
 
 
 class Dropout(Layer):
@@ -21,6 +21,8 @@ class Dropout(Layer):
     derive it, take `dropout=` and `recurrent_dropout=` of the recurrent layers. Carries a mask on.
 
     rate : 0 <= rate < 1; Keras also takes 1, which leaves nothing
+    noise_shape : (B, T, D) of what is drawn, 1 where an axis shares its draw, None for the input's size:
+        (None, 1, None) drops the same features at all steps of a sequence
 
     >>> x = np.ones((2, 3), "float32")
     >>> layer = Dropout(0.5)
@@ -32,9 +34,12 @@ class Dropout(Layer):
 
     by_step = True
 
-    def __init__(self, rate: float, **words: Unpack[Words]) -> None:
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, **words: Unpack[Words]
+    ) -> None:
         super().__init__(**words)
         self.rate = real_number("rate", rate, below=1.0)
+        self.noise_shape = None if noise_shape is None else checked_shape("noise_shape", noise_shape)
 
     @property
     def draws(self) -> bool:
@@ -46,8 +51,18 @@ class Dropout(Layer):
     def forward(
         self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, Array | None]:
-        scale = None if rng is None else drop(x.shape, self.rate, rng, x.real.dtype)
+        scale = None if rng is None else drop(self._drawn(x.shape), self.rate, rng, x.real.dtype)
         return (x if scale is None else x * scale), mask, scale
+
+    def _drawn(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of what is drawn for an input of `shape`; ValueError where the one does not fit it."""
+        if self.noise_shape is None:
+            return shape
+        pairs = list(zip(self.noise_shape, shape, strict=False))
+        if len(self.noise_shape) != len(shape) or any(n not in (None, 1, of) for n, of in pairs):
+            expected = f"of None, 1 or the sizes of the input {shape}"
+            raise ValueError(wording("noise_shape", expected, self.noise_shape))
+        return tuple(of if n is None else n for n, of in pairs)
 
     def backward(
         self, dy: Array, tape: Array | None, *, need_dx: bool

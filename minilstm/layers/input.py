@@ -12,7 +12,7 @@ from minilstm.layers.words import checked_shape
 class Input:
     """What a Sequential reads, as the first of its layers; it computes nothing and has no weights.
 
-    shape : of one sample, (T, D), with None for T where the length varies
+    shape : of one sample, (T, D), with None for T where the length varies; `input_shape` is the same
     batch_size, batch_shape : Keras's; a batch may have any size
     dtype : Keras's; numbers become the model's dtype, and an Embedding's ids stay whole
     name : its name
@@ -32,7 +32,9 @@ class Input:
         dtype: Any = None,
         batch_shape: Sequence[int | None] | None = None,
         name: str | None = None,
+        input_shape: Sequence[int | None] | None = None,
     ) -> None:
+        shape = input_shape if shape is None else shape
         if (shape is None) == (batch_shape is None):
             raise ValueError(wording("shape or batch_shape", "given, one of the two", (shape, batch_shape)))
         if shape is not None:
@@ -43,3 +45,6 @@ class Input:
 
     def __repr__(self) -> str:
         return f"<Input {self.shape}>"
+
+
+InputLayer = Input  # Keras's name for it as a layer

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import wording
+from minilstm.errors import one_of, wording
 from minilstm.layers.base import Keep, Layer, Shape
+from minilstm.layers.reshaping import FORMATS
+from minilstm.layers.words import Words
 
 
 class PoolingTape(NamedTuple):
@@ -27,27 +29,41 @@ class GlobalAveragePooling1D(Layer):
     >>> x = np.array([[[1.0], [3.0], [8.0]]])
     >>> GlobalAveragePooling1D().forward(x, np.array([[True, True, False]]), keep="nothing")[0].tolist()
     [[2.0]]
+
+    data_format : "channels_last", or None for the same
+    keepdims : whether the time axis stays, of size 1
     """
+
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **words: Unpack[Words]
+    ) -> None:
+        super().__init__(**words)
+        self.data_format = None if data_format is None else one_of("data_format", data_format, FORMATS)
+        self.keepdims = bool(keepdims)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 2:
             expected = "(batch, time, features)"
             raise ValueError(wording(f"input of layer {self.label!r}", expected, ("batch", *input_shape)))
-        return (input_shape[1],)
+        return (1, input_shape[1]) if self.keepdims else (input_shape[1],)
 
     def forward(
         self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, PoolingTape]:
         T, dtype = x.shape[1], x.real.dtype
         if mask is None:
-            return x.mean(axis=1), None, PoolingTape(np.full((1, 1, 1), 1 / T, dtype), T)
+            return (
+                x.mean(axis=1, keepdims=self.keepdims),
+                None,
+                PoolingTape(np.full((1, 1, 1), 1 / T, dtype), T),
+            )
         real = mask[..., None]
         count = np.maximum(real.sum(axis=1, keepdims=True), 1)  # (B, 1, 1)
-        y = np.where(real, x, 0).sum(axis=1) / count[:, 0].astype(dtype)
-        return y, None, PoolingTape((real / count).astype(dtype), T)
+        y = np.where(real, x, 0).sum(axis=1, keepdims=True) / count.astype(dtype)
+        return y if self.keepdims else y[:, 0], None, PoolingTape((real / count).astype(dtype), T)
 
     def backward(
         self, dy: Array, tape: PoolingTape, *, need_dx: bool
     ) -> tuple[Array | None, dict[str, Array]]:
-        dx = dy[:, None, :] * tape.share
+        dx = (dy if self.keepdims else dy[:, None, :]) * tape.share
         return np.broadcast_to(dx, (len(dy), tape.T, dy.shape[-1])), {}

@@ -432,6 +432,8 @@ class Recurrent(Layer):
             raise ValueError(wording(f"initial_state of layer {self.label!r}", expected, got))
         what = f"initial_state of layer {self.label!r}"
         found = tuple(np.ascontiguousarray(numeric_array(what, part), self.dtype) for part in initial_state)
+        if any(np.asarray(part).dtype == bool for part in initial_state):
+            raise ValueError(wording(what, "of numbers", "True and False: is it the mask? pass mask="))
         for part in found:
             if part.shape != (B, self.units):
                 raise ValueError(wording(f"initial_state of layer {self.label!r}", expected, part.shape))

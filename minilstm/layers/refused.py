@@ -9,7 +9,10 @@ ROW = "Sequential goes as far as layers in a row, with one input and one output"
 CONVOLUTION = "convolutions are not built: the way over time is a recurrent layer, LSTM, GRU or SimpleRNN"
 POOLING = "of the pooling layers GlobalAveragePooling1D is built"
 BATCH = "normalization over the batch is not built; LayerNormalization normalizes each step by itself"
-CODE = "layers of one's own code are not built; ml.cell makes a recurrent cell of a function, for ml.RNN"
+CODE = (
+    "nothing here finds the derivative of a call; ml.cell makes a recurrent cell of a function, for ml.RNN, "
+    "and a layer of your own gives output_shape, forward and backward"
+)
 RESHAPING = "of the layers that change a shape RepeatVector and Flatten are built"
 NOISE = "of the layers that are active in training only Dropout is built"
 

@@ -158,6 +158,11 @@ def for_training(identifier: Any) -> Loss | None:
     if loss is not None and loss.reduction in (None, "none"):
         expected = "one that gives one number, to train"
         raise ValueError(wording("reduction of the loss", expected, repr(loss.reduction)))
+    if hasattr(loss, "call") and not hasattr(loss, "gradient"):
+        expected = (
+            "one with gradient(y_true, y_pred) beside its call (no derivative is found), or a CustomLoss"
+        )
+        raise TypeError(wording("loss", expected, type(loss).__name__))
     return loss
 
 

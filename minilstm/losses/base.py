@@ -6,7 +6,6 @@ What this file is not: it knows no formula of a loss; those stand beside it.
 from __future__ import annotations
 
 import inspect
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Self, final
 
@@ -14,21 +13,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, real_number, wording
+from minilstm.errors import one_of, real_number, snake_case, wording
 
 Mask = NDArray[np.bool_]
 RowRule = Callable[[Array, Array], tuple[Array, Array]]
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none")
 
 
-class Loss(ABC):
+class Loss:
     """A loss: what targets it takes, its value, and its gradient.
 
     Arguments of all classes: `reduction`, how the rows' losses become one number ("sum_over_batch_size" and
     "mean" divide their weighted sum by their number, "mean_with_sample_weight" by the sum of the weights,
     "sum" by nothing; None or "none", for a call alone, leaves them as they are), `name`, and `dtype` of what
     a call gives ("float32" or "float64"; None: that of the outputs). `logits_of` is the activation whose
-    logits the loss can be computed from. A loss of your own is a function: see `CustomLoss`.
+    logits the loss can be computed from.
+
+    A loss of your own is a function, see `CustomLoss`, or as in Keras a subclass with `call(y_true, y_pred)`,
+    one number for each row or each output, and `gradient(y_true, y_pred)`, the derivative of each of them by
+    its outputs, (..., C). Without a gradient it can be called; nothing here finds one to train with.
 
     Source: `keras.losses.Loss`.
 
@@ -42,6 +45,18 @@ class Loss(ABC):
     name: str
     dtype: str | None
     logits_of: str | None = None
+
+    def __init__(
+        self,
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: str | None = None,
+    ) -> None:
+        if not hasattr(self, "call"):
+            raise TypeError(f"{type(self).__name__} must have call(y_true, y_pred), and gradient to train")
+        self.name = snake_case(type(self).__name__) if name is None else name
+        self.reduction, self.dtype = reduction, dtype
+        self.__post_init__()
 
     def __post_init__(self) -> None:
         if self.reduction is not None:
@@ -70,6 +85,10 @@ class Loss(ABC):
         y = np.asarray(y_true)
         single = p.ndim == 1 and (y.ndim < 2 or y.shape[-1] != 1)
         p, y = (p[None], y[None]) if single else (p[:, None] if p.ndim == 1 else p, y)
+        if hasattr(self, "call"):
+            y, p = same_rank(y.astype(p.dtype), p)
+            found = _reduced(self.reduction, np.asarray(self.call(y, p)), sample_weight, None)
+            return np.asarray(found, self.dtype or p.dtype)[()]
         targets = self.check_targets(y, p.shape)
         rows = p.reshape(-1, p.shape[-1])
         with np.errstate(all="ignore"):
@@ -188,21 +207,26 @@ class Loss(ABC):
         """The class of each row, and how many classes there are; ValueError where there are none."""
         raise ValueError(wording("class_weight", f"None for {self.name}, which has no classes", "weights"))
 
-    @abstractmethod
     def _target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the targets that go with outputs of `output_shape`."""
+        return output_shape
 
-    @abstractmethod
     def _check_values(self, y: Array, output_shape: tuple[int, ...]) -> Array:
         """Finite targets of the right shape, in the dtype of the loss; ValueError for a meaningless value."""
+        return y.astype(np.float64)
 
-    @abstractmethod
     def _from_outputs(self, y: Array, p: Array) -> tuple[Array, Array]:
-        """L_n (N,) and dL_n/dp (N, C) for rows of outputs."""
+        """L_n (N,) and dL_n/dp (N, C) for rows of outputs; of a subclass of the user's if not overridden."""
+        value, slope = np.asarray(self.call(y, p)), np.asarray(self.gradient(y, p))  # type: ignore[attr-defined]
+        if value.shape == p.shape and self.reduction != "sum":  # one number for each output: their mean
+            value, slope = value.mean(axis=-1), slope / p.shape[-1]
+        elif value.shape == p.shape:
+            value = value.sum(axis=-1)
+        return checked_rows(self.name, value, slope, p)
 
-    @abstractmethod
     def _from_logits(self, y: Array, z: Array) -> tuple[Array, Array]:
         """L_n (N,) and dL_n/dz (N, C) for rows of logits."""
+        raise TypeError(f"{self.name} has no form on logits: use value_and_gradient on the outputs")
 
     @final
     def _reduce(
@@ -237,6 +261,14 @@ class Loss(ABC):
             gradient = np.zeros_like(p)
             gradient[mask] = drows
         return (complex(value) if value.dtype.kind == "c" else float(value)), gradient
+
+
+def checked_rows(name: str, value: Array, slope: Array, p: Array) -> tuple[Array, Array]:
+    """What a loss of the user's gives for rows of outputs p, (N,) and (N, C); ValueError for other shapes."""
+    if value.shape != p.shape[:1] or slope.shape != p.shape:
+        expected = f"a function that gives ({(len(p),)} losses, {p.shape} gradients)"
+        raise ValueError(wording(f"loss {name!r}", expected, f"{value.shape} and {slope.shape}"))
+    return value, slope
 
 
 def _reduced(

@@ -8,13 +8,14 @@ from typing import final
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import real_number, whole_number, wording
+from minilstm.errors import real_number, spelled, whole_number, wording
 from minilstm.losses.base import Loss, Mask, refuse, widen
 
 EPSILON = 1e-7  # Keras's backend.epsilon()
 
 
 @final
+@spelled
 @dataclass(frozen=True)
 class BinaryCrossentropy(Loss):
     """Crossentropy of independent yes/no outputs: L_n = mean_j -(y_j log p_j + (1 - y_j) log(1 - p_j)).
@@ -90,6 +91,7 @@ class BinaryCrossentropy(Loss):
 
 
 @final
+@spelled
 @dataclass(frozen=True)
 class CategoricalCrossentropy(Loss):
     """Crossentropy of one class out of C, targets as rows: L_n = -sum_k y_k log r_k, r = p/S, S = sum_k p_k.
@@ -147,6 +149,7 @@ class CategoricalCrossentropy(Loss):
 
 
 @final
+@spelled
 @dataclass(frozen=True)
 class SparseCategoricalCrossentropy(Loss):
     """Crossentropy of one class out of C, targets as labels: as for rows, with y_k = 1 at the label.

@@ -9,11 +9,12 @@ from typing import Any, final
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import wording
-from minilstm.losses.base import Loss
+from minilstm.errors import spelled, wording
+from minilstm.losses.base import Loss, checked_rows
 
 
 @final
+@spelled
 @dataclass(frozen=True)
 class CustomLoss(Loss):
     """The loss that `function(y, p) -> (L_n, dL_n/dp)` says, for rows of targets and outputs.
@@ -43,21 +44,10 @@ class CustomLoss(Loss):
         object.__setattr__(self, "name", name)
         super().__post_init__()
 
-    def _target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return output_shape
-
-    def _check_values(self, y: Array, output_shape: tuple[int, ...]) -> Array:
-        return y.astype(np.float64)
-
     def _from_outputs(self, y: Array, p: Array) -> tuple[Array, Array]:
         found = self.function(y, p)
         expected = f"a function that gives ({(len(p),)} losses, {p.shape} gradients)"
         if not isinstance(found, tuple) or len(found) != 2:
             raise ValueError(wording(f"loss {self.name!r}", expected, f"a {type(found).__name__}"))
         value, slope = (np.asarray(part) for part in found)
-        if value.shape != p.shape[:1] or slope.shape != p.shape:
-            raise ValueError(wording(f"loss {self.name!r}", expected, f"{value.shape} and {slope.shape}"))
-        return value, slope
-
-    def _from_logits(self, y: Array, z: Array) -> tuple[Array, Array]:
-        raise TypeError(f"{self.name} has no form on logits: use value_and_gradient on the outputs")
+        return checked_rows(self.name, value, slope, p)

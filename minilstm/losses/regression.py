@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import real_number
+from minilstm.errors import real_number, spelled
 from minilstm.losses.base import Loss, widen
 
 
@@ -19,19 +19,10 @@ class _OfErrors(Loss):
     y: finite numbers of the outputs' shape (B, C) or (B, T, C), (B,) and (B, T) where C = 1.
     """
 
-    def _target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return output_shape
-
-    def _check_values(self, y: Array, output_shape: tuple[int, ...]) -> Array:
-        return y.astype(np.float64)
-
     def _from_outputs(self, y: Array, p: Array) -> tuple[Array, Array]:
         value, slope = self._of_error(widen(p) - y)
         C = p.shape[-1]
         return value.sum(axis=-1) / C, slope / C
-
-    def _from_logits(self, y: Array, z: Array) -> tuple[Array, Array]:
-        raise TypeError(f"{self.name} has no form on logits: use value_and_gradient on the outputs")
 
     @abstractmethod
     def _of_error(self, e: Array) -> tuple[Array, Array]:
@@ -39,6 +30,7 @@ class _OfErrors(Loss):
 
 
 @final
+@spelled
 @dataclass(frozen=True)
 class MeanSquaredError(_OfErrors):
     """Mean of squared errors: L_n = mean_j (p_j - y_j)^2, dL_n/dp_j = 2 (p_j - y_j) / C.
@@ -58,6 +50,7 @@ class MeanSquaredError(_OfErrors):
 
 
 @final
+@spelled
 @dataclass(frozen=True)
 class MeanAbsoluteError(_OfErrors):
     """Mean of errors without their sign: L_n = mean_j |e_j|, dL_n/dp_j = sign(e_j) / C, and 0 where e_j is 0.
@@ -78,6 +71,7 @@ class MeanAbsoluteError(_OfErrors):
 
 
 @final
+@spelled
 @dataclass(frozen=True)
 class Huber(_OfErrors):
     """Squared for small errors and linear for large ones, d = delta:
@@ -107,6 +101,7 @@ class Huber(_OfErrors):
 
 
 @final
+@spelled
 @dataclass(frozen=True)
 class LogCosh(_OfErrors):
     """log cosh e: like e^2 / 2 for small errors and like |e| - log 2 for large ones; its slope is tanh e.

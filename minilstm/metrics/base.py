@@ -5,25 +5,42 @@ What this file is not: it knows no formula of a metric.
 
 from __future__ import annotations
 
-import re
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minilstm import initializers
 from minilstm.arrays import Array
-from minilstm.errors import numeric_array, one_of, wording
+from minilstm.errors import numeric_array, one_of, snake_case, wording
 
 
-class Metric(ABC):
+class Variable(np.ndarray[Any, Any]):
+    """An array that a metric of the user's keeps numbers in."""
+
+    def assign(self, value: ArrayLike) -> Variable:
+        """Take over a value."""
+        self[...] = value
+        return self
+
+    def assign_add(self, value: ArrayLike) -> Variable:
+        """Add a value."""
+        self[...] += np.asarray(value, self.dtype)
+        return self
+
+
+class Metric:
     """A metric over a stream of batches: `update_state` adds a batch, `result` is the value so far.
 
     fit and evaluate ask the metric for what a batch adds up to, keep the sums themselves, and leave the
     object as it is. Arguments of all classes: `name` (by default the class's, as "root_mean_squared_error"),
     and `dtype` of the result ("float64" where it is None). `direction` says whether a larger value ("max") or
-    a smaller one ("min") is better. Source: `keras.metrics.Metric`.
+    a smaller one ("min") is better.
+
+    A metric of your own has `counted` and `value`; or, as in Keras, `update_state` and `result`, and keeps
+    its numbers in what `add_weight` makes: fit then lets it take in batch after batch.
+    Source: `keras.metrics.Metric`.
 
     >>> from minilstm.metrics import BinaryAccuracy
     >>> metric = BinaryAccuracy(threshold=0.7)
@@ -44,24 +61,90 @@ class Metric(ABC):
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(wording("name", "a non-empty string", repr(name)))
         self.dtype = None if dtype is None else one_of("dtype", dtype, ("float32", "float64"))
+        kind, base = type(self), Metric
+        own = kind.update_state is not base.update_state and kind.result is not base.result
+        self.keeps_own = own and kind.counted is base.counted  # its numbers, in what `add_weight` makes
+        if not self.keeps_own and kind.counted is base.counted:
+            expected = "with update_state and result, or with counted and value"
+            raise TypeError(wording(type(self).__name__, expected, "neither"))
         self._config, self._state = dict(config or {}), self.empty()
+        self._own: list[tuple[Variable, Array]] = []  # of add_variable, and what they begin with
 
     @classmethod
     def default_name(cls) -> str:
         """The class's name as Keras writes it in logs."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+        return snake_case(cls.__name__)
+
+    def add_variable(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "zeros",
+        dtype: str | None = None,
+        aggregation: str = "sum",
+        name: str | None = None,
+    ) -> Variable:
+        """An array to keep numbers in, with Keras's `assign` and `assign_add`; `aggregation` is Keras's."""
+        begin = initializers.get("initializer", "zeros" if initializer is None else initializer)
+        dtype = dtype or self.dtype or "float64"
+        first = np.asarray(begin(tuple(shape) or (1,), np.random.default_rng(0), dtype)).reshape(tuple(shape))
+        self._own.append((first.copy().view(Variable), first))
+        return self._own[-1][0]
+
+    def add_weight(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = None,
+        dtype: str | None = None,
+        name: str | None = None,
+    ) -> Variable:
+        """`add_variable`, as Keras calls it too.
+
+        >>> class Largest(Metric):
+        ...     def __init__(self, name="largest"):
+        ...         super().__init__(name)
+        ...         self.found = self.add_weight(name="found", initializer="zeros")
+        ...
+        ...     def update_state(self, y_true, y_pred, sample_weight=None):
+        ...         self.found.assign(np.maximum(self.found, np.max(y_pred)))
+        ...
+        ...     def result(self):
+        ...         return self.found
+        >>> metric = Largest()
+        >>> metric.update_state([0, 0], [3.0, 1.0])
+        >>> float(metric.result())
+        3.0
+        """
+        return self.add_variable(shape, initializer, dtype, name=name)
+
+    def gone_on(self, before: Array | None, y: Array, p: Array, weight: Array | None) -> Array:
+        """Of a metric that keeps its own numbers: all of them after one more batch, end to end."""
+        self._put(before)
+        self.update_state(y, p, weight)
+        return np.concatenate([np.ravel(variable) for variable, _ in self._own] or [np.zeros(0)])
+
+    def own_result(self, kept: Array) -> Any:
+        """Its value, where its numbers are these."""
+        self._put(kept)
+        return self.result()
+
+    def _put(self, kept: Array | None) -> None:
+        self.reset_state()
+        start = 0
+        for variable, _ in self._own if kept is not None else ():
+            variable[...] = np.reshape(kept[start : start + variable.size], variable.shape)  # type: ignore[index]
+            start += variable.size
 
     def empty(self) -> Array:
         """The sums of no batch, (slots, ...)."""
         return np.zeros(len(self.slots))
 
-    @abstractmethod
     def counted(self, y: Array, p: Array, weight: Array | None) -> Array:
         """What targets and outputs add to the sums, (slots, ...); `weight` is none, or fits their rows."""
+        raise NotImplementedError
 
-    @abstractmethod
     def value(self, sums: Array) -> Any:
         """The metric of these sums: a number, or an array of them."""
+        raise NotImplementedError
 
     def update_state(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
@@ -84,6 +167,8 @@ class Metric(ABC):
     def reset_state(self) -> None:
         """Forget all batches."""
         self._state = self.empty()
+        for variable, first in self._own:
+            variable[...] = first
 
     def __call__(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
         """Take in a batch; the value so far."""
@@ -92,8 +177,8 @@ class Metric(ABC):
 
     @property
     def variables(self) -> list[Array]:
-        """The sums, one array for each of `slots`."""
-        return list(self._state)
+        """The sums, one array for each of `slots`; of a metric that keeps its own, those."""
+        return [variable for variable, _ in self._own] or list(self._state)
 
     def __getattr__(self, name: str) -> Any:
         if name in type(self).slots and "_state" in self.__dict__:

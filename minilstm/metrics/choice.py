@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minilstm.arrays import Array
-from minilstm.errors import wording
+from minilstm.errors import nearest, wording
 from minilstm.metrics.base import Metric
 from minilstm.metrics.confusion import FBetaScore
 from minilstm.metrics.known import BY_SHAPE, KNOWN, NAMES, get
@@ -63,10 +63,29 @@ class Bound:
         with np.errstate(all="ignore"):  # diverged outputs: the loss reports them
             return self.metric.counted(y[real], p[real].astype(np.float64), weights)
 
+    def add(
+        self,
+        before: Array | None,
+        y: Array,
+        p: Array,
+        mask: NDArray[np.bool_] | None = None,
+        weight: Array | None = None,
+    ) -> Array:
+        """The sums after one more batch, `before` those up to it: as `count`."""
+        if self.metric.keeps_own:
+            if mask is not None:
+                y, p = y[mask], p[mask]
+                weight = None if weight is None else weight[mask]
+            weights = weight if self.weighted else None
+            return self.metric.gone_on(before, y, p.astype(np.float64), weights)
+        found = self.count(y, p, mask, weight)
+        return found if before is None else before + found
+
     def value(self, sums: Array) -> float:
         """The metric of these sums."""
         with np.errstate(all="ignore"):
-            return float(self.metric.value(sums))
+            own = self.metric.keeps_own
+            return float(self.metric.own_result(sums) if own else self.metric.value(sums))
 
 
 def direction(name: str, identifiers: tuple[Identifier, ...] = ()) -> str | None:
@@ -161,7 +180,8 @@ def check(identifiers: Any) -> tuple[Any, ...]:
     found: list[Identifier] = []
     for identifier in identifiers:
         if isinstance(identifier, str) and identifier not in KNOWN:
-            raise ValueError(wording("metrics", f"of the names {', '.join(KNOWN)}", repr(identifier)))
+            text = wording("metrics", f"of the names {', '.join(KNOWN)}", repr(identifier))
+            raise ValueError(text + nearest(identifier, KNOWN))
         if not isinstance(identifier, (str, Weighted)):
             if not callable(identifier):
                 expected = f"of the names {', '.join(KNOWN)}, of metrics and functions"

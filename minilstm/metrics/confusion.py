@@ -19,7 +19,7 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
-from minilstm.errors import one_of, real_number, whole_number, wording
+from minilstm.errors import one_of, real_number, spelled, whole_number, wording
 from minilstm.losses.base import same_rank
 from minilstm.metrics.base import Metric, ratio
 
@@ -101,6 +101,7 @@ class _Confusion(Metric):
         return ratio(sums[0], sums[0] + sums[1])
 
 
+@spelled
 class Precision(_Confusion):
     """The share of what was taken for positive that is.
 
@@ -125,6 +126,7 @@ class Precision(_Confusion):
         super().__init__(thresholds, top_k, class_id, name, dtype, config)
 
 
+@spelled
 class Recall(_Confusion):
     """The share of the positives that was taken for positive; arguments as in `Precision`.
 
@@ -146,6 +148,7 @@ class Recall(_Confusion):
         super().__init__(thresholds, top_k, class_id, name, dtype, config)
 
 
+@spelled
 class _Count(_Confusion):
     """One of the four counts."""
 
@@ -203,6 +206,7 @@ class FalseNegatives(_Count):
     direction, kept = "min", (3,)
 
 
+@spelled
 class FBetaScore(Metric):
     """The F score of rows (N, C): of each class (average=None), or their mean; beta > 1 favours recall.
 
@@ -256,6 +260,7 @@ class FBetaScore(Metric):
         return score if self.average is None else score.mean()
 
 
+@spelled
 class F1Score(FBetaScore):
     """The F score with beta = 1: the harmonic mean of precision and recall.
 
@@ -277,6 +282,7 @@ class F1Score(FBetaScore):
         return {key: value for key, value in super().get_config().items() if key != "beta"}
 
 
+@spelled
 class AUC(Metric):
     """The area under a curve of `num_thresholds` points: an approximation, finer with more of them.
 

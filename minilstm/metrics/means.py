@@ -21,7 +21,7 @@ import numpy as np
 
 from minilstm import losses
 from minilstm.arrays import Array
-from minilstm.errors import real_number, whole_number, wording
+from minilstm.errors import real_number, spelled, whole_number, wording
 from minilstm.losses.base import same_rank
 from minilstm.metrics.base import Metric, ratio
 
@@ -50,6 +50,7 @@ def sums(values: Array, weight: Array | None) -> Array:
     return np.array([values.sum(), count])
 
 
+@spelled
 class Mean(Metric):
     """The weighted mean of numbers: `update_state(values, sample_weight=None)`.
 
@@ -92,6 +93,7 @@ class _MeanOf(Metric):
         """One number for each row, or for each output of it."""
 
 
+@spelled
 class MeanMetricWrapper(_MeanOf):
     """The mean of what `fn(y_true, y_pred, **kwargs)` gives for each row; a function in `metrics=` is one.
 
@@ -115,6 +117,7 @@ class MeanMetricWrapper(_MeanOf):
         return np.asarray(self.fn(y, p, **self.kwargs))
 
 
+@spelled
 class Accuracy(_MeanOf):
     """The share of outputs that equal their targets; both are classes.
 
@@ -132,6 +135,7 @@ class Accuracy(_MeanOf):
         return np.asarray(y == p)
 
 
+@spelled
 class BinaryAccuracy(_MeanOf):
     """The share of yes/no outputs on the right side of `threshold`; NaN is not above it.
 
@@ -152,6 +156,7 @@ class BinaryAccuracy(_MeanOf):
         return np.asarray((p > self.threshold) == y)
 
 
+@spelled
 class CategoricalAccuracy(_MeanOf):
     """The share of rows whose largest output is the largest target.
 
@@ -168,6 +173,7 @@ class CategoricalAccuracy(_MeanOf):
         return np.asarray(p.argmax(axis=-1) == y.argmax(axis=-1))
 
 
+@spelled
 class SparseCategoricalAccuracy(_MeanOf):
     """The share of rows whose largest output is that of the label.
 
@@ -184,6 +190,7 @@ class SparseCategoricalAccuracy(_MeanOf):
         return np.asarray(p.argmax(axis=-1) == _labels(y, p))
 
 
+@spelled
 class TopKCategoricalAccuracy(_MeanOf):
     """The share of rows whose class is among the k most likely; targets are rows of classes.
 
@@ -205,6 +212,7 @@ class TopKCategoricalAccuracy(_MeanOf):
         return _in_top(self.k, y.argmax(axis=-1), p)
 
 
+@spelled
 class SparseTopKCategoricalAccuracy(_MeanOf):
     """The same for targets that are class labels.
 
@@ -225,6 +233,7 @@ class SparseTopKCategoricalAccuracy(_MeanOf):
         return _in_top(self.k, _labels(y, p), p)
 
 
+@spelled
 class MeanSquaredError(_MeanOf):
     """The mean of squared errors.
 
@@ -242,6 +251,7 @@ class MeanSquaredError(_MeanOf):
         return np.asarray(((p - y) ** 2).mean(axis=-1))
 
 
+@spelled
 class RootMeanSquaredError(_MeanOf):
     """The root of the mean of squared errors.
 
@@ -262,6 +272,7 @@ class RootMeanSquaredError(_MeanOf):
         return np.sqrt(ratio(*sums))
 
 
+@spelled
 class MeanAbsoluteError(_MeanOf):
     """The mean of errors without their sign.
 
@@ -279,6 +290,7 @@ class MeanAbsoluteError(_MeanOf):
         return np.asarray(np.abs(p - y).mean(axis=-1))
 
 
+@spelled
 class BinaryCrossentropy(_MeanOf):
     """The loss of that name as a metric.
 
@@ -302,6 +314,7 @@ class BinaryCrossentropy(_MeanOf):
         return np.asarray(self.loss(y, p))
 
 
+@spelled
 class CategoricalCrossentropy(_MeanOf):
     """The loss of that name as a metric.
 
@@ -328,8 +341,9 @@ class CategoricalCrossentropy(_MeanOf):
         return np.asarray(self.loss(y, p))
 
 
+@spelled
 class SparseCategoricalCrossentropy(_MeanOf):
-    """The loss of that name as a metric.
+    """The loss of that name as a metric; rows of the class `ignore_class` do not count.
 
     >>> float(SparseCategoricalCrossentropy()([0], [[0.5, 0.5]]).round(4))
     0.6931
@@ -342,10 +356,21 @@ class SparseCategoricalCrossentropy(_MeanOf):
         name: str = "sparse_categorical_crossentropy",
         dtype: str | None = None,
         from_logits: bool = False,
+        ignore_class: int | None = None,
         axis: int = -1,
     ) -> None:
-        self.loss = losses.SparseCategoricalCrossentropy(from_logits, reduction=None, axis=axis)
-        super().__init__(name, dtype, {"from_logits": from_logits, "axis": axis})
+        self.loss = losses.SparseCategoricalCrossentropy(from_logits, ignore_class, reduction=None, axis=axis)
+        config = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
+        super().__init__(name, dtype, config)
+
+    def counted(self, y: Array, p: Array, weight: Array | None) -> Array:
+        if self.loss.ignore_class is not None:
+            real = (_labels(y, p) != self.loss.ignore_class).astype(np.float64)
+            if weight is not None:
+                real, weight = same_rank(real, weight)
+                real = real * weight
+            weight = real
+        return super().counted(y, p, weight)
 
     def row_values(self, y: Array, p: Array) -> Array:
         return np.asarray(self.loss(y, p))

@@ -28,11 +28,19 @@ END = object()  # of an iterator
 
 
 class Arrays:
-    """Samples in memory, read in batches of `batch_size`; the last may be shorter."""
+    """Samples in memory, read in batches of `batch_size`; the last may be shorter.
 
-    def __init__(self, data: Batch, batch_size: int) -> None:
-        self.data, self.batch_size = data, batch_size
-        self.steps: int | None = -(-data.size // batch_size)
+    With `limit`, an epoch of training has that many batches and the next one goes on where it ended; the
+    last one of a pass may have fewer, and is told. Read without an order, each reading begins anew.
+    Source: `keras/src/trainers/epoch_iterator.py`.
+    """
+
+    def __init__(self, data: Batch, batch_size: int, limit: int | None = None) -> None:
+        self.data, self.batch_size, self.limit = data, batch_size, limit
+        self.whole = -(-data.size // batch_size)  # batches of a pass
+        self.steps: int | None = limit or self.whole
+        self._pass: Array | None = None  # the order of a pass that later epochs go on with
+        self._taken = 0  # batches of it that earlier epochs had
 
     @property
     def masked(self) -> bool:
@@ -40,14 +48,40 @@ class Arrays:
         return self.data.mask is not None
 
     def order(self, rng: np.random.Generator | None) -> Array:
-        """A new order of the samples, or the one they have where `rng` is None."""
-        return np.arange(self.data.size) if rng is None else rng.permutation(self.data.size)
+        """A new order of the samples, their own where `rng` is None, or that of an unfinished pass."""
+        if self._pass is not None:
+            return self._pass
+        found = np.arange(self.data.size) if rng is None else rng.permutation(self.data.size)
+        self._pass = None if self.limit is None else found
+        return found
 
     def read(self, order: Array | None, done: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, `done` of them left out at the start."""
-        order = self.order(None) if order is None else order
-        for start in range(done * self.batch_size, len(order), self.batch_size):
-            yield self.data.take(order[start : start + self.batch_size])
+        first = 0 if order is None else self._taken
+        order = np.arange(self.data.size) if order is None else order
+        for number in range(first + done, min(first + (self.limit or self.whole), self.whole)):
+            yield self.data.take(order[number * self.batch_size : (number + 1) * self.batch_size])
+        if self.limit is not None and first + self.limit > self.whole:
+            text = f"x ran out of batches after {self.whole - first} of {self.limit} steps"
+            warnings.warn(f"{text}: the next epoch begins with all {self.whole} again", stacklevel=2)
+
+    def end_epoch(self, done: int) -> None:
+        """An epoch of training with so many batches has ended."""
+        self._taken += done if self.limit is not None else 0
+        if self._taken >= self.whole:
+            self._pass, self._taken = None, 0
+
+    def get_state(self) -> dict[str, Any]:
+        """Where the pass stands."""
+        return {"pass": self._pass, "taken": self._taken}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on in that pass; ValueError where it is one of other samples."""
+        found = state["pass"]
+        if found is not None and len(found) != self.data.size:
+            raise ValueError(wording("x", f"of the {len(found)} samples of the fit", self.data.size))
+        self._pass = None if found is None else found.astype(np.intp)
+        self._taken = int(state["taken"])
 
 
 class Stream:
@@ -84,7 +118,7 @@ class Stream:
         if count == 0:
             raise ValueError(wording("x", "an iterable of at least 1 batch", "no batch"))
 
-    def end_epoch(self) -> None:
+    def end_epoch(self, done: int) -> None:
         """Tell the iterable that an epoch of training has ended, as keras.utils.PyDataset wants it."""
         if hasattr(self.source, "on_epoch_end"):
             self.source.on_epoch_end()
@@ -196,11 +230,14 @@ def training_data(
     given: Given,
     validation: Given | None,
     split: float,
+    split_steps: int | None,
     class_weight: Mapping[int, float] | None,
     epochs: int,
 ) -> tuple[Source, Source | None]:
     """What fit trains on, and what it evaluates after each epoch."""
     share = real_number("validation_split", split, below=1.0)
+    if split_steps is not None and not share:
+        raise ValueError(wording("validation_steps", "None without validation_data", split_steps))
     if validation is not None:
         if share:
             raise ValueError(wording("validation_split", "0 where validation_data is given", share))
@@ -219,16 +256,17 @@ def training_data(
     if first == 0:
         raise ValueError(wording("validation_split", f"small enough to leave 1 of {size} samples", share))
     training = weigh_classes(model, data.data.take(slice(first)), class_weight)
-    return Arrays(training, data.batch_size), Arrays(data.data.take(slice(first, None)), data.batch_size)
+    held_out = data.data.take(slice(first, None))
+    steps = None if split_steps is None else whole_number("validation_steps", split_steps)
+    return Arrays(training, data.batch_size, data.limit), Arrays(held_out, data.batch_size, steps)
 
 
 def validation_given(data: Any, mask: Any, batch_size: Any, steps: Any) -> Given | None:
     """What fit was given as validation data: (x, y[, sample_weight[, mask]]) or an iterable of batches."""
     name = "validation_data"
     if data is None:
-        for argument, value in (("validation_mask", mask), ("validation_steps", steps)):
-            if value is not None:
-                raise ValueError(wording(argument, "None without validation_data", type(value).__name__))
+        if mask is not None:
+            raise ValueError(wording("validation_mask", "None without validation_data", type(mask).__name__))
         return None
     if gives_batches(data) or (isinstance(data, list) and all(isinstance(item, tuple) for item in data)):
         return Given(name, data, None, None, mask, None, steps, "validation_steps")
@@ -260,7 +298,8 @@ def prediction_inputs(
         return
     array, real = checked_inputs(model, x, mask)
     size = _size(batch_size)
-    for start in range(0, max(len(array), 1), size):
+    end = len(array) if steps is None else min(len(array), whole_number("steps", steps) * size)
+    for start in range(0, max(end, 1), size):
         part = slice(start, start + size)
         yield array[part], None if real is None else real[part]
 
@@ -278,12 +317,10 @@ def _arrays(model: Network, given: Given, class_weight: Mapping[int, float] | No
     if gives_batches(given.x):
         got = f"a {type(given.y).__name__}"
         raise ValueError(wording("y", f"None where {given.argument} gives batches", got))
-    if given.steps is not None:
-        expected = f"None where {given.argument} is an array"
-        raise ValueError(wording(given.steps_name, expected, given.steps))
+    steps = None if given.steps is None else whole_number(given.steps_name, given.steps)
     size = _size(given.batch_size)
     data = checked(model, given.x, given.y, given.mask, given.weight)
-    return Arrays(weigh_classes(model, data, class_weight), size)
+    return Arrays(weigh_classes(model, data, class_weight), size, steps)
 
 
 def _size(batch_size: int | None) -> int:

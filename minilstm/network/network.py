@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -28,6 +27,7 @@ from minilstm.metrics import Identifier
 from minilstm.network import passes
 from minilstm.network.passes import Batch
 from minilstm.network.progress import FitState
+from minilstm.network.states import layer_states, set_layer_states
 from minilstm.optimizers import Optimizer, Update
 from minilstm.trace.nonfinite import find_origin
 from minilstm.trace.trace import Trace
@@ -82,6 +82,9 @@ class Network:
                 raise ValueError(wording("Input", expected, repr(layer)))
             self.given_shape = layer.shape[1:]
             return
+        if isinstance(layer, Network):
+            expected = "a layer and not a model: add its layers, as Sequential([*model.layers, ...])"
+            raise TypeError(wording("layer", expected, f"{type(layer).__name__} {layer.name!r}"))
         if not isinstance(layer, Layer):
             raise TypeError(wording("layer", "a minilstm layer", f"{type(layer).__name__}: {layer!r}"))
         if isinstance(layer, (Recurrent, Bidirectional)) and layer.return_state:
@@ -177,7 +180,7 @@ class Network:
 
     def reset_states(self) -> None:
         """Forget the states that stateful layers kept."""
-        set_layer_states(self, [None] * len(layer_states(self)))
+        set_layer_states(self.layers, [None] * len(layer_states(self.layers)))
 
     @property
     def built(self) -> bool:
@@ -203,6 +206,29 @@ class Network:
         if shape is None:
             raise AttributeError("the model has no output_shape before it is built")
         return None, *shape
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        """Shape of the output for a batch of `input_shape`, the batch axis first, as in Keras.
+
+        >>> import minilstm as ml
+        >>> ml.Sequential([ml.LSTM(4), ml.Dense(1)]).compute_output_shape((None, 5, 3))
+        (None, 1)
+        """
+        batch, *sample = checked_shape("input_shape", input_shape)
+        shape = tuple(sample)
+        for layer in self.layers:
+            shape = layer.output_shape(shape)
+        return batch, *shape
+
+    @property
+    def inputs(self) -> list[Input]:
+        """What the model reads, as one Input in a list, as in Keras."""
+        return [Input(batch_shape=self.input_shape, dtype=self.dtype.name)]
+
+    @property
+    def outputs(self) -> list[Input]:
+        """Shape and dtype of what it gives, in a list of one, as in Keras."""
+        return [Input(batch_shape=self.output_shape, dtype=self.dtype.name)]
 
     @property
     def named_weights(self) -> dict[str, Array]:
@@ -234,6 +260,10 @@ class Network:
         """Those of `weights` that it does not change."""
         learned = self.trainable_params
         return [value for name, value in self.named_weights.items() if name not in learned]
+
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
 
     @property
     def trainable_params(self) -> dict[str, Array]:
@@ -346,44 +376,18 @@ class Step(NamedTuple):
     done: passes.Pass
 
 
-def layer_states(network: Network) -> list[State | None]:
-    """What stateful layers carry from batch to batch, None for the others; of every recurrent layer."""
-    return [layer.state for layer in _recurrent(network)]
-
-
-def set_layer_states(network: Network, found: Sequence[State | None]) -> None:
-    """Give every recurrent layer the state that `layer_states` found."""
-    for layer, state in zip(_recurrent(network), found, strict=True):
-        layer.state = state
-
-
-@contextmanager
-def own_states(network: Network) -> Iterator[None]:
-    """Within it stateful layers begin with no state; afterwards they have those from before."""
-    before = layer_states(network)
-    set_layer_states(network, [None] * len(before))
-    try:
-        yield
-    finally:
-        set_layer_states(network, before)
-
-
-def _recurrent(network: Network) -> list[Recurrent]:
-    return [layer for layer in inside(network.layers) if isinstance(layer, Recurrent)]
-
-
 def train_step(network: Network, batch: Batch) -> Step:
     """One update; NonFiniteError, and everything as it was, where loss or gradient is not finite."""
     (optimizer, loss), layers = optimizer_and_loss(network), network.layers
     learned = network.trainable_params
     if not learned:
         raise ValueError(wording("model", "with at least one weight that learns, to be trained", "none"))
-    before = layer_states(network)
+    before = layer_states(layers)
     done = passes.forward(layers, batch.x, batch.mask, keep="gradient", rng=training_rng(network))
     found = passes.loss_and_gradient(layers, loss, batch.y, done, batch.weight)
     clipped, update = optimizer.prepare(passes.backward(layers, found, done)[0])
     if not (math.isfinite(found.value) and math.isfinite(update.norm)):
-        set_layer_states(network, before)
+        set_layer_states(layers, before)
         raise _nonfinite(network, batch)
     optimizer.backend = _backend(layers)
     optimizer.follow(learned)

@@ -68,9 +68,8 @@ class Means:
             self.step_loss += loss * steps
             self.steps += steps
         for metric in batch.metrics:
-            found = metric.count(batch.y, done.output, done.mask, batch.weight)
             before = self.sums.get(metric.name)
-            self.sums[metric.name] = found if before is None else before + found
+            self.sums[metric.name] = metric.add(before, batch.y, done.output, done.mask, batch.weight)
             self.metrics[metric.name] = metric
 
     def result(self) -> dict[str, float]:

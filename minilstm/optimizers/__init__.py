@@ -13,6 +13,9 @@ Source: Keras 3, `keras/src/optimizers/{base_optimizer,sgd,rmsprop,adam}.py`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from minilstm.errors import one_of, wording
 from minilstm.optimizers.base import Optimizer, Update
 from minilstm.optimizers.rules import SGD, Adam, AdamW, RMSprop
@@ -40,6 +43,9 @@ __all__ = [
     "PolynomialDecay",
     "RMSprop",
     "Update",
+    "deserialize",
+    "get",
+    "serialize",
 ]
 
 _OPTIMIZERS: dict[str, type[SGD] | type[RMSprop] | type[Adam]] = {
@@ -50,18 +56,38 @@ _OPTIMIZERS: dict[str, type[SGD] | type[RMSprop] | type[Adam]] = {
 }
 
 
-def get(identifier: object) -> Optimizer:
-    """A new optimizer of that name with its defaults, or the optimizer itself; upper and lower case are one.
+def get(identifier: Any) -> Optimizer:
+    """A new optimizer of that name with its defaults, of that class or description; an optimizer itself.
 
-    Raises ValueError, with the known names, for anything else. Source: `keras.optimizers.get`.
+    In names upper and lower case are one. Raises ValueError, with the known names, for anything else.
+    Source: `keras.optimizers.get`.
 
     >>> get("Adam").learning_rate
     0.001
     """
     if isinstance(identifier, Optimizer):
         return identifier
+    if isinstance(identifier, Mapping):
+        return deserialize(identifier)
+    if identifier in _OPTIMIZERS.values():
+        return identifier()  # type: ignore[no-any-return]
     if not isinstance(identifier, str):
         raise ValueError(
             wording("optimizer", f"one of {', '.join(_OPTIMIZERS)} or an Optimizer", repr(identifier))
         )
     return _OPTIMIZERS[one_of("optimizer", identifier.lower(), _OPTIMIZERS)]()
+
+
+def serialize(optimizer: Optimizer) -> dict[str, Any]:
+    """What `deserialize` makes the same optimizer of, before its first step. Source: `keras.optimizers`.
+
+    >>> serialize(SGD(0.5))["config"]["learning_rate"]
+    0.5
+    """
+    return {"class_name": type(optimizer).__name__, "config": optimizer.get_config()}
+
+
+def deserialize(config: Mapping[str, Any]) -> Optimizer:
+    """The optimizer that `serialize` describes. Source: `keras.optimizers.deserialize`."""
+    name = one_of("class_name", str(config.get("class_name")).lower(), _OPTIMIZERS)
+    return _OPTIMIZERS[name].from_config(config.get("config", {}))

@@ -10,14 +10,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, NoReturn, Self, final
 
 import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.errors import NonFiniteError, real_number, wording
 from minilstm.norms import vector_norm
-from minilstm.optimizers.schedules import LearningRateSchedule
+from minilstm.optimizers.schedules import LearningRateSchedule, deserialize, serialize
+from minilstm.optimizers.words import RENAMED, name_among
 
 Arrays = Mapping[str, Array]
 
@@ -51,6 +52,7 @@ class Optimizer(ABC):
     - `clipvalue` c: each entry is clipped to [-c, c]
     - `global_clipnorm` c: all gradients are scaled by c / max(n, c), n their common norm
 
+    `name` is a label; Keras's other arguments are taken at the values that change nothing.
     Raises TypeError for arguments that are not numbers, ValueError for numbers out of range.
     Source: `keras.optimizers.Optimizer`.
 
@@ -68,7 +70,9 @@ class Optimizer(ABC):
         clipnorm: float | None,
         clipvalue: float | None,
         global_clipnorm: float | None,
+        words: Mapping[str, Any],
     ) -> None:
+        self.name = name_among(words, type(self).__name__, self._arguments())
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         given = {name: value for name, value in clips.items() if value is not None}
         if len(given) > 1:
@@ -92,6 +96,19 @@ class Optimizer(ABC):
         self._g = self._w = np.empty(0)
         self._parts: dict[str, slice] = {}  # of the vector
         self._slots: list[Array] = []
+
+    @classmethod
+    def _arguments(cls) -> list[str]:
+        return [name for name in inspect.signature(cls).parameters if name != "words"]
+
+    @property
+    def lr(self) -> NoReturn:
+        """Older scripts' word for `learning_rate`: AttributeError, in reading and in writing."""
+        raise AttributeError(f"{type(self).__name__} has no attribute 'lr'; {RENAMED['lr']}")
+
+    @lr.setter
+    def lr(self, value: float) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} has no attribute 'lr'; {RENAMED['lr']}")
 
     @property
     def learning_rate(self) -> float:
@@ -118,9 +135,27 @@ class Optimizer(ABC):
         >>> SGD(0.5).config()["learning_rate"]
         0.5
         """
-        names = inspect.signature(type(self)).parameters
         schedule = {} if self.schedule is None else {"learning_rate": self.schedule}
-        return {name: getattr(self, name) for name in names} | schedule
+        return {name: getattr(self, name) for name in self._arguments()} | schedule
+
+    def get_config(self) -> dict[str, Any]:
+        """`config` as plain values with the name, as in Keras; see `from_config`.
+
+        >>> from minilstm.optimizers import SGD
+        >>> SGD.from_config(SGD(0.5, momentum=0.9).get_config()).momentum
+        0.9
+        """
+        found = {"name": self.name, **self.config()}
+        if self.schedule is not None:
+            found["learning_rate"] = serialize(self.schedule)
+        return found
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The optimizer that `get_config` describes, before its first step."""
+        rate = config.get("learning_rate")
+        schedule = {"learning_rate": deserialize(rate)} if isinstance(rate, Mapping) else {}
+        return cls(**{**config, **schedule})
 
     @final
     def apply(self, params: Arrays, grads: Arrays) -> Update:

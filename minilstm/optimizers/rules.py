@@ -39,11 +39,12 @@ class SGD(Optimizer):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        **words: Any,
     ) -> None:
         self.momentum = real_number("momentum", momentum, below=1.0)
         self.nesterov = flag("nesterov", nesterov)
         slot_names = ("momentum",) if self.momentum else ()
-        super().__init__(learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm)
+        super().__init__(learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm, words)
 
     def _change(self, a: float, g: Array, slots: Sequence[Array]) -> Array:
         change = g * -a
@@ -85,6 +86,7 @@ class RMSprop(Optimizer):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        **words: Any,
     ) -> None:
         self.rho = real_number("rho", rho, below=1.0)
         self.momentum = real_number("momentum", momentum, below=1.0)
@@ -92,7 +94,7 @@ class RMSprop(Optimizer):
         self.centered = flag("centered", centered)
         optional = {"average_gradient": self.centered, "momentum": self.momentum > 0}
         slot_names = ("velocity", *(name for name, wanted in optional.items() if wanted))
-        super().__init__(learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm)
+        super().__init__(learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm, words)
 
     def _change(self, a: float, g: Array, slots: Sequence[Array]) -> Array:
         slot = dict(zip(self.slot_names, slots, strict=True))
@@ -156,13 +158,14 @@ class Adam(Optimizer):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        **words: Any,
     ) -> None:
         self.beta_1 = real_number("beta_1", beta_1, below=1.0)
         self.beta_2 = real_number("beta_2", beta_2, below=1.0)
         self.epsilon = real_number("epsilon", epsilon, above=True)
         self.amsgrad = flag("amsgrad", amsgrad)
         slot_names = ("momentum", "velocity", "velocity_hat") if self.amsgrad else ("momentum", "velocity")
-        super().__init__(learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm)
+        super().__init__(learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm, words)
 
     def _change(self, a: float, g: Array, slots: Sequence[Array]) -> Array:
         m, v = slots[:2]
@@ -222,6 +225,7 @@ class AdamW(Adam):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        **words: Any,
     ) -> None:
         if weight_decay is None:
             raise ValueError(wording("weight_decay", "a number >= 0 (Adam has none)", None))
@@ -235,4 +239,5 @@ class AdamW(Adam):
             clipnorm=clipnorm,
             clipvalue=clipvalue,
             global_clipnorm=global_clipnorm,
+            **words,
         )

@@ -6,13 +6,15 @@ Source: `keras/src/optimizers/schedules/learning_rate_schedule.py`; computed her
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
 
-from minilstm.errors import real_number, whole_number, wording
+from minilstm.errors import one_of, real_number, spelled, whole_number, wording
 
 __all__ = [
     "CosineDecay",
@@ -22,6 +24,8 @@ __all__ = [
     "LearningRateSchedule",
     "PiecewiseConstantDecay",
     "PolynomialDecay",
+    "deserialize",
+    "serialize",
 ]
 
 
@@ -39,16 +43,26 @@ class LearningRateSchedule(ABC):
     def __call__(self, step: int) -> float:
         """The learning rate of step `step`."""
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, by name."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The schedule that `get_config` describes."""
+        return cls(**config)
+
 
 def _check(schedule: LearningRateSchedule) -> None:
     """Numbers of steps are whole and >= 1 (of a warm-up >= 0), all other numbers finite and >= 0."""
     for name, value in vars(schedule).items():
         if name.endswith("steps"):
             whole_number(name, value, 0 if name == "warmup_steps" else 1)
-        elif not isinstance(value, bool) and value is not None:
+        elif name != "name" and not isinstance(value, bool) and value is not None:
             real_number(name, value)
 
 
+@spelled
 @dataclass(frozen=True)
 class ExponentialDecay(LearningRateSchedule):
     """a decay_rate^(t/T); with `staircase` t/T is rounded down.
@@ -61,6 +75,7 @@ class ExponentialDecay(LearningRateSchedule):
     decay_steps: int
     decay_rate: float
     staircase: bool = False
+    name: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -70,6 +85,7 @@ class ExponentialDecay(LearningRateSchedule):
         return float(self.initial_learning_rate * self.decay_rate ** (math.floor(p) if self.staircase else p))
 
 
+@spelled
 @dataclass(frozen=True)
 class InverseTimeDecay(LearningRateSchedule):
     """a / (1 + decay_rate t/T); with `staircase` t/T is rounded down.
@@ -82,6 +98,7 @@ class InverseTimeDecay(LearningRateSchedule):
     decay_steps: int
     decay_rate: float
     staircase: bool = False
+    name: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -91,6 +108,7 @@ class InverseTimeDecay(LearningRateSchedule):
         return self.initial_learning_rate / (1 + self.decay_rate * (math.floor(p) if self.staircase else p))
 
 
+@spelled
 @dataclass(frozen=True)
 class PiecewiseConstantDecay(LearningRateSchedule):
     """values[k] for boundaries[k-1] < t <= boundaries[k].
@@ -102,6 +120,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     boundaries: Sequence[int]
     values: Sequence[float]
+    name: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         found = [whole_number("boundaries", boundary, 0) for boundary in self.boundaries]
@@ -118,6 +137,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         return float(self.values[bisect_left(self.boundaries, step)])
 
 
+@spelled
 @dataclass(frozen=True)
 class PolynomialDecay(LearningRateSchedule):
     """(a - end) (1 - t/T)^power + end until T, then end; with `cycle` T doubles, triples .. as t passes it.
@@ -131,6 +151,7 @@ class PolynomialDecay(LearningRateSchedule):
     end_learning_rate: float = 0.0001
     power: float = 1.0
     cycle: bool = False
+    name: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -144,6 +165,7 @@ class PolynomialDecay(LearningRateSchedule):
         return float((start - end) * (1 - p) ** self.power + end)
 
 
+@spelled
 @dataclass(frozen=True)
 class CosineDecay(LearningRateSchedule):
     """a ((1 - alpha) (1 + cos(pi t/T)) / 2 + alpha) until T, then a alpha.
@@ -159,6 +181,7 @@ class CosineDecay(LearningRateSchedule):
     alpha: float = 0.0
     warmup_target: float | None = None
     warmup_steps: int = 0
+    name: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -172,6 +195,7 @@ class CosineDecay(LearningRateSchedule):
         return start * _cosine(min(step / self.decay_steps, 1.0), self.alpha, 1.0)
 
 
+@spelled
 @dataclass(frozen=True)
 class CosineDecayRestarts(LearningRateSchedule):
     """The cosine of `CosineDecay` again and again: each time t_mul times as long and m_mul times as high.
@@ -188,6 +212,7 @@ class CosineDecayRestarts(LearningRateSchedule):
     t_mul: float = 2.0
     m_mul: float = 1.0
     alpha: float = 0.0
+    name: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -202,3 +227,18 @@ class CosineDecayRestarts(LearningRateSchedule):
 
 def _cosine(p: float, alpha: float, height: float) -> float:
     return (1 - alpha) * height * (1 + math.cos(math.pi * p)) / 2 + alpha
+
+
+def serialize(schedule: LearningRateSchedule) -> dict[str, Any]:
+    """What `deserialize` makes the same schedule of. Source: `keras.optimizers.schedules.serialize`.
+
+    >>> deserialize(serialize(CosineDecay(0.1, 10)))
+    CosineDecay(initial_learning_rate=0.1, decay_steps=10, alpha=0.0, warmup_target=None, warmup_steps=0)
+    """
+    return {"class_name": type(schedule).__name__, "config": schedule.get_config()}
+
+
+def deserialize(config: Mapping[str, Any]) -> LearningRateSchedule:
+    """The schedule that `serialize` describes. Source: `keras.optimizers.schedules.deserialize`."""
+    known = {kind.__name__: kind for kind in LearningRateSchedule.__subclasses__()}
+    return known[one_of("class_name", config.get("class_name"), known)].from_config(config.get("config", {}))

@@ -23,8 +23,9 @@ from minilstm.cells import UserCell
 from minilstm.errors import WeightsFileError, wording
 from minilstm.layers import RNN
 from minilstm.layers.wrappers import inside
-from minilstm.network.network import Network, layer_states
+from minilstm.network.network import Network
 from minilstm.network.progress import FitState
+from minilstm.network.states import layer_states
 from minilstm.saving.container import SUFFIXES, DamagedError, Document, pack, unpack
 from minilstm.saving.objects import encode
 from minilstm.saving.reading import Saved
@@ -147,7 +148,7 @@ def describe(model: Network) -> tuple[Document, dict[str, Array]]:
         "progress": None,
     }
     arrays = _weights(model)
-    content["states"] = [flatten("state", state, arrays) for state in layer_states(model)]
+    content["states"] = [flatten("state", state, arrays) for state in layer_states(model.layers)]
     if model.optimizer is not None:
         model.optimizer.follow(model.trainable_params)
         content["compiled"] = {

@@ -44,6 +44,7 @@ def known_classes() -> dict[str, type]:
                 isinstance(value, type)
                 and value.__module__.startswith(module.__name__)
                 and not inspect.isabstract(value)
+                and value not in (losses.Loss, metrics.Metric)
                 and not issubclass(value, (tuple, dict))  # records, as Update: no arguments of a user's
             ):
                 found[f"{module.__name__.rpartition('.')[2]}/{name}" if name in found else name] = value

@@ -15,8 +15,9 @@ from minilstm.layers import Layer, Recurrent
 from minilstm.layers.base import Shape
 from minilstm.layers.wrappers import inside
 from minilstm.losses import Loss
-from minilstm.network.network import Network, layer_states, set_layer_states, share_backend
+from minilstm.network.network import Network, share_backend
 from minilstm.network.progress import FitState, History, Kept, Means, Stateful
+from minilstm.network.states import layer_states, set_layer_states
 from minilstm.optimizers import Optimizer
 from minilstm.saving.container import DamagedError, Document
 from minilstm.saving.objects import decode
@@ -74,7 +75,7 @@ class Saved:
         model.seeds, model.shuffle, model.steps_taken = self.seeds, self.shuffle, self.steps_taken
         model.optimizer, model.loss, model.metrics = self.optimizer, self.loss, self.metrics
         model.progress, model.stop_training = self.progress, self.stopped
-        set_layer_states(model, self.states or layer_states(model))
+        set_layer_states(model.layers, self.states or layer_states(model.layers))
         if model.optimizer is not None and self.iterations:
             model.optimizer.restore(model.trainable_params, self.iterations, self.slots)
 

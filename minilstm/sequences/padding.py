@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minilstm.arrays import Array
-from minilstm.errors import PaddingWarning, rows_of, whole_number, wording
+from minilstm.errors import PaddingWarning, rows_of, spelled, whole_number, wording
 from minilstm.sequences.lossy import Losses
 from minilstm.sequences.truncation import steps_to_keep
 
@@ -21,6 +21,7 @@ ARRAY_CODES = {np.dtype(code).str: code for code in "bBhHiIqQ"}
 QUIET_CASTS: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
 
 
+@spelled
 def pad_sequences(
     sequences: Sequence[Any] | Array,
     maxlen: int | None = None,

@@ -18,7 +18,8 @@ from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.errors import real_number, wording
 from minilstm.network import batches, passes
-from minilstm.network.network import Network, own_states
+from minilstm.network.network import Network
+from minilstm.network.states import own_states
 from minilstm.streams.stream import Stream
 from minilstm.trace.dynamics import jacobians, lyapunov_exponents
 
@@ -115,7 +116,7 @@ def _far(state: State, N: int, tolerance: float) -> Array:
 
 def _exponent(model: Network, x: Array) -> float:
     """The largest Lyapunov exponent of any recurrent layer, the mean over these sequences."""
-    with own_states(model):
+    with own_states(model.layers):
         done = passes.forward(model.layers, x, None, keep="trace")
     nothing = passes.LossGradient(0.0, np.zeros_like(done.output), False)
     traces = passes.backward(model.layers, nothing, done, record=True)[1]

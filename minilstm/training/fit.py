@@ -17,9 +17,10 @@ from minilstm.callbacks import Callback, Logs
 from minilstm.errors import NonFiniteError, wording
 from minilstm.metrics import name_of
 from minilstm.network import passes
-from minilstm.network.batches import Source, Stream
-from minilstm.network.network import Network, optimizer_and_loss, own_states, train_step
+from minilstm.network.batches import Arrays, Source, Stream
+from minilstm.network.network import Network, optimizer_and_loss, train_step
 from minilstm.network.progress import PER_STEP, FitState, History, Means, Stateful
+from minilstm.network.states import own_states
 from minilstm.training.progress_bar import ProgressBar
 
 
@@ -96,6 +97,8 @@ class Fit:
         parts: dict[str, Stateful] = {}
         resumed = any(callback.resume_from is not None for callback in self.callbacks)
         for name, data in (("x", self.data), ("validation_data", self.validation)):
+            if isinstance(data, Arrays) and data.limit is not None:
+                parts[name] = data
             if isinstance(data, Stream):
                 if resumed and not data.resumable:
                     expected = "a list of batches or an iterable with get_state and set_state, to be resumed"
@@ -134,11 +137,11 @@ class Fit:
             self._batches(bar)
         logs, done = progress.means.result(), progress.batch
         self.data.steps = progress.history.params["steps"] = self.data.steps or done
+        self.data.end_epoch(done)
         if isinstance(self.data, Stream):
-            self.data.end_epoch()
             self.model.stop_training |= self.data.ended
         if self.validation is not None and self._validates(progress.epoch + 1):
-            with own_states(self.model):
+            with own_states(self.model.layers):
                 scores = score(self.model, self.validation, self.hooks)
             self._check_masks(self.validation)
             logs |= {f"val_{key}": value for key, value in scores.items()}

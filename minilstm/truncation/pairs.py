@@ -13,8 +13,9 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.layers import Recurrent
 from minilstm.network import passes
-from minilstm.network.network import Network, own_states
+from minilstm.network.network import Network
 from minilstm.network.passes import Batch
+from minilstm.network.states import own_states
 from minilstm.trace.trace import LayerTrace, Trace
 from minilstm.truncation.ledger import Suffixes, cosine_of, given_by, ratio_of
 
@@ -32,7 +33,7 @@ def kept_by_segments(network: Network, batch: Batch, trace: Trace, anchor: str) 
         return None
     external = list(trace)[-1].external
     T = external.shape[1]
-    with own_states(network):
+    with own_states(network.layers):
         done = passes.forward(layers, batch.x, batch.mask, keep="trace")
     size = sum(layer.count_params() for layer in found)
     if T * size > ROOM:

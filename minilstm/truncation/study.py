@@ -22,8 +22,9 @@ from minilstm.layers import Recurrent
 from minilstm.layers.wrappers import inside
 from minilstm.model import Sequential
 from minilstm.network import batches, passes
-from minilstm.network.network import optimizer_and_loss, own_states, record
+from minilstm.network.network import optimizer_and_loss, record
 from minilstm.network.passes import Batch
+from minilstm.network.states import own_states
 from minilstm.study.statistics import t_quantile
 from minilstm.tables import in_columns
 from minilstm.truncation.ledger import cosine_of, random_cuts, ratio_of, suffixes
@@ -127,7 +128,7 @@ def truncation_study(
     T = data.x.shape[1]
     ks = _checked_steps(steps, T)
     parts = [data.take(slice(k, k + batch_size)) for k in range(0, data.size, batch_size)]
-    with own_states(model):
+    with own_states(model.layers):
         trace = record(model, parts[0])
     last_only = all(not layer.external[:, :-1].any() for layer in list(trace)[-1:])
     from_ledger = suffixes(trace) if last_only else kept_by_segments(model, parts[0], trace, anchor)
@@ -200,7 +201,7 @@ def _truncated(layers: Sequence[Recurrent], k: int, anchor: str) -> Iterator[Non
 def _gradient(model: Sequential, batch: Batch) -> dict[str, Array]:
     """The gradients of the recurrent layers' weights on one batch, in float64, by their names."""
     loss = optimizer_and_loss(model)[1]
-    with own_states(model):
+    with own_states(model.layers):
         done = passes.forward(model.layers, batch.x, batch.mask, keep="gradient")
     found = passes.loss_and_gradient(model.layers, loss, batch.y, done, batch.weight)
     grads = passes.backward(model.layers, found, done)[0]

@@ -269,9 +269,9 @@ GENERATOR = "a generator of the batches"
         ([X], {}, ValueError, "y must be given where x is not an iterable of batches, got None"),
         (
             [X, Y],
-            {"steps_per_epoch": 3},
+            {"steps_per_epoch": 0},
             ValueError,
-            "steps_per_epoch must be None where x is an array, got 3",
+            "steps_per_epoch must be a whole number >= 1, got 0",
         ),
         (
             [X, Y],

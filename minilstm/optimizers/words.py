@@ -1,0 +1,43 @@
+"""What is said of Keras's arguments of optimizers that have no place here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from minilstm.errors import misspelled, wording
+
+# The values that change nothing (None: all of them), and what is said of the others.
+NEUTRAL: dict[str, tuple[tuple[Any, ...] | None, str]] = {
+    "use_ema": ((False, None), "no means of the weights are kept; a callback of your own can keep them"),
+    "ema_momentum": (None, ""),
+    "ema_overwrite_frequency": (None, ""),
+    "loss_scale_factor": ((None, 1), "nothing is computed in half precision"),
+    "gradient_accumulation_steps": ((None, 1), "every batch is a step; batch_size says how large"),
+    "jit_compile": (None, ""),
+}
+RENAMED = {
+    "lr": "it is learning_rate",
+    "decay": "learning_rate may be a schedule, such as InverseTimeDecay",
+    "schedule_decay": "learning_rate may be a schedule, such as InverseTimeDecay",
+}
+
+
+def name_among(words: Mapping[str, Any], owner: str, known: Sequence[str]) -> str:
+    """The name in Keras's arguments `words`; the others are refused where they would mean something.
+
+    >>> name_among({"use_ema": False}, "Adam", ["learning_rate"])
+    'adam'
+    """
+    for name, value in words.items():
+        if name in RENAMED:
+            raise TypeError(f"{owner} has no argument {name!r}; {RENAMED[name]}")
+        if name not in NEUTRAL and name != "name":
+            raise misspelled(owner, name, [*known, "name"])
+        values, reason = NEUTRAL.get(name, (None, ""))
+        if values is not None and value not in values:
+            raise ValueError(wording(name, f"{values[0]}: {reason}", repr(value)))
+    found = words.get("name") or owner.lower()
+    if not isinstance(found, str):
+        raise TypeError(wording("name", "a text", repr(found)))
+    return found
