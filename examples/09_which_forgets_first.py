@@ -1,15 +1,21 @@
 """Which cell forgets first, the LSTM, the GRU or the simple network, and why?
 
-    python examples/09_which_forgets_first.py
+    python examples/09_which_forgets_first.py [DIR]
 
 The three on the same task, spoken digits of up to 92 frames behind a mask, before and after five epochs, with
-the same trace of the same recordings. `minilstm study --rnn lstm,gru,simple_rnn` draws the curves.
+the same trace of the same recordings. `minilstm study --rnn lstm,gru,simple_rnn` draws the curves. Then the
+cells of `minilstm.cells`, untrained, whose gradients are drawn into DIR (figures); `minilstm cells` has more.
 
 You should see: before training the GRU's gradient fades fastest, since its update gate z stands at 0.5,
 where the LSTM's forget gate stands at 0.73 because its bias is 1. Training does not open these gates on
 average: their means stay. It spreads them, so that some units hold on at some steps, and it makes the
 recurrent weights several times larger; after it the gradient twenty steps back is 20 to 400 times as large.
+Of the other cells minGRU and minLSTM forget first, whose gates stand at one half as the GRU's do; sLSTM, the
+diagonal unit and AntisymmetricRNN keep a third to a half of the gradient over twenty steps.
 """
+
+import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -43,3 +49,18 @@ for cell, gate in ((ml.LSTM, "f"), (ml.GRU, "z"), (ml.SimpleRNN, None)):
         print(columns.format(cell.__name__, when, reach, *shown, f"{largest:.1f}"))
         if when == "before":
             model.fit(x, labels, mask=mask, epochs=5, verbose=0)
+
+traces = {}
+for name in ("lstm", "gru", *ml.cells.SET):
+    layer = {"lstm": ml.LSTM, "gru": ml.GRU}.get(name, lambda units, name=name: ml.RNN(name, units))(H)
+    layer.name = "rec"
+    model = ml.Sequential([ml.Input((T, 13)), layer, ml.Dense(10, activation="softmax")], seed=0)
+    model.compile(loss="sparse_categorical_crossentropy")
+    traces[name] = model.trace(x[:128], labels[:128], mask=mask[:128])["rec"]
+    norms = traces[name].lag_norm(f"d{traces[name].memory}")
+    print(f"{name:13} untrained: {norms[LAG] / norms[0]:.0e} of the memory's gradient {LAG} steps back")
+
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else "figures")
+folder.mkdir(parents=True, exist_ok=True)
+ml.plots.side_by_side(traces).savefig(folder / "which_forgets_first.png", dpi=120, bbox_inches="tight")
+print(f"written: {folder / 'which_forgets_first.png'}")

@@ -4,11 +4,11 @@
 
 A cell is one step in NumPy: ten lines, below. Its backward step, trace and checks follow from it. Here the
 cell is a leaky unit with one gate; its backward step is then written by hand, once right and once wrong, and
-at last its gradient is laid beside that of the LSTM.
+at last its gradient is laid beside those of the MGU, from the cells of the package, and of the LSTM.
 
 You should see: the gradient check holds to rounding; the wrong backward is refused, and the gate and the
-state are named; untrained, the gradient of the leaky unit comes mostly past the recurrent weights, as that of
-the LSTM does, and reaches further back. The figure of both is written into DIR (figures).
+state are named; untrained, the gradient of the leaky unit comes mostly past the recurrent weights, as the
+others' do, and reaches further back. The figure of all three is written into DIR (figures).
 """
 
 import sys
@@ -47,7 +47,8 @@ T, H = 60, 16
 rng = np.random.default_rng(0)
 x, y = rng.normal(size=(8, T, 3)), rng.normal(size=(8, 1))
 traces = {}
-for name, layer in (("leaky", ml.RNN(cell, H)), ("LSTM", ml.LSTM(H, backend="numpy"))):
+layers = {"leaky": ml.RNN(cell, H), "MGU": ml.RNN("mgu", H), "LSTM": ml.LSTM(H, backend="numpy")}
+for name, layer in layers.items():
     layer.name = "rec"
     model = ml.Sequential([ml.Input((T, 3)), layer, ml.Dense(1)], dtype="float64", seed=0)
     model.compile(loss="mse")
