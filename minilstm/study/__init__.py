@@ -5,6 +5,7 @@
     point      train and measure one model
     run        many points: in worker processes, on a cluster, on any executor
     pool       the worker processes
+    timing     the time of a training step, when nothing else of ours runs
     journal    the folder: nothing finished is lost, nothing finished is done twice
     summary    rows, paired differences, fits, the choice
     words      what that says in a few sentences
@@ -30,8 +31,9 @@ from minilstm.study.point import Record
 from minilstm.study.pool import StudyError
 from minilstm.study.progress import Progress
 from minilstm.study.result import StudyResult, result_of
-from minilstm.study.run import OnPoint, run_points
+from minilstm.study.run import OnPoint, processors, run_points
 from minilstm.study.source import Source
+from minilstm.study.timing import time_steps
 
 __all__ = ["StudyError", "StudyResult", "length_study"]
 
@@ -131,6 +133,8 @@ def run_missing(
     kernels = run_points(
         journal.settings, source, missing, finished, jobs=jobs, here=here, executor=executor, share=share
     )
+    if executor is None:
+        time_steps(journal, source, max(1, processors() // jobs))
     return {
         "jobs": jobs,
         "cells_run": len(missing),

@@ -21,15 +21,18 @@ from typing import Any, TypeVar
 
 import minilstm
 from minilstm import files
-from minilstm.study.plan import GENERATED, Point, Settings
+from minilstm.study.plan import DIMENSIONS, GENERATED, Point, Settings
 from minilstm.study.point import Record
-from minilstm.study.shapes import checked_point, checked_settings, strict_json
+from minilstm.study.shapes import checked_point, checked_settings, checked_times, strict_json
 from minilstm.study.source import Source
 
 Key = TypeVar("Key")
 
+Timed = tuple[Any, ...]  # a length, and the dimensions of a variant but that of its labels
+
 FORMAT = 2
-CONFIG, RESULTS, LOCK = "config.json", "results.jsonl", ".lock"
+CONFIG, RESULTS, TIMES, LOCK = "config.json", "results.jsonl", "times.jsonl", ".lock"
+TIMED = ("length", *DIMENSIONS[:-1])
 OTHERS = ("results.csv", "summary.json", "report.html", "figures")
 PACKAGES = ("numpy", "numba", "matplotlib")
 
@@ -52,6 +55,7 @@ class Journal:
         self.config = config
         self.folder = None if folder is None else Path(folder)
         self.records: dict[Point, Record] = {}
+        self.times: dict[Timed, Record] = {}
         self._lock: int | None = None
         if self.folder is not None:
             _check_folder(self.folder)
@@ -75,6 +79,7 @@ class Journal:
         journal = cls(settings, config)
         journal.folder = Path(folder)
         journal.records = _read(Path(folder) / RESULTS, planned, mend=False)
+        journal.times = _read_times(Path(folder) / TIMES)
         return journal
 
     def __enter__(self) -> Journal:
@@ -95,11 +100,12 @@ class Journal:
         if (folder / CONFIG).exists():
             self.config = _same_study(folder / CONFIG, self.config)
         else:
-            taken = [name for name in (RESULTS, *OTHERS) if (folder / name).exists()]
+            taken = [name for name in (RESULTS, TIMES, *OTHERS) if (folder / name).exists()]
             if taken:
                 raise ValueError(f"{folder} holds {taken[0]}, but no {CONFIG} of a study it could belong to")
             files.write_text(folder / CONFIG, to_json(self.config))
         self.records = _read(folder / RESULTS, self.settings.points(), mend=True)
+        self.times = _read_times(folder / TIMES)
 
     @property
     def missing(self) -> list[Point]:
@@ -111,6 +117,14 @@ class Journal:
         if self.folder is not None:
             files.append_line(self.folder / RESULTS, json.dumps(record, allow_nan=False))
         self.records[point] = record
+
+    def keep_times(self, times: dict[Timed, Record]) -> None:
+        """Keep what `timing` has measured, in place of what was there."""
+        self.times = times
+        if self.folder is not None:
+            lines = [dict(zip(TIMED, key, strict=True)) | record for key, record in times.items()]
+            text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+            files.write_text(self.folder / TIMES, text)
 
 
 # ------------------------------------------------------------ what a study is
@@ -231,6 +245,14 @@ def _read(path: Path, planned: list[Point], mend: bool) -> dict[Point, Record]:
         return point
 
     return read_lines(path, point_of, mend)
+
+
+def _read_times(path: Path) -> dict[Timed, Record]:
+    def key_of(record: Record) -> Timed:
+        checked_times(record, TIMED)
+        return tuple(record[name] for name in TIMED)
+
+    return read_lines(path, key_of, mend=False)
 
 
 def read_lines(path: Path, key_of: Callable[[Record], Key], mend: bool) -> dict[Key, Record]:

@@ -42,7 +42,7 @@ SNAPSHOTS = 20  # epochs, at most, after which the gradient's profile is kept
 UNIT = RandomUniform(-math.sqrt(3), math.sqrt(3))
 
 
-class _Part:
+class Part:
     """One split, padded and truncated to the point's length."""
 
     def __init__(self, split: Split, point: Point, ids: bool) -> None:
@@ -63,7 +63,7 @@ class _Part:
 class _Watch(Callback):
     """Times of the training batches, how many gradients were clipped, and the gradient after each epoch."""
 
-    def __init__(self, point: Point, validation: _Part, epochs: int) -> None:
+    def __init__(self, point: Point, validation: Part, epochs: int) -> None:
         self.point, self.validation = point, validation
         self.epochs: list[list[float]] = []
         self.clipped = 0
@@ -130,7 +130,7 @@ def run_point(settings: Settings, source: Source, point: Point, save: Path | Non
     start = time.perf_counter()
     data = source.at(point.length)
     ids = data.vocabulary is not None
-    train, validation, test = (_Part(part, point, ids) for part in (data.train, data.validation, data.test))
+    train, validation, test = (Part(part, point, ids) for part in (data.train, data.validation, data.test))
     if point.shuffled:
         train.y = np.random.default_rng([settings.seed, point.seed]).permutation(train.y)
     model = build_model(settings, point, data)
@@ -165,9 +165,7 @@ def run_point(settings: Settings, source: Source, point: Point, save: Path | Non
     whole = [sum(epoch) for epoch in watch.epochs if len(epoch) == -(-len(train.x) // size)]
     return record | {
         "seconds_per_epoch": _quantile(whole, 0.5),
-        "ms_per_step": _quantile(steps, 0.5),
-        "ms_low": _quantile(steps, 0.25),  # between these lies the middle half of the steps
-        "ms_high": _quantile(steps, 0.75),
+        **quartiles(steps),  # beside other models: `timing` measures it alone
         "seconds": time.perf_counter() - start,
         "threads": threads.get_num_threads(),
         "tape_bytes": sum(model.memory(min(size, len(train.x)), train.x.shape[1]).values()),
@@ -189,7 +187,7 @@ CLASSES = 200  # at most, of which the answers are counted class by class
 METRICS = ("test_metric", "test_low", "test_high", "validation_metric", "validation_error", "train_metric")
 
 
-def _baselines(train: _Part, validation: _Part, test: _Part, data: Dataset) -> Record:
+def _baselines(train: Part, validation: Part, test: Part, data: Dataset) -> Record:
     """What always answering the commonest training class, or the training mean, would reach.
 
     Of a forecast, what the rule that is best on the validation part would.
@@ -207,7 +205,7 @@ def _baselines(train: _Part, validation: _Part, test: _Part, data: Dataset) -> R
     return {name: float(_against(answer, part.y, classes).mean()) for name, part in parts.items()}
 
 
-def _scores(model: Sequential, train: _Part, validation: _Part, test: _Part, classes: int | None) -> Record:
+def _scores(model: Sequential, train: Part, validation: Part, test: Part, classes: int | None) -> Record:
     """Test, validation and training metric of a trained model, the last on at most `SEEN` sequences."""
     found, confusion = {}, None
     for name, part in (("test", test), ("validation", validation), ("train", train)):
@@ -236,13 +234,13 @@ def _against(answer: Any, y: Array, classes: int | None) -> Array:
 # ------------------------------------------------------------ what the gradient does
 
 
-def _trace(model: Network, point: Point, part: _Part) -> LayerTrace:
+def _trace(model: Network, point: Point, part: Part) -> LayerTrace:
     """The recurrent layer on the first sequences of a part."""
     mask = None if part.mask is None else part.mask[:PROBE]
     return tracing.trace(model, part.x[:PROBE], part.y[:PROBE], mask)[layers.label(point.rnn)]
 
 
-def _probe(model: Sequential, point: Point, part: _Part) -> Record:
+def _probe(model: Sequential, point: Point, part: Part) -> Record:
     """The gradient of the hidden state, step by step, for the first validation sequences."""
     layer = _trace(model, point, part)
     statuses, counts = np.unique(layer.status("dh"), return_counts=True)
@@ -293,6 +291,12 @@ def finite(value: Any) -> float | None:
     """`value` as a float, None if it is NaN or infinite."""
     number = float(value)
     return number if math.isfinite(number) else None
+
+
+def quartiles(steps: list[float]) -> Record:
+    """The median of the times of training steps (ms), and the ends between which the middle half lies."""
+    shares = {"ms_per_step": 0.5, "ms_low": 0.25, "ms_high": 0.75}
+    return {name: _quantile(steps, share) for name, share in shares.items()}
 
 
 def _quantile(values: list[float], share: float) -> float | None:

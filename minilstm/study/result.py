@@ -12,6 +12,7 @@ from minilstm.study.journal import Journal
 from minilstm.study.plan import DIMENSIONS, Settings
 from minilstm.study.point import Record
 from minilstm.study.summary import Row, choose, linear_fit, make_rows, variant_of
+from minilstm.study.timing import times_of
 from minilstm.study.words import conclude
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def result_of(journal: Journal, spent: dict[str, Any] | None = None) -> StudyRes
     settings, order = journal.settings, {point: k for k, point in enumerate(journal.settings.points())}
     ranked = sorted(journal.records.items(), key=lambda item: (item[0].length, order[item[0]]))
     records = [record for _, record in ranked]
-    rows = make_rows(records, settings)
+    rows = [row | times_of(journal, row) for row in make_rows(records, settings)]
     variants = [v for v in settings.variants if any(variant_of(row) == v for row in rows)]
     chosen = choose(rows, settings.metric) if settings.padding else None
     told = [conclude(rows, settings, journal.config["data"]["sizes"].get("validation"))]
@@ -84,6 +85,9 @@ def result_of(journal: Journal, spent: dict[str, Any] | None = None) -> StudyRes
         "metric": settings.metric,
         "complete": len(records) == len(order),
         "threads": sorted({record["threads"] for record in records}),
+        "timed": {
+            name: sorted({record[name] for record in journal.times.values()}) for name in ("steps", "threads")
+        },
         "rows": rows,
         "cost": {
             settings.label(variant): {

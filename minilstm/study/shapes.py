@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from minilstm import layers
@@ -159,6 +160,15 @@ def checked_point(record: Any) -> Point:
     if any(len(snapshot["norms"]) != len(lags) for snapshot in record["snapshots"]):
         raise ValueError("its snapshots and lags do not belong together")
     return Point.of(record)
+
+
+def checked_times(record: Any, names: Iterable[str]) -> None:
+    """ValueError where a line of times.jsonl has not these names, or not numbers."""
+    named = dict.fromkeys(names, (str, int, float, bool, None))
+    numbers = dict.fromkeys(("ms_per_step", "ms_low", "ms_high"), NUMBER)
+    if not isinstance(record, dict):
+        raise ValueError(f"it must be an object, got {record!r:.60}")
+    check(record, named | numbers | {"steps": int, "threads": int})
 
 
 def checked_settings(config: Any) -> Settings:

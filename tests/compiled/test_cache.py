@@ -7,9 +7,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from interpreted import INTERPRETED
+
+from minilstm.compiled import entry_points
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -167,3 +171,36 @@ def test_without_numba_numpy_does_the_work():
     assert len(lines) == 1, lines
     assert lines[0].startswith("RuntimeWarning: Numba cannot be used (ModuleNotFoundError")
     assert "NumPy backend does the work" in lines[0]
+
+
+@pytest.mark.parametrize("compiles", [True, False])
+def test_compiling_is_said_only_while_something_is_compiled(monkeypatch, capsys, compiles):
+    class Dispatcher:
+        stats = SimpleNamespace(cache_misses={}, cache_path=None)
+
+        def __call__(self, *arrays):
+            self.stats.cache_misses = {"signature": int(compiles)}
+
+    class Timer:
+        def __init__(self, seconds, said):
+            self.said = said
+
+        def start(self):
+            pass
+
+        def cancel(self):  # as late as can be
+            self.said()
+
+    monkeypatch.setattr(entry_points, "njit", lambda **options: lambda function: Dispatcher())
+    monkeypatch.setattr(entry_points, "threading", SimpleNamespace(Timer=Timer))
+    monkeypatch.setattr(entry_points.time, "perf_counter", iter([0.0, 9.0]).__next__)
+    entry_points.entry_point(lambda *arrays: None)(None, np.ones(1), None)
+    told = capsys.readouterr().err
+    assert told.splitlines() == (
+        [
+            "minilstm: compiling kernels, once on this machine ...",
+            "minilstm: compiled <lambda> for float64 in 9.0 s",
+        ]
+        if compiles
+        else []
+    )

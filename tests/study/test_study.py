@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from scipy.stats import t as student_t
 import minilstm as ml
 from minilstm import study
 from minilstm.plots.chart import draw
-from minilstm.study import journal, length_study, plan, report, run, statistics, summary, words
+from minilstm.study import journal, length_study, plan, report, run, statistics, summary, timing, words
 from minilstm.study import point as points
 from minilstm.study.figures import study_figures
 from minilstm.study.journal import Journal
@@ -777,3 +778,34 @@ def test_digits_reach_what_pytorch_reaches_and_fail_without_a_mask():
     for length, reference in ((5, 0.85), (20, 0.98), (92, 0.98)):
         assert found[length, True] >= reference - 0.02
     assert found[92, False] < 0.2
+
+
+def test_steps_are_timed_after_the_models_one_at_a_time(tmp_path, monkeypatch):
+    settings = {**TINY, "seeds": 1, "control": True}
+    timed = []
+
+    class Model:
+        def __init__(self, point):
+            self.point = point
+
+        def train_on_batch(self, x, y, mask=None):
+            timed.append(self.point.length)
+
+    monkeypatch.setattr(timing, "build_model", lambda settings, point, data: Model(point))
+    ticks = iter(range(10**6))
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
+    monkeypatch.setattr(timing, "ROUNDS", 6)
+    result = length_study("recall", **settings, out=tmp_path / "a", verbose=0)
+    in_turn = (1 + timing.FEWEST) * [5, 3]  # each look at the clock is a second here; one before, untimed
+    assert timed == in_turn  # the control costs what its variant does
+    assert {row["ms_per_step"] for row in result.rows} == {1000.0}
+    assert result.summary["timed"] == {"steps": [timing.FEWEST], "threads": [run.processors()]}
+    again = length_study("recall", **settings, out=tmp_path / "a", verbose=0)
+    assert timed == in_turn
+    assert again.rows == result.rows
+    monkeypatch.setattr(timing, "time_steps", None)  # a report measures nothing
+    remade = result_of(Journal.read(tmp_path / "a"))
+    assert remade.rows == result.rows
+    (tmp_path / "a" / "times.jsonl").write_text('{"length": 3}\n')
+    with pytest.raises(ValueError, match=r"times.jsonl:1 is damaged: it has no 'rnn'"):
+        Journal.read(tmp_path / "a")
