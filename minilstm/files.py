@@ -15,6 +15,22 @@ from contextlib import suppress
 from pathlib import Path
 
 
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file. A device or a pipe may have no end, or nobody at its other one.
+
+    Raises OSError that names the file, MemoryError that names its size too.
+    """
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
+    try:
+        return Path(path).read_bytes()
+    except MemoryError:
+        raise MemoryError(f"Unable to read the {status.st_size:,} bytes of {os.fspath(path)}") from None
+
+
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Put `data` at `path`, whole; on failure the old file is as it was, and nothing else is left.
 

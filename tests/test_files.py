@@ -10,7 +10,10 @@ import sys
 
 import pytest
 
+import minilstm as ml
 from minilstm import files
+from minilstm.datasets import read_file
+from minilstm.study.journal import Journal
 
 
 def listing(folder):
@@ -150,3 +153,31 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path):
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
     assert listing(tmp_path) == ["link"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices and pipes are files there")
+def test_a_device_or_a_pipe_is_refused_before_it_is_read(tmp_path):
+    """They may have no end, or nobody at the other one: every reader of other people's files asks first."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name in ("zero.csv", "zero.npz", "zero.keras", "config.json"):
+        (tmp_path / name).symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe.csv", "/dev/zero"):
+        with pytest.raises(OSError, match="Not a regular file"):
+            files.read_bytes(path)
+    with pytest.raises(IsADirectoryError):
+        files.read_bytes(tmp_path)
+    readers = (
+        (read_file, "pipe.csv"), (read_file, "zero.csv"), (ml.load_model, "zero.npz"),
+        (ml.interop.from_keras, "zero.keras"), (Journal.read, ""),
+    )  # fmt: skip
+    for reader, name in readers:
+        with pytest.raises((OSError, ml.WeightsFileError), match="ot a regular file"):
+            reader(tmp_path / name)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="holes in files")
+def test_a_file_larger_than_memory_is_named_with_its_size(tmp_path, monkeypatch):
+    with open(tmp_path / "hole.csv", "wb") as file:
+        file.truncate(2**43)
+    with pytest.raises(MemoryError, match=r"Unable to read the 8,796,093,022,208 bytes of .*hole.csv"):
+        read_file(tmp_path / "hole.csv")

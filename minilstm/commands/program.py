@@ -80,7 +80,12 @@ def run(command: Callable[[], int], *, whole: bool) -> int:
     sys.stdout, sys.stderr = streams
     try:
         with interrupts.handled_by(ending, keep=whole):
-            code = _code(command, ending)
+            try:
+                code = _code(command, ending)
+            except SystemExit as stop:  # argparse, after --help or a request that it cannot read
+                if not whole:
+                    raise
+                code = stop.code if isinstance(stop.code, int) else 0
             for stream in streams:
                 stream.flush()
             out, err = streams

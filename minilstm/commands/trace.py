@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minilstm import files
 from minilstm.arrays import Array
 from minilstm.datasets.arrays import read_npy, read_npz
 from minilstm.errors import fail, wording
@@ -82,7 +83,7 @@ def built(options: argparse.Namespace, shape: tuple[int, int]) -> Sequential:
 
 def read_data(path: Path) -> tuple[Array, Array | None, Array | None]:
     """x (B, T, D), and y and mask where they are there: a .npy of x, or a .npz with x, y, mask."""
-    data = path.read_bytes()
+    data = files.read_bytes(path)
     try:
         arrays = read_npz(data) if data.startswith(b"PK") else {"x": read_npy(data)}
     except ValueError as error:

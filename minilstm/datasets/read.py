@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from minilstm import files
 from minilstm.arrays import Array
 from minilstm.datasets.arrays import MOST, SMALL
 from minilstm.datasets.bad_rows import BadRows
@@ -107,7 +108,7 @@ def read_series(
 
 def _opened(path: Path) -> tuple[bytes, str]:
     """The bytes of a file, decompressed, and the ending that tells its kind; ValueError or OSError."""
-    data = path.read_bytes()
+    data = files.read_bytes(path)
     if path.suffix.lower() != ".gz":
         return data, path.suffix.lower()
     stream = zlib.decompressobj(wbits=31)

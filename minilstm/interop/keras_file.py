@@ -14,7 +14,6 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +24,7 @@ from minilstm.errors import WeightsFileError, wording
 from minilstm.layers import Layer, Recurrent
 from minilstm.layers.base import Shape
 from minilstm.layers.wrappers import Wrapper
+from minilstm.saving import read_file
 
 METADATA_LIMIT = 2**21  # bytes of config.json; a layer takes about 1,500
 LEGACY = ("model_config", "layer_names")  # attributes of .h5 files from before Keras 3: model, weights alone
@@ -42,7 +42,7 @@ class KerasFile:
         self.h5py, self.path = h5py, os.fspath(path)
         if not self.path.endswith((".keras", ".h5")):
             raise ValueError(wording("path", "a name that ends in .keras or .weights.h5", repr(self.path)))
-        self.data = Path(path).read_bytes()
+        self.data = read_file(path)
 
     def __enter__(self) -> KerasFile:
         self.stored = self._member("model.weights.h5") if self.path.endswith(".keras") else self.data

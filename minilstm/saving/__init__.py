@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -119,11 +118,12 @@ def checked_suffix(path: Path_) -> str:
 
 def read_file(path: Path_) -> bytes:
     """The bytes of a regular file: a device or a pipe might never end."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        if os.path.isdir(path):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-        raise WeightsFileError(os.fspath(path), "it is not a regular file")
-    return Path(path).read_bytes()
+    try:
+        return files.read_bytes(path)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise WeightsFileError(os.fspath(path), "it is not a regular file") from None
+        raise
 
 
 # ------------------------------------------------------------------------------------------ model -> document

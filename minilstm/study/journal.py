@@ -180,7 +180,7 @@ def to_json(value: Any) -> str:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        found = strict_json(path.read_text("utf-8"))
+        found = strict_json(files.read_bytes(path).decode("utf-8"))
     except FileNotFoundError:
         raise FileNotFoundError(f"{path.parent} holds no study: there is no {path.name}") from None
     except ValueError as error:
@@ -263,7 +263,7 @@ def read_lines(path: Path, key_of: Callable[[Record], Key], mend: bool) -> dict[
     """
     if not path.exists():
         return {}
-    data = path.read_bytes()
+    data = files.read_bytes(path)
     whole = data.rfind(b"\n") + 1
     found: dict[Key, Record] = {}
     for number, line in enumerate(data[:whole].splitlines(), 1):
