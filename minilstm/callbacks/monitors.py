@@ -18,6 +18,7 @@ from minilstm import metrics, saving
 from minilstm.arrays import Array
 from minilstm.callbacks.base import Callback, Logs, settable_rate
 from minilstm.errors import one_of, real_number, spelled, whole_number, wording
+from minilstm.network.progress import PER_STEP
 from minilstm.saving.container import SUFFIXES
 
 
@@ -35,7 +36,6 @@ class Monitor(Callback):
         self.min_delta = real_number("min_delta", min_delta)
         self.best: float | None = None
         self.told = False  # that there is nothing to follow
-        self.known = False  # that the logs will have it, if not after every epoch
 
     remembers: tuple[str, ...] = ()
 
@@ -45,7 +45,6 @@ class Monitor(Callback):
     def check_logs(self, names: Set[str]) -> None:
         if self.monitor not in names:
             raise ValueError(wording("monitor", f"one of {', '.join(sorted(names))}", repr(self.monitor)))
-        self.known = True
 
     def get_state(self) -> dict[str, Any]:
         """What is to be remembered where a fit is taken up again."""
@@ -58,8 +57,10 @@ class Monitor(Callback):
 
     def _direction(self) -> float:
         mode = self.mode
+        known = metrics.direction(self.monitor.removeprefix("val_"), self.model.metrics)
+        if mode != "auto" and known is not None and known != mode:
+            raise ValueError(wording("mode", f"{known!r} or 'auto' for {self.monitor}", repr(mode)))
         if mode == "auto":
-            known = metrics.direction(self.monitor.removeprefix("val_"), self.model.metrics)
             if known is None:
                 got = f"'auto' and monitor={self.monitor!r}"
                 raise ValueError(wording("mode", "'min' or 'max' for what is not a known metric", got))
@@ -75,11 +76,15 @@ class Monitor(Callback):
         logs = logs or {}
         if self.monitor in logs:
             return logs[self.monitor]
-        if not (self.told or self.known):
+        if not (self.told or self.awaited()):
             self.told = True
             text = wording("monitor", f"one of {', '.join(logs)}", repr(self.monitor))
             warnings.warn(f"{type(self).__name__} has nothing to follow: {text}", stacklevel=2)
         return None
+
+    def awaited(self) -> bool:
+        """Whether the logs will have the value, if not after every epoch; only masks make "loss_per_step"."""
+        return self.monitor in self.log_names and not self.monitor.endswith(PER_STEP)
 
     def say(self, verbose: int, text: str) -> None:
         """Print `text`, if asked."""
@@ -266,6 +271,7 @@ class ModelCheckpoint(Monitor):
         if Path(self.filepath).suffix not in SUFFIXES:
             expected = f"a name that ends in {' or '.join(SUFFIXES)}"
             raise ValueError(wording("filepath", expected, repr(self.filepath)))
+        _check_pattern(self.filepath)
         self.save_best_only = bool(save_best_only)
         self.save_weights_only = bool(save_weights_only)
         if isinstance(save_freq, str) and save_freq != "epoch":
@@ -286,7 +292,7 @@ class ModelCheckpoint(Monitor):
     def check_logs(self, names: Set[str]) -> None:
         if self.save_best_only:
             super().check_logs(names)
-        wanted = {re.split(r"[.\[]", name)[0] for _, name, _, _ in Formatter().parse(self.filepath) if name}
+        wanted = _names_in(self.filepath)
         if self.save_freq == "epoch" and (unknown := sorted(wanted - names - {"epoch"})):
             expected = f"a path with no other names in braces than {', '.join(['epoch', *sorted(names)])}"
             raise ValueError(wording("filepath", expected, f"{self.filepath!r} ({unknown[0]!r})"))
@@ -330,6 +336,8 @@ class ModelCheckpoint(Monitor):
     def _wanted(self, epoch: int, logs: Logs, path: str) -> bool:
         start = f"\nEpoch {epoch + 1}: "
         value = self.value(logs) if self.save_best_only else None
+        if self.save_best_only and value is None and self.awaited() and self.save_freq == "epoch":
+            return False  # this epoch was not validated: what is best stays
         if value is None:  # nothing to compare with: save, as Keras does
             self.say(self.verbose, f"{start}saving model to {path}")
             return True
@@ -341,3 +349,18 @@ class ModelCheckpoint(Monitor):
         self.say(self.verbose, start + text)
         self.best = value
         return True
+
+
+def _names_in(pattern: str) -> set[str]:
+    return {re.split(r"[.\[]", name)[0] for _, name, _, _ in Formatter().parse(pattern) if name}
+
+
+def _check_pattern(filepath: str) -> None:
+    """ValueError for a path that is a folder, or cannot be filled with numbers."""
+    try:
+        filled = filepath.format(**dict.fromkeys(_names_in(filepath), 1))
+    except (ValueError, TypeError, IndexError, AttributeError) as error:
+        expected = "a path with names of numbers in braces, as {epoch:02d}"
+        raise ValueError(wording("filepath", expected, f"{filepath!r} ({error})")) from None
+    if Path(filled).is_dir():
+        raise ValueError(wording("filepath", "a file", f"the folder {filepath!r}"))

@@ -9,6 +9,7 @@ import csv
 import inspect
 import io
 import os
+import warnings
 from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,9 @@ class CSVLogger(Callback):
     """Write the logs of each epoch as a line of a CSV file: epoch (from 0), then the logs by name.
 
     filename : where to;  separator : between the columns;  append : whether to go on with an old file,
-    whose header then stays the only one. A file is complete, and on the disk, after each epoch. Only what
-    the first epoch reports becomes a column (Keras adds val_ columns of "NA" where there is no validation).
+    whose header then stays the only one. A file is complete, and on the disk, after each epoch. What the
+    first epoch reports becomes a column, and what validation will report ("NA" where an epoch has none; Keras
+    adds them where there is no validation at all). A value that comes later is left out, with a warning.
 
     >>> CSVLogger("log.csv", separator=";;")
     Traceback (most recent call last):
@@ -73,7 +75,10 @@ class CSVLogger(Callback):
         if not self.path.parent.is_dir():
             raise ValueError(wording("filename", "in a folder that exists", repr(os.fspath(filename))))
         self.separator, self.append = separator, bool(append)
+        if self.path.is_dir():
+            raise ValueError(wording("filename", "a file", f"the folder {os.fspath(filename)!r}"))
         self.columns: list[str] | None = None
+        self.told = False  # that a value has no column
         self.size = 0  # bytes of the file that hold
 
     def check_logs(self, names: Set[str]) -> None:
@@ -92,23 +97,36 @@ class CSVLogger(Callback):
                 raise ValueError(wording("filename", expected, got))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.columns = None
+        self.columns, self.told = None, False
         self.size = self.path.stat().st_size if self.append and self.path.exists() else 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         rows: list[list[Any]] = []
         logs = logs or {}
         if self.columns is None:
-            self.columns = sorted(logs)
+            later = {f"val_{name}" for name in logs} & self.log_names
+            self.columns = sorted({*logs, *later})
             if self.size:
                 self._check_header(self.columns)
             rows = [] if self.size else [["epoch", *self.columns]]
+        if (unwritten := sorted(set(logs) - set(self.columns))) and not self.told:
+            self.told = True
+            said = f"CSVLogger has no column for {', '.join(unwritten)}, which the first epoch did not report"
+            warnings.warn(said, stacklevel=2)
         rows.append([epoch, *(logs.get(key, "NA") for key in self.columns)])
         text = io.StringIO(newline="")
         csv.writer(text, delimiter=self.separator).writerows(rows)
         files.truncate(self.path, self.size)
-        files.append_line(self.path, text.getvalue().removesuffix("\n"))
-        self.size += len(text.getvalue().encode("utf-8"))
+        lines = ("" if self._ends_its_line() else "\r\n") + text.getvalue()
+        files.append_line(self.path, lines.removesuffix("\n"))
+        self.size += len(lines.encode("utf-8"))
+
+    def _ends_its_line(self) -> bool:
+        if not self.size:
+            return True
+        with self.path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read() == b"\n"
 
     def get_state(self) -> dict[str, Any]:
         """The columns, and how much of the file belongs to the fit so far."""

@@ -63,17 +63,19 @@ class Fit:
         self._check_logs()
 
     def _check_logs(self) -> None:
-        """Let callbacks look at the names of the logs, where no user's callback may add to them."""
-        for callback in self.callbacks:
-            own = type(callback).__module__.startswith("minilstm.")
-            if not own and type(callback).on_epoch_end is not Callback.on_epoch_end:
-                return
+        """Tell callbacks the names of the logs; where no user's callback may add to them, they are all."""
         metrics = map(name_of, self.model.metrics)
         names = {"loss", PER_STEP, *metrics}
         if self.validation is not None:
             names |= {f"val_{name}" for name in names}
         if any(callback.logs_learning_rate for callback in self.callbacks):
             names.add("learning_rate")
+        for callback in self.callbacks:
+            callback.log_names = names
+        for callback in self.callbacks:
+            own = type(callback).__module__.startswith("minilstm.")
+            if not own and type(callback).on_epoch_end is not Callback.on_epoch_end:
+                return
         for callback in self.callbacks:
             callback.check_logs(names)
 

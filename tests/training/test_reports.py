@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
@@ -183,6 +184,66 @@ def test_a_log_with_other_columns_is_refused(tmp_path):
     assert len(path.read_text().splitlines()) == 3
     with pytest.raises(ValueError, match="filename must be in a folder that exists, got"):
         CSVLogger(tmp_path / "none" / "log.csv")
+
+
+def test_a_log_loses_no_value_and_no_line(tmp_path):
+    """Columns of validation that comes later, "NA" until then; a file whose last line was not ended."""
+    path = tmp_path / "log.csv"
+    history = fit(callbacks=[CSVLogger(path)], epochs=4, validation_freq=2, validation_data=(X, Y)).history
+    head, *rows = list(csv.reader(path.read_text().splitlines()))
+    assert head == ["epoch", "loss", "val_loss"]
+    assert [row[2] for row in rows[::2]] == ["NA", "NA"]
+    assert [float(row[2]) for row in rows[1::2]] == history["val_loss"]
+    path.write_text("epoch,loss\n0,1")
+    fit(callbacks=[CSVLogger(path, append=True)])
+    assert [row[0] for row in csv.reader(path.read_text().splitlines())] == ["epoch", "0", "0"]
+
+    class Adds(ml.Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs.update({"later": 1.0} if epoch else {})
+
+    with pytest.warns(UserWarning, match="CSVLogger has no column for later, which the first epoch did not"):
+        fit(callbacks=[Adds(), CSVLogger(path)], epochs=3)
+
+
+def test_an_epoch_without_validation_is_not_the_best(tmp_path):
+    saved = []
+
+    class Watched(ModelCheckpoint):
+        def on_epoch_end(self, epoch, logs=None):
+            before = self.best
+            super().on_epoch_end(epoch, logs)
+            saved.append((tmp_path / "m.npz").exists() and self.best != before)
+            (tmp_path / "m.npz").unlink(missing_ok=True)
+
+    fit(None, [Watched(tmp_path / "m.npz", save_best_only=True)], epochs=4, validation_freq=2,
+        validation_data=(X, Y))  # fmt: skip
+    assert saved == [False, True, False, False]  # it learns nothing: the second epoch stays the best
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda folder: ModelCheckpoint(f"{folder}/{{epoch:zz}}.npz"), "in braces, as {epoch:02d}, got"),
+        (lambda folder: ModelCheckpoint(f"{folder}/{{epoch.npz"), "in braces, as {epoch:02d}, got"),
+        (lambda folder: ModelCheckpoint(folder), "filepath must be a file, got the folder"),
+        (lambda folder: CSVLogger(folder), "filename must be a file, got the folder"),
+    ],
+)
+def test_paths_that_can_never_be_written_are_refused_in_the_constructor(tmp_path, make, text):
+    folder = tmp_path / "a.npz"
+    folder.mkdir()
+    with pytest.raises(ValueError, match=re.escape(text)):
+        make(str(folder))
+
+
+@pytest.mark.parametrize(("monitor", "mode"), [("loss", "max"), ("val_accuracy", "min")])
+def test_a_mode_that_does_not_fit_is_refused_before_the_first_batch(monitor, mode):
+    model = small(metrics=["accuracy"])
+    weights = model.get_weights()
+    with pytest.raises(ValueError, match=rf"mode must be .* or 'auto' for {monitor}, got '{mode}'"):
+        fit(model, [EarlyStopping(monitor, mode=mode)], validation_data=(X, Y))
+    assert all(map(np.array_equal, weights, model.get_weights()))
 
 
 def test_a_schedule_and_a_callback_that_sets_the_rate_are_refused():
