@@ -295,6 +295,167 @@ def backward(dhs, dc, tape):
 """
 )
 
+STATE = (
+    SIGMOID
+    + """
+def step_forward(x, state, W, U, b):
+    h, c = state
+    i, f, g, o = np.split(x @ W + h @ U + b, 4, axis=1)
+    i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+    c2 = f * c + i * g
+    h2 = o * np.tanh(c2)
+    return h2, (h2, c2), (x, h, c, W, U, i, f, g, o, c2)
+
+def step_backward(dh, dstate, cache):
+    x, h, c, W, U, i, f, g, o, c2 = cache
+    dh, dc = dh + dstate[0], dstate[1]
+    t = np.tanh(c2)
+    dc = dc + dh * o * (1 - t * t)
+    dz = np.hstack([dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g * g), dh * t * o * (1 - o)])
+    return dz @ W.T, (dz @ U.T, dc * f), x.T @ dz, h.T @ dz, dz.sum(0)
+
+def forward(x, state, W, U, b):
+    tape, hs = [], []
+    for t in range(x.shape[1]):
+        h, state, kept = step_forward(x[:, t], state, W, U, b)
+        tape.append(kept)
+        hs.append(h)
+    return np.stack(hs, 1), state, tape
+
+def backward(dhs, dstate, tape):
+    dx, sums = [], [0, 0, 0]
+    for t in reversed(range(len(tape))):
+        d, dstate, *grads = step_backward(dhs[:, t], dstate, tape[t])
+        dx.append(d)
+        sums = [a + b for a, b in zip(sums, grads)]
+    return np.stack(dx[::-1], 1), dstate, *sums
+"""
+)
+
+SEPARATE = (
+    SIGMOID
+    + """
+def step_forward(x, h_prev, c_prev, Wf, Wi, Wc, Wo, bf, bi, bc, bo):
+    z = np.hstack([h_prev, x])
+    f, i, g, o = sigmoid(z@Wf + bf), sigmoid(z@Wi + bi), np.tanh(z@Wc + bc), sigmoid(z@Wo + bo)
+    c = f*c_prev + i*g
+    return o*np.tanh(c), c, (z, c_prev, f, i, g, o, c, Wf, Wi, Wc, Wo, h_prev.shape[1])
+def step_backward(dh, dc, cache):
+    z, c_prev, f, i, g, o, c, Wf, Wi, Wc, Wo, H = cache
+    t = np.tanh(c)
+    do = dh*t*o*(1-o)
+    dc = dc + dh*o*(1-t**2)
+    df, di, dg = dc*c_prev*f*(1-f), dc*g*i*(1-i), dc*i*(1-g**2)
+    dz = df@Wf.T + di@Wi.T + dg@Wc.T + do@Wo.T
+    return dz[:, H:], dz[:, :H], dc*f, z.T@df, z.T@di, z.T@dg, z.T@do, df.sum(0), di.sum(0), dg.sum(0), do.sum(0)
+"""
+)
+
+NAMED = (
+    SIGMOID
+    + """
+def step_forward(x, h, c, params):
+    z = {k: x@params["W"+k] + h@params["U"+k] + params["b"+k] for k in "ifco"}
+    i, f, o = (sigmoid(z[k]) for k in "ifo"); g = np.tanh(z["c"])
+    cn = f*c + i*g
+    return o*np.tanh(cn), cn, dict(x=x, h=h, c=c, i=i, f=f, g=g, o=o, cn=cn, p=params)
+def step_backward(dh, dc, k):
+    t = np.tanh(k["cn"])
+    dc = dc + dh*k["o"]*(1-t*t)
+    d = {"i": dc*k["g"]*k["i"]*(1-k["i"]), "f": dc*k["c"]*k["f"]*(1-k["f"]), "c": dc*k["i"]*(1-k["g"]**2), "o": dh*t*k["o"]*(1-k["o"])}
+    grads = {}
+    for n, v in d.items():
+        grads["W"+n] = k["x"].T@v; grads["U"+n] = k["h"].T@v; grads["b"+n] = v.sum(0)
+    return sum(v@k["p"]["W"+n].T for n, v in d.items()), sum(v@k["p"]["U"+n].T for n, v in d.items()), dc*k["f"], grads
+"""
+)
+
+STEPS_OF_COLUMNS = """
+import numpy as np
+
+def forward(xs, h0, Wxh, Whh, bh):
+    hs = {-1: h0}
+    for t in range(len(xs)):
+        hs[t] = np.tanh(Wxh@xs[t] + Whh@hs[t-1] + bh)
+    return [hs[t] for t in range(len(xs))], (xs, hs, Wxh, Whh)
+def backward(dhs, cache):
+    xs, hs, Wxh, Whh = cache
+    dW = np.zeros_like(Wxh); dU = np.zeros_like(Whh); db = np.zeros((len(Whh), 1)); dn = 0; dx = []
+    for t in reversed(range(len(xs))):
+        d = (dhs[t] + dn)*(1-hs[t]**2)
+        dW += d@xs[t].T; dU += d@hs[t-1].T; db += d.sum(axis=1, keepdims=True); dn = Whh.T@d
+        dx.append(Wxh.T@d)
+    return dx[::-1], dn, dW, dU, db
+"""
+
+COMPILED = """
+import numpy as np
+from numba import njit
+
+@njit
+def new_state(z):
+    return np.tanh(z)
+
+def step_forward(x, h, p):
+    new = new_state(x @ p.W + h @ p.U + p.b)
+    return new, (x, h, p, new)
+
+def step_backward(dh, cache):
+    x, h, p, new = cache
+    dz = dh * (1 - new**2)
+    return dz @ p.W.T, dz @ p.U.T, x.T @ dz, h.T @ dz, dz.sum(0)
+"""
+
+MASKED = (
+    SIGMOID
+    + """
+def forward(x, h0, c0, W, U, b, mask):
+    h, c = h0, c0; hs = []; kept = []
+    for t in range(x.shape[1]):
+        m = mask[:, t, None].astype(float)
+        i, f, g, o = np.split(x[:, t]@W + h@U + b, 4, axis=1)
+        i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+        cn = f*c + i*g; hn = o*np.tanh(cn)
+        kept.append((x[:, t], h, c, i, f, g, o, cn, m))
+        h, c = m*hn + (1-m)*h, m*cn + (1-m)*c
+        hs.append(h)
+    return np.stack(hs, 1), c, (kept, W, U)
+def backward(dhs, dc, cache):
+    kept, W, U = cache
+    dh = 0; dx = []; dW = dU = db = 0
+    for t in reversed(range(len(kept))):
+        x, h, c, i, f, g, o, cn, m = kept[t]
+        dh = dh + dhs[:, t]
+        dhm, dcm = dh*m, dc*m
+        tc = np.tanh(cn); d = dcm + dhm*o*(1-tc**2)
+        dz = np.hstack([d*g*i*(1-i), d*c*f*(1-f), d*i*(1-g**2), dhm*tc*o*(1-o)])
+        dx.append(dz@W.T); dW = dW + x.T@dz; dU = dU + h.T@dz; db = db + dz.sum(0)
+        dh, dc = dh*(1-m) + dz@U.T, dc*(1-m) + d*f
+    return np.stack(dx[::-1], 1), dh, dc, dW, dU, db
+MASK = np.arange(9)[None] < np.array([9, 5, 3, 1])[:, None]
+"""
+)
+
+RELU = """
+import numpy as np
+
+def forward(x, h0, W, U, b):
+    h = h0; hs = []; cache = []
+    for t in range(x.shape[1]):
+        a = x[:, t]@W + h@U + b
+        hn = np.maximum(a, 0)
+        cache.append((x[:, t], h, a)); h = hn; hs.append(h)
+    return np.stack(hs, 1), (cache, W, U)
+def backward(dh, c):
+    cache, W, U = c
+    dn = 0; dW = dU = db = 0; dx = []
+    for t in reversed(range(len(cache))):
+        x, h, a = cache[t]
+        d = (dh[:, t] + dn)*(a > 0)
+        dW = dW + x.T@d; dU = dU + h.T@d; db = db + d.sum(0); dx.append(d@W.T); dn = d@U.T
+    return np.stack(dx[::-1], 1), dn, dW, dU, db
+"""
+
 
 def mixed(style: str, cell: str, source: str, pair: str, more: str = ", length=9") -> Right:
     """A sequence, checked through these adapters."""
@@ -319,6 +480,14 @@ RIGHT = [
     mixed("layer object, time first, reset before", "gru", GRU_LAYER_TIME_MAJOR, LAYER),
     mixed("peepholes in globals", "lstm", PEEPHOLES, PLAIN),
     Right("peepholes in globals", "lstm", "step", PEEPHOLES, "check_step(step_forward, step_backward, 'lstm')"),
+    Right("(h, c) as one argument", "lstm", "step", STATE, "check_step(*adapters.states(step_forward, step_backward))"),
+    mixed("(h, c) as one argument", "lstm", STATE, "*adapters.states(forward, backward)"),
+    Right("each gate's weights as arguments", "lstm", "step", SEPARATE, "check_step(*adapters.separate(step_forward, step_backward, 'ifco'))"),
+    Right("gates in dicts, gradients by the same keys", "lstm", "step", NAMED, "check_step(*adapters.dictionary(step_forward, step_backward, 'ifco'))"),
+    mixed("a list of columns over time", "simple_rnn", STEPS_OF_COLUMNS, "*adapters.columns(forward, backward, time_first=True)"),
+    Right("compiled by Numba, weights as attributes", "simple_rnn", "step", COMPILED, "check_step(*adapters.dictionary(step_forward, step_backward), 'simple_rnn')"),
+    mixed("a mask as numbers", "lstm", MASKED, PLAIN, ", length=9, mask=MASK"),
+    mixed("relu", "simple_rnn", RELU, PLAIN),
 ]  # fmt: skip
 
 
@@ -350,4 +519,10 @@ WRONG = [
     wrong("do of the peephole", "peepholes in globals", None, ("+ do * po", "")),
     Wrong(mixed("weights updated in the loop", "simple_rnn",
                 changed(LOSS_INSIDE, ("        dhnext = Whh.T @ draw", "        Whh[...] -= 0.1 * draw @ hs[t - 1].T\n        dhnext = Whh.T @ draw")), CHARACTERS, ""), None),
+    wrong("dx in the order of backward", "relu", "dx has its steps in reverse order", ("np.stack(dx[::-1], 1)", "np.stack(dx, 1)")),
+    wrong("backward in forward order", "relu", "goes through the steps in forward order",
+          ("reversed(range(len(cache)))", "range(len(cache))"), ("dx[::-1]", "dx")),
+    wrong("cut before most steps", "relu", "the gradient is cut before steps ... 2, 3, 4, 5, 6",
+          ("x, h, a = cache[t]", "x, h, a = cache[t]; dn = dn * (t > len(cache) - 4)")),
+    wrong("masked steps learn", "a mask as numbers", None, ("dhm, dcm = dh*m, dc*m", "dhm, dcm = dh, dc")),
 ]  # fmt: skip

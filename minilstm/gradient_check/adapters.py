@@ -6,6 +6,8 @@
     check_sequence(*ids(forward, backward), "simple_rnn")      x (B, T) of whole numbers
     check_step(*dictionary(forward, backward), "lstm")         forward(x, h, c, {"Wx": ..., "b": ...})
     check_step(*course(forward, backward), "lstm")             {"Wf": ..., "bf": ...} of [h, x], on columns
+    check_step(*separate(forward, backward, "ifco"), "lstm")   forward(x, h, c, Wi, Wf, Wc, Wo, bi, ...)
+    check_step(*states(forward, backward), "lstm")             forward(x, (h, c), W, U, b)
     check_step(*layer(LSTM), "lstm")                           LSTM(W, U, b): .forward, .backward, .grads
     check_sequence(*loss_inside(function, parameters, x, y))   function(x, y) -> loss, gradients
 
@@ -16,6 +18,7 @@ Each takes and returns a pair of functions, so they can be put into each other:
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -24,22 +27,31 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.gradient_check.student import signature
+from minilstm.gradient_check.student.objects import (
+    WEIGHTS,
+    Function,
+    LayerBackward,
+    LayerForward,
+    LossInside,
+)
 
-Function = Callable[..., Any]
 Pair = tuple[Function, Function]
-WEIGHTS = (("W", "U", "b", "rb"), ("W", "U", "b"), ("W", "U"), ("WU", "b"), ("WU",))
 
 
-def columns(forward: Function, backward: Function) -> Pair:
-    """Samples are columns: x (D, B) or (D, B, T), h (H, B), W (nH, D), b (nH, 1)."""
+def columns(forward: Function, backward: Function, time_first: bool = False) -> Pair:
+    """Samples are columns: x (D, B) or (D, B, T), h (H, B), W (nH, D), b (nH, 1).
+
+    time_first : a sequence is (T, D, B), an array or a list of steps
+    """
+    there, back = ((1, 2, 0), (2, 0, 1)) if time_first else ((2, 0, 1), (1, 2, 0))
 
     def give(a: Array) -> Array:
-        return a[:, None] if a.ndim == 1 else a.T if a.ndim == 2 else a.transpose(2, 0, 1)
+        return a[:, None] if a.ndim == 1 else a.T if a.ndim == 2 else a.transpose(there)
 
     def take(a: Array) -> Array:
-        return a.T if a.ndim < 3 else a.transpose(1, 2, 0)
+        return a.T if a.ndim < 3 else a.transpose(back)
 
-    return _laid_out(forward, backward, give, take)
+    return _laid_out(forward, backward, give, take, time_first)
 
 
 def time_major(forward: Function, backward: Function) -> Pair:
@@ -76,8 +88,9 @@ def ids(forward: Function, backward: Function) -> Pair:
 def dictionary(forward: Function, backward: Function, letters: str | None = None) -> Pair:
     """forward(x, h_prev, c_prev, parameters): the weights are in a dict, the gradients too if you like.
 
-    Keys are understood as names of arguments are: Wx, W_xh, kernel; Wh, Whh, U; b. letters : the last letter
-    of the keys, where each gate has its own ("Wf", "bf"), in the order i, f, g, o or z, r, g: "ifco", "zrh".
+    parameters["W"] or parameters.W. Keys are understood as names of arguments are: Wx, W_xh, kernel; Wh,
+    Whh, U; b. letters : the last letter of the keys, where each gate has its own ("Wf", "bf"), in the order
+    i, f, g, o or z, r, g: "ifco", "zrh".
     """
     keys = _Keys(letters)
     return _ByName(forward, _Dictionary(forward, keys)), _Reading(backward, keys)
@@ -90,6 +103,49 @@ def course(forward: Function, backward: Function) -> Pair:
     return dictionary(*pair, letters="ifco")
 
 
+def separate(forward: Function, backward: Function, letters: str | None = None) -> Pair:
+    """forward(x, h_prev, c_prev, Wf, Wi, Wc, Wo, bf, bi, bc, bo): each gate's weights are arguments.
+
+    backward returns their gradients last, in the order of the arguments. letters : as in `dictionary`
+    """
+    given = list(inspect.signature(forward).parameters.values())
+    lead = next((k for k, p in enumerate(given) if signature.meaning(p.name, ("x", "h", "c")) is None), 0)
+    names = [p.name for p in given[lead:]]
+
+    def gathered(*arguments: Any) -> Any:
+        *first, parameters = arguments
+        return forward(*first, *[parameters[name] for name in names])
+
+    @functools.wraps(backward)
+    def keyed(*arguments: Any) -> Any:
+        returned = backward(*arguments)
+        count = len(returned) - len(names)
+        return *returned[:count], dict(zip(names, returned[count:], strict=True))
+
+    gathered.__signature__ = inspect.Signature(given[: lead + 1])  # type: ignore[attr-defined]
+    return dictionary(gathered, keyed, letters)
+
+
+def states(forward: Function, backward: Function) -> Pair:
+    """forward(x, (h, c), W, U, b) -> h, (h, c), cache or (h, c), cache; backward(dh, (dh, dc), cache) or
+    backward((dh, dc), cache). The states are one pair, as an argument, an output and a gradient."""
+    whole = len(signature.parameters(backward)[0]) == 2
+
+    def split(x: Array, h: Array, c: Array, *weights: Array) -> Any:
+        returned = forward(x, (h, c), *weights)
+        if whole:
+            return *returned[0], *returned[1:]
+        h, last, *rest = returned
+        return (h, last[1], *rest) if np.shape(h) == np.shape(last[0]) else returned
+
+    def paired(dh: Array, *given: Any) -> Any:
+        *last, dc, cache = given
+        return backward((dh, dc), cache) if whole else backward(dh, (*(last or [0 * dh]), dc), cache)
+
+    split.inputs = lambda spec: (("x", "h", "c", *names) for names in WEIGHTS[1:])  # type: ignore[attr-defined]
+    return split, lambda *given: paired(*given)
+
+
 def layer(make: Any, weights: Sequence[str] | None = None) -> Pair:
     """An object with `forward`, `backward`, and the gradients of its weights in `grads` or in dW, dU, db.
 
@@ -97,8 +153,8 @@ def layer(make: Any, weights: Sequence[str] | None = None) -> Pair:
     the names of its weights: layer(lstm, ["Wx", "Wh", "b"]), attributes of it or keys of its `params`; their
     sizes must be those of the check (`batch`, `features`, `units`).
     """
-    holder = _Layer(make, weights)
-    return _ByName(make, holder.forward, holder), _LayerBackward(holder)
+    holder = LayerForward(make, weights)
+    return _ByName(make, holder.forward, holder), LayerBackward(holder)
 
 
 def loss_inside(function: Function, parameters: dict[str, Array], *arguments: Any) -> Pair:
@@ -108,7 +164,7 @@ def loss_inside(function: Function, parameters: dict[str, Array], *arguments: An
     attribute; they are changed in place for the check and put back. The gradients come as a dict, or after
     the loss in the order of `parameters`; what comes after them is not looked at.
     """
-    inside = _LossInside(function, parameters, arguments)
+    inside = LossInside(function, parameters, arguments)
     return inside, inside.backward
 
 
@@ -116,8 +172,14 @@ def loss_inside(function: Function, parameters: dict[str, Array], *arguments: An
 
 
 def _laid_out(
-    forward: Function, backward: Function, give: Callable[[Array], Array], take: Callable[[Array], Array]
+    forward: Function,
+    backward: Function,
+    give: Callable[[Array], Array],
+    take: Callable[[Array], Array],
+    lists: bool = False,
 ) -> Pair:
+    """`lists`: also a list over time is turned, where it is the first value."""
+
     def given(value: Any) -> Any:
         if isinstance(value, np.ndarray):
             return give(value)
@@ -140,6 +202,8 @@ def _laid_out(
             # a cache is handed on as it came: only arrays that stand by themselves are turned
             returned = function(*[given(value) for value in arguments])
             if isinstance(returned, tuple):
+                if lists and isinstance(returned[0], list):
+                    returned = np.array(returned[0]), *returned[1:]
                 return tuple(taken(v) if isinstance(v, np.ndarray) or deep else v for v in returned)
             return taken(returned) if isinstance(returned, np.ndarray) or deep else returned
 
@@ -167,7 +231,7 @@ class _Keys:
     def find(self, key: str, gradient: bool = False) -> tuple[str, int | None] | None:
         """(name, number of the block or None)."""
         mean = signature.gradient_meaning if gradient else signature.meaning
-        if self.letters and key[-1:].lower() in self.letters and len(key) > 1 + gradient:
+        if self.letters and key[-1:].lower() in self.letters:
             name = mean(key[:-1], self.names)
             if name is not None:
                 common = "ifgo" if len(self.letters) == 4 else "zrg"
@@ -185,6 +249,11 @@ class _Parameters(dict[str, Any]):
         super().__init__()
         self.weights, self.keys_found = weights, keys
         self.read: set[str] = set()
+
+    def __getattr__(self, key: str) -> Array:
+        if key.startswith("_"):
+            raise AttributeError(key)
+        return self[key]  # type: ignore[no-any-return]
 
     def __missing__(self, key: str) -> Array:
         found = self.keys_found.find(key)
@@ -294,126 +363,4 @@ class _Reading:
                 found[name] = np.concatenate(
                     [a.ravel() if name in ("b", "rb") else a for a in arrays], axis=-1
                 )
-        return found
-
-
-# ------------------------------------------------------------------------------ objects
-
-
-class _Layer:
-    def __init__(self, make: Any, weights: Sequence[str] | None) -> None:
-        self.make, self.weights = make, weights
-
-    def inputs(self, spec: Any) -> Iterator[tuple[str, ...]]:
-        count = None if self.weights is None else len(self.weights)
-        for lead in (("x", *spec.states), ("x", "h"), ("x",)):
-            for names in WEIGHTS if spec.cell == "gru" else WEIGHTS[1:]:
-                if count is None or len(names) == count:
-                    yield (*lead, *names)
-
-    def forward(self, given: dict[str, Array]) -> Any:
-        lead = {name: array for name, array in given.items() if name in ("x", "h", "c")}
-        weights = {name: array for name, array in given.items() if name not in ("x", "h", "c", "mask")}
-        if self.weights is None:
-            made = self.make(*weights.values())
-        else:
-            made = self.make
-            for name, array in zip(self.weights, weights.values(), strict=True):
-                if hasattr(made, name):
-                    setattr(made, name, array)
-                else:
-                    made.params[name] = array
-        masked = [given["mask"]] if "mask" in given else []
-        returned = made.forward(*lead.values(), *masked)
-        outputs = returned if isinstance(returned, tuple) else (returned,)
-        return *outputs, (made, list(weights))
-
-    def read(self, made: Any, names: list[str]) -> dict[str, Any]:
-        """The gradients of the weights, from the object."""
-        grads = signature.said(made, "grads")
-        if isinstance(grads, (list, tuple)):
-            return dict(zip(names, grads, strict=False))
-        held = grads if isinstance(grads, dict) else vars(made)
-        if self.weights is not None:
-            keys = [
-                next((k for k in (f"d{n}", f"d_{n}", f"grad_{n}", n) if k in held), None)
-                for n in self.weights
-            ]
-            return {name: held[key] for name, key in zip(names, keys, strict=True) if key is not None}
-        found: dict[str, Any] = {}
-        for key in held:
-            is_gradient = held is grads or key.startswith(("d", "grad"))
-            name = signature.gradient_meaning(key, names) if is_gradient else None
-            if name is not None:
-                found.setdefault(name, held[key])
-        return found
-
-
-class _LayerBackward:
-    def __init__(self, holder: _Layer) -> None:
-        self.holder = holder
-
-    def __call__(self, *arguments: Any) -> Any:
-        *incoming, (made, names) = arguments
-        returned = made.backward(*incoming)
-        values = returned if isinstance(returned, tuple) else (returned,)
-        plain = [value for value in values if not isinstance(value, dict)]
-        named = {key: v for value in values if isinstance(value, dict) for key, v in value.items()}
-        read = self.holder.read(made, names)
-        return (*plain, named or read) if named or read else tuple(plain)
-
-
-class _LossInside:
-    """function(*arguments) -> loss, gradients as a pair of functions of the parameters."""
-
-    by_name = one_batch = True
-    outputs = ("loss", "cache")
-
-    def __init__(self, function: Function, parameters: dict[str, Array], arguments: tuple[Any, ...]) -> None:
-        if not callable(function):
-            raise TypeError(f"function must be a function, got {type(function).__name__}")
-        if not isinstance(parameters, dict) or not all(
-            isinstance(a, np.ndarray) for a in parameters.values()
-        ):
-            raise TypeError("parameters must be a dict of arrays, the ones that the function reads")
-        self.function, self.parameters, self.arguments = function, parameters, arguments
-        self.values = {name: array.copy() for name, array in parameters.items()}
-
-    def inputs(self, spec: Any) -> Iterator[tuple[str, ...]]:
-        yield tuple(self.values)
-
-    def __call__(self, given: dict[str, Array]) -> Any:
-        scope = getattr(self.function, "__globals__", {})
-        places = {n: [k for k, v in scope.items() if v is a] for n, a in self.parameters.items()}
-        originals = dict(self.parameters)
-        try:
-            for name, array in given.items():
-                original = originals[name]
-                if array.dtype == original.dtype:
-                    original[...] = array
-                elif places[name]:
-                    for key in places[name]:
-                        scope[key] = array
-                else:
-                    self.parameters[name] = array
-            returned = self.function(*self.arguments)
-            for name, array in given.items():  # so that an update inside the function is seen
-                array[...] = self.parameters[name] if array.dtype == originals[name].dtype else array
-        finally:
-            for name, original in originals.items():
-                original[...] = self.values[name]
-                self.parameters[name] = original
-                for key in places[name]:
-                    scope[key] = original
-        loss, *rest = returned
-        return np.atleast_1d(np.asarray(loss).reshape(-1)), tuple(rest)
-
-    def backward(self, dloss: Array, cache: tuple[Any, ...]) -> dict[str, Any]:
-        plain: dict[str, Any] = dict(zip(self.values, cache, strict=False))
-        named = next((part for part in cache if isinstance(part, dict)), plain)
-        found = {}
-        for key, value in named.items():
-            name = next((n for n in self.values if key in (n, f"d{n}", f"d_{n}", f"grad_{n}")), None)
-            if name is not None and value is not None:
-                found[name] = dloss.item() * np.asarray(value)
         return found

@@ -56,7 +56,7 @@ def causes(
             return named
     if obeyed.causes:
         return obeyed.causes
-    pattern = _ratio_cause(wrong.tensors, case) or endings.by_distance(wrong)
+    pattern = _ratio_cause(wrong.tensors, case) or _turned(wrong) or endings.by_distance(wrong)
     if pattern:
         return [pattern]
     return trial.likeliest() if trial is not None else []
@@ -92,7 +92,8 @@ class _Trial:
             self.losses.append(last)
         self.student = []
         for loss in self.losses:
-            self.student.append(self._student_s(functions, functions.gradients(short.values, loss)))
+            gradients = functions.gradients(short.values, loss, short.mask)
+            self.student.append(self._student_s(functions, gradients))
         self.names = set(self.student[0])
 
     @classmethod
@@ -179,7 +180,7 @@ class _Trial:
             return []
         loss = laws.scaled({n: self.short.losses[n] for n in wrong.losses}, 0.0)
         loss["h"][:, -1] = self.short.losses["h"][:, -1]
-        dx = np.asarray(wrong.functions.gradients(self.short.values, loss)["x"])
+        dx = np.asarray(wrong.functions.gradients(self.short.values, loss, self.short.mask)["x"])
         start = loss["h"][:, -1], np.zeros_like(loss["h"][:, -1])
         for words, through in (
             ("the Jacobians of the steps are multiplied in forward order", lambda s: range(s + 1, T)),
@@ -256,7 +257,6 @@ def _shortened(wrong: Wrong) -> Case:
         mask = np.random.default_rng(0).random((B, steps)) < 0.6
         mask[0, : steps // 2 + 1] = False  # a masked beginning, and masked steps amid real ones
         mask[-1, -1] = False
-    wrong.functions.mask = mask
     return draw(case.spec, (B, steps, D, case.units), mask, 0, case.step, wrong.functions.ids)
 
 
@@ -290,6 +290,14 @@ def _ratio_cause(wrong: list[Comparison], case: Case) -> str | None:
     known = next((words for value, words in names.items() if abs(values[0] - value) < 1e-6), None)
     words = known or f"every entry is {values[0]:.6g} times what it must be"
     return f"{words}, in {', '.join(ratios)}"
+
+
+def _turned(wrong: Wrong) -> str | None:
+    """The cause, if dx is right but for the order of its steps."""
+    if wrong.case.steps < 2 or any(not one.name.startswith("dx") for one in wrong.tensors):
+        return None
+    turned = (_near(one.analytic[:, ::-1], one.numeric, CLOSE) for one in wrong.tensors)
+    return "dx has its steps in reverse order" if all(turned) else None
 
 
 def _capped(wrong: list[Comparison]) -> str | None:

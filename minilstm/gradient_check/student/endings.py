@@ -58,11 +58,15 @@ def lost(wrong: Wrong) -> str | None:
     return _threshold(dx, report.tolerance)
 
 
+def _after(steps: int) -> str:
+    return f"truncated after {steps} step{'s' if steps > 1 else ''}"
+
+
 def _how_cut(wrong: Wrong, first: int) -> str:
     """In words, how the gradient of the last step comes to end at step `first`."""
     T = wrong.case.steps
     if _ends(wrong, T - 2) == first - 1:
-        return f"truncated after {T - first} steps: what the loss says of a step goes back no further"
+        return f"{_after(T - first)}: what the loss says of a step goes back no further"
     cuts, end = [first], _ends(wrong, first - 1)
     while 0 < end < cuts[-1] and len(cuts) < MOST:
         cuts.append(end)
@@ -72,10 +76,10 @@ def _how_cut(wrong: Wrong, first: int) -> str:
         return f"truncated: the gradient is cut before step {first}, and nowhere else"
     if len(apart) == 1:
         (k,) = apart
-        counted = "start" if first % k == 0 else "end" if T - first == k else None
+        counted = "start" if first % k == 0 and T - first <= k else "end" if T - first == k else None
         if counted:
             words = "" if T % k == 0 else f", counted from the {counted}"
-            return f"truncated after {k} steps: the gradient is cut at every {k}. step{words}"
+            return f"{_after(k)}: the gradient is cut at every {k}. step{words}"
     shown = ", ".join(map(str, sorted(cuts)[-5:]))
     return f"truncated: the gradient is cut before steps {'... ' if len(cuts) > 5 else ''}{shown}"
 
@@ -109,11 +113,13 @@ def by_distance(wrong: Wrong) -> str | None:
         return None
     T = wrong.case.steps
     future = np.triu(found.reached, 1)
-    if wraps_around(wrong.functions, wrong.case, wrong.losses, found.gradients[0]):
-        return "a loss on step 0 depends on the last step: is a state of index -1 read for the initial one?"
+    if future.any() and not np.tril(found.reached, -1).any():
+        return "backward goes through the steps in forward order: a loss reaches later steps, no earlier one"
     if future.any():
         t, s = np.argwhere(future)[0]
         return f"a loss on step {t} gives a gradient to x of step {s}, which comes later"
+    if wraps_around(wrong.functions, wrong.case, wrong.losses, found.gradients[0]):
+        return "a loss on step 0 depends on the last step: is a state of index -1 read for the initial one?"
     right = np.zeros((T, T), bool)
     for t in range(T):
         truth, got = wrong.numbers["x"].parts[t], np.asarray(found.gradients[t]["x"])
@@ -137,7 +143,7 @@ def truncations(cell: str, T: int) -> list[Mistake]:
     """Backward passes that stop after k steps, or cut the gradient after every k-th step."""
     found = []
     for k in range(1, T):
-        after = f"truncated after {k} step{'s' if k > 1 else ''}"
+        after = _after(k)
         names = {"dx", "W_sum", "U_sum", "b_sum", "rb_sum", "dh_prev", "dc_prev"} & formulas.TABLES[
             cell
         ].keys()

@@ -136,12 +136,15 @@ class Functions:
         returned, _ = self._run(values, mask)
         return self._places.read(returned, values, self._shapes)
 
-    def gradients(self, values: Values, losses: Values, again: bool = False) -> dict[str, Array | None]:
+    def gradients(
+        self, values: Values, losses: Values, mask: Array | None = None, again: bool = False
+    ) -> dict[str, Array | None]:
         """Run forward afresh, then backward; the gradients by the names of the inputs.
 
-        `again`: backward is called twice in a row, and what the second call gives is returned.
+        `mask`: where it is not that of the case. `again`: backward is called twice in a row, and what the
+        second call gives is returned.
         """
-        returned, given = self._run(values)
+        returned, given = self._run(values, mask)
         arguments = [self._argument(name, returned, values, losses) for name in self.incoming]
         names = ["" if name in ("cache", "zero", PAIR) else f"d{name}" for name in self.incoming]
         before = {name: array.copy() for name, array in given.items()}

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
+import sysconfig
 from collections.abc import Callable, Iterator
-from types import CodeType, FunctionType, MethodType
+from pathlib import Path
+from types import CodeType, FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -78,7 +81,8 @@ class Pristine:
             except ValueError:  # not bound yet
                 continue
         scope = value.__globals__
-        if str(scope.get("__name__", "")).startswith("minilstm."):
+        home = str(scope.get("__name__", ""))
+        if home.startswith("minilstm.") or _installed(home.partition(".")[0]):
             return
         for name in _names(value.__code__):  # what the function's code names, and what these name
             if name in scope:
@@ -91,13 +95,23 @@ class Pristine:
         members = list(vars(value).values())
         if home == "minilstm":  # an adapter: what it wraps
             members = [m for m in members if callable(m) or not isinstance(m, PLAIN)]
-        elif home == "numpy" or not type(value).__flags__ & HEAP_TYPE:
+        elif not isinstance(value, SimpleNamespace) and (
+            not type(value).__flags__ & HEAP_TYPE or _installed(home)
+        ):
             return
         else:
             self._held.append((value, dict(vars(value))))
             self._visit(type(value))
         for member in members:
             self._visit(member)
+
+
+@functools.cache
+def _installed(package: str) -> bool:
+    """Whether a module or package is Python's own or an installed one: what it keeps is not the student's."""
+    file = getattr(sys.modules.get(package), "__file__", None)
+    places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return file is not None and not places.isdisjoint(map(str, Path(file).parents))
 
 
 def _names(code: CodeType) -> Iterator[str]:

@@ -28,7 +28,7 @@ from minilstm.gradient_check.student.exceptions import described
 
 PAIRS = {"step": ("step_forward", "step_backward"), "sequence": ("forward", "backward")}
 CHECKS: dict[str, Callable[..., Report]] = {"step": check_step, "sequence": check_sequence}
-PLAIN = ("columns", "time_major", "single", "ids", "dictionary", "course")
+PLAIN = ("columns", "time_major", "single", "ids", "dictionary", "course", "separate", "states")
 LARGEST_OUTPUT = 1_000_000  # bytes that the file may print
 
 

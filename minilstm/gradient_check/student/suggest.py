@@ -16,6 +16,7 @@ TRIED: list[tuple[str, str, Callable[..., Pair]]] = [
     ("time_major", "x seems to be (T, B, D)", adapters.time_major),
     ("single", "it seems to take one sample, without a batch axis", adapters.single),
     ("ids", "x seems to be integer ids", adapters.ids),
+    ("states", "the states seem to be one pair (h, c)", adapters.states),
     ("dictionary", "the weights seem to be in a dict", adapters.dictionary),
     ("course", "the weights seem to be a dict of gates, on columns", adapters.course),
 ]
