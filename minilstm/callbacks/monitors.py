@@ -57,10 +57,8 @@ class Monitor(Callback):
 
     def _direction(self) -> float:
         mode = self.mode
-        known = metrics.direction(self.monitor.removeprefix("val_"), self.model.metrics)
-        if mode != "auto" and known is not None and known != mode:
-            raise ValueError(wording("mode", f"{known!r} or 'auto' for {self.monitor}", repr(mode)))
         if mode == "auto":
+            known = metrics.direction(self.monitor.removeprefix("val_"), self.model.metrics)
             if known is None:
                 got = f"'auto' and monitor={self.monitor!r}"
                 raise ValueError(wording("mode", "'min' or 'max' for what is not a known metric", got))

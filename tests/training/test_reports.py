@@ -237,15 +237,6 @@ def test_paths_that_can_never_be_written_are_refused_in_the_constructor(tmp_path
         make(str(folder))
 
 
-@pytest.mark.parametrize(("monitor", "mode"), [("loss", "max"), ("val_accuracy", "min")])
-def test_a_mode_that_does_not_fit_is_refused_before_the_first_batch(monitor, mode):
-    model = small(metrics=["accuracy"])
-    weights = model.get_weights()
-    with pytest.raises(ValueError, match=rf"mode must be .* or 'auto' for {monitor}, got '{mode}'"):
-        fit(model, [EarlyStopping(monitor, mode=mode)], validation_data=(X, Y))
-    assert all(map(np.array_equal, weights, model.get_weights()))
-
-
 def test_a_schedule_and_a_callback_that_sets_the_rate_are_refused():
     model = small()
     model.compile(ml.SGD(ml.CosineDecay(0.1, 10)), "mse")
