@@ -48,7 +48,8 @@ NESTING_LIMIT = 16  # a layer in a layer in a layer
 def to_keras(model: Sequential | Layer) -> list[Array]:
     """Copies of all weights in Keras's order and shapes, for `set_weights` of the same model in Keras.
 
-    Raises ValueError for an LSTM that Keras does not have: with peepholes, or without a learned forget gate.
+    Raises ValueError for a layer that Keras does not have: an LSTM with peepholes or without a learned forget
+    gate, or an RNN.
 
     >>> import minilstm as ml
     >>> model = ml.Sequential([ml.GRU(4, input_shape=(None, 3))])
@@ -56,7 +57,9 @@ def to_keras(model: Sequential | Layer) -> list[Array]:
     [(3, 12), (4, 12), (2, 12)]
     """
     for layer in inside(model.layers if isinstance(model, Sequential) else [model]):
-        if isinstance(layer, layers.LSTM) and (layer.peepholes or layer.forget_gate != "learned"):
+        if isinstance(layer, layers.RNN) or (
+            isinstance(layer, layers.LSTM) and (layer.peepholes or layer.forget_gate != "learned")
+        ):
             expected = "a cell that Keras has too (without peepholes, with a learned forget gate)"
             raise ValueError(wording(f"layer {layer.label!r}", expected, layer.config()))
     return model.get_weights()

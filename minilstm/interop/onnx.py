@@ -221,6 +221,9 @@ class _Graph(Graph):
         first = directions[0]
         cell = first.cell.name
         for layer in directions:
+            if layer.cell.name not in BLOCKS:
+                expected = "an LSTM, GRU or SimpleRNN, for ONNX"
+                raise ValueError(wording(f"layer {layer.label!r}", expected, f"RNN of {layer.cell!r}"))
             if set(layer.cell.gates) != set(BLOCKS[cell]):
                 expected = "an LSTM with a learned forget gate, for ONNX"
                 raise ValueError(

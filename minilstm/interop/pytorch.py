@@ -139,7 +139,7 @@ def _directions(layer: Layer) -> tuple[Recurrent, ...]:
     for one in inner:
         if (
             not isinstance(one, Recurrent)
-            or one.cell.gates != gates[one.cell.name]
+            or one.cell.gates != gates.get(one.cell.name)
             or "peepholes" in one.params
         ):
             expected = "LSTM, GRU or SimpleRNN as PyTorch has them (no peepholes, a learned forget gate)"

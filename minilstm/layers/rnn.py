@@ -31,7 +31,8 @@ class RNN(Recurrent):
     ----------
     cell : a cell, or the name of one of `minilstm.cells`
     units : H, the size of the hidden state
-    backend : "numpy", unlike the other layers; "numba" compiles the cell's forward where that is possible
+    backend : "numpy", unlike the other layers; there is no compiled form of such a cell, and "numba" is NumPy
+        after a warning
     others : as in `Recurrent`
 
     Weights, n being the number of the cell's gates: kernel (D, nH) glorot-uniform, recurrent_kernel (H, nH)

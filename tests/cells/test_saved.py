@@ -46,6 +46,20 @@ def test_within_a_bidirectional(tmp_path):
     np.testing.assert_array_equal(model.predict(x), again.predict(x))
 
 
+@pytest.mark.peer
+def test_libraries_that_have_no_such_cell_are_told_apart():
+    pytest.importorskip("onnx")
+    for cell in (EIGHT["own_lstm"], "mgu"):
+        model, _, _ = fitted(cell)
+        layer = model.layers[0]
+        with pytest.raises(ValueError, match="layer 'rec' must be a cell that Keras has too"):
+            ml.interop.to_keras(model)
+        with pytest.raises(ValueError, match="'rec' must be an LSTM, GRU or SimpleRNN, for ONNX, got RNN"):
+            ml.interop.to_onnx(model)
+        with pytest.raises(ValueError, match="'rec' must be LSTM, GRU or SimpleRNN as PyTorch has"):
+            ml.interop.to_torch_state_dict(layer)
+
+
 def test_a_cell_that_is_not_known_or_another(tmp_path):
     cell = EIGHT["own_lstm"]
     path = tmp_path / "model.npz"
