@@ -237,8 +237,23 @@ def _structure(forward: Callable[..., Any], names: Names, cases: list[Case]) -> 
         k for k in range(plain.gates) if recurrent and _is_sum(forward, plain, k, cases, found)
     )
     whole = plain._replace(made=made, recurrent=recurrent, shared=shared)
+    if whole.dual and not _agree(forward, whole, cases, found):
+        whole = whole._replace(dual=False, made=(None,) * whole.states)
     entries = dict.fromkeys(entry for case in cases for entry in derivatives(forward, whole, *case))
     return whole._replace(entries=tuple(entries))
+
+
+def _agree(
+    forward: Callable[..., Any], structure: Structure, cases: list[Case], found: list[dict[Any, Array]]
+) -> bool:
+    """Whether the first order is that of complex numbers; not where a view is written to, which it copies."""
+    for case, every in zip(cases, found, strict=True):
+        ours = derivatives(forward, structure, *case)
+        for entry in ((s, source) for s in range(structure.states) for source in structure.sources):
+            one, other = (np.asarray(parts.get(entry, 0.0)) for parts in (ours, every))
+            if not np.abs(one - other).max() <= checks.CLOSE * np.abs(other).max():
+                return False
+    return True
 
 
 def _is_sum(

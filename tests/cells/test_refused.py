@@ -241,11 +241,18 @@ def test_an_rnn_of_something_else():
         ml.RNN("mgru", 4)
 
 
-def test_functions_that_the_first_order_does_not_know_go_by_complex_numbers():
-    def forward(xw, hu, prev, p):
-        return (np.arcsinh(xw + hu),), ()
+def into_a_view(xw, hu, prev, p):
+    z = xw + hu
+    first, second = np.split(z, 2, axis=-1)
+    first *= 0.5  # and so is z
+    return (np.tanh(z[:, : first.shape[-1]]) * prev[0] + np.tanh(second),), ()
 
-    cell = ml.cell(forward, gates=["z"])
+
+@pytest.mark.parametrize(
+    ("forward", "gates"), [(lambda xw, hu, prev, p: ((np.arcsinh(xw + hu),), ()), "z"), (into_a_view, "fg")]
+)
+def test_what_the_first_order_does_not_know_goes_by_complex_numbers(forward, gates):
+    cell = ml.cell(forward, gates=gates)
     assert not cell.structure.dual
     model = ml.Sequential([ml.RNN(cell, 3, input_shape=(5, 2)), ml.Dense(1)], dtype="float64", seed=0)
     model.compile(loss="mse")
