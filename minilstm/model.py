@@ -69,6 +69,9 @@ class Sequential(Network):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the whole model to `path`, which ends in .npz or .safetensors; `load_model` reads it.
 
+        A path that ends in .keras gets layers, weights and what the model was compiled with, in the format of
+        Keras 3, which loads it; here `minilstm.keras.models.load_model` does. It needs h5py.
+
         Layers, weights, optimizer with its state, random state and history: training goes on with the same
         bits. The file is whole or the old one is still there, whatever happens on the way; it holds no pickle
         and no code. Both formats are the usual ones, and other tools can read the arrays.

@@ -26,8 +26,8 @@ streams
 callbacks
 training
 model
-gradient_check interop keras
-plots
+gradient_check interop
+keras plots
 study classic
 truncation
 commands

@@ -163,12 +163,27 @@ def test_activations_as_functions_like_keras():
     require("keras")
     import keras
 
-    for words in ({"negative_slope": 0.1}, {"max_value": 0.5}, {"threshold": 0.3, "negative_slope": 0.2}):
-        found = activations.relu(x - 0.5, **words)
-        assert found == pytest.approx(np.asarray(keras.activations.relu(x - 0.5, **words)), rel=1e-6)
+    z = np.array([-2.0, -0.5, 0.0, 0.5, 1.0, 2.0], "float32")
+    for slope in (0.0, 0.25):
+        for highest in (None, 0.5, 1.0):
+            for threshold in (0.0, 0.5, 1.0):
+                theirs = np.asarray(keras.activations.relu(z, slope, highest, threshold))
+                assert activations.relu(z, slope, highest, threshold) == pytest.approx(theirs, rel=1e-6)
     for axis in (0, (1, 2), -2):
         theirs = np.asarray(keras.activations.softmax(x, axis))
         assert activations.softmax(x, axis) == pytest.approx(theirs, rel=1e-6)
+
+
+def test_a_class_that_is_ignored_like_keras():
+    require("keras")
+    import keras
+
+    p = np.array([[0.8, 0.1, 0.1], [0.05, 0.95, 0], [0.1, 0.8, 0.1]], "float32")
+    for weight in (None, np.array([0.5, 1.5, 2.0])):
+        ours = keras_metrics.SparseCategoricalCrossentropy(ignore_class=0)
+        theirs = keras.metrics.SparseCategoricalCrossentropy(ignore_class=0)
+        expected = float(theirs(np.array([0, 1, 2]), p, weight))
+        assert float(ours([0, 1, 2], p, weight)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_draw_that_the_steps_share():

@@ -24,15 +24,24 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "keras-na
 LEFT_OUT = {"datasets": "no data are downloaded", "utils": "minilstm reads arrays and files of its own"}
 DIFFERENT = {
     "callbacks.CSVLogger": "writes only columns that exist",
-    "callbacks.ModelCheckpoint": "files end in .npz or .safetensors",
+    "callbacks.ModelCheckpoint": "whole models as .keras too, weights alone as .npz or .safetensors",
     "losses.Loss": "one of your own has `gradient` beside `call`, to train with; or see `CustomLoss`",
     "metrics.AUC": "no curve 'PRGAIN'",
     "metrics.Metric": "one of your own computes with NumPy",
-    "models.load_model": "reads .npz and .safetensors; .keras by `interop.from_keras`",
+    "models.load_model": "reads .keras, .npz and .safetensors; no custom_objects but cells",
     "layers.Masking": "a step of padding may hold anything",
-    "layers.GlobalAveragePooling1D": "a sample without a real step gives 0",
+    "layers.GlobalAveragePooling1D": "a sample without a real step gives 0; channels last only",
     "regularizers.Regularizer": "one of your own has `__call__` and `gradient`",
-    "utils.timeseries_dataset_from_array": "a series (steps,) gives windows with one feature",
+    "activations.relu": "as an activation of a layer the plain one",
+    "callbacks.TerminateOnNaN": "targets that are not finite are refused before the first batch",
+    "layers.Dropout": "rate 1 is refused",
+    "layers.GRU": "no reset_after=False",
+    "layers.InputLayer": "it computes nothing, and cannot be called",
+    "losses.get": "an object in place of a function",
+    "metrics.get": "an object in place of a function",
+    "metrics.SparseTopKCategoricalAccuracy": "no from_sorted_ids",
+    "optimizers.Optimizer": "`apply(params, grads)` takes arrays by name; no averages, no accumulation",
+    "utils.timeseries_dataset_from_array": "an iterable of arrays; no format=, and batch_size is a number",
 }
 
 
@@ -110,7 +119,6 @@ def test_the_names_are_the_package_s_own():
         LSTM,
         Dense,
         Sequential,
-        load_model,
         Adam,
         EarlyStopping,
         ExponentialDecay,
@@ -120,6 +128,7 @@ def test_the_names_are_the_package_s_own():
     for one in pairs:
         assert getattr(ml, one.__name__) is one
     assert ml.keras.losses.Huber is ml.Huber
+    assert load_model.__module__ == "minilstm.keras.model_names"  # it knows Keras's files and words too
     assert ml.keras.metrics.MeanSquaredError is not ml.keras.losses.MeanSquaredError
     assert ml.keras.optimizers.schedules.CosineDecay is ml.CosineDecay
 
@@ -147,8 +156,10 @@ def test_utilities_like_keras():
 
 def test_windows_of_a_series_train_a_model():
     series = np.sin(np.arange(40.0))
+    of_numbers = ml.keras.utils.timeseries_dataset_from_array(series, series[5:], 5, batch_size=8)
+    assert [x.shape for x, _ in of_numbers][-1] == (3, 5)  # as in Keras, without an axis of features
     batches = ml.keras.utils.timeseries_dataset_from_array(
-        series, series[5:], 5, batch_size=8, shuffle=True, seed=0
+        series[:, None], series[5:], 5, batch_size=8, shuffle=True, seed=0
     )
     assert sum(len(x) for x, _ in batches) == 35
     starts = np.concatenate([y for _, y in batches])

@@ -19,6 +19,7 @@ from minilstm.arrays import Array
 from minilstm.callbacks.base import Callback, Logs, settable_rate
 from minilstm.errors import one_of, real_number, spelled, whole_number, wording
 from minilstm.network.progress import PER_STEP
+from minilstm.saving import keras_format
 from minilstm.saving.container import SUFFIXES
 
 
@@ -266,8 +267,10 @@ class ModelCheckpoint(Monitor):
         super().__init__(monitor, mode, 0.0)
         self.filepath = os.fspath(filepath)
         self.verbose = verbose
-        if Path(self.filepath).suffix not in SUFFIXES:
-            expected = f"a name that ends in {' or '.join(SUFFIXES)}"
+        whole = not (resume or save_weights_only)  # what a .keras file is for
+        known = (*SUFFIXES, keras_format.SUFFIX) if whole else SUFFIXES
+        if Path(self.filepath).suffix not in known:
+            expected = f"a name that ends in {' or '.join(known)}"
             raise ValueError(wording("filepath", expected, repr(self.filepath)))
         _check_pattern(self.filepath)
         self.save_best_only = bool(save_best_only)

@@ -19,9 +19,9 @@ from minilstm.errors import wording
 from minilstm.interop.keras_file import KerasFile
 from minilstm.layers import Layer
 from minilstm.layers.base import Shape
-from minilstm.layers.wrappers import inside
 from minilstm.model import Sequential
 from minilstm.regularizers import L1L2
+from minilstm.saving.keras_format import refused
 
 __all__ = ["from_keras", "load_keras_weights", "to_keras"]
 
@@ -29,14 +29,14 @@ Config = Mapping[str, Any]
 Kind = TypeVar("Kind")
 
 KNOWN = (
-    "Bidirectional", "Dense", "Dropout", "Embedding", "GRU", "GlobalAveragePooling1D", "LSTM", "Masking",
-    "SimpleRNN", "TimeDistributed",
+    "Activation", "Bidirectional", "Dense", "Dropout", "Embedding", "Flatten", "GRU",
+    "GlobalAveragePooling1D", "LSTM", "LayerNormalization", "Masking", "RepeatVector", "SimpleRNN",
+    "TimeDistributed",
 )  # fmt: skip
 WITHOUT_EFFECT = (
     "dtype",
     "name",
     "seed",
-    "trainable",
     "unroll",
     "implementation",
 )  # on what is computed here
@@ -56,12 +56,7 @@ def to_keras(model: Sequential | Layer) -> list[Array]:
     >>> [array.shape for array in to_keras(model)]
     [(3, 12), (4, 12), (2, 12)]
     """
-    for layer in inside(model.layers if isinstance(model, Sequential) else [model]):
-        if isinstance(layer, layers.RNN) or (
-            isinstance(layer, layers.LSTM) and (layer.peepholes or layer.forget_gate != "learned")
-        ):
-            expected = "a cell that Keras has too (without peepholes, with a learned forget gate)"
-            raise ValueError(wording(f"layer {layer.label!r}", expected, layer.config()))
+    refused(model.layers if isinstance(model, Sequential) else [model])
     return model.get_weights()
 
 
@@ -73,7 +68,7 @@ def from_keras(source: Any, *, dtype: str = "float32") -> Sequential:
     source : a `keras.Sequential`, or the path of a .keras file (read without Keras; needs h5py)
     dtype : of the new model
 
-    All layers learn, also those that Keras had frozen. Initializers and the optimizer are left behind.
+    A frozen layer stays frozen. Initializers and the optimizer are left behind.
 
     Raises
     ------
@@ -199,6 +194,9 @@ def _layer_of(entry: Config, more: Config | None = None, inside: str = "", depth
     arguments: dict[str, Any] = {} if inside == "Bidirectional" else {"name": _entry(config, "name", str)}
     for key, value in config.items():
         if key in WITHOUT_EFFECT or key.endswith("_initializer"):
+            continue
+        if key == "trainable":
+            arguments |= {} if value is True else {key: value}
             continue
         if class_name == "Bidirectional" and key == "backward_layer":
             _check_backward(config)

@@ -13,7 +13,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -21,10 +21,10 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.errors import WeightsFileError, wording
-from minilstm.layers import Layer, Recurrent
+from minilstm.layers import Layer
 from minilstm.layers.base import Shape
-from minilstm.layers.wrappers import Wrapper
 from minilstm.saving import read_file
+from minilstm.saving.keras_format import places
 
 METADATA_LIMIT = 2**21  # bytes of config.json; a layer takes about 1,500
 LEGACY = ("model_config", "layer_names")  # attributes of .h5 files from before Keras 3: model, weights alone
@@ -87,14 +87,8 @@ class KerasFile:
 
     def config(self) -> Mapping[str, Any]:
         """What config.json says of the Sequential that is in the file."""
-        text = self._member("config.json")
-        if len(text) > METADATA_LIMIT:
-            raise self._refused(f"its config.json has {len(text)} bytes, more than {METADATA_LIMIT}")
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise self._refused(f"its config.json cannot be read: {error}") from None
-        name = found.get("class_name") if isinstance(found, dict) else None
+        found = self._described()
+        name = found.get("class_name")
         if name is None:
             raise self._refused("its config.json cannot be read: it names no class")
         if name != "Sequential":
@@ -104,9 +98,25 @@ class KerasFile:
             raise self._refused("its config.json cannot be read: it describes no model")
         return config
 
+    def compiled(self) -> Mapping[str, Any]:
+        """What config.json says the model was compiled with; nothing where it was not."""
+        found = self._described().get("compile_config")
+        return found if isinstance(found, dict) else {}
+
+    def _described(self) -> Mapping[str, Any]:
+        """What stands in config.json; nothing where that is no object."""
+        text = self._member("config.json")
+        if len(text) > METADATA_LIMIT:
+            raise self._refused(f"its config.json has {len(text)} bytes, more than {METADATA_LIMIT}")
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise self._refused(f"its config.json cannot be read: {error}") from None
+        return found if isinstance(found, dict) else {}
+
     def weights(self, layers: Sequence[Layer], shapes: Sequence[Shape]) -> list[Array]:
         """The arrays of `layers`, whose inputs have `shapes`, in Keras's order."""
-        found = [(place, self._dataset(place, shape)) for place, shape in _places(layers, shapes)]
+        found = [(place, self._dataset(place, shape)) for place, shape in places(layers, shapes)]
         size = sum(dataset.nbytes for _, dataset in found)
         if size > len(self.stored):
             raise self._refused(f"its arrays take {size} bytes, and it has {len(self.stored)}")
@@ -135,30 +145,3 @@ class KerasFile:
         if not np.isfinite(found).all():
             raise self._refused(f"its {place!r} holds NaN or Inf")
         return found
-
-
-def _places(layers: Sequence[Layer], shapes: Sequence[Shape]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Where the file keeps each array, and its shape. Layers are counted by class: names do not matter."""
-    taken: dict[str, int] = {}
-    for layer, input_shape in zip(layers, shapes, strict=True):
-        name = layer.default_name()
-        taken[name] = taken.get(name, -1) + 1
-        groups = list(_groups(layer, f"layers/{name}" + (f"_{taken[name]}" if taken[name] else "")))
-        wanted = list(layer.weight_shapes(input_shape).values())
-        each = len(wanted) // len(groups) if groups else 0
-        for k, group in enumerate(groups):
-            for number, shape in enumerate(wanted[k * each : (k + 1) * each]):
-                yield f"{group}/{number}", shape
-
-
-def _groups(layer: Layer, place: str) -> Iterator[str]:
-    """Where the file keeps the arrays of a layer that stands at `place`."""
-    if isinstance(layer, Recurrent):
-        yield f"{place}/cell/vars"
-    elif type(layer).__name__ == "Bidirectional":
-        yield f"{place}/forward_layer/cell/vars"
-        yield f"{place}/backward_layer/cell/vars"
-    elif isinstance(layer, Wrapper):
-        yield from _groups(layer.sublayers[0], f"{place}/layer")
-    elif layer.initializers:
-        yield f"{place}/vars"

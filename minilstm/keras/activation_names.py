@@ -54,7 +54,7 @@ swish = silu
 def relu(
     x: ArrayLike, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
 ) -> Array:
-    """x from `threshold` on, at most `max_value`; below, negative_slope (x - threshold). NaN stays NaN.
+    """x above `threshold`, at most `max_value`; up to it, negative_slope (x - threshold). NaN stays NaN.
 
     Source: `keras.activations.relu`. As an activation of a layer it is the plain one, max(x, 0).
 
@@ -62,9 +62,8 @@ def relu(
     [-1.0, 1.0, 6.0]
     """
     array = _numbers(x)
-    below = array < threshold if threshold else array <= 0
     rest = negative_slope * (array - threshold) if negative_slope else 0
-    found = np.where(below, rest, array).astype(array.dtype)
+    found = np.where(array <= threshold, rest, array).astype(array.dtype)
     return found if max_value is None else np.minimum(found, array.dtype.type(max_value))
 
 

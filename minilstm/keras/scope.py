@@ -37,7 +37,7 @@ HOMES: dict[str, tuple[str, ...]] = {
 ELSEWHERE: dict[str, dict[str, str]] = {
     "callbacks": {"History": "minilstm.network.progress"},
     "layers": {"InputLayer": "minilstm.layers.input"},
-    "models": {"Sequential": "minilstm.model", "load_model": "minilstm.model"},
+    "models": {"Sequential": "minilstm.model", "load_model": "minilstm.keras.model_names"},
 }
 NOT_KERAS = {
     "callbacks": {"GradientTracer", "Logs"},

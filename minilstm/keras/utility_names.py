@@ -82,12 +82,12 @@ def timeseries_dataset_from_array(
 ) -> Windows:
     """Batches (x, y), or x where there are no targets, of the windows of a series; see `sliding_windows`.
 
-    x is (batch, sequence_length, D); y begins with the batch. `shuffle` draws one order from `seed`.
-    Source: `keras.utils.timeseries_dataset_from_array`, whose series (steps,) gives windows without D.
+    x is (batch, sequence_length, D), or without D for a series (steps,); y begins with the batch. `shuffle`
+    draws one order from `seed`. Source: `keras.utils.timeseries_dataset_from_array`.
 
     >>> batches = timeseries_dataset_from_array(np.arange(6), np.arange(6) * 10, 3, batch_size=3)
     >>> x, y = batches[0]
-    >>> x[:, :, 0].tolist(), y.tolist(), len(batches)
+    >>> x.tolist(), y.tolist(), len(batches)
     ([[0, 1, 2], [1, 2, 3], [2, 3, 4]], [0, 10, 20], 2)
     """
     x, y = sliding_windows(
@@ -99,5 +99,6 @@ def timeseries_dataset_from_array(
         start_index=start_index or 0,
         end_index=end_index,
     )
+    x = x[..., 0] if np.ndim(data) == 1 else x
     rng = np.random.default_rng(seed) if shuffle else None
     return Windows(x, y, whole_number("batch_size", batch_size), rng)

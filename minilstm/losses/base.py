@@ -83,12 +83,12 @@ class Loss:
         if p.ndim == 0:
             raise ValueError(wording("y_pred", "an array of outputs (..., C)", "one number"))
         y = np.asarray(y_true)
-        single = p.ndim == 1 and (y.ndim < 2 or y.shape[-1] != 1)
-        p, y = (p[None], y[None]) if single else (p[:, None] if p.ndim == 1 else p, y)
         if hasattr(self, "call"):
             y, p = same_rank(y.astype(p.dtype), p)
             found = _reduced(self.reduction, np.asarray(self.call(y, p)), sample_weight, None)
             return np.asarray(found, self.dtype or p.dtype)[()]
+        single = p.ndim == 1 and (y.ndim < 2 or y.shape[-1] != 1)
+        p, y = (p[None], y[None]) if single else (p[:, None] if p.ndim == 1 else p, y)
         targets = self.check_targets(y, p.shape)
         rows = p.reshape(-1, p.shape[-1])
         with np.errstate(all="ignore"):

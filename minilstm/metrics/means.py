@@ -343,7 +343,9 @@ class CategoricalCrossentropy(_MeanOf):
 
 @spelled
 class SparseCategoricalCrossentropy(_MeanOf):
-    """The loss of that name as a metric; rows of the class `ignore_class` do not count.
+    """The loss of that name as a metric; rows of the class `ignore_class` are 0.
+
+    As in Keras they count in the mean where there are no weights, and where there are do not.
 
     >>> float(SparseCategoricalCrossentropy()([0], [[0.5, 0.5]]).round(4))
     0.6931
@@ -364,12 +366,9 @@ class SparseCategoricalCrossentropy(_MeanOf):
         super().__init__(name, dtype, config)
 
     def counted(self, y: Array, p: Array, weight: Array | None) -> Array:
-        if self.loss.ignore_class is not None:
-            real = (_labels(y, p) != self.loss.ignore_class).astype(np.float64)
-            if weight is not None:
-                real, weight = same_rank(real, weight)
-                real = real * weight
-            weight = real
+        if self.loss.ignore_class is not None and weight is not None:
+            real, weight = same_rank((_labels(y, p) != self.loss.ignore_class).astype(np.float64), weight)
+            weight = real * weight
         return super().counted(y, p, weight)
 
     def row_values(self, y: Array, p: Array) -> Array:

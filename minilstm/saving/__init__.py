@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from minilstm.layers.wrappers import inside
 from minilstm.network.network import Network
 from minilstm.network.progress import FitState
 from minilstm.network.states import layer_states
+from minilstm.saving import keras_format
 from minilstm.saving.container import SUFFIXES, DamagedError, Document, pack, unpack
 from minilstm.saving.objects import encode
 from minilstm.saving.reading import Saved
@@ -36,10 +37,14 @@ Path_ = str | os.PathLike[str]
 
 
 def save(model: Network, path: Path_) -> None:
-    """Write `model` to `path`, an .npz or a .safetensors; see `Sequential.save`."""
-    suffix = checked_suffix(path)
+    """Write `model` to `path`, an .npz, a .safetensors or a .keras; see `Sequential.save`."""
+    suffix = checked_suffix(path, (*SUFFIXES, keras_format.SUFFIX))
     if not model.layers:
         raise ValueError(wording("model", "with at least one layer, to be saved", "none"))
+    if suffix == keras_format.SUFFIX:
+        keras_format.refused(model.layers)
+        files.write_bytes(path, keras_format.packed(model))
+        return
     files.write_bytes(path, pack(suffix, *describe(model)))
 
 
@@ -106,13 +111,11 @@ def cells_of(model: Network) -> dict[str, UserCell]:
     return {layer.cell.name: layer.cell for layer in inside(model.layers) if isinstance(layer, RNN)}
 
 
-def checked_suffix(path: Path_) -> str:
-    """The suffix of `path`; ValueError where it is none of a layout."""
+def checked_suffix(path: Path_, known: Sequence[str] = SUFFIXES) -> str:
+    """The suffix of `path`; ValueError where it is none of those that are `known`."""
     suffix = Path(path).suffix
-    if suffix not in SUFFIXES:
-        raise ValueError(
-            wording("path", f"a name that ends in {' or '.join(SUFFIXES)}", repr(os.fspath(path)))
-        )
+    if suffix not in known:
+        raise ValueError(wording("path", f"a name that ends in {' or '.join(known)}", repr(os.fspath(path))))
     return suffix
 
 
