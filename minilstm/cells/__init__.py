@@ -2,6 +2,7 @@
 
     making      cell: from a function to a cell;  checks: what does not fit
     dual        a step evaluated once for the derivatives by all that goes in;  local: these derivatives
+    followed    arrays that tell where a state is made, for functions that dual does not know
     user        the cell that comes of it, in the contract of `bptt.cell`
 
 and a set of cells made like a user's own, each with its equations and source: `get("mgu")`, or `cells.MGU`.

@@ -245,7 +245,8 @@ def beside(
         if structure.recurrent:
             pairs += _pairs("dhu", names.gates, dhu, right.dhu)
         pairs += _named("dprev", names.states, dprev, right.dprev)
-        pairs += _named("total", names.states, total, right.total) if structure.dual else []
+        if structure.dual or None not in structure.made:
+            pairs += _named("total", names.states, total, right.total)
         if names.rows:
             pairs += _named("dp", names.rows, dp[0] if dp else None, right.dp)
         yield from_state, pairs

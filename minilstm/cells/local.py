@@ -10,6 +10,7 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State, StepGradients
 from minilstm.cells.dual import Dual, Run, Source, inputs_of
+from minilstm.cells.followed import Followed, states_of
 
 Function = Callable[..., Any]  # forward(xw, hu, prev, p) -> state, kept
 Entry = tuple[int, Source]  # d(state of this number) / d(source)
@@ -85,6 +86,14 @@ def by_complex(
             part = np.imag(state) / TINY
             if np.any(part):
                 found[s, source] = part.astype(prev[0].dtype)
+    case = tuple(map(_complex, (xw, hu, prev, p)))
+    for j, made in enumerate(() if structure.dual else structure.made):
+        if made is not None:  # a state, where it is made
+            run = Run(H, offsets={made: np.asarray(TINY * 1j)})
+            for s, state in enumerate(states_of(run, function, *case)):
+                part = np.imag(np.asarray(state)) / TINY
+                if s != j and np.any(part):
+                    found[s, Source("state", j)] = part.astype(prev[0].dtype)
     return found
 
 
@@ -98,13 +107,17 @@ def states_made(function: Function, structure: Structure, case: tuple[Any, ...])
     """For each state the number of the array that is returned as it; None for one that is an argument."""
     xw, hu, prev, p = case
     run = Run(prev[0].shape[-1])
-    arguments = inputs_of(run, structure.gates, xw, hu, prev, p)
-    given, taken = run.count, set[int]()
-    states, _ = function(*arguments)
-    found: list[int | None] = []
+    if structure.dual:
+        arguments = inputs_of(run, structure.gates, xw, hu, prev, p)
+        given = run.count
+        states, _ = function(*arguments)
+    else:
+        given, states = 0, states_of(run, function, xw, hu, prev, p)
+    found, taken = list[int | None](), set[int | None]()
     for state in states:
-        number = state.number if isinstance(state, Dual) else 0
-        found.append(number if number >= given and number not in taken else None)
+        number = state.number if isinstance(state, (Dual, Followed)) else None
+        new = number is not None and number >= given and number not in taken
+        found.append(number if new else None)
         taken.add(number)
     return tuple(found)
 

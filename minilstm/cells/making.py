@@ -221,7 +221,7 @@ def _structure(forward: Callable[..., Any], names: Names, cases: list[Case]) -> 
     except UnsafeError as error:
         raise checks.unsafe(str(error)) from None
     except Exception:  # whatever a function does that `Dual` does not know
-        plain, made = plain._replace(dual=False), (None,) * len(names.states)
+        plain, made = plain._replace(dual=False), ()
     try:
         found = [by_complex(forward, plain, *case) for case in cases]
     except Exception as error:
@@ -238,7 +238,9 @@ def _structure(forward: Callable[..., Any], names: Names, cases: list[Case]) -> 
     )
     whole = plain._replace(made=made, recurrent=recurrent, shared=shared)
     if whole.dual and not _agree(forward, whole, cases, found):
-        whole = whole._replace(dual=False, made=(None,) * whole.states)
+        whole = whole._replace(dual=False)
+    if not whole.dual:
+        whole = whole._replace(made=states_made(forward, whole, cases[0].copy()))
     entries = dict.fromkeys(entry for case in cases for entry in derivatives(forward, whole, *case))
     return whole._replace(entries=tuple(entries))
 

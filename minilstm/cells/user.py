@@ -18,6 +18,7 @@ from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.bptt.tape import Segment
 from minilstm.cells.dual import Dual, Run, inputs_of
+from minilstm.cells.followed import states_of
 from minilstm.cells.local import Entry, Function, Structure, combine, derivatives, states_made
 
 LESSON = (LSTMCell.name, GRUCell.name, SimpleRNNCell.name)
@@ -205,5 +206,7 @@ def with_state(
         states, _ = function(xw, hu, prev, p)
         return tuple(state + change if j == number else state for j, state in enumerate(states))
     run = Run(prev[0].shape[-1], offsets={made: change})
+    if isinstance(cell, UserCell) and not cell.structure.dual:
+        return tuple(np.asarray(state) for state in states_of(run, function, xw, hu, prev, p))
     states, _ = function(*inputs_of(run, len(cell.gates), xw, hu, prev, p, parts=False))
     return tuple(state.value if isinstance(state, Dual) else state for state in states)

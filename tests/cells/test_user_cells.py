@@ -199,6 +199,52 @@ def test_words_of_the_ledger_of_an_lstm_of_one_s_own():
     np.testing.assert_allclose(rec.effective_memory(), -1 / np.log(rec.f).mean(axis=(0, 1)), rtol=1e-13)
 
 
+def reshaped(xw, hu, prev, p):
+    z = (xw + hu).reshape(len(xw), 4, -1)
+    return stepped(*z.swapaxes(0, 1), prev)
+
+
+def stacked(xw, hu, prev, p):
+    return stepped(*np.stack(np.split(xw + hu, 4, axis=-1)), prev)
+
+
+def in_place(xw, hu, prev, p):
+    i, f, g, o = np.split(xw + hu, 4, axis=-1)
+    c = np.multiply(sigmoid(f), prev[1], where=np.isfinite(f), out=np.zeros_like(f))
+    c += sigmoid(i) * np.tanh(g)
+    return (sigmoid(o) * np.tanh(c), c), (sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o))
+
+
+def stepped(i, f, g, o, prev):
+    i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+    c = f * prev[1] + i * g
+    return (o * np.tanh(c), c), (i, f, g, o)
+
+
+@pytest.mark.parametrize("forward", [reshaped, stacked, in_place], ids=lambda forward: forward.__name__)
+def test_functions_that_the_first_order_does_not_know_give_the_same_trace(forward):
+    """The total dL/dc_t too, whose path through h of the same step no complex argument shows."""
+    parts = {"gates": "ifgo", "states": "hc", "bias": {"f": 1.0}, "name": "own_lstm"}
+    cell = ml.cell(forward, **parts)
+    assert not cell.structure.dual
+    found, right = (model_of(one).trace(*data())["rec"] for one in (cell, EIGHT["own_lstm"]))
+    for name in ("h", "c", "dh", "dc", "dz", "dx"):
+        close(getattr(found, name), getattr(right, name), 1e-13, name)
+    assert found.ledger().terms == right.ledger().terms
+    close(dynamics.jacobians(found, 1), dynamics.jacobians(right, 1), 1e-13)
+    model = model_of(cell)
+    assert ml.gradcheck(model, *data(), entries=20).ok
+    base = LSTMCell()
+    ml.cell(forward, **parts, backward=base.backward)
+
+    def half(*arguments):
+        step = base.backward(*arguments)
+        return step._replace(total=tuple(0.5 * part for part in step.total))
+
+    with pytest.raises(ValueError, match="backward must be the derivative of forward, got total of 'h' off"):
+        ml.cell(forward, **parts, backward=half)
+
+
 # ------------------------------------------------------------ the layer
 
 
