@@ -3,6 +3,8 @@
 # ruff: noqa: E501
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -12,6 +14,8 @@ from pathlib import Path
 import bug_zoo as zoo
 import pytest
 import right_zoo
+
+from minilstm.gradient_check.student import runner
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "05_check_your_own_backward.py"
 
@@ -180,3 +184,21 @@ def test_bad_usage(arguments, words):
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("cell", ["", 'CELL = "simple_rnn"\n'])
+def test_a_step_is_told_from_a_sequence_by_what_it_accepts_and_returns(tmp_path, cell):
+    """The step that docs/how-to/check.md prints, saved as a file."""
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "check.md").read_text(encoding="utf-8")
+    (tmp_path / "step.py").write_text(cell + text.split("```python\n")[1].split("```")[0])
+    options = {"cell": None, "length": 6, "seed": 0, "adapter": None}
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints
+        found = runner.run(str(tmp_path / "step.py"), options)
+    ((kind, report),) = found["reports"].items()
+    assert (kind, report["ok"]) == ("step", True)
+    (tmp_path / "none.py").write_text(
+        "def forward(x):\n    raise ValueError('no')\n\n\ndef backward(d, c):\n    return d\n"
+    )
+    ((kind, report),) = runner.run(str(tmp_path / "none.py"), options)["reports"].items()
+    assert kind == "sequence"  # nothing runs: what was tried first is told
+    assert report["fault"]

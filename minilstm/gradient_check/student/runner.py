@@ -3,7 +3,8 @@
     python -m minilstm.gradient_check.student.runner FILE RESULT OPTIONS
 
 FILE defines `step_forward` and `step_backward` (see `check_step`), `forward` and `backward` (see
-`check_sequence`), or both pairs; and may say CELL = "gru", GATES = "ifog" and ADAPTER = "columns". With the
+`check_sequence`; or of a step, if they accept and return what one does), or both pairs; and may say
+CELL = "gru", GATES = "ifog" and ADAPTER = "columns". Without CELL it is the first that they can be. With the
 adapter "layer" it defines a class with forward and backward; with "loss_inside", `loss_and_gradients`,
 `parameters` and `arguments`. RESULT is the file for what was found, as JSON; OPTIONS are JSON too. Whatever
 FILE prints, raises or breaks stays in here.
@@ -13,11 +14,12 @@ from __future__ import annotations
 
 import errno
 import inspect
+import itertools
 import json
 import os
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from minilstm.gradient_check.student.exceptions import described
 
 PAIRS = {"step": ("step_forward", "step_backward"), "sequence": ("forward", "backward")}
 CHECKS: dict[str, Callable[..., Report]] = {"step": check_step, "sequence": check_sequence}
+CELLS = ("lstm", "gru", "simple_rnn")
 PLAIN = ("columns", "time_major", "single", "ids", "dictionary", "course", "separate", "states")
 LARGEST_OUTPUT = 1_000_000  # bytes that the file may print
 
@@ -40,17 +43,18 @@ def run(path: str, options: dict[str, Any]) -> dict[str, Any]:
     except BaseException as error:
         return {"fault": f"{name} cannot be run: {why(error)}."}
     adapter = options["adapter"] or defined.get("ADAPTER")
-    cell = options["cell"] or defined.get("CELL", "lstm")
+    cell = options["cell"] or defined.get("CELL")
+    cells = CELLS if cell is None else (cell,)
     reports = {}
     try:
         pairs = found(defined, adapter)
         if not pairs:
             return {"usage": f"{name} must define {expected(adapter)}{suggestion(defined)}"}
+        given = {"gates": defined.get("GATES"), "seed": options["seed"], "length": options["length"]}
         for kind, pair in pairs.items():
-            given = {"gates": defined.get("GATES"), "seed": options["seed"]}
-            if kind == "sequence":
-                given["length"] = options["length"]
-            reports[kind] = told(checked(kind, pair, cell, given))
+            kinds = ("sequence", "step") if [*pairs] == ["sequence"] else (kind,)
+            kind, report = first_that_runs(kinds, cells, pair, given)
+            reports[kind] = told(report)
     except (TypeError, ValueError) as error:  # CELL, GATES or ADAPTER
         return {"usage": f"{name}: {error}"}
     return {"reports": reports}
@@ -78,12 +82,25 @@ def found(defined: dict[str, Any], adapter: str | None) -> dict[str, adapters.Pa
     return pairs if adapter is None else {k: getattr(adapters, adapter)(*pair) for k, pair in pairs.items()}
 
 
+def first_that_runs(
+    kinds: Sequence[str], cells: Sequence[str], pair: adapters.Pair, given: dict[str, Any]
+) -> tuple[str, Report]:
+    """The functions as the first kind and cell for which they run; as the very first where they never do."""
+    reports = [(kinds[0], checked(kinds[0], pair, cells[0], given))]
+    for kind, cell in list(itertools.product(kinds, cells))[1:]:
+        if reports[-1][1].fault is None:
+            return reports[-1]
+        reports.append((kind, checked(kind, pair, cell, given)))
+    return reports[-1] if reports[-1][1].fault is None else reports[0]
+
+
 def checked(kind: str, pair: adapters.Pair, cell: str, given: dict[str, Any]) -> Report:
     """The report; of a layer, as a step if it can be one."""
+    of_step = {name: value for name, value in given.items() if name != "length"}
     if kind != "layer":
-        return CHECKS[kind](*pair, cell, **given)
-    report = check_step(*pair, cell, **given)
-    return report if report.fault is None else check_sequence(*pair, cell, **given)
+        return CHECKS[kind](*pair, cell, **(given if kind == "sequence" else of_step))
+    report = check_step(*pair, cell, **of_step)
+    return report if report.fault is None else check_sequence(*pair, cell, **of_step)
 
 
 def expected(adapter: str | None) -> str:
