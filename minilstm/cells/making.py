@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from keyword import iskeyword
 from typing import Any
 
@@ -79,25 +80,6 @@ def cell(
     ('f', 'xw_f', 'hu_f')
     """
     name = _own_name(forward, name)
-    options: dict[str, Any] = {"kept": kept, "p": p, "backward": backward, "bias": bias}
-    options |= {"recurrent_bias": recurrent_bias, "recurrent_map": recurrent_map}
-    return make(name, forward, gates=gates, states=states, **options)
-
-
-def make(
-    name: str,
-    forward: Callable[..., Any],
-    *,
-    gates: Sequence[str],
-    states: Sequence[str] = ("h",),
-    kept: Sequence[str] | None = None,
-    p: Sequence[str] | Mapping[str, float | str | Initializer] = (),
-    backward: Callable[..., Any] | None = None,
-    bias: Mapping[str, float] | None = None,
-    recurrent_bias: bool = False,
-    recurrent_map: Map | None = None,
-) -> UserCell:
-    """`cell`, of any name."""
     if not callable(forward):
         raise TypeError(wording("forward", "a function (xw, hu, prev, p) -> state, kept", repr(forward)))
     if backward is not None and not callable(backward):
@@ -130,6 +112,11 @@ def make(
     )
     _distinct(made)
     return made
+
+
+def make(name: str, forward: Callable[..., Any], **options: Any) -> UserCell:
+    """`cell`, of a name that only the package's own cells may have."""
+    return replace(cell(forward, **options), name=name)
 
 
 def _names(gates: Any, states: Any, kept: Any, p: Any) -> Names:

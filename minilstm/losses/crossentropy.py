@@ -44,9 +44,7 @@ class BinaryCrossentropy(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        real_number("label_smoothing", self.label_smoothing)
-        if self.label_smoothing > 1:
-            raise ValueError(wording("label_smoothing", "at most 1", self.label_smoothing))
+        _check_smoothing(self.label_smoothing)
         _settle(self, "sigmoid")
 
     def _target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -122,9 +120,7 @@ class CategoricalCrossentropy(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        real_number("label_smoothing", self.label_smoothing)
-        if self.label_smoothing > 1:
-            raise ValueError(wording("label_smoothing", "at most 1", self.label_smoothing))
+        _check_smoothing(self.label_smoothing)
         _settle(self, "softmax")
 
     def _target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -214,6 +210,11 @@ def _settle(loss: Loss, activation: str) -> None:
     if loss.axis != -1:  # type: ignore[attr-defined]
         raise ValueError(wording("axis", "-1: classes stand in the last axis", loss.axis))  # type: ignore[attr-defined]
     object.__setattr__(loss, "logits_of", None if loss.from_logits else activation)  # type: ignore[attr-defined]
+
+
+def _check_smoothing(share: float) -> None:
+    if real_number("label_smoothing", share) > 1:
+        raise ValueError(wording("label_smoothing", "at most 1", share))
 
 
 def _smooth(y: Array, share: float, classes: int) -> Array:

@@ -12,7 +12,7 @@ between two thresholds of a PR curve, Davis and Goadrich 2006, section 4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,12 +52,11 @@ class _Confusion(Metric):
 
     def __init__(
         self,
-        thresholds: float | Sequence[float] | None,
-        top_k: int | None,
-        class_id: int | None,
-        name: str | None,
-        dtype: str | None,
-        config: Mapping[str, Any] | None = None,
+        thresholds: float | Sequence[float] | None = None,
+        top_k: int | None = None,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
     ) -> None:
         self.top_k = None if top_k is None else whole_number("top_k", top_k)
         self.class_id = None if class_id is None else whole_number("class_id", class_id, 0)
@@ -68,7 +67,7 @@ class _Confusion(Metric):
             self.thresholds = [real_number("thresholds", value) for value in given]
             if any(value > 1 for value in self.thresholds):
                 raise ValueError(wording("thresholds", "in [0, 1]", given))
-        super().__init__(name, dtype, {"thresholds": thresholds, **(config or {})})
+        super().__init__(name, dtype, {"thresholds": thresholds, "top_k": top_k, "class_id": class_id})
 
     def empty(self) -> Array:
         return np.zeros((len(self.kept), len(self.thresholds)))
@@ -114,17 +113,6 @@ class Precision(_Confusion):
 
     slots, direction, kept = ("true_positives", "false_positives"), "max", (0, 1)
 
-    def __init__(
-        self,
-        thresholds: float | Sequence[float] | None = None,
-        top_k: int | None = None,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: str | None = None,
-    ) -> None:
-        config = {"top_k": top_k, "class_id": class_id}
-        super().__init__(thresholds, top_k, class_id, name, dtype, config)
-
 
 @spelled
 class Recall(_Confusion):
@@ -135,17 +123,6 @@ class Recall(_Confusion):
     """
 
     slots, direction, kept = ("true_positives", "false_negatives"), "max", (0, 3)
-
-    def __init__(
-        self,
-        thresholds: float | Sequence[float] | None = None,
-        top_k: int | None = None,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: str | None = None,
-    ) -> None:
-        config = {"top_k": top_k, "class_id": class_id}
-        super().__init__(thresholds, top_k, class_id, name, dtype, config)
 
 
 @spelled
@@ -160,7 +137,11 @@ class _Count(_Confusion):
         name: str | None = None,
         dtype: str | None = None,
     ) -> None:
-        super().__init__(thresholds, None, None, name, dtype)
+        super().__init__(thresholds, name=name, dtype=dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        return {key: config[key] for key in ("name", "dtype", "thresholds")}
 
     def of_counts(self, sums: Array) -> Array:
         return np.asarray(sums[0])

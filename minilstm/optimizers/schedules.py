@@ -62,50 +62,48 @@ def _check(schedule: LearningRateSchedule) -> None:
             real_number(name, value)
 
 
+@dataclass(frozen=True)
+class _InPeriods(LearningRateSchedule):
+    """A decay by the share t/T of a period that has passed."""
+
+    initial_learning_rate: float
+    decay_steps: int
+    decay_rate: float
+    staircase: bool = False
+    name: str | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def _passed(self, step: int) -> float:
+        share = step / self.decay_steps
+        return math.floor(share) if self.staircase else share
+
+
 @spelled
 @dataclass(frozen=True)
-class ExponentialDecay(LearningRateSchedule):
+class ExponentialDecay(_InPeriods):
     """a decay_rate^(t/T); with `staircase` t/T is rounded down.
 
     >>> ExponentialDecay(1.0, decay_steps=10, decay_rate=0.5)(20)
     0.25
     """
 
-    initial_learning_rate: float
-    decay_steps: int
-    decay_rate: float
-    staircase: bool = False
-    name: str | None = field(default=None, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        _check(self)
-
     def __call__(self, step: int) -> float:
-        p = step / self.decay_steps
-        return float(self.initial_learning_rate * self.decay_rate ** (math.floor(p) if self.staircase else p))
+        return float(self.initial_learning_rate * self.decay_rate ** self._passed(step))
 
 
 @spelled
 @dataclass(frozen=True)
-class InverseTimeDecay(LearningRateSchedule):
+class InverseTimeDecay(_InPeriods):
     """a / (1 + decay_rate t/T); with `staircase` t/T is rounded down.
 
     >>> InverseTimeDecay(1.0, decay_steps=10, decay_rate=1.0)(10)
     0.5
     """
 
-    initial_learning_rate: float
-    decay_steps: int
-    decay_rate: float
-    staircase: bool = False
-    name: str | None = field(default=None, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        _check(self)
-
     def __call__(self, step: int) -> float:
-        p = step / self.decay_steps
-        return self.initial_learning_rate / (1 + self.decay_rate * (math.floor(p) if self.staircase else p))
+        return self.initial_learning_rate / (1 + self.decay_rate * self._passed(step))
 
 
 @spelled
