@@ -13,7 +13,8 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -76,35 +77,13 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 def _run(options: argparse.Namespace) -> int:
     if options.command == "info":
         return _info()
-    if options.command == "gradcheck":
-        from minilstm.commands import gradcheck
+    if options.command in ("study", "report", "compare"):
+        from minilstm.study import command
 
-        return gradcheck.run(options)
-    if options.command == "cells":
-        from minilstm.commands import cells
-
-        return cells.run(options)
-    if options.command == "truncation":
-        from minilstm.commands import truncation
-
-        return truncation.run(options)
-    if options.command == "trace":
-        from minilstm.commands import trace
-
-        return trace.run(options)
-    if options.command == "examples":
-        from minilstm.commands import examples
-
-        return examples.run(options)
-    if options.command == "reproduce":
-        from minilstm.commands import reproduce
-
-        return reproduce.run(options)
-    from minilstm.study import command
-
-    if options.command == "report":
-        return command.remake(options)
-    return command.compare(options) if options.command == "compare" else command.run(options)
+        does = {"study": command.run, "report": command.remake, "compare": command.compare}
+        return does[options.command](options)
+    run: Callable[..., int] = import_module(f"minilstm.commands.{options.command}").run
+    return run(options)
 
 
 def _parser() -> tuple[_Parser, Mapping[str, _Parser]]:
@@ -137,15 +116,24 @@ def _add_study(commands: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = study.add_argument
-    add(
+    study.add_argument(
         "task",
         nargs="?",
         choices=("digits", "imdb", "recall", "adding"),
         help="spoken digits (the default), film reviews (extra imdb), or a generated task whose "
         "difficulty is its length; left out with --data",
     )
-    own = study.add_argument_group("your own data")
+    _add_own_data(study.add_argument_group("your own data"))
+    _add_swept(study.add_argument_group("what is swept"))
+    _add_training(study)
+    report = commands.add_parser("report", help="make a study's report again, from its folder")
+    report.add_argument("folder", type=Path, metavar="DIR")
+    compare = commands.add_parser("compare", help="two studies side by side")
+    compare.add_argument("folders", type=Path, nargs=2, metavar="DIR")
+    compare.add_argument("--out", type=Path, metavar="FILE.html", help="also as a page")
+
+
+def _add_own_data(own: Any) -> None:
     own.add_argument("--data", metavar="FILE", help="of a kind that --formats shows, or one of these as .gz")
     own.add_argument(
         "--formats", action="store_true", help="show what each kind of file looks like, and stop"
@@ -189,7 +177,9 @@ def _add_study(commands: Any) -> None:
     own.add_argument(
         "--dry-run", action="store_true", help="say what was found and what it would cost, and stop"
     )
-    swept = study.add_argument_group("what is swept")
+
+
+def _add_swept(swept: Any) -> None:
     add = swept.add_argument
     add(
         "--lengths",
@@ -228,8 +218,10 @@ def _add_study(commands: Any) -> None:
     )
     add("--save-best", action="store_true", help="save a model of the recommended length, as model.npz")
     add("--control", action="store_true", help="each variant once more, with shuffled training labels")
-    training = study.add_argument_group("training")
-    add = training.add_argument
+
+
+def _add_training(study: Any) -> None:
+    add = study.add_argument_group("training").add_argument
     add("--epochs", type=int, metavar="N", help="passes over the training part (20; imdb 3)")
     add("--batch-size", type=int, metavar="N", help="sequences per training step (32)")
     add("--embedding", type=int, metavar="N", help="size of a word's vector (32)")
@@ -245,12 +237,6 @@ def _add_study(commands: Any) -> None:
     add("--out", type=Path, metavar="DIR", help="folder for the results (./minilstm-study-TASK)")
     add("--quiet", action="store_true", help="no progress display")
     add("--json", action="store_true", help="print the summary as JSON instead of a table")
-
-    report = commands.add_parser("report", help="make a study's report again, from its folder")
-    report.add_argument("folder", type=Path, metavar="DIR")
-    compare = commands.add_parser("compare", help="two studies side by side")
-    compare.add_argument("folders", type=Path, nargs=2, metavar="DIR")
-    compare.add_argument("--out", type=Path, metavar="FILE.html", help="also as a page")
 
 
 def _add_trace(commands: Any) -> None:
