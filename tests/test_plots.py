@@ -14,6 +14,7 @@ import pytest
 
 import minilstm as ml
 from minilstm import plots
+from minilstm.plots import base
 
 T = 7
 
@@ -86,13 +87,9 @@ def test_history_draws_every_curve():
     assert plots.history(found.history).get_legend() is not None
 
 
-def test_against_length_draws_intervals_and_marks_gaps():
-    rows = [
-        {"length": 5, "y": 0.5, "low": 0.4, "high": 0.7},
-        {"length": 9, "y": None, "low": None, "high": None},
-    ]
+def test_a_line_has_intervals_and_marks_gaps():
     _, (ax,) = plots.new_figure()
-    plots.against_length(ax, rows, "y", low="low", high="high", label="a")
+    base.line(ax, [5, 9], [0.5, None], [0.4, None], [0.7, None], label="a")
     (bars,) = ax.containers
     np.testing.assert_array_equal(bars.lines[0].get_ydata(), [0.5, np.nan])
     np.testing.assert_allclose(bars.lines[2][0].get_segments()[0][:, 1], [0.4, 0.7])

@@ -25,10 +25,6 @@ from minilstm.arrays import Array
 from minilstm.network.progress import History
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#595959"
-MASK_STYLE: dict[bool, dict[str, Any]] = {
-    True: {"color": BLUE, "marker": "o", "label": "with mask"},
-    False: {"color": ORANGE, "marker": "s", "label": "without mask"},
-}
 MARKERS = "osD^vP*X"
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", GREY)
@@ -68,26 +64,6 @@ def series_style(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
-def against_length(
-    ax: Axes,
-    rows: Sequence[Mapping[str, Any]],
-    name: str,
-    *,
-    low: str | None = None,
-    high: str | None = None,
-    scale: float = 1.0,
-    connect: bool = True,
-    **style: Any,
-) -> None:
-    """A column of one variant's rows against length, in `style` (color, marker, label).
-
-    `low` and `high` name the ends of an interval, drawn as a bar. Rows without a number are gaps.
-    """
-    ends = [None if key is None else scale * _floats([row[key] for row in rows]) for key in (low, high)]
-    x, y = ([row[key] for row in rows] for key in ("length", name))
-    line(ax, x, scale * _floats(y), *ends, **{"linestyle": "-" if connect else "none"} | style)
-
-
 def line(ax: Axes, x: Any, y: Any, low: Any = None, high: Any = None, **style: Any) -> None:
     """y against x, in `style`, with a bar from `low` to `high`; what is no number is a gap and a cross."""
     style = series_style(0) | {"linewidth": 2, "markersize": 7} | style
@@ -99,14 +75,6 @@ def line(ax: Axes, x: Any, y: Any, low: Any = None, high: Any = None, **style: A
     else:
         ax.plot(x, y, markevery=every, **style)
     _mark_gaps(ax, x, y, style["color"])
-
-
-def fit_line(ax: Axes, lengths: Sequence[int], fit: Mapping[str, float], color: Any, text: str) -> None:
-    """The line a + b T over the range of lengths, with its equation as label."""
-    ends = np.array([0, max(lengths)])
-    ax.plot(
-        ends, fit["intercept"] + fit["slope"] * ends, color=color, linestyle="--", linewidth=1, label=text
-    )
 
 
 def log_line(ax: Axes, x: Array, y: Array, **style: Any) -> None:
