@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from minilstm.arrays import Array
 from minilstm.bptt import steps
 from minilstm.bptt.cell import Cell, Gradients, State, Weights
+from minilstm.bptt.tape import Tape
 
 
 def _whole(B: int, work: int) -> list[slice]:
@@ -54,8 +56,30 @@ class Engine:
 PLAIN = Engine()
 
 
+def stays_zero(
+    is_bounded: Callable[[Any, Array, State], bool], tape: Tape, external: Array | None
+) -> Callable[[int], bool]:
+    """Does a dL/d(state) of 0 after so many steps stay 0 all the way back? Asked once for each.
+
+    Not where a loss comes in on the way, nor where a number may be Inf: 0 * Inf is NaN.
+    """
+
+    @cache
+    def asked(steps: int) -> bool:
+        loss = external is not None and bool(external[:steps].any())
+        return not loss and is_bounded(tape.packed, tape.x, tape.first_state)
+
+    return asked
+
+
 def work_of(weights: Weights, x: Array) -> int:
     """Multiply-adds of a forward pass, about; backward takes twice as many."""
     T, B, D = x.shape
     work: int = T * B * (len(weights.U) + D + 1) * weights.W.shape[1]
     return work
+
+
+def variant_of(cell: Any, common: Any) -> str | None:
+    """The settings in which a cell differs from the common one, such as "activation='relu'"; or None."""
+    settings = ((name, getattr(cell, name)) for name in cell.__dataclass_fields__)
+    return ", ".join(f"{k}={v!r}" for k, v in settings if v != getattr(common, k)) or None

@@ -204,9 +204,3 @@ def _name(identifier: Any) -> Any:
         same = (name for name, one in ACTIVATIONS.items() if one.forward is identifier)
         identifier = next(same, identifier.__name__ if known else identifier)
     return SAME.get(identifier, identifier) if isinstance(identifier, str) else identifier
-
-
-def variant_of(cell: Any, common: Any) -> str | None:
-    """The settings in which a cell differs from the common one, such as "activation='relu'"; or None."""
-    settings = ((name, getattr(cell, name)) for name in cell.__dataclass_fields__)
-    return ", ".join(f"{k}={v!r}" for k, v in settings if v != getattr(common, k)) or None

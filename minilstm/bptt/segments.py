@@ -20,14 +20,13 @@ plan as None: it is another choice of checkpoints (`minilstm.checkpoints`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, Gradients, State, Weights
-from minilstm.bptt.engine import PLAIN, Engine, work_of
+from minilstm.bptt.engine import PLAIN, Engine, stays_zero, work_of
 from minilstm.bptt.pieces import add_weights, join_gradients, join_states
 from minilstm.bptt.tape import Contents, Tape
 from minilstm.errors import one_of, whole_number
@@ -127,12 +126,7 @@ def backward(
     engine, packed, B = tape.engine, tape.packed, tape.x.shape[1]
     if dstate is None:
         dstate = tuple(np.zeros((B, len(weights.U)), weights.U.dtype) for _ in tape.cell.states)
-
-    @cache
-    def ends_at(step: int) -> bool:
-        """Does a dL/d(state) of 0 stay 0? Not where a loss comes in, nor where Inf may be: 0 * Inf is NaN."""
-        loss = external is not None and bool(external[:step].any())
-        return not loss and engine.is_bounded(packed, tape.x, tape.first_state)
+    ends_at = stays_zero(engine.is_bounded, tape, external)
 
     def back_through_time(k: int) -> tuple[list[Gradients], State]:
         """The gradients of a chunk's segments, those of the weights in sum; and dL/d(first state)."""

@@ -18,7 +18,8 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State, StepGradients
-from minilstm.bptt.more_activations import get, variant_of
+from minilstm.bptt.engine import variant_of
+from minilstm.bptt.more_activations import get
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State, StepGradients
+from minilstm.bptt.engine import variant_of
 from minilstm.bptt.lstm import LSTMCell
-from minilstm.bptt.more_activations import get, variant_of
+from minilstm.bptt.more_activations import get
 
 FORGET_GATES = ("learned", "coupled", "none")
 
