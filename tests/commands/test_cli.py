@@ -17,7 +17,15 @@ import minilstm
 from minilstm.study.report import COLUMNS
 
 TINY = ["study", "recall", "--lengths", "3,5", "--seeds", "1", "--epochs", "1", "--units", "4"]
-FILES = ["config.json", "figures", "report.html", "results.csv", "results.jsonl", "summary.json"]
+FILES = [
+    "config.json",
+    "figures",
+    "report.html",
+    "results.csv",
+    "results.jsonl",
+    "summary.json",
+    "times.jsonl",
+]
 
 
 def run(*arguments, cwd, environment=None, timeout=300):
