@@ -15,7 +15,7 @@ import numpy as np
 from minilstm.plots.chart import Axis, Chart, Line, Numbers, Panel
 from minilstm.study.plan import Settings, Variant
 from minilstm.study.point import PROBE, Record
-from minilstm.study.summary import STRAIGHT, Row, variant_of
+from minilstm.study.summary import Row, is_straight, variant_of
 
 MOST_PANELS = 6  # variants, at most, that a figure with a panel for each shows
 WHEN = ("before", "after")
@@ -172,7 +172,7 @@ def _cost(rows: Sequence[Row], cost: dict[str, Any], settings: Settings) -> Iter
             ]
         for variant in settings.variants:
             fit = cost.get(settings.label(variant), {}).get(column)
-            if fit is not None and fit["r_squared"] >= STRAIGHT:
+            if fit is not None and is_straight(fit):
                 a, b, last = scale * fit["intercept"], scale * fit["slope"], settings.lengths[-1]
                 style = _style(settings, variant)
                 text = ": ".join(filter(None, [style["name"], f"{a:.3g} + {b:.3g} T {unit}"]))

@@ -26,7 +26,7 @@ from minilstm.study.figures import study_figures
 from minilstm.study.journal import Journal, to_json
 from minilstm.study.plan import POINT_FIELDS, Point, Settings
 from minilstm.study.point import Record
-from minilstm.study.summary import STRAIGHT, variant_of
+from minilstm.study.summary import is_straight, variant_of
 from minilstm.study.table import columns, entries
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def fit_sentences(cost: Mapping[str, Any]) -> list[str]:
             if (fit := fits[name]) is None:
                 continue
             text = f"{scale * fit['intercept']:.3g} + {scale * fit['slope']:.3g} T {unit}"
-            if straight := fit["r_squared"] >= STRAIGHT:
+            if straight := is_straight(fit):
                 words += f" = {text}"
             quality = f" (R\u00b2 {fit['r_squared']:.3f})"
             end = _exponent(fit) if straight else ": on no line; something else was running"

@@ -7,7 +7,7 @@ be tested on numbers made by hand. What it means in words is the business of `wo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, median, stdev
 from typing import Any
 
@@ -183,6 +183,15 @@ def linear_fit(rows: Sequence[Row], name: str) -> dict[str, float | None] | None
             half = t_quantile(len(points) - 2) * power.slope_error
             found["exponent_low"], found["exponent_high"] = power.slope - half, power.slope + half
     return found
+
+
+def is_straight(fit: Mapping[str, float | None]) -> bool:
+    """Whether the line may be shown: the points lie on it, and it does not fall, as no cost does.
+
+    >>> is_straight({"slope": 1.0, "r_squared": 0.99}), is_straight({"slope": -1.0, "r_squared": 1.0})
+    (True, False)
+    """
+    return (fit["r_squared"] or 0.0) >= STRAIGHT and (fit["slope"] or 0.0) >= 0
 
 
 # ------------------------------------------------------------ choice

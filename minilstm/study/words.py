@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from minilstm.study.plan import DIMENSIONS, Settings, words_of
-from minilstm.study.summary import RESOLUTION, STRAIGHT, Row, choose, learned, linear_fit, too_few, variant_of
+from minilstm.study.summary import (
+    RESOLUTION,
+    Row,
+    choose,
+    is_straight,
+    learned,
+    linear_fit,
+    too_few,
+    variant_of,
+)
 
 BARELY = 0.005  # shares below this are not worth a word
 
@@ -116,9 +125,9 @@ def _unfinished(rows: Sequence[Row]) -> str:
 def _unsteady(rows: Sequence[Row]) -> str:
     """Where the times lie on no line, something else was running."""
     fit = linear_fit(rows, "ms_per_step")
-    if fit is None or (fit["r_squared"] or 0.0) >= STRAIGHT:
+    if fit is None or is_straight(fit):
         return ""
-    quality = f"R\u00b2 {fit['r_squared']:.2f}"
+    quality = "they fall" if (fit["slope"] or 0.0) < 0 else f"R\u00b2 {fit['r_squared']:.2f}"
     return f"Times do not grow evenly with length ({quality}): measure them on a quiet machine."
 
 

@@ -578,6 +578,11 @@ def test_no_slope_is_printed_where_the_times_lie_on_no_line():
     assert " T ms" not in unsteady
     assert "on no line" in unsteady
     assert straight.startswith("tape = ")
+    falling = [row(T) | {"ms_per_step": ms} for T, ms in ((6, 2.03), (24, 1.6))]  # two points: R^2 is 1
+    (said,) = report.fit_sentences(
+        {"": {"ms_per_step": summary.linear_fit(falling, "ms_per_step"), "tape_bytes": None}}
+    )
+    assert said.startswith("time of a training step (R\u00b2 1.000): on no line")
 
 
 def test_less_is_better_for_an_error():
