@@ -9,6 +9,7 @@ from minilstm.errors import one_of
 
 WAYS = ("refuse", "skip")
 SHOWN = 3
+LARGEST = 1e150  # in size: the squares of such numbers can still be added up, for a standard deviation
 
 Value = TypeVar("Value")
 

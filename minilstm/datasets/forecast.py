@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
+from minilstm.datasets.bad_rows import LARGEST
 from minilstm.datasets.base import Baseline, Dataset, Split, fingerprint
 from minilstm.datasets.splits import WAYS, Indices, parts_by_group, three_parts
 from minilstm.errors import one_of, whole_number, wording
@@ -117,8 +118,8 @@ def from_series(
 
 
 def _usable(one: Array) -> Array:
-    """(L,): at which steps all columns are finite."""
-    return np.asarray(np.isfinite(one).all(axis=1))
+    """(L,): at which steps all columns are finite, and not so large that their squares are not."""
+    return np.asarray((np.abs(one) <= LARGEST).all(axis=1))
 
 
 def _ends(one: Array, steps: int, horizon: int) -> Array:
@@ -141,7 +142,11 @@ def _series(series: Any, fewest: int, target: int, skip: bool) -> list[Array]:
         array = array.astype(np.float64).reshape(len(array), -1)
         if not skip and not _usable(array).all():
             step = int(np.argmin(_usable(array)))
-            raise ValueError(wording("series", "finite numbers", f"NaN or Inf in series {k}, step {step}"))
+            largest = np.abs(array[step]).max()
+            expected, got = "finite numbers", "NaN or Inf"
+            if np.isfinite(largest):
+                expected, got = f"numbers up to {LARGEST:g} in size", f"{largest:g}"
+            raise ValueError(wording("series", expected, f"{got} in series {k}, step {step}"))
         if len(array) < fewest:
             expected = f"at least {fewest} steps long, for one window and its target"
             raise ValueError(wording("series", expected, f"{len(array)} in series {k}"))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.datasets.bad_rows import BadRows
+from minilstm.datasets.bad_rows import LARGEST, BadRows
 from minilstm.datasets.base import Dataset, Split, fingerprint
 from minilstm.datasets.constant_ends import constant_ends
 from minilstm.datasets.leaks import best_alone, order_tells
@@ -230,6 +230,10 @@ def _series(sequence: Any, place: str, first: Array | None) -> Array:
     if not np.isfinite(array).all():
         step = int(np.argmin(np.isfinite(array).all(axis=1)))
         raise ValueError(wording("x", "finite numbers", f"NaN or Inf in {place}, step {step}"))
+    if np.abs(array).max() > LARGEST:
+        step = int(np.argmax(np.abs(array).max(axis=1)))
+        got = f"{array.flat[np.abs(array).argmax()]:g} in {place}, step {step}"
+        raise ValueError(wording("x", f"numbers up to {LARGEST:g} in size", got))
     if first is not None and array.shape[1] != first.shape[1]:
         expected = f"sequences of {first.shape[1]} features, as the first"
         raise ValueError(wording("x", expected, f"{array.shape[1]} in {place}"))
@@ -264,7 +268,12 @@ def _targets(
             many = len(np.unique(numbers)) > MOST_CLASSES
             problem = "classification" if whole and not many else "regression"
         if problem == "regression":
-            return "regression", numbers.astype(np.float64), ()
+            goals = numbers.astype(np.float64)
+            worst = int(np.abs(goals).argmax())
+            if abs(goals[worst]) > LARGEST:
+                got = f"{goals[worst]:g} in {at[worst]}"
+                raise ValueError(wording("y", f"numbers up to {LARGEST:g} in size", got))
+            return "regression", goals, ()
         if whole:
             numbers = numbers.astype(np.int64)
     elif problem == "regression":

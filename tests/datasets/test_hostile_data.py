@@ -14,7 +14,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from minilstm.datasets import from_sequences, read_file
+from minilstm.datasets import from_sequences, from_series, read_file
 from minilstm.datasets.arrays import read_npy, read_npz
 
 
@@ -236,7 +236,7 @@ def test_wide_files_take_time_that_is_linear_in_their_columns(tmp_path):
 MEMORY = """
 import resource, sys
 import numpy, minilstm.datasets
-from minilstm.datasets import from_sequences, read_file
+from minilstm.datasets import from_sequences, from_series, read_file
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 table = read_file(sys.argv[1])
 x, y, places = table.x, table.y, table.places
@@ -266,3 +266,19 @@ def test_texts_take_at_most_three_times_the_file_of_memory(tmp_path, name):
         [sys.executable, "-c", MEMORY, tmp_path / name], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) < 3 * size
+
+
+@pytest.mark.parametrize("which", ["x", "y", "series"])
+def test_numbers_whose_squares_overflow_are_refused_by_place(which):
+    """Found by the fuzzer (seed 2528): the standard deviation of 1e308 and 1 is Inf, and NumPy warned."""
+    x, y = [[float(k), 1.0] for k in range(20)], [k / 3 for k in range(20)]
+    if which == "series":
+        series = np.sin(np.arange(100.0))
+        series[7] = 1e200
+        with pytest.raises(ValueError, match=r"up to 1e\+150 in size, got 1e\+200 in series 0, step 7"):
+            from_series(series, steps=4)
+        return
+    (x[3] if which == "x" else y)[1 if which == "x" else 3] = 1e308
+    place = "sequence 3, step 1" if which == "x" else "sequence 3"
+    with pytest.raises(ValueError, match=rf"{which} .* up to 1e\+150 in size, got 1e\+308 in {place}"):
+        from_sequences(x, y)
