@@ -144,7 +144,6 @@ ROWS = (
             ),
         ),
         trials=5,
-        quick_trials=1,
         settings={"detach": (0.5, 0.0), "length": 20, "units": 128, "updates": 5_000},
         reduced="delay 20, at most 5,000 updates of 20 sequences for 600,000 of 100, one-hot symbols",
     ),

@@ -39,7 +39,6 @@ ROWS = (
         measured="training sequences until success",
         bands=(nearly_all_solved(0.07), time_to_success(experiments.PUBLISHED_REBER)),
         trials=30,
-        quick_trials=5,
         settings={"rate": tuple(experiments.PUBLISHED_REBER), "blocks": 3, "size": 2},
     ),
     Row(
@@ -61,7 +60,6 @@ ROWS = (
             ),
         ),
         trials=10,
-        quick_trials=3,
         settings={"lag": tuple(LAGS), "rate": 0.01},
     ),
     Row(
@@ -73,7 +71,7 @@ ROWS = (
         measured="training sequences until success",
         bands=(nearly_all_solved(), time_to_success({None: 74_000}), never_more_wrong_than(3)),
         trials=10,
-        quick_trials=4,
+        quick_trials=2,
         settings={"length": 100, "blocks": 2, "size": 2, "rate": 0.5},
     ),
     Row(
@@ -85,7 +83,7 @@ ROWS = (
         measured="training sequences until success",
         bands=(nearly_all_solved(), time_to_success({None: 31_390}), never_more_wrong_than(3)),
         trials=20,
-        quick_trials=5,
+        quick_trials=3,
         settings={"length": 100, "blocks": 2, "size": 2, "rate": 0.5},
     ),
 )
