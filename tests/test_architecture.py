@@ -216,6 +216,17 @@ def test_imports_go_one_way():
     )
 
 
+def test_the_reading_order_is_told_once_and_true():
+    """By `minilstm/__init__` and the README, the same rooms in the same order, none above a later one."""
+    inside = re.findall(r"^    ([a-z_]+)  +\S", ast.get_docstring(TREES[PACKAGE / "__init__.py"]) or "", re.M)
+    readme = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    told = readme.partition("## What is inside")[2].partition("\n\n- ")[0]
+    rooms = [name for name in re.findall(r"`([a-z_]+)`", told) if name in FLOOR]
+    assert inside[0] == "bptt"
+    assert rooms == inside[1:]
+    assert [FLOOR[room] for room in inside] == sorted(FLOOR[room] for room in inside)
+
+
 def test_no_file_imports_itself_by_way_of_others():
     assert circles() == []
 

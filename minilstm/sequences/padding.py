@@ -137,7 +137,7 @@ def pad_sequences(
         if steps_kept < B * out.shape[1]:  # there is padding
             losses.add_value(value, out.dtype)
     if losses:
-        warnings.warn(losses.message(out.dtype), PaddingWarning, stacklevel=2)
+        warnings.warn(losses.message(out.dtype), PaddingWarning, stacklevel=3)
     return out
 
 
