@@ -56,7 +56,7 @@ for name in ("lstm", "gru", *ml.cells.SET):
     layer.name = "rec"
     model = ml.Sequential([ml.Input((T, 13)), layer, ml.Dense(10, activation="softmax")], seed=0)
     model.compile(loss="sparse_categorical_crossentropy")
-    traces[name] = model.trace(x[:128], labels[:128], mask=mask[:128])["rec"]
+    traces[name] = model.trace(x[:32], labels[:32], mask=mask[:32])["rec"]
     norms = traces[name].lag_norm(f"d{traces[name].memory}")
     print(f"{name:13} untrained: {norms[LAG] / norms[0]:.0e} of the memory's gradient {LAG} steps back")
 
