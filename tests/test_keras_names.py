@@ -33,6 +33,7 @@ DIFFERENT = {
     "layers.GlobalAveragePooling1D": "a sample without a real step gives 0; channels last only",
     "regularizers.Regularizer": "one of your own has `__call__` and `gradient`",
     "activations.relu": "as an activation of a layer the plain one",
+    "callbacks.TensorBoard": "scalars only, per-step gradient norms among them",
     "callbacks.TerminateOnNaN": "targets that are not finite are refused before the first batch",
     "layers.Dropout": "rate 1 is refused",
     "layers.GRU": "no reset_after=False",

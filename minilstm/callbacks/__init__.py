@@ -13,6 +13,7 @@ from minilstm.callbacks.observers import (
     LearningRateScheduler,
     TerminateOnNaN,
 )
+from minilstm.callbacks.scalars import Scalars, TensorBoard
 
 __all__ = [
     "CSVLogger",
@@ -24,5 +25,7 @@ __all__ = [
     "Logs",
     "ModelCheckpoint",
     "ReduceLROnPlateau",
+    "Scalars",
+    "TensorBoard",
     "TerminateOnNaN",
 ]

@@ -7,7 +7,7 @@ little time, and memory that does not grow with batch or units.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -23,6 +23,8 @@ from minilstm.layers.wrappers import Wrapper
 from minilstm.network import tracing
 from minilstm.norms import StepNorms, norm, norms_along, over_units, vector_norm
 from minilstm.trace.lags import lags
+
+Observer = Callable[[Gradients, Array | None], None]
 
 
 class GradientTracer(Callback):
@@ -79,11 +81,15 @@ class GradientTracer(Callback):
             self._open.layers = _traced(tracing.trace(self.model, *self.data))
         else:
             for path, layer in _recurrent(self.model.layers):
-                layer.observer = partial(self._observe, path, layer)
+                layer.observer = partial(self._observe, path, layer, layer.observer)
         self._before = {name: weight.copy() for name, weight in self.model.named_weights.items()}
 
-    def _observe(self, path: str, layer: Recurrent, gradients: Gradients, mask: Array | None) -> None:
+    def _observe(
+        self, path: str, layer: Recurrent, other: Observer | None, gradients: Gradients, mask: Array | None
+    ) -> None:
         layer.observer = None  # once: nothing stays behind where fit ends with an error
+        if other is not None:  # of another callback that looks on
+            other(gradients, mask)
         if self._open is not None and gradients.norms is not None:
             cell, real = layer.cell, None if mask is None else mask.T
             kept = _layer_norms(cell.states, cell.gates, gradients.norms, gradients.dweights, real)

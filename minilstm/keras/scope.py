@@ -40,7 +40,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "models": {"Sequential": "minilstm.model", "load_model": "minilstm.keras.model_names"},
 }
 NOT_KERAS = {
-    "callbacks": {"GradientTracer", "Logs"},
+    "callbacks": {"GradientTracer", "Logs", "Scalars"},
     "layers": {"RECURRENT", "Recurrent"},
     "losses": {"CustomLoss", "for_training"},
     "metrics": {"Bound", "Identifier", "Weighted", "check", "check_both", "direction", "name_of", "resolve"},
