@@ -64,7 +64,7 @@ def _compile(found: Sequential, said: Mapping[str, Any]) -> None:
         found.compile(optimizer, loss, plain, weighted_metrics=weighted)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         text = f"the model is not compiled, for what it was saved with is not here: {error}"
-        warnings.warn(text, stacklevel=3)
+        warnings.warn(text, stacklevel=4)  # the caller of `load_model`, behind `spelled`
 
 
 def _named(said: Any) -> Any:
