@@ -139,7 +139,8 @@ def _series(series: Any, fewest: int, target: int, skip: bool) -> list[Array]:
         if array.dtype.kind not in "fiub" or array.ndim not in (1, 2):
             got = f"dtype {array.dtype}, shape {array.shape} in series {k}"
             raise TypeError(wording("series", "numbers of shape (L,) or (L, D)", got))
-        array = array.astype(np.float64).reshape(len(array), -1)
+        with np.errstate(invalid="ignore"):  # a signalling NaN is refused below, as any other
+            array = array.astype(np.float64).reshape(len(array), -1)
         if not skip and not _usable(array).all():
             step = int(np.argmin(_usable(array)))
             largest = np.abs(array[step]).max()

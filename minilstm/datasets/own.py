@@ -221,7 +221,8 @@ def _series(sequence: Any, place: str, first: Array | None) -> Array:
     if array.dtype.kind not in "fiub":
         kind = "text" if array.dtype.kind in "US" else str(array.dtype)
         raise TypeError(wording("x", "sequences of numbers, or texts alone", f"{kind} in {place}"))
-    array = array.astype(np.float64)  # float32 would lose what changes little beside a large mean
+    with np.errstate(invalid="ignore"):  # a signalling NaN is refused below, as any other
+        array = array.astype(np.float64)  # float32 would lose what changes little beside a large mean
     if array.ndim not in (1, 2):
         raise ValueError(wording("x", "sequences of shape (L,) or (L, D)", f"{array.shape} in {place}"))
     if array.size == 0:

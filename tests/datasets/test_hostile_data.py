@@ -282,3 +282,12 @@ def test_numbers_whose_squares_overflow_are_refused_by_place(which):
     place = "sequence 3, step 1" if which == "x" else "sequence 3"
     with pytest.raises(ValueError, match=rf"{which} .* up to 1e\+150 in size, got 1e\+308 in {place}"):
         from_sequences(x, y)
+
+
+def test_a_signalling_nan_is_refused_as_any_other():
+    """Found by the fuzzer (seed 4590): NumPy warns of it when it changes the dtype."""
+    nan = np.array([0x7FA00000], np.uint32).view(np.float32)
+    with pytest.raises(ValueError, match="finite numbers, got NaN or Inf in sequence 1, step 0"):
+        from_sequences([np.ones(2, np.float32), nan, *np.ones((20, 2), np.float32)], [0, 1] * 11)
+    with pytest.raises(ValueError, match="finite numbers, got NaN or Inf in series 0, step 9"):
+        from_series(np.concatenate([np.arange(9, dtype=np.float32), nan, np.ones(50, np.float32)]), steps=4)
