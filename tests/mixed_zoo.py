@@ -482,7 +482,7 @@ RIGHT = [
     Right("peepholes in globals", "lstm", "step", PEEPHOLES, "check_step(step_forward, step_backward, 'lstm')"),
     Right("(h, c) as one argument", "lstm", "step", STATE, "check_step(*adapters.states(step_forward, step_backward))"),
     mixed("(h, c) as one argument", "lstm", STATE, "*adapters.states(forward, backward)"),
-    Right("each gate's weights as arguments", "lstm", "step", SEPARATE, "check_step(*adapters.separate(step_forward, step_backward, 'ifco'))"),
+    Right("each gate's weights as arguments", "lstm", "step", SEPARATE, "check_step(*adapters.separate(step_forward, step_backward))"),
     Right("gates in dicts, gradients by the same keys", "lstm", "step", NAMED, "check_step(*adapters.dictionary(step_forward, step_backward, 'ifco'))"),
     mixed("a list of columns over time", "simple_rnn", STEPS_OF_COLUMNS, "*adapters.columns(forward, backward, time_first=True)"),
     Right("compiled by Numba, weights as attributes", "simple_rnn", "step", COMPILED, "check_step(*adapters.dictionary(step_forward, step_backward), 'simple_rnn')"),

@@ -6,7 +6,7 @@
     check_sequence(*ids(forward, backward), "simple_rnn")      x (B, T) of whole numbers
     check_step(*dictionary(forward, backward), "lstm")         forward(x, h, c, {"Wx": ..., "b": ...})
     check_step(*course(forward, backward), "lstm")             {"Wf": ..., "bf": ...} of [h, x], on columns
-    check_step(*separate(forward, backward, "ifco"), "lstm")   forward(x, h, c, Wi, Wf, Wc, Wo, bi, ...)
+    check_step(*separate(forward, backward), "lstm")           forward(x, h, c, Wi, Wf, Wc, Wo, bi, ...)
     check_step(*states(forward, backward), "lstm")             forward(x, (h, c), W, U, b)
     check_step(*layer(LSTM), "lstm")                           LSTM(W, U, b): .forward, .backward, .grads
     check_sequence(*loss_inside(function, parameters, x, y))   function(x, y) -> loss, gradients
@@ -35,6 +35,7 @@ from minilstm.gradient_check.student.objects import (
     LossInside,
 )
 
+LETTERS = ("ifco", "ifgo", "zrh", "zrg")  # of gates, in this package's order
 Pair = tuple[Function, Function]
 
 
@@ -106,11 +107,14 @@ def course(forward: Function, backward: Function) -> Pair:
 def separate(forward: Function, backward: Function, letters: str | None = None) -> Pair:
     """forward(x, h_prev, c_prev, Wf, Wi, Wc, Wo, bf, bi, bc, bo): each gate's weights are arguments.
 
-    backward returns their gradients last, in the order of the arguments. letters : as in `dictionary`
+    backward returns their gradients last, in the order of the arguments. letters : as in `dictionary`; by
+    the names' own last letters if None
     """
     given = list(inspect.signature(forward).parameters.values())
     lead = next((k for k, p in enumerate(given) if signature.meaning(p.name, ("x", "h", "c")) is None), 0)
     names = [p.name for p in given[lead:]]
+    ends = {name[-1].lower() for name in names}
+    letters = letters or next((known for known in LETTERS if set(known) == ends), None)
 
     def gathered(*arguments: Any) -> Any:
         *first, parameters = arguments
