@@ -199,7 +199,7 @@ def test_every_class_of_the_package_is_in_the_table_or_abstract():
 def test_a_name_without_one_of_the_suffixes_is_refused(tmp_path):
     for name in ("m", "m.h5", "m.npz.bak", "m.NPZ"):
         with pytest.raises(
-            ValueError, match=r"path must be a name that ends in \.npz or \.safetensors, got '"
+            ValueError, match=r"path must be a name that ends in \.npz or \.safetensors or \.keras, got '"
         ):
             trained().save(tmp_path / name)
     assert not list(tmp_path.iterdir())
