@@ -142,7 +142,10 @@ def test_a_file_of_series_is_put_in_order_and_the_target_comes_first(tmp_path):
     with pytest.raises(ValueError, match=r"has no column 'cold' for --target"):
         read_series(path, target="cold")
     (tmp_path / "a.npz").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"data must be a .csv file for forecasting, got a.npz"):
+    with pytest.raises(
+        ValueError,
+        match=r"data must be a .csv, .tsv, .parquet, .feather or .arff file for forecasting, got a.npz",
+    ):
         read_series(tmp_path / "a.npz", target="x")
 
 

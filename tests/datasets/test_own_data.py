@@ -176,7 +176,12 @@ def test_jsonl_and_npz(tmp_path):
     ("name", "content", "options", "text"),
     [
         ("a.csv", b"", {}, "a.csv is empty"),
-        ("a.txt", b"text,label\na,b\n", {}, "data must be a .csv, .tsv, .jsonl or .npz file, got a.txt"),
+        (
+            "a.txt",
+            b"text,label\na,b\n",
+            {},
+            "data must be a .csv, .tsv, .jsonl, .npz, .parquet, .feather, .arff or .ts file, got a.txt",
+        ),
         (
             "a.csv",
             b"text,mark\na b,1\n",
