@@ -11,7 +11,12 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
+settings.register_profile(  # the same examples everywhere, however busy the machine is
+    "minilstm", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("minilstm")
 os.environ.setdefault("KERAS_BACKEND", "torch")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by a shell's `&`: the tests send Ctrl-C

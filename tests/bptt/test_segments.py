@@ -79,7 +79,7 @@ def sizes(draw):
 
 
 seeds = st.integers(0, 10_000)
-a_hundred = settings(max_examples=120, deadline=None, derandomize=True, database=None)
+a_hundred = settings(max_examples=120)
 
 
 # ------------------------------------------------------------------------------ against the references
