@@ -61,7 +61,7 @@ def same(found, expected, rows=slice(None)):
         np.testing.assert_array_equal(array, expected[name][:, rows], err_msg=name)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True, database=None)
+@settings(max_examples=80)
 @given(layers(), st.randoms(use_true_random=False))
 def test_a_sample_has_the_same_bits_in_any_batch(layer, random):
     _, whole = passes(layer)
@@ -71,7 +71,7 @@ def test_a_sample_has_the_same_bits_in_any_batch(layer, random):
         same(some, whole, rows)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(max_examples=60)
 @given(layers(), st.integers(1, 13))
 def test_a_sample_has_the_same_bits_in_any_piece_of_time(layer, steps):
     _, whole = passes(layer)
@@ -80,7 +80,7 @@ def test_a_sample_has_the_same_bits_in_any_piece_of_time(layer, steps):
         same(pieces, whole)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@settings(max_examples=30)
 @given(layers(), st.integers(1, 13))
 def test_a_prediction_has_the_bits_of_training(layer, steps):
     """However little is kept, and whatever the segments."""
@@ -98,7 +98,7 @@ def test_a_prediction_has_the_bits_of_training(layer, steps):
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25)
 @given(layers())
 def test_norms_of_a_sample_have_the_same_bits_in_any_batch(layer):
     """With a mask norms are kept sample by sample."""
@@ -111,7 +111,7 @@ def test_norms_of_a_sample_have_the_same_bits_in_any_batch(layer):
         np.testing.assert_array_equal(alone.norms.db[:, 0], whole.norms.db[:, row])
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25)
 @given(layers())
 def test_any_number_of_threads_gives_the_same_bits(layer):
     """1, 2 and 4 threads, and enough work for them to be used: also the sums over the batch."""
