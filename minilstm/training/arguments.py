@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from minilstm.callbacks import Callback
 from minilstm.errors import whole_number, wording
@@ -10,7 +10,9 @@ from minilstm.errors import whole_number, wording
 
 def checked_callbacks(callbacks: Sequence[Callback] | Callback | None) -> list[Callback]:
     """`callbacks` as a list; TypeError where one is none."""
-    found = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
+    if callbacks is None or isinstance(callbacks, Callback):
+        return [] if callbacks is None else [callbacks]
+    found = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
     for callback in found:
         if not isinstance(callback, Callback):
             raise TypeError(wording("callbacks", "a list of Callback objects", repr(callback)))

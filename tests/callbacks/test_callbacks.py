@@ -467,3 +467,9 @@ def test_terminate_on_nan_raises_where_it_is_asked_to():
 def test_a_misspelled_argument_is_told_what_it_may_mean(make, message):
     with pytest.raises(TypeError, match=re.escape(message)):
         make()
+
+
+@pytest.mark.parametrize("callbacks", [3, 0, "abc", [ml.TerminateOnNaN(), None], ml.EarlyStopping])
+def test_what_is_no_callback_is_refused_by_name(callbacks):
+    with pytest.raises(TypeError, match="callbacks must be a list of Callback objects, got"):
+        small().fit(*data(), verbose=0, callbacks=callbacks)
