@@ -128,7 +128,7 @@ def test_only_training_moves_the_buckets_on():
 
 def test_a_checkpoint_s_name_is_refused_in_the_constructor():
     """keras-io#1568: a suffix that cannot be written."""
-    for name in ("best.keras", "best.weights.h5", "best", "{epoch}"):
+    for name in ("best.h5", "best.weights.h5", "best", "{epoch}"):
         with pytest.raises(
             ValueError, match=rf"filepath must be a name that ends in \.npz .*{re.escape(name)}"
         ):
