@@ -969,7 +969,7 @@ def test_masked_ids_may_be_anything():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"callbacks": 3}, TypeError, "not iterable"),
+        ({"callbacks": 3}, TypeError, "callbacks must be a list of Callback objects, got 3"),
         ({"validation_mask": [[1]]}, ValueError, "validation_mask must be None without validation_data"),
     ],
 )

@@ -238,5 +238,6 @@ def serialize(schedule: LearningRateSchedule) -> dict[str, Any]:
 
 def deserialize(config: Mapping[str, Any]) -> LearningRateSchedule:
     """The schedule that `serialize` describes. Source: `keras.optimizers.schedules.deserialize`."""
-    known = {kind.__name__: kind for kind in LearningRateSchedule.__subclasses__()}
+    kinds = (*LearningRateSchedule.__subclasses__(), *_InPeriods.__subclasses__())
+    known = {kind.__name__: kind for kind in kinds if kind is not _InPeriods}
     return known[one_of("class_name", config.get("class_name"), known)].from_config(config.get("config", {}))

@@ -52,7 +52,7 @@ def test_libraries_that_have_no_such_cell_are_told_apart():
     for cell in (EIGHT["own_lstm"], "mgu"):
         model, _, _ = fitted(cell)
         layer = model.layers[0]
-        with pytest.raises(ValueError, match="layer 'rec' must be a cell that Keras has too"):
+        with pytest.raises(ValueError, match="layer 'rec' must be of a cell that Keras has too"):
             ml.interop.to_keras(model)
         with pytest.raises(ValueError, match="'rec' must be an LSTM, GRU or SimpleRNN, for ONNX, got RNN"):
             ml.interop.to_onnx(model)

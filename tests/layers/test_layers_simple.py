@@ -88,7 +88,7 @@ def test_initializers_and_regularizers_by_name_and_as_objects():
             "kernel_regularizer must be None, a name or",
         ),
         (
-            lambda: ml.Embedding(3, 2, embeddings_regularizer="L2"),
+            lambda: ml.Embedding(3, 2, embeddings_regularizer="L3"),
             ValueError,
             "embeddings_regularizer must be",
         ),
