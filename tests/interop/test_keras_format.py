@@ -88,7 +88,9 @@ def test_what_it_was_compiled_with(tmp_path):
     for again in (load_model(path), load_model(tmp_path / "theirs.keras")):
         assert np.isfinite(again.evaluate(x, y)).all()
     assert load_model(path).optimizer.get_config() == model.optimizer.get_config()
-    assert load_model(tmp_path / "theirs.keras").optimizer.name == "adam"
+    optimizer = load_model(tmp_path / "theirs.keras").optimizer
+    assert isinstance(optimizer, ml.Adam)
+    assert optimizer.name == theirs.optimizer.name  # Keras counts its optimizers in their names
     assert load_model(path, compile=False).optimizer is None
     theirs.compile("lion", "mse")
     theirs.save(path)
