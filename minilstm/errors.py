@@ -120,6 +120,18 @@ def one_of(argument: str, value: Any, choices: Iterable[str]) -> str:
     return str(value)
 
 
+def kinds_of(base: Any) -> dict[str, Any]:
+    """The classes below `base` by their names, for `one_of`; a private one has only those below it.
+
+    >>> kinds_of(ArithmeticError)["ZeroDivisionError"]
+    <class 'ZeroDivisionError'>
+    """
+    found: dict[str, Any] = {}
+    for kind in base.__subclasses__():
+        found |= ({} if kind.__name__.startswith("_") else {kind.__name__: kind}) | kinds_of(kind)
+    return found
+
+
 def nearest(value: object, choices: Iterable[str]) -> str:
     """What a misspelled name may have meant, to be added to an error; nothing where no name is near.
 
@@ -258,6 +270,20 @@ def fail(message: str, code: int) -> int:
     """For commands: the message as one line on stderr; the exit code."""
     print(f"minilstm: error: {' '.join(message.split())}", file=sys.stderr)
     return code
+
+
+def reworded(error: Exception, text: str) -> Exception:
+    """An exception that says `text`, of the error's type, or the nearest above it that is made of a text.
+
+    >>> reworded(UnicodeDecodeError("utf-8", b"", 0, 1, "invalid"), "line 3: no text")
+    UnicodeError('line 3: no text')
+    """
+    for kind in type(error).__mro__:
+        try:
+            return kind(text)  # type: ignore[no-any-return]
+        except TypeError:  # json's and Unicode's errors are made of several things
+            continue
+    raise AssertionError(error)
 
 
 def in_words(error: BaseException) -> str:

@@ -52,7 +52,10 @@ def as_cell(value: Any) -> str:
     if is_missing(value):
         return ""
     if isinstance(value, bytes):
-        return value.decode()
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise ValueError(f"has bytes that are no text in UTF-8: {value[:20]!r}") from None
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 

@@ -43,7 +43,7 @@ from minilstm.datasets.columns import (
 from minilstm.datasets.csv_file import read_csv, read_table, rows_of, series_of
 from minilstm.datasets.npz_file import read_arrays
 from minilstm.datasets.ts_file import read_ts
-from minilstm.errors import one_of, wording
+from minilstm.errors import one_of, reworded, wording
 
 __all__ = ["Series", "Table", "read_file", "read_series"]
 
@@ -102,7 +102,7 @@ def read_series(
         cells = rows_of(data, False) if kind in CSV else _cells(read_columns(data, kind))
         series, columns, reading = series_of(*cells, target, names)
     except (ValueError, TypeError, ModuleNotFoundError) as error:
-        raise type(error)(f"{path.name}: {error}") from None
+        raise reworded(error, f"{path.name}: {error}") from None
     return Series(series, columns, _source(path, data), reading)
 
 
@@ -175,7 +175,7 @@ def read_file(
             raise ValueError(f"padding must be left out for a {kind}, got {names['padding']!r}")
         found = reader(data, names)
     except (ValueError, TypeError, ModuleNotFoundError) as error:
-        raise type(error)(f"{path.name}: {error}") from None
+        raise reworded(error, f"{path.name}: {error}") from None
     source = _source(path, data)
     return Table(found.x, found.y, found.places, source, found.said, found.columns, found.by)
 

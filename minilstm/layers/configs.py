@@ -6,11 +6,10 @@ What this file is not: `saving` has a form of its own, that can hold nothing but
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from typing import Any
 
 from minilstm import initializers, regularizers
-from minilstm.errors import one_of
+from minilstm.errors import kinds_of, one_of
 
 
 def plain(value: Any) -> Any:
@@ -38,7 +37,7 @@ def revive(value: Any, base: type[Any]) -> Any:
         return [revive(part, base) for part in value]
     if not isinstance(value, dict) or "class_name" not in value:
         return value
-    classes: dict[str, type] = {kind.__name__: kind for kind in _subclasses(base)}
+    classes: dict[str, type] = kinds_of(base)
     for module in (initializers, regularizers):
         classes |= {name: kind for name, kind in vars(module).items() if isinstance(kind, type)}
     found: Any = classes[one_of("class_name", value["class_name"], classes)]
@@ -46,9 +45,3 @@ def revive(value: Any, base: type[Any]) -> Any:
     if issubclass(found, base):
         return found.from_config(config)
     return found(**{key: revive(part, base) for key, part in config.items()})
-
-
-def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
-    for sub in kind.__subclasses__():
-        yield sub
-        yield from _subclasses(sub)

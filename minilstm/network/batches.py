@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from minilstm import metrics
 from minilstm.arrays import Array
-from minilstm.errors import real_number, whole_number, wording
+from minilstm.errors import real_number, reworded, whole_number, wording
 from minilstm.layers import Embedding, checks
 from minilstm.layers.base import Shape
 from minilstm.network.network import Network, build, optimizer_and_loss
@@ -111,7 +111,7 @@ class Stream:
             try:
                 batch = self.check(item)
             except (TypeError, ValueError) as error:
-                raise type(error)(f"batch {count + 1} of the epoch: {error}") from None
+                raise reworded(error, f"batch {count + 1} of the epoch: {error}") from None
             self.masked = bool(self.masked) or batch.mask is not None
             yield batch
             count += 1

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from minilstm.errors import one_of, real_number, spelled, whole_number, wording
+from minilstm.errors import kinds_of, one_of, real_number, spelled, whole_number, wording
 
 __all__ = [
     "CosineDecay",
@@ -238,6 +238,5 @@ def serialize(schedule: LearningRateSchedule) -> dict[str, Any]:
 
 def deserialize(config: Mapping[str, Any]) -> LearningRateSchedule:
     """The schedule that `serialize` describes. Source: `keras.optimizers.schedules.deserialize`."""
-    kinds = (*LearningRateSchedule.__subclasses__(), *_InPeriods.__subclasses__())
-    known = {kind.__name__: kind for kind in kinds if kind is not _InPeriods}
+    known: dict[str, type[LearningRateSchedule]] = kinds_of(LearningRateSchedule)
     return known[one_of("class_name", config.get("class_name"), known)].from_config(config.get("config", {}))

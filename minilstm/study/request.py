@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minilstm.datasets import Dataset, from_sequences, from_series, read_file, read_series
-from minilstm.errors import whole_number, wording
+from minilstm.errors import reworded, whole_number, wording
 from minilstm.study.plan import DEFAULTED, OWN, SEED, Settings
 from minilstm.study.source import Source
 
@@ -74,7 +74,7 @@ def _formats_named() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError) as error:
-        raise type(error)(f"{error}. What is read: minilstm study --formats") from None
+        raise reworded(error, f"{error}. What is read: minilstm study --formats") from None
 
 
 def _labelled(options: argparse.Namespace, given: dict[str, Any], name: str) -> Dataset:
@@ -100,7 +100,7 @@ def _labelled(options: argparse.Namespace, given: dict[str, Any], name: str) -> 
         )
     except (ValueError, TypeError) as error:  # a file has no x and y
         text = re.sub("^x must", "the sequences must", re.sub("^y must", "the labels must", str(error)))
-        raise type(error)(f"{name}: {text}") from None
+        raise reworded(error, f"{name}: {text}") from None
 
 
 def _forecast(options: argparse.Namespace, given: dict[str, Any], name: str) -> tuple[list[int], Dataset]:
@@ -133,5 +133,5 @@ def _forecast(options: argparse.Namespace, given: dict[str, Any], name: str) -> 
             bad_rows=bad_rows,
         )
     except (ValueError, TypeError) as error:
-        raise type(error)(f"{name}: {error}") from None
+        raise reworded(error, f"{name}: {error}") from None
     return lengths, data

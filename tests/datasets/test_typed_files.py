@@ -190,3 +190,14 @@ def test_options_that_a_ts_has_no_use_for_are_refused(tmp_path):
 def test_a_table_without_rows_says_so(tmp_path):
     with pytest.raises(ValueError, match="has no rows"):
         read_columns(ARFF.split("0.5")[0].encode(), ".arff")
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path = tmp_path / "a.parquet"
+    columns = {"v": [b"\xff\xfe", b"1"] * 6, "label": [0, 1] * 6}
+    parquet.write_table(pyarrow.table(columns), path)
+    with pytest.raises(ValueError, match=r"a\.parquet: has bytes that are no text in UTF-8: b'\\xff\\xfe'"):
+        read_file(path)
