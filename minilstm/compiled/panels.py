@@ -152,11 +152,11 @@ def count_real(mask: Array, t: int, b: int) -> int:
 
 
 @kernel
-def hold_masked(states: Array, to: int, source: int, mask: Array, t: int, H: int) -> None:
+def hold_masked(states: Array, to: int, source: int, mask: Array, t: int, units: int) -> None:
     """states[to] = states[source] in the masked rows (S6)."""
     for r in range(states.shape[1]):
         if not mask[t, r]:
-            for k in range(H):
+            for k in range(units):
                 states[to, r, k] = states[source, r, k]
 
 
@@ -175,7 +175,7 @@ def lead_back(
     if real > 0:
         backward_product(dh, before, z, t, wt, 0, P, block, blocks, H, add)  # S5
     if real < b:
-        hold_masked(dh, before, now, mask, t, H)  # S6
+        hold_masked(dh, before, now, mask, t, P * NR)  # S6
     if dx.shape[0] > 0:
         S, D, width = dx.shape[1], dx.shape[2], scratch.shape[2]
         backward_product(scratch, 0, z, t, wt, P, wt.shape[0] - P, 0, blocks, H, 0)  # S7

@@ -17,9 +17,6 @@ from minilstm.compiled import entry_points
 
 ROOT = Path(__file__).resolve().parents[2]
 
-KERNELS = Path(__file__).with_name("test_kernels.py")
-ALL = [str(Path(__file__).with_name(f"test_{name}.py")) for name in ("vectors", "tile", "kernels", "bits")]
-
 RUN = """
 import warnings
 import numpy as np
@@ -138,30 +135,6 @@ class TestCache:
     def check_one_warning(lines: list[str]) -> None:
         assert len(lines) == 1, lines
         assert lines[0].startswith("RuntimeWarning: Numba's cache cannot be used")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(INTERPRETED, reason="bounds are checked by compiled code")
-def test_no_index_leaves_its_array(tmp_path):
-    """The segment tests again, compiled with bounds checks, in a cache of their own."""
-    names = "(forward_is or backward_is) and float64 or keep or overwrite or sizes_around"
-    code = f"""
-import sys, pytest
-sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", {str(KERNELS)!r}, "-k", {names!r}]))
-"""
-    output = run_python(code, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path))
-    assert " passed" in output[-1]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(INTERPRETED, reason="this is the run without the compiler")
-def test_all_of_this_without_the_compiler():
-    code = f"""
-import sys, pytest
-sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *{ALL!r}]))
-"""
-    output = run_python(code, NUMBA_DISABLE_JIT="1")
-    assert " passed" in output[-1]
 
 
 def test_without_numba_numpy_does_the_work():

@@ -197,6 +197,41 @@ def test_what_fills_up_a_panel_reaches_nothing(name, dtype, H, b):
             np.testing.assert_array_equal(np.delete(ours, 1, axis=1), np.delete(theirs, 1, axis=1))
 
 
+@on_names
+@on_dtypes
+@pytest.mark.parametrize("kind", ["all", "random", "pre"])
+def test_nothing_is_read_that_was_not_written(monkeypatch, name, dtype, kind):
+    """New memory holds signalling NaNs, at which NumPy warns; no unit may keep one, filled up or not."""
+    plain_empty, made = memory.empty, []
+
+    def empty(shape, dtype):
+        array = plain_empty(shape, dtype)
+        array.view(f"u{array.itemsize}")[...] = 0x7FA00000 if array.itemsize == 4 else 0x7FF4000000000000
+        made.append(array)
+        return array
+
+    monkeypatch.setattr(memory, "empty", empty)
+    monkeypatch.setattr(memory, "pool", memory.Pool(limit=0))
+    cell, S, b, D, H = CELLS[name], 4, 3, 2, 5
+    rng = np.random.default_rng(0)
+    x, external = (rng.normal(size=(S, b, size)).astype(dtype) for size in (D, H))
+    mask = {
+        "all": np.zeros((S, b)),
+        "random": rng.random((S, b)) < 0.5,
+        "pre": np.arange(S)[:, None] >= [1, 2, 4],
+    }
+    states = tuple(rng.uniform(-0.9, 0.9, (b, H)).astype(dtype) for _ in cell.states)
+    packed = memory.Packed(cell, layer(cell, rng, D, H, dtype))
+    segment = memory.forward_segment(packed, x, mask[kind].astype(bool), states)
+    made.clear()
+    memory.backward_segment(packed, segment, external, states, need_dx=True, record=True, overwrite=True)
+    units = packed.w.shape[0] * packed.NR
+    gradients = [array for array in made if array.shape[:2] == (S + 1, b)]
+    assert len(gradients) == len(states)
+    for array in [*gradients, segment.xh[:, :, :H], *([] if segment.c is None else [segment.c])]:
+        assert np.isfinite(array[:, :, :units]).all()
+
+
 @pytest.mark.parametrize("shape", [(1,), (3, 5), (4, 2, 75, 64)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_arrays_begin_at_a_page(shape, dtype):
