@@ -41,6 +41,7 @@ class Callback:
     params: dict[str, Any]
     logs_learning_rate = False  # whether the logs of an epoch are to hold "learning_rate"
     resume_from: str | None = None  # the file that fit goes on from, if it is there
+    paths: tuple[str, ...] = ()  # the files or folders that it writes; no two callbacks of a fit share one
     log_names: Set[str] = frozenset()  # what fit knows that the logs of some epoch will have
 
     def set_model(self, model: Network) -> None:

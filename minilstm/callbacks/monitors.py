@@ -26,7 +26,8 @@ from minilstm.saving.container import SUFFIXES
 class Monitor(Callback):
     """Base: what is monitored, and whether a value is better than the best so far.
 
-    monitor : a key of the epochs' logs;  mode : "min", "max", or "auto" (by the name);
+    monitor : a key of the epochs' logs;  mode : "min", "max", or "auto" (by the name); one that contradicts
+    the loss or a known metric is refused, before the first batch, where Keras takes it;
     min_delta : a smaller improvement is none. NaN is never an improvement.
     """
 
@@ -57,14 +58,13 @@ class Monitor(Callback):
             setattr(self, name, state[name])
 
     def _direction(self) -> float:
-        mode = self.mode
-        if mode == "auto":
-            known = metrics.direction(self.monitor.removeprefix("val_"), self.model.metrics)
-            if known is None:
-                got = f"'auto' and monitor={self.monitor!r}"
-                raise ValueError(wording("mode", "'min' or 'max' for what is not a known metric", got))
-            mode = known
-        return -1.0 if mode == "min" else 1.0
+        known = metrics.direction(self.monitor.removeprefix("val_"), self.model.metrics)
+        got = f"{self.mode!r} and monitor={self.monitor!r}"
+        if self.mode == "auto" and known is None:
+            raise ValueError(wording("mode", "'min' or 'max' for what is not a known metric", got))
+        if known is not None and self.mode not in ("auto", known):
+            raise ValueError(wording("mode", f"'auto' or {known!r} for this metric", got))
+        return -1.0 if "min" in (self.mode, known) else 1.0
 
     def better(self, value: float, than: float | None) -> bool:
         """Whether `value` beats `than` by more than min_delta."""
@@ -266,6 +266,7 @@ class ModelCheckpoint(Monitor):
     ) -> None:
         super().__init__(monitor, mode, 0.0)
         self.filepath = os.fspath(filepath)
+        self.paths = (self.filepath,)
         self.verbose = verbose
         whole = not (resume or save_weights_only)  # what a .keras file is for
         known = (*SUFFIXES, keras_format.SUFFIX) if whole else SUFFIXES
@@ -299,10 +300,10 @@ class ModelCheckpoint(Monitor):
             raise ValueError(wording("filepath", expected, f"{self.filepath!r} ({unknown[0]!r})"))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._make_folder(self.filepath)
-        self.told, self.best, self.batches = False, self.initial_value_threshold, 0
         if self.save_best_only:
             super().on_train_begin(logs)
+        self._make_folder(self.filepath)
+        self.told, self.best, self.batches = False, self.initial_value_threshold, 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self.epoch = epoch

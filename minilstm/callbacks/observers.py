@@ -70,6 +70,7 @@ class CSVLogger(Callback):
     @spelled
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         self.path = Path(filename)
+        self.paths = (os.fspath(filename),)
         if not isinstance(separator, str) or len(separator) != 1:
             raise ValueError(wording("separator", "a string of one character", repr(separator)))
         if not self.path.parent.is_dir():

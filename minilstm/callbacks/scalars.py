@@ -113,6 +113,7 @@ class TensorBoard(Scalars):
             text = "TensorBoard needs tensorboardX: pip install 'minilstm[tensorboard]'"
             raise ImportError(f"{text}; Scalars(write) hands the numbers to a function of yours") from None
         self.log_dir, self._make = os.fspath(log_dir), SummaryWriter
+        self.paths = (self.log_dir,)
         self._writers: dict[str, Any] = {}
 
     def _add(self, tag: str, value: float, step: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from minilstm.callbacks import Callback
@@ -9,13 +10,26 @@ from minilstm.errors import whole_number, wording
 
 
 def checked_callbacks(callbacks: Sequence[Callback] | Callback | None) -> list[Callback]:
-    """`callbacks` as a list; TypeError where one is none."""
+    """`callbacks` as a list; TypeError where one is none, ValueError where one stands there twice.
+
+    ValueError too where two write the same file: lines would be doubled, or lost.
+    """
     if callbacks is None or isinstance(callbacks, Callback):
         return [] if callbacks is None else [callbacks]
     found = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
     for callback in found:
         if not isinstance(callback, Callback):
             raise TypeError(wording("callbacks", "a list of Callback objects", repr(callback)))
+    owners: dict[str, Callback] = {}
+    for k, callback in enumerate(found):
+        name = type(callback).__name__
+        if any(callback is other for other in found[:k]):
+            raise ValueError(wording("callbacks", "different objects", f"one {name} twice"))
+        for path in callback.paths:
+            other = owners.setdefault(os.path.realpath(path), callback)
+            if other is not callback:
+                both = f"{type(other).__name__} and {name} with {path!r}"
+                raise ValueError(wording("callbacks", "that each write a file of their own", both))
     return found
 
 

@@ -87,17 +87,17 @@ FOLLOWERS = {
     ),
     "best weights, not stopped": (
         "EarlyStopping",
-        {"monitor": "val_loss", "mode": "max", "patience": 50, "restore_best_weights": True},
+        {"monitor": "val_loss", "min_delta": 10.0, "patience": 50, "restore_best_weights": True},
     ),
     "baseline": ("EarlyStopping", {"monitor": "loss", "baseline": 0.1, "patience": 4}),
-    "late start": ("EarlyStopping", {"monitor": "val_loss", "mode": "max", "start_from_epoch": 3}),
+    "late start": ("EarlyStopping", {"monitor": "val_loss", "min_delta": 10.0, "start_from_epoch": 3}),
     "plateau": (
         "ReduceLROnPlateau",
         {"monitor": "loss", "factor": 0.5, "patience": 1, "min_delta": 0.03, "min_lr": 1e-3},
     ),
     "plateau with cooldown": (
         "ReduceLROnPlateau",
-        {"monitor": "val_loss", "mode": "max", "factor": 0.5, "patience": 2, "cooldown": 3},
+        {"monitor": "val_loss", "min_delta": 10.0, "factor": 0.5, "patience": 2, "cooldown": 3},
     ),
     "plateau at once": ("ReduceLROnPlateau", {"monitor": "loss", "min_delta": 1.0, "patience": 0}),
     "scheduler": ("LearningRateScheduler", {"schedule": lambda epoch, rate: rate * 0.7}),

@@ -260,3 +260,32 @@ def test_every_report_names_a_test_that_is_there():
     assert len(rows) == sum(line.startswith("| ") for line in table.splitlines()) - 1  # all but the head
     for _, _, file, name in rows:
         assert f"def {name}(" in (tests / file).read_text(encoding="utf-8"), (file, name)
+
+
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        (EarlyStopping("loss", mode="max"), "mode must be 'auto' or 'min' for this metric, got 'max' and mo"),
+        (ReduceLROnPlateau("val_mae", mode="max"), "mode must be 'auto' or 'min' for this metric"),
+        (EarlyStopping("val_accuracy", mode="min"), "mode must be 'auto' or 'max' for this metric"),
+    ],
+)
+def test_a_mode_that_contradicts_its_metric_is_refused_before_the_first_batch(callback, message):
+    with pytest.raises(ValueError, match=message):
+        fit(small(metrics=["mae", "accuracy"]), [callback, Reading()], validation_data=(X, Y))
+
+
+def test_no_two_callbacks_write_one_file_and_none_stands_there_twice(tmp_path):
+    path = tmp_path / "log.npz"
+    (tmp_path / "other").symlink_to(tmp_path)
+    best = ModelCheckpoint(tmp_path / "other" / "log.npz", "loss", mode="max", save_best_only=True)
+    stopping = EarlyStopping("loss")
+    for given, message in (
+        ([CSVLogger(path), CSVLogger(path, ";")], "a file of their own, got CSVLogger and CSVLogger with"),
+        ([CSVLogger(path), best], "a file of their own, got CSVLogger and ModelCheckpoint with"),
+        ([stopping, stopping], "callbacks must be different objects, got one EarlyStopping twice"),
+        ([CSVLogger(tmp_path / "log.csv"), best], "mode must be 'auto' or 'min'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fit(small(), [*given, Reading()])
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
