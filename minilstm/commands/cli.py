@@ -369,8 +369,9 @@ def _add_gradcheck(commands: Any) -> None:
     option(
         "--adapter",
         metavar="NAME",
-        help="columns, time_major, single, ids, dictionary, course, separate, states, layer or loss_inside: "
-        "see minilstm.gradient_check.adapters (what the file says with ADAPTER = ...)",
+        help="columns, time_major, single, ids, dictionary, listed, pytorch, blocks, course, separate, "
+        "states, layer or loss_inside: see minilstm.gradient_check.adapters (what the file says with "
+        "ADAPTER = ...); two with a comma, the outer one first",
     )
     option("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="files at a time (processors)")
     option("--timeout", type=float, default=60.0, metavar="S", help="seconds that a file may take (60)")

@@ -5,6 +5,9 @@
     check_sequence(*single(forward, backward), "lstm")         (T, D), (H,): one sample, no batch axis
     check_sequence(*ids(forward, backward), "simple_rnn")      x (B, T) of whole numbers
     check_step(*dictionary(forward, backward), "lstm")         forward(x, h, c, {"Wx": ..., "b": ...})
+    check_step(*listed(forward, backward), "lstm")             forward(x, h, c, [W, U, b])
+    check_step(*pytorch(forward, backward), "lstm")            W_ih (4H, D), W_hh (4H, H), b_ih, b_hh
+    check_step(*blocks(forward, backward), "lstm")             W (4, D, H), U (4, H, H), b (4, H)
     check_step(*course(forward, backward), "lstm")             {"Wf": ..., "bf": ...} of [h, x], on columns
     check_step(*separate(forward, backward), "lstm")           forward(x, h, c, Wi, Wf, Wc, Wo, bi, ...)
     check_step(*states(forward, backward), "lstm")             forward(x, (h, c), W, U, b)
@@ -19,21 +22,25 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.gradient_check.student import signature
-from minilstm.gradient_check.student.objects import (
-    WEIGHTS,
-    Function,
-    LayerBackward,
-    LayerForward,
-    LossInside,
+from minilstm.gradient_check.student.by_name import (
+    Arranged,
+    ByName,
+    Given,
+    InDictionary,
+    Keys,
+    Listed,
+    Parameters,
+    Reading,
 )
+from minilstm.gradient_check.student.cases import WEIGHTS
+from minilstm.gradient_check.student.objects import Function, LayerBackward, LayerForward, LossInside
 
 LETTERS = ("ifco", "ifgo", "zrh", "zrg")  # of gates, in this package's order
 Pair = tuple[Function, Function]
@@ -93,8 +100,8 @@ def dictionary(forward: Function, backward: Function, letters: str | None = None
     Whh, U; b. letters : the last letter of the keys, where each gate has its own ("Wf", "bf"), in the order
     i, f, g, o or z, r, g: "ifco", "zrh".
     """
-    keys = _Keys(letters)
-    return _ByName(forward, _Dictionary(forward, keys)), _Reading(backward, keys)
+    keys = Keys(letters)
+    return ByName(forward, InDictionary(forward, keys)), Reading(backward, keys)
 
 
 def course(forward: Function, backward: Function) -> Pair:
@@ -110,6 +117,7 @@ def separate(forward: Function, backward: Function, letters: str | None = None) 
     backward returns their gradients last, in the order of the arguments. letters : as in `dictionary`; by
     the names' own last letters if None
     """
+    forward = signature.positional(forward)
     given = list(inspect.signature(forward).parameters.values())
     lead = next((k for k, p in enumerate(given) if signature.meaning(p.name, ("x", "h", "c")) is None), 0)
     names = [p.name for p in given[lead:]]
@@ -130,6 +138,39 @@ def separate(forward: Function, backward: Function, letters: str | None = None) 
     return dictionary(gathered, keyed, letters)
 
 
+def listed(forward: Function, backward: Function) -> Pair:
+    """forward(x, h_prev, c_prev, [W, U, b]): the weights are a list, their gradients too if you like."""
+    return _arranged(Listed(forward, backward, _as_it_is, _as_it_is))
+
+
+def pytorch(forward: Function, backward: Function) -> Pair:
+    """Weights stand transposed, as in PyTorch: W_ih (4H, D), W_hh (4H, H), one bias or b_ih and b_hh.
+
+    Also one matrix (4H, D + H), or (4H, D + H + 1) with the bias as a column. For PyTorch's (T, B, D) too:
+    time_major(*pytorch(forward, backward)).
+    """
+
+    def turned(name: str, array: Array, gates: int) -> Array:
+        return array.swapaxes(-1, -2) if name in ("W", "U", "WU", "WUb") else array
+
+    return _arranged(Arranged(forward, backward, turned, turned))
+
+
+def blocks(forward: Function, backward: Function) -> Pair:
+    """The gates are an axis of their own, the first: W (4, D, H), U (4, H, H), b (4, H).
+
+    W (4, H, D): blocks(*pytorch(forward, backward)).
+    """
+
+    def split(name: str, array: Array, gates: int) -> Array:
+        return np.moveaxis(array.reshape(*array.shape[:-1], gates, -1), -2, 0) if name in WEIGHTS else array
+
+    def joined(name: str, array: Array, gates: int) -> Array:
+        return np.concatenate([*array], axis=-1) if name in WEIGHTS else array
+
+    return _arranged(Arranged(forward, backward, split, joined))
+
+
 def states(forward: Function, backward: Function) -> Pair:
     """forward(x, (h, c), W, U, b) -> h, (h, c), cache or (h, c), cache; backward(dh, (dh, dc), cache) or
     backward((dh, dc), cache). The states are one pair, as an argument, an output and a gradient."""
@@ -146,7 +187,7 @@ def states(forward: Function, backward: Function) -> Pair:
         *last, dc, cache = given
         return backward((dh, dc), cache) if whole else backward(dh, (*(last or [0 * dh]), dc), cache)
 
-    split.inputs = lambda spec: (("x", "h", "c", *names) for names in WEIGHTS[1:])  # type: ignore[attr-defined]
+    split.inputs = lambda spec: (("x", "h", "c", *w) for w in signature.weights(spec))  # type: ignore[attr-defined]
     return split, lambda *given: paired(*given)
 
 
@@ -158,7 +199,7 @@ def layer(make: Any, weights: Sequence[str] | None = None) -> Pair:
     sizes must be those of the check (`batch`, `features`, `units`).
     """
     holder = LayerForward(make, weights)
-    return _ByName(make, holder.forward, holder), LayerBackward(holder)
+    return ByName(make, holder.forward, holder), LayerBackward(holder)
 
 
 def loss_inside(function: Function, parameters: dict[str, Array], *arguments: Any) -> Pair:
@@ -175,6 +216,18 @@ def loss_inside(function: Function, parameters: dict[str, Array], *arguments: An
 # ------------------------------------------------------------------------------ layouts
 
 
+def _as_it_is(name: str, array: Array, gates: int) -> Array:
+    return array
+
+
+def _arranged(pair: Arranged) -> Pair:
+    @functools.wraps(pair.back)
+    def backward(*arguments: Any) -> Any:
+        return pair.backward(*arguments)
+
+    return ByName(pair.forward, pair), backward
+
+
 def _laid_out(
     forward: Function,
     backward: Function,
@@ -187,8 +240,8 @@ def _laid_out(
     def given(value: Any) -> Any:
         if isinstance(value, np.ndarray):
             return give(value)
-        if isinstance(value, _Parameters):
-            return _Given(value, give)
+        if isinstance(value, Parameters):
+            return Given(value, give)
         if signature.said(forward, "by_name") and isinstance(value, dict):
             return {name: given(one) for name, one in value.items()}
         return value
@@ -202,9 +255,11 @@ def _laid_out(
 
     def wrapped(function: Function, deep: bool) -> Function:
         @functools.wraps(function)
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             # a cache is handed on as it came: only arrays that stand by themselves are turned
-            returned = function(*[given(value) for value in arguments])
+            returned = function(
+                *[given(value) for value in arguments], **{k: given(value) for k, value in named.items()}
+            )
             if isinstance(returned, tuple):
                 if lists and isinstance(returned[0], list):
                     returned = np.array(returned[0]), *returned[1:]
@@ -215,156 +270,5 @@ def _laid_out(
 
     turned = wrapped(forward, False), wrapped(backward, True)
     if signature.said(forward, "by_name"):
-        return _ByName(forward, turned[0], forward), turned[1]
+        return ByName(forward, turned[0], forward), turned[1]
     return turned
-
-
-# ------------------------------------------------------------------------------ weights by name
-
-
-class _Keys:
-    """Which weight a key means, and which gate's block of it."""
-
-    def __init__(self, letters: str | None) -> None:
-        self.letters, self.names, self.gates = letters, (), ()
-
-    letters: str | None
-    names: tuple[str, ...]
-    gates: tuple[str, ...]
-
-    def find(self, key: str, gradient: bool = False) -> tuple[str, int | None] | None:
-        """(name, number of the block or None)."""
-        mean = signature.gradient_meaning if gradient else signature.meaning
-        if self.letters and key[-1:].lower() in self.letters:
-            name = mean(key[:-1], self.names)
-            if name is not None:
-                common = "ifgo" if len(self.letters) == 4 else "zrg"
-                gate = common[self.letters.index(key[-1].lower())]
-                if gate in self.gates:
-                    return name, self.gates.index(gate)
-        name = mean(key, self.names)
-        return None if name is None else (name, None)
-
-
-class _Parameters(dict[str, Any]):
-    """A dict of weights that knows its arrays by any usual name."""
-
-    def __init__(self, weights: dict[str, Array], keys: _Keys) -> None:
-        super().__init__()
-        self.weights, self.keys_found = weights, keys
-        self.read: set[str] = set()
-
-    def __getattr__(self, key: str) -> Array:
-        if key.startswith("_"):
-            raise AttributeError(key)
-        return self[key]  # type: ignore[no-any-return]
-
-    def __missing__(self, key: str) -> Array:
-        found = self.keys_found.find(key)
-        if found is None:
-            if re.fullmatch(r"[Wb]_?[a-z]*y[a-z]*", key):  # of the output layer
-                H = next(iter(self.weights.values())).shape[-1] // len(self.keys_found.gates)
-                rng = np.random.default_rng(3)
-                self[key] = rng.normal(size=(H, 5) if key[0] == "W" else 5)
-                return self[key]  # type: ignore[no-any-return]
-            raise KeyError(key)
-        name, block = found
-        self.read.add(name)
-        array = self.weights[name]
-        if block is not None:
-            array = np.split(array, len(self.keys_found.gates), axis=-1)[block].copy()
-        self[key] = array
-        return array
-
-
-class _Given(dict[str, Any]):
-    """The same in another layout."""
-
-    def __init__(self, inner: _Parameters, give: Callable[[Array], Array]) -> None:
-        super().__init__()
-        self.inner, self.give = inner, give
-
-    def __missing__(self, key: str) -> Array:
-        self[key] = self.give(np.asarray(self.inner[key]))
-        return self[key]  # type: ignore[no-any-return]
-
-
-class _ByName:
-    """A forward pass that is called with its tensors by name."""
-
-    by_name = True
-
-    def __init__(self, function: Any, run: Callable[[dict[str, Array]], Any], holder: Any = None) -> None:
-        self.function, self.run = function, run
-        self.holder: Any = holder or run
-        for name in ("single", "ids"):
-            if signature.said(function, name):
-                setattr(self, name, True)
-
-    def inputs(self, spec: Any) -> Iterator[tuple[str, ...]]:
-        found: Iterator[tuple[str, ...]] = self.holder.inputs(spec)
-        return found
-
-    def __call__(self, given: dict[str, Array]) -> Any:
-        return self.run(given)
-
-
-class _Dictionary:
-    def __init__(self, forward: Function, keys: _Keys) -> None:
-        self.function, self.keys = forward, keys
-
-    def inputs(self, spec: Any) -> Iterator[tuple[str, ...]]:
-        lead = ("x", *spec.states)
-        count = len(signature.parameters(self.function)[0]) - 1
-        if not 1 <= count <= len(lead):
-            return
-        self.keys.gates = spec.gates
-        for weights in WEIGHTS if spec.cell == "gru" else WEIGHTS[1:]:
-            self.keys.names = weights
-            yield (*lead[:count], *weights)
-
-    def __call__(self, given: dict[str, Array]) -> Any:
-        lead = [array for name, array in given.items() if name in ("x", "h", "c")]
-        weights = {name: array for name, array in given.items() if name in self.keys.names}
-        parameters = _Parameters(weights, self.keys)
-        returned = self.function(*lead, parameters)
-        if "rb" in weights and "rb" not in parameters.read:
-            raise KeyError("rb")  # one bias only, as `inputs` tries next
-        return returned
-
-
-class _Reading:
-    """A backward pass whose gradients are read by their keys."""
-
-    def __init__(self, backward: Function, keys: _Keys) -> None:
-        self.function, self.keys = backward, keys
-        self.__wrapped__ = backward
-
-    def __call__(self, *arguments: Any) -> Any:
-        returned = self.function(*arguments)
-        if isinstance(returned, dict):
-            return self._read(returned)
-        if isinstance(returned, tuple):
-            return tuple(self._read(part) if isinstance(part, dict) else part for part in returned)
-        return returned
-
-    def _read(self, returned: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        blocks: dict[str, dict[int, Array]] = {}
-        for key, value in returned.items():
-            which = self.keys.find(key, gradient=True)
-            if which is None:
-                name = signature.gradient_meaning(key, ("x", "h", "c"))
-                if name is not None:
-                    found.setdefault(name, value)
-            elif which[1] is None:
-                found[which[0]] = value
-            else:
-                blocks.setdefault(which[0], {})[which[1]] = value
-        for name, parts in blocks.items():
-            if len(parts) == len(self.keys.gates):
-                arrays = [np.asarray(parts[k]) for k in sorted(parts)]
-                found[name] = np.concatenate(
-                    [a.ravel() if name in ("b", "rb") else a for a in arrays], axis=-1
-                )
-        return found

@@ -17,7 +17,7 @@ from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.errors import one_of
 
 Values = dict[str, Array]
-WEIGHTS = ("W", "U", "b", "rb", "WU")
+WEIGHTS = ("W", "U", "b", "rb", "WU", "WUb")
 
 
 class Spec(NamedTuple):
@@ -45,8 +45,8 @@ class Case(NamedTuple):
     """One random network with data, batch first; the blocks of the weights in the student's order.
 
     values : "x" (B, T, D), or (B, D) for a step; "h" and "c" (B, H); "W" (D, nH), "U" (H, nH), "b" and
-    "rb" (nH,), and "WU" (D + H, nH), W and U in one;  losses : what a loss says of each output, by name:
-    "h" (B, T, H) or (B, H), "c", "h_last" and "c_last" (B, H).
+    "rb" (nH,); "WU" (D + H, nH), W and U in one, and "WUb" (D + H + 1, nH), b too;  losses : what a loss
+    says of each output, by name: "h" (B, T, H) or (B, H), "c", "h_last" and "c_last" (B, H).
     """
 
     spec: Spec
@@ -95,6 +95,7 @@ def draw(
     for name in ("h", "c"):
         values[name] = rng.uniform(-0.9, 0.9, (B, H)) * (1 + (name == "c"))
     values["WU"] = np.concatenate([values["W"], values["U"]])
+    values["WUb"] = np.concatenate([values["WU"], values["b"][None]])
     shape = (B, H) if step else (B, T, H)
     losses = {"h": rng.normal(size=shape), "c": rng.normal(size=shape)}
     losses |= {"loss": np.ones(1), "h_last": rng.normal(size=(B, H)), "c_last": rng.normal(size=(B, H))}

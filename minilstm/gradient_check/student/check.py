@@ -28,7 +28,7 @@ from minilstm.gradient_check.student.functions import Functions, Told
 TOLERANCE = 1e-9
 LOW_PRECISION = 1e-12  # above it, what is computed is not float64
 PER_EPS = 2000.0  # the tolerance, in units of the precision, where that is low
-INPUTS = ("x", "h", "c", "W", "U", "b", "rb", "WU", "mask")
+INPUTS = ("x", "h", "c", "W", "U", "b", "rb", "WU", "WUb", "mask")
 OUTPUTS = ("h", "c", "h_last", "c_last", "cache", "-")
 
 
@@ -67,7 +67,8 @@ def check_step(
     batch, features, units : sizes of the random case
     gates : order of the blocks in W, U and b; "ifgo" and "zrg" if None; "ifog" is CS231n's
     inputs, outputs : names of what forward takes and returns, in order, where they cannot be found out:
-        "x", "h", "c", "W", "U", "b", "rb", "WU" (W and U in one matrix); "h", "c", "cache", "-" (ignored)
+        "x", "h", "c", "W", "U", "b", "rb", "WU" (W and U in one matrix), "WUb" (b too);
+        "h", "c", "cache", "-" (ignored)
     strict : whether also code that changes its inputs, uses up its cache, prints, computes in float32 or has
         another forward pass than this package's is not `ok`
     seed : of the random case
@@ -291,7 +292,15 @@ def _comparison(
         numeric, bound = numbers.parts[-2], numbers.bounds[-2]
     if eps > LOW_PRECISION:
         bound = np.maximum(bound, 1e-35)
-    kind = {"x": "steps", "W": "weight", "U": "weight", "WU": "weight", "b": "bias", "rb": "bias"}
+    kind = {
+        "x": "steps",
+        "W": "weight",
+        "U": "weight",
+        "WU": "weight",
+        "WUb": "weight",
+        "b": "bias",
+        "rb": "bias",
+    }
     axes = AXES[kind.get(name, "state")]
     if functions.step and name == "x":
         axes = ("sample", "feature")
@@ -302,14 +311,14 @@ def _comparison(
         return Comparison(f"d{label}", np.real(analytic), numeric, numbers.checked, axes, gates, bound)
     if name in ("h", "c"):
         label = f"{name}_prev" if functions.step else f"{name}0"
-    elif name == "WU":
+    elif name in forwards.ROWS:
         label = "W"
     return Comparison(f"d{label}{words}", np.real(analytic), numeric, numbers.checked, axes, gates, bound)
 
 
 def _forward(functions: Functions, case: Case, found: Values) -> list[Comparison]:
     """The outputs beside those of this package's cell, in the order of gates that was asked for."""
-    rows = "[x, h]" if "WU" in functions.inputs else ""
+    rows = forwards.first_rows(functions.inputs)
     ours = forwards.Known(FORMS[case.spec.cell][0], case.spec.gates, rows, ())
     given = forwards.in_our_form(case.spec, ours, case.values, functions.inputs, case.step)
     expected = forwards.shown(forwards.run(case.spec, ours, given, case.mask), tuple(found), case.step)
@@ -341,6 +350,7 @@ def _say_what_was_left_out(functions: Functions, case: Case, report: Report) -> 
         report.notes.append(f"backward takes no gradient of {which}: a loss on it is not checked")
     if "c" in case.spec.states and not any(name[0] == "c" for name in functions.outputs):
         report.notes.append("c is not returned: a loss on it is not checked")
-    biases = [n for n in case.spec.weights if n in ("b", "rb") and n not in functions.inputs]
+    inside = ["b"] if "WUb" in functions.inputs else []
+    biases = [n for n in case.spec.weights if n in ("b", "rb") and n not in (*functions.inputs, *inside)]
     if biases:
         report.notes.append(f"no {' and no '.join(biases)}: taken as 0")

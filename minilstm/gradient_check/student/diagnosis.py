@@ -119,15 +119,11 @@ class _Trial:
                 found["x"] = gradient[None] if self.step else gradient.transpose(1, 0, 2)
             elif name in ("h", "c"):
                 found[f"{name}0"] = gradient
-            elif name == "WU":
-                first = D if self.known.rows == "[x, h]" else len(gradient) - D
-                parts = gradient[:first], gradient[first:]
-                found["W"], found["U"] = (
-                    in_our_order(self.short.spec, self.known.order, part)
-                    for part in (parts if self.known.rows == "[x, h]" else parts[::-1])
-                )
             else:
-                found[name] = in_our_order(self.short.spec, self.known.order, gradient)
+                joined = name in forwards.ROWS
+                parts = forwards.parts(self.known.rows, gradient, D) if joined else {name: gradient}
+                for weight, part in parts.items():
+                    found[weight] = in_our_order(self.short.spec, self.known.order, part)
         return found
 
     def explained(self, changes: Table) -> set[str]:

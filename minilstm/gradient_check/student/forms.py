@@ -113,7 +113,6 @@ LSTM = [
     Form("the forget gate is missing: c = c_prev + i * g", {"c_new": lambda v: v.c_prev + v.i * v.g}),
     Form("c_prev is missing: c = i * g", {"c_new": lambda v: v.i * v.g}),
     Form("the input gate is missing: c = f * c_prev + g", {"c_new": lambda v: v.f * v.c_prev + v.g}),
-    Form("i and f are exchanged in c", {"c_new": lambda v: v.i * v.c_prev + v.f * v.g}),
     Form("input and forget gate are coupled: f = 1 - i", {"f": lambda v: 1 - v.i}),
     Form("the candidate has sigmoid instead of tanh", {"g": lambda v: sigmoid(v.pre_g)}),
     Form("the candidate has no activation", {"g": lambda v: v.pre_g}),

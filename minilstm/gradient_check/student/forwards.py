@@ -20,6 +20,7 @@ from minilstm.gradient_check.student.forms import COMMON, FORMS, Form
 from minilstm.gradient_check.student.formulas import Formula
 
 CLOSE = 1e-8
+ROWS = {"WU": ("[x, h]", "[h, x]"), "WUb": ("[x, h, 1]", "[h, x, 1]", "[1, x, h]", "[1, h, x]")}
 
 
 class Known(NamedTuple):
@@ -27,7 +28,7 @@ class Known(NamedTuple):
 
     form: Form
     order: tuple[str, ...]  # of the gates' blocks
-    rows: str  # of a joined matrix: "[x, h]" or "[h, x]"
+    rows: str  # of a joined matrix: one of ROWS; "" where there is none
     outputs: tuple[str, ...]
 
 
@@ -39,19 +40,30 @@ def in_our_form(
     zero = np.zeros_like(values["h"])
     states = tuple(values[name] if name in inputs else zero for name in spec.states)
     D = x.shape[2]
-    weights: Values = {}
-    if "WU" in inputs:
-        joined, H = values["WU"], values["h"].shape[1]
-        first = D if known.rows == "[x, h]" else H
-        parts = joined[:first], joined[first:]
-        weights["W"], weights["U"] = parts if known.rows == "[x, h]" else parts[::-1]
-    for name in spec.weights:
+    joined = next((name for name in ROWS if name in inputs), None)
+    weights = parts(known.rows, values[joined], D) if joined else {}
+    for name in (*spec.weights, *(["rb"] if "rb" in inputs and "rb" not in spec.weights else [])):
         if name in inputs:
             weights[name] = values[name]
         elif name not in weights:
             weights[name] = np.zeros_like(values[name])
-    ordered = {name: in_our_order(spec, known.order, weights[name]) for name in spec.weights}
+    ordered = {name: in_our_order(spec, known.order, array) for name, array in weights.items()}
     return {"x": x, "states": states, "weights": ordered}
+
+
+def parts(rows: str, joined: Array, D: int) -> Values:
+    """W, U and b of one matrix, whose rows stand in that order."""
+    letters = rows.strip("[]").split(", ")
+    sizes = {"x": D, "1": 1, "h": len(joined) - D - ("1" in letters)}
+    names = {"x": "W", "h": "U", "1": "b"}
+    blocks = np.split(joined, np.cumsum([sizes[letter] for letter in letters])[:-1])
+    found = {names[letter]: block for letter, block in zip(letters, blocks, strict=True)}
+    return found | ({"b": found["b"][0]} if "b" in found else {})
+
+
+def first_rows(inputs: tuple[str, ...]) -> str:
+    """The likeliest rows of the joined matrix among the inputs; "" if there is none."""
+    return next((rows[0] for name, rows in ROWS.items() if name in inputs), "")
 
 
 def run(spec: Spec, known: Known, given: dict[str, Any], mask: Array | None, steps: int | None = None) -> Any:
@@ -76,7 +88,7 @@ def recognise(case: Case, inputs: tuple[str, ...], outputs: Values, close: float
     partly: Known | None = None
     names = tuple(outputs)
     prefix = 1 if {"h", "c"} & outputs.keys() and not case.step else None
-    for known in _candidates(case.spec, "WU" in inputs):
+    for known in _candidates(case.spec, inputs):
         given = in_our_form(case.spec, known, case.values, inputs, case.step)
         start = shown(run(case.spec, known, given, case.mask, prefix), names, case.step)
         agreeing = [n for n in names if _begins(outputs[n], start[n], prefix, close)]
@@ -99,11 +111,11 @@ def _begins(found: Array, expected: Array, prefix: int | None, close: float) -> 
     return near(found[:, :prefix], expected, close)
 
 
-def _candidates(spec: Spec, joined: bool) -> Iterator[Known]:
+def _candidates(spec: Spec, inputs: tuple[str, ...]) -> Iterator[Known]:
     """The common form first, then other forms, then other orders of the gates, then both."""
     forms = FORMS[spec.cell]
     orders = [spec.gates, *(order for order in permutations(SPECS[spec.cell].gates) if order != spec.gates)]
-    rows = ("[x, h]", "[h, x]") if joined else ("",)
+    rows = next((rows for name, rows in ROWS.items() if name in inputs), ("",))
     pairs = [(form, orders[0]) for form in forms]
     pairs += [(form, order) for order in orders[1:] for form in forms[: COMMON[spec.cell]]]
     pairs += [(form, order) for order in orders[1:] for form in forms[COMMON[spec.cell] :]]
@@ -116,17 +128,19 @@ def in_words(case: Case, inputs: tuple[str, ...], outputs: Values, known: Known 
     """What the forward pass is, where it is not this package's cell as it stands; None where it is."""
     spec = case.spec
     if known is not None and len(known.outputs) == len(outputs):
-        parts = [known.form.words] if known.form.words else []
+        said = [known.form.words] if known.form.words else []
         if known.order != spec.gates:
-            parts.append(
+            said.append(
                 f"its gates stand in the order {', '.join(known.order)} (say gates={''.join(known.order)!r})"
+                + (", or i and f are exchanged in c" if known.order == ("f", "i", "g", "o") else "")
             )
         if known.rows:
-            parts.append(f"W and U are one matrix, of {known.rows}")
-        if not parts:
+            which = "W, U and b" if "1" in known.rows else "W and U"
+            said.append(f"{which} are one matrix, of {known.rows}")
+        if not said:
             return None
-        return f"the forward pass is {'not ' if known.form.words else ''}this package's: {'; '.join(parts)}"
-    common = Known(FORMS[spec.cell][0], spec.gates, "[x, h]" if "WU" in inputs else "", ())
+        return f"the forward pass is {'not ' if known.form.words else ''}this package's: {'; '.join(said)}"
+    common = Known(FORMS[spec.cell][0], spec.gates, first_rows(inputs), ())
     base = known or common
     given = in_our_form(spec, base, case.values, inputs, case.step)
     found = run(spec, base, given, case.mask)
@@ -177,7 +191,7 @@ def _with_forget_bias(case: Case, inputs: tuple[str, ...], outputs: Values, clos
             at.setdefault(name[0], array)
     if case.spec.cell != "lstm" or not at:
         return None
-    for known in _candidates(case.spec, "WU" in inputs):
+    for known in _candidates(case.spec, inputs):
         if known.form.words:
             continue
         given = in_our_form(case.spec, known, case.values, inputs, case.step)

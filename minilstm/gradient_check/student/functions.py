@@ -23,6 +23,7 @@ from minilstm.gradient_check.student.pristine import Pristine
 from minilstm.gradient_check.student.returned import Places, at, find_places, read_gradients
 from minilstm.gradient_check.student.signature import PAIR, Names
 
+Fault = tuple[int, bool, FunctionError]  # how far a try came, and whether it was a likely one
 SLOW = 2.0  # seconds for one forward and backward, above which it is said
 
 
@@ -56,8 +57,9 @@ class Functions:
             if not callable(function):
                 raise TypeError(f"{name} must be a function, got {type(function).__name__}")
         self.spec, self.step, self.mask = case.spec, case.step, case.mask
-        self._forward, self._backward, self._told = forward, backward, told
         self._pristine = Pristine(forward, backward)
+        self._forward, self._backward = signature.positional(forward), signature.positional(backward)
+        self._told = told
         self.hygiene: dict[str, None] = {}  # in the order of their finding
         self.remarks: dict[str, None] = {}
         self.changed: Values = {}  # the weights that backward changed in place, as they were afterwards
@@ -81,7 +83,7 @@ class Functions:
 
     def _settle(self, case: Case) -> None:
         """Find out what is taken and given, on real arrays; the likeliest try's error if none works."""
-        faults: list[tuple[int, FunctionError]] = []  # the further a try came, the likelier it was meant
+        faults: list[Fault] = []  # the further a try came, the likelier it was meant
         masked = self.mask is not None
         taken = (
             [self._told.inputs] if self._told.inputs else signature.inputs(self._forward, self.spec, masked)
@@ -94,17 +96,20 @@ class Functions:
                 stage = 1
                 self._places = find_places(returned, case, named, self._shapes)
             except FunctionError as fault:
-                faults.append((stage, fault))
+                faults.append((stage, self._likely(), fault))
                 continue
             if self._settle_backward(case, faults):
                 return
         if not faults:
             needed = ", ".join(("x", *self.spec.states, *self.spec.weights))
             got = len(signature.parameters(self._forward)[0])
-            faults.append((0, FunctionError(f"forward must take {needed}, or some of them; it takes {got}.")))
-        raise max(faults, key=lambda fault: fault[0])[1]
+            raise FunctionError(f"forward must take {needed}, or some of them; it takes {got}.")
+        raise max(faults, key=lambda fault: fault[:2])[2]
 
-    def _settle_backward(self, case: Case, faults: list[tuple[int, FunctionError]]) -> bool:
+    def _likely(self) -> bool:
+        return "WUb" not in self.inputs  # tried before "WU", which is the likelier
+
+    def _settle_backward(self, case: Case, faults: list[Fault]) -> bool:
         """Find out what backward takes and gives; whether it was found."""
         cached = self._places.cache is not None
         tried = False
@@ -114,11 +119,12 @@ class Functions:
             try:
                 found = self.gradients(case.values, case.losses)
             except FunctionError as fault:
-                faults.append((3 if "must return" in str(fault) else 2, fault))
+                faults.append((3 if "must return" in str(fault) else 2, self._likely(), fault))
                 continue
             self.judged = tuple(name for name in self.inputs if found.get(name) is not None)
             if not self.judged:
-                faults.append((3, FunctionError("backward returned no gradient: every one is None.")))
+                words = "backward returned no gradient: every one is None."
+                faults.append((3, self._likely(), FunctionError(words)))
                 continue
             took = time.perf_counter() - start
             if took > SLOW:
@@ -126,7 +132,8 @@ class Functions:
             return True
         if not tried:
             expected = f"backward must take the gradients of {', '.join(self.outputs)}"
-            faults.append((2, FunctionError(expected + (" and the cache" if cached else "") + ".")))
+            words = expected + (" and the cache" if cached else "") + "."
+            faults.append((2, self._likely(), FunctionError(words)))
         return False
 
     # -------------------------------------------------------------------------- running

@@ -14,7 +14,6 @@ from minilstm.arrays import Array
 from minilstm.gradient_check.student import signature
 
 Function = Callable[..., Any]
-WEIGHTS = (("W", "U", "b", "rb"), ("W", "U", "b"), ("W", "U"), ("WU", "b"), ("WU",))
 
 
 class LayerForward:
@@ -24,7 +23,7 @@ class LayerForward:
     def inputs(self, spec: Any) -> Iterator[tuple[str, ...]]:
         count = None if self.weights is None else len(self.weights)
         for lead in (("x", *spec.states), ("x", "h"), ("x",)):
-            for names in WEIGHTS if spec.cell == "gru" else WEIGHTS[1:]:
+            for names in signature.weights(spec):
                 if count is None or len(names) == count:
                     yield (*lead, *names)
 

@@ -4,10 +4,10 @@
 
 FILE defines `step_forward` and `step_backward` (see `check_step`), `forward` and `backward` (see
 `check_sequence`; or of a step, if they accept and return what one does), or both pairs; and may say
-CELL = "gru", GATES = "ifog" and ADAPTER = "columns". Without CELL it is the first that they can be. With the
-adapter "layer" it defines a class with forward and backward; with "loss_inside", `loss_and_gradients`,
-`parameters` and `arguments`. RESULT is the file for what was found, as JSON; OPTIONS are JSON too. Whatever
-FILE prints, raises or breaks stays in here.
+CELL = "gru", GATES = "ifog" and ADAPTER = "columns", or "time_major, pytorch", one in the other. Without
+CELL it is the first that they can be. With the adapter "layer" it defines a class with forward and backward;
+with "loss_inside", `loss_and_gradients`, `parameters` and `arguments`. RESULT is the file for what was
+found, as JSON; OPTIONS are JSON too. Whatever FILE prints, raises or breaks stays in here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ from minilstm.gradient_check.student.exceptions import described
 PAIRS = {"step": ("step_forward", "step_backward"), "sequence": ("forward", "backward")}
 CHECKS: dict[str, Callable[..., Report]] = {"step": check_step, "sequence": check_sequence}
 CELLS = ("lstm", "gru", "simple_rnn")
-PLAIN = ("columns", "time_major", "single", "ids", "dictionary", "course", "separate", "states")
+PLAIN = (
+    *("columns", "time_major", "single", "ids", "dictionary", "listed", "pytorch", "blocks"),
+    *("course", "separate", "states"),
+)
 LARGEST_OUTPUT = 1_000_000  # bytes that the file may print
 
 
@@ -62,7 +65,8 @@ def run(path: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def found(defined: dict[str, Any], adapter: str | None) -> dict[str, adapters.Pair]:
     """The pairs of functions to check, as the adapter makes them, by "step" and "sequence"."""
-    if adapter is not None and adapter not in (*PLAIN, "layer", "loss_inside"):
+    wrapping = [] if adapter is None else [name.strip() for name in adapter.split(",")]
+    if not set(wrapping) <= {*PLAIN} and adapter not in ("layer", "loss_inside"):
         known = ", ".join((*PLAIN, "layer", "loss_inside"))
         raise ValueError(f"the adapter must be one of {known}, got {adapter!r}")
     if adapter == "layer":
@@ -79,7 +83,9 @@ def found(defined: dict[str, Any], adapter: str | None) -> dict[str, adapters.Pa
         return {"sequence": adapters.loss_inside(function, parameters, *defined.get("arguments", ()))}
     names = {kind: pair for kind, pair in PAIRS.items() if all(callable(defined.get(n)) for n in pair)}
     pairs = {kind: (defined[forward], defined[backward]) for kind, (forward, backward) in names.items()}
-    return pairs if adapter is None else {k: getattr(adapters, adapter)(*pair) for k, pair in pairs.items()}
+    for name in reversed(wrapping):
+        pairs = {kind: getattr(adapters, name)(*pair) for kind, pair in pairs.items()}
+    return pairs
 
 
 def first_that_runs(

@@ -2,7 +2,7 @@
 
     x  h  c          the input, and the states before it (h_prev, h0, a_prev, ...)
     W  U  b  rb      kernel, recurrent kernel, bias, recurrent bias (Wx, Wh, kernel, Whh, bh, ...)
-    WU               W and U in one matrix, of [x, h] or of [h, x]
+    WU  WUb          W and U in one matrix, of [x, h] or of [h, x]; and b too, of [x, h, 1] or the like
     mask  cache      the mask; whatever backward needs;  "-" stands for what is not looked at
 
 Names are taken from the functions' own arguments where all of them are understood, and otherwise from
@@ -11,6 +11,7 @@ their number: the candidates are tried in turn, the likeliest first.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,7 @@ WORDS = {
     "mask": r"masks?|m",
     "cache": r"caches?|tape|ctx|context|saved|store|memory|stuff|states?|intermediates?|history|activations?",
 }
+WORDS["WUb"] = WORDS["WU"]
 TOLD = {"h_prev": "h", "h0": "h", "c_prev": "c", "c0": "c", "W_xh": "WU", "W_hx": "WU"}
 PAIR = "h_last, c_last"  # given as one tuple
 Names = tuple[str, ...]
@@ -57,6 +59,37 @@ def parameters(function: Callable[..., Any]) -> tuple[list[str], list[str], bool
     needed = [p.name for p in positional if p.default is p.empty]
     optional = [p.name for p in positional if p.default is not p.empty]
     return needed, optional, any(p.kind is p.VAR_POSITIONAL for p in found)
+
+
+def weights(spec: Spec) -> Iterator[Names]:
+    """Which weights forward may take; this package's first."""
+    every = ("W", "U", "b"), ("W", "U", "b", "rb"), ("W", "U"), ("WU", "b"), ("WUb",), ("WU",)
+    yield from dict.fromkeys([spec.weights, *every])
+
+
+def positional(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with the keyword-only arguments that it needs as the last positional ones."""
+    try:
+        found = inspect.signature(function)
+    except (TypeError, ValueError):
+        return function
+    given = [*found.parameters.values()]
+    named = [p for p in given if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if not named:
+        return function
+    first = [
+        p for p in given if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+    ]
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        count = len(arguments) - len(named)
+        names = (p.name for p in named)
+        return function(*arguments[:count], **dict(zip(names, arguments[count:], strict=True)))
+
+    ordered = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in (*first, *named)]
+    call.__signature__ = found.replace(parameters=ordered)  # type: ignore[attr-defined]
+    return call
 
 
 def meaning(name: str, among: Sequence[str]) -> str | None:
@@ -94,34 +127,46 @@ def inputs(function: Callable[..., Any], spec: Spec, masked: bool) -> Iterator[N
     if any_number and not needed:
         yield (*full, *last)
         return
-    known = ["x", *spec.states, *(["W", "U"] if "U" in _plain(needed, spec) else ["WU"]), "b"]
+    separate = "U" in _plain(needed, spec)
+    known = ["x", *spec.states, *(["W", "U"] if separate else ["WU"]), "b", *(["rb"] if separate else [])]
     found = [meaning(name, [*known, "mask"]) for name in needed]
-    if spec.cell == "gru" and found.count("b") == 2:
+    if found.count("b") == 2:
         found[len(found) - 1 - found[::-1].index("b")] = "rb"
-    if None not in found and len(set(found)) == len(found) and found[0] == "x" and len(found) > 2:
-        names: Names = tuple(str(name) for name in found)
-        for name in optional:
-            which = meaning(name, ["h", *spec.states, "mask"])
-            if which is None or which in names or (which == "mask" and not masked):
-                break
-            names += (which,)
-        yield names
+    elif "b" not in found and spec.cell != "gru":
+        found = ["b" if name == "rb" else name for name in found]
+    more: Names = ()  # states and mask that may be given too
+    for name in optional:
+        which = meaning(name, ["h", *spec.states, "mask"])
+        if which is None or which in (*found, *more) or (which == "mask" and not masked):
+            break
+        more += (which,)
+    names = (*(str(name) for name in found), *more)
+    if None not in found and len(set(found)) == len(found) and found[:1] == ["x"] and len(names) > 2:
+        yield from _with_bias_inside(names)
         if masked and "mask" not in names:
             yield (*names, "mask")
         return
     count = len(needed) - len(last)
     candidates = [
-        ("x", *states, *weights)
-        for states in (spec.states, ("h",), ())
-        for weights in (spec.weights, ("W", "U", "b"), ("W", "U"), ("WU", "b"), ("WU",))
+        ("x", *states, *last_ones) for states in (spec.states, ("h",), ()) for last_ones in weights(spec)
     ]
-    # optional arguments, such as mask=None, may be given too
+    for names in dict.fromkeys(candidates):
+        if more and len(names) == len(needed) and not set(names) & set(more):
+            yield (*names, *more)
+    # other optional arguments may be given too
     for extra in range(len(optional) + 1):
         for names in dict.fromkeys(candidates):
             if len(names) == count + extra:
                 yield (*names, *last)
     if any_number:
         yield (*full, *last)
+
+
+def _with_bias_inside(names: Names) -> Iterator[Names]:
+    """One matrix without a bias may have it inside: this is tried first, as it would run with fewer rows."""
+    if "WU" in names and "b" not in names:
+        yield tuple("WUb" if name == "WU" else name for name in names)
+    yield names
 
 
 def _plain(names: Sequence[str], spec: Spec) -> list[str | None]:

@@ -1,8 +1,9 @@
-"""Which adapter fits functions that cannot be called as they are: each is tried."""
+"""Which adapter fits functions that cannot be called as they are: each is tried, then two in each other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 from minilstm.gradient_check import adapters
@@ -11,29 +12,46 @@ from minilstm.gradient_check.student.exceptions import FunctionError
 from minilstm.gradient_check.student.functions import Functions, Told
 
 Pair = tuple[Callable[..., Any], Callable[..., Any]]
-TRIED: list[tuple[str, str, Callable[..., Pair]]] = [
-    ("columns", "h seems to be (H, B), a sample a column", adapters.columns),
-    ("time_major", "x seems to be (T, B, D)", adapters.time_major),
-    ("single", "it seems to take one sample, without a batch axis", adapters.single),
-    ("ids", "x seems to be integer ids", adapters.ids),
-    ("states", "the states seem to be one pair (h, c)", adapters.states),
-    ("dictionary", "the weights seem to be in a dict", adapters.dictionary),
-    ("course", "the weights seem to be a dict of gates, on columns", adapters.course),
+WHY = {
+    "columns": "h seems to be (H, B), a sample a column",
+    "time_major": "x seems to be (T, B, D)",
+    "single": "it seems to take one sample, without a batch axis",
+    "ids": "x seems to be integer ids",
+    "states": "the states seem to be one pair (h, c)",
+    "pytorch": "the weights seem to stand transposed, W (nH, D)",
+    "listed": "the weights seem to be a list",
+    "blocks": "the gates seem to be an axis of their own, W (n, D, H)",
+    "dictionary": "the weights seem to be in a dict",
+    "course": "the weights seem to be a dict of gates, on columns",
+}
+OUTER, INNER = ("columns", "time_major", "single"), ("states", "pytorch", "listed", "blocks", "dictionary")
+TWO = [
+    *product(OUTER, INNER),
+    *product(["pytorch"], ("states", "listed", "dictionary")),
+    *[("blocks", "pytorch"), ("listed", "states"), ("dictionary", "states")],
 ]
 
 
 def adapter(forward: Callable[..., Any], backward: Callable[..., Any], case: Case) -> str | None:
-    """In words, the adapter with which the functions can be called; None if there is none."""
+    """In words, the adapters with which the functions can be called; None if there are none."""
     if not callable(forward) or not callable(backward):
         return None
-    for name, why, adapt in TRIED:
-        wrapped = adapt(forward, backward)
-        B = 1 if name == "single" else case.batch
+    for names in _tried():
+        pair: Pair = (forward, backward)
+        for name in reversed(names):
+            pair = getattr(adapters, name)(*pair)
+        B = 1 if "single" in names else case.batch
         sizes = (B, case.steps, case.sizes[2], case.units)
         mask = None if case.mask is None else case.mask[:B]
         try:
-            Functions(*wrapped, draw(case.spec, sizes, mask, 0, case.step, name == "ids"), Told())
+            Functions(*pair, draw(case.spec, sizes, mask, 0, case.step, "ids" in names), Told())
         except (FunctionError, ValueError, TypeError, KeyError):
             continue
-        return f"But {why}: use adapters.{name}."
+        use = names[0] if len(names) == 1 else f"{names[0]}(*adapters.{names[1]}(forward, backward))"
+        return f"But {' and '.join(WHY[name] for name in names)}: use adapters.{use}."
     return None
+
+
+def _tried() -> Iterator[tuple[str, ...]]:
+    yield from ((name,) for name in WHY)
+    yield from TWO

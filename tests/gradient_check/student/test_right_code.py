@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+import layout_zoo
 import mixed_zoo
 import pytest
 import right_zoo as zoo
 
-RIGHT, WRONG = zoo.RIGHT + mixed_zoo.RIGHT, zoo.WRONG + mixed_zoo.WRONG
+RIGHT = zoo.RIGHT + mixed_zoo.RIGHT + layout_zoo.RIGHT
+WRONG = zoo.WRONG + mixed_zoo.WRONG + layout_zoo.WRONG
 
 
 def name(code):
@@ -78,6 +80,8 @@ def test_hygiene_is_a_verdict_of_its_own(style, hygiene):
         ("peepholes in globals", "its gates read the cell state (peepholes): c is not linear in c_prev"),
         ("columns, a dict of gates, reset before", "no rb: taken as 0"),
         ("no bias", "no b: taken as 0"),
+        ("bias a row of [1, x, h]", "W, U and b are one matrix, of [1, x, h]"),
+        ("bias a column of [h, x, 1]", "in the order f, i, g, o"),
         ("last h only", "c of the start is not taken: it begins at 0"),
         ("None for dx", "no gradient of x: not judged"),
         ("all h and all c, no dc", "backward takes no gradient of c: a loss on it is not checked"),
@@ -97,6 +101,11 @@ def test_notes_say_what_the_forward_pass_is_and_what_was_left_out(style, words):
         (zoo.DICTIONARY, "simple_rnn", "sequence", "use adapters.dictionary"),
         (zoo.IDS, "simple_rnn", "sequence", "use adapters.ids"),
         (zoo.COLUMNS.replace("lstm_cell", "step"), "lstm", "step", "use adapters.course"),
+        (layout_zoo.TORCH_STEP, "lstm", "step", "use adapters.pytorch"),
+        (layout_zoo.TORCH_GRU, "gru", "sequence", "use adapters.time_major(*adapters.pytorch(forward, "),
+        (layout_zoo.BIAS_COLUMN, "lstm", "step", "use adapters.pytorch"),
+        (layout_zoo.IN_LIST, "gru", "step", "use adapters.listed"),
+        (layout_zoo.GATE_AXIS, "lstm", "step", "use adapters.blocks"),
     ],
 )
 def test_without_an_adapter_the_error_says_which_one_fits(source, cell, kind, adapter):
