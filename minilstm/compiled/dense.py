@@ -16,7 +16,7 @@ def dense_product(c: Array, a: Array, b: Array, first: int, m: int, a_row: int, 
     width = panels * NR
     product(
         m, panels, at(c, first * width), at(a, first * a_row), at(b, 0),
-        width, NR, a_row, a_step, 0, NR, 0, K * NR, K, 1, 0,
+        width, NR, a_row, a_step, 0, NR, 0, K * NR, K, 1, 0, 0,
     )  # fmt: skip
 
 

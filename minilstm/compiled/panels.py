@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from minilstm.arrays import Array
 from minilstm.compiled.jit import kernel
-from minilstm.compiled.tile import product
+from minilstm.compiled.tile import LARGE, product
 from minilstm.compiled.vectors import at, load, load_part, store, store_part
 
 # ---------------------------------------------------------------- weights
@@ -73,7 +73,7 @@ def forward_product(
     kz, kw = ((row * P + p) * n + block) * b * NR, ((p * n + block) * K + first) * NR
     product(
         b, count, at(z, kz), at(xh, before * b * Kp + first), at(w, kw),
-        NR, stride * b * NR, Kp, 1, 0, NR, 0, stride * K * NR, depth, 1, 0,
+        NR, stride * b * NR, Kp, 1, 0, NR, 0, stride * K * NR, depth, 1, 0, w.nbytes > LARGE,
     )  # fmt: skip
 
 
@@ -90,12 +90,12 @@ def backward_product(
     if blocks == n and full > 0:  # all these panels are one piece
         product(
             b, panels, at(out, row * b * width), at(z, kz), at(wt, kw),
-            width, NR, NR, 1, part, NR, piece, panel, NR, n * full, add,
+            width, NR, NR, 1, part, NR, piece, panel, NR, n * full, add, 0,
         )  # fmt: skip
     for p in range(full if blocks == n else 0, P):
         product(
             b, panels, at(out, row * b * width), at(z, kz + p * n * part), at(wt, kw + p * n * piece),
-            width, NR, NR, 1, part, NR, piece, panel, min(NR, H - p * NR), blocks, add + p,
+            width, NR, NR, 1, part, NR, piece, panel, min(NR, H - p * NR), blocks, add + p, 0,
         )  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def weight_gradient(
                 store(scratch, (t - start) * b * NR + k, load(z, source + k))
         product(
             rows, 1, at(dw, ((p * n + block) * K + first) * NR), at(xh, start * b * Kp + first),
-            at(scratch, 0), NR, 0, 1, Kp, 0, NR, 0, 0, (stop - start) * b, 1, S - stop,
+            at(scratch, 0), NR, 0, 1, Kp, 0, NR, 0, 0, (stop - start) * b, 1, S - stop, 0,
         )  # fmt: skip
 
 

@@ -54,6 +54,7 @@ from minilstm.compiled.vectors import (
     at,
     load_vector,
     multiply_add,
+    prefetch,
     repeat,
     splat,
     store_vector,
@@ -68,13 +69,17 @@ WORD = ir.IntType(64)
 STRIDES = ("c_row", "c_panel", "a_row", "a_step", "a_part", "b_step", "b_part", "b_panel")  # in numbers
 SIZES = ("depth", "parts", "add")
 
+AHEAD = 128  # rows of B; 8 KB
+LARGE = 4_000_000  # bytes of all of B beyond which it comes from so far that asking early pays
 
-def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
+
+def build_tile(module: Any, dtype: str, rows: int, panels: int, ahead: int = 0) -> Any:
     """The LLVM function  C[panel] (rows, NR) [+]= A (rows, K) B[panel] (K, NR)  for all its `panels`.
 
     K is `parts` times `depth`, both at least 1. With `add` it begins with what C holds, else with 0.
+    For each k it asks for the row of B that comes `ahead` rows later, if that is not 0.
     """
-    name = f"minilstm_tile_{dtype}_{rows}x{panels}"
+    name = f"minilstm_tile_{dtype}_{rows}x{panels}_{ahead}"
     if name in module.globals:
         return module.globals[name]
     whole = vector_type(dtype)
@@ -134,6 +139,8 @@ def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
         for half in range(2):
             there = builder.gep(at, [WORD(half * vector.count)])
             row_of_b[panel, half] = load_vector(builder, there, vector)
+        if ahead:
+            prefetch(builder, builder.gep(at, [WORD(ahead * whole.count)]))
     column_of_a = []
     for row in range(rows):
         number = builder.load(builder.gep(a, [builder.mul(WORD(row), given["a_row"])]))
@@ -168,7 +175,7 @@ def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
 
 def _tile_in_numpy(
     rows: int, panels: int, c: Array, a: Array, b: Array, c_row: int, c_panel: int, a_row: int, a_step: int,
-    a_part: int, b_step: int, b_part: int, b_panel: int, depth: int, parts: int, add: int,
+    a_part: int, b_step: int, b_part: int, b_panel: int, depth: int, parts: int, add: int, large: int,
 ) -> None:  # fmt: skip
     def view(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
         assert sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) < array.size
@@ -185,40 +192,45 @@ def _tile_in_numpy(
 @instruction(_tile_in_numpy)
 def tile(
     typing_context: Any, rows: Any, panels: Any, c: Any, a: Any, b: Any, c_row: Any, c_panel: Any, a_row: Any,
-    a_step: Any, a_part: Any, b_step: Any, b_part: Any, b_panel: Any, depth: Any, parts: Any, add: Any,
+    a_step: Any, a_part: Any, b_step: Any, b_part: Any, b_panel: Any, depth: Any, parts: Any, add: Any, large: Any,
 ) -> Any:  # fmt: skip
-    """`build_tile` for 1 ... ROWS rows and a panel, or a row and PANELS panels; c, a, b as from `at`."""
+    """`build_tile` for 1 ... ROWS rows and a panel, or a row and PANELS panels; c, a, b as from `at`.
+
+    `large`: 1 where B is, 0 otherwise.
+    """
     number, dtype = types.intp, str(c.dtype)
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        rows, panels, *given = args
+        rows, panels, *given, large = args
         done = builder.append_basic_block("done")
         with builder.if_then(builder.icmp_signed(">", panels, WORD(1))):
             builder.call(build_tile(builder.module, dtype, 1, PANELS), given)
             builder.branch(done)
-        choice = builder.switch(rows, done)
-        for count in range(1, ROWS + 1):
-            block = builder.append_basic_block(f"rows_{count}")
-            choice.add_case(WORD(count), block)
+        choice = builder.switch(builder.add(rows, builder.mul(large, WORD(ROWS))), done)
+        for case in range(2 * ROWS):
+            block = builder.append_basic_block(f"case_{case}")
+            choice.add_case(WORD(case + 1), block)
             builder.position_at_end(block)
-            builder.call(build_tile(builder.module, dtype, count, 1), given)
+            ahead = AHEAD if case >= ROWS else 0
+            builder.call(build_tile(builder.module, dtype, case % ROWS + 1, 1, ahead), given)
             builder.branch(done)
         builder.position_at_end(done)
         return context.get_dummy_value()
 
-    return types.void(number, number, c, a, b, *[number] * 11), generate
+    return types.void(number, number, c, a, b, *[number] * 12), generate
 
 
 @kernel
 def product(
     m: int, panels: int, c: Array, a: Array, b: Array, c_row: int, c_panel: int, a_row: int, a_step: int,
-    a_part: int, b_step: int, b_part: int, b_panel: int, depth: int, parts: int, add: int,
+    a_part: int, b_step: int, b_part: int, b_panel: int, depth: int, parts: int, add: int, large: int,
 ) -> None:  # fmt: skip
     """C[panel] (m, NR) [+]= A (m, K) B[panel] (K, NR) for each panel; K = parts * depth. c, a, b from `at`.
 
     Row r of C[panel] begins at number r * c_row + panel * c_panel of c. For k, step s of part p: A's number
     in row r is r * a_row + s * a_step + p * a_part of a, and B[panel]'s row begins at number
-    panel * b_panel + s * b_step + p * b_part of b. With `add` the sum begins with what C holds.
+    panel * b_panel + s * b_step + p * b_part of b. With `add` the sum begins with what C holds. `large`: 1
+    where the panels of B stand one behind the other and are larger than LARGE, 0 otherwise.
     """
     count = (m + ROWS - 1) // ROWS  # blocks of rows, of even size: 16 = 6 + 5 + 5
     wide = PANELS if m == 1 else 1
@@ -237,6 +249,6 @@ def product(
                     tile(
                         end - row, width, at(c, panel * c_panel + row * c_row), at(a, at_a + row * a_row),
                         at(b, at_b), c_row, c_panel, a_row, a_step, a_part, b_step, b_part, b_panel,
-                        stop - start, min(together, parts - part), add + part + piece,
+                        stop - start, min(together, parts - part), add + part + piece, large,
                     )  # fmt: skip
         panel += width

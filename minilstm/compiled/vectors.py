@@ -82,6 +82,15 @@ def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.call(function, [a, b, c])
 
 
+def prefetch(builder: Any, pointer: Any) -> None:
+    """Ask for the line of memory at `pointer`, which may lie outside of any array."""
+    number = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), number, number, number])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")  # type: ignore[no-untyped-call]
+    place = builder.bitcast(pointer, kind.args[0])
+    builder.call(function, [place, number(0), number(3), number(1)])  # to read, soon again, numbers
+
+
 def fma(a: Any, b: Any, c: Any) -> Any:
     """a b + c, of Vectors, where b or c may be plain numbers."""
     if isinstance(a, Emitted):
