@@ -205,12 +205,11 @@ def mask_for(bug: Bug, batch: int, length: int) -> np.ndarray | None:
 IN_FORWARD_ORDER = """
 def in_forward_order(dh, hs, U):
     total = np.zeros(dh.shape)
-    for t in range(dh.shape[1]):
-        for s in range(t + 1):
-            d = dh[:, t]
-            for k in range(s + 1, t + 1):
-                d = (d * (1 - hs[k + 1] ** 2)) @ U.T
-            total[:, s] += d
+    for s in range(dh.shape[1]):
+        d = dh[:, s:].copy()
+        for k in range(1, d.shape[1]):
+            d[:, k:] = (d[:, k:] * (1 - hs[s + k + 1] ** 2)[:, None]) @ U.T
+        total[:, s] = d.sum(axis=1)
     return total
 """
 LAST_ONLY = """
