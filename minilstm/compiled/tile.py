@@ -192,7 +192,8 @@ def _tile_in_numpy(
 @instruction(_tile_in_numpy)
 def tile(
     typing_context: Any, rows: Any, panels: Any, c: Any, a: Any, b: Any, c_row: Any, c_panel: Any, a_row: Any,
-    a_step: Any, a_part: Any, b_step: Any, b_part: Any, b_panel: Any, depth: Any, parts: Any, add: Any, large: Any,
+    a_step: Any, a_part: Any, b_step: Any, b_part: Any, b_panel: Any, depth: Any, parts: Any, add: Any,
+    large: Any,
 ) -> Any:  # fmt: skip
     """`build_tile` for 1 ... ROWS rows and a panel, or a row and PANELS panels; c, a, b as from `at`.
 
