@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 LABELS = ("label", "labels", "target", "class", "y", "sentiment", "category")
@@ -11,6 +14,8 @@ SERIES = ("x", "sequence", "sequences", "series", "values", "data")
 LENGTHS = ("lengths", "length")
 MASKS = ("mask", "masks")
 TIMES = ("time", "timestamp", "datetime", "date", "t", "step", "timestep", "time_step", "order", "frame")
+BOOLEANS = {"True": "1", "true": "1", "TRUE": "1", "False": "0", "false": "0", "FALSE": "0", "": ""}
+LEADING_ZERO = re.compile(r"[+-]?0\d")
 SHOWN = 12  # columns named in a message
 
 Names = dict[str, Any]  # text, label, features, group, order, by, padding: what the caller said, or None
@@ -105,3 +110,33 @@ def not_utf8(data: bytes) -> ValueError:
         byte = f"byte 0x{data[error.start]:02x} in line {line}"
         return ValueError(f"not UTF-8 ({byte}); save it as UTF-8 first")
     return ValueError("not UTF-8")
+
+
+def check_written_alike(argument: str, values: Iterable[Any]) -> None:
+    """ValueError where two of these names are one number that is written in two ways, as 1, 1.0 and "1".
+
+    A zero in front makes another name, 07 and 7.
+    """
+    seen: dict[Decimal, Any] = {}
+    for value in dict.fromkeys(map(str, values)):
+        if as_number(value) is None or LEADING_ZERO.match(value) or not math.isfinite(float(value)):
+            continue
+        first = seen.setdefault(Decimal(value.strip()), value)
+        if first != value:
+            raise ValueError(f"{argument} must write each name in one way, got {first!r} and {value!r}")
+
+
+def booleans_as_numbers(cells: dict[str, list[str]], columns: Iterable[str]) -> str:
+    """Make 1 and 0 of True and False in those of these columns that hold nothing else, and say so.
+
+    >>> cells = {"flag": ["True", "False"], "name": ["True", "no"]}
+    >>> booleans_as_numbers(cells, list(cells)), cells
+    (", 1 for True in 'flag'", {'flag': ['1', '0'], 'name': ['True', 'no']})
+    """
+    found = []
+    for column in columns:
+        values = [value.strip() for value in cells[column]]
+        if set(values) <= BOOLEANS.keys() and any(values):
+            cells[column] = [BOOLEANS[value] for value in values]
+            found.append(column)
+    return f", 1 for True in {some(found)}" if found else ""

@@ -12,18 +12,22 @@ import math
 import re
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.columns import (
+    LEADING_ZERO,
     TEXTS,
     Found,
     Names,
     as_number,
+    booleans_as_numbers,
     by_of,
     check_named,
+    check_written_alike,
     label_of,
     not_utf8,
     pick,
@@ -34,9 +38,11 @@ from minilstm.datasets.columns import (
 from minilstm.datasets.grouped import group_rows, in_order
 from minilstm.datasets.identifiers import measured
 
-DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
-FEW = 20  # rows that show it
-LEADING_ZERO = re.compile(r"[+-]?0\d")
+COMMA = re.compile(r"\s*[+-]?\d+(,\d+)+(\.\d*)?\s*")  # before decimals, or between thousands
+FEW = 20  # values that show it
+WHOLE = re.compile(r"0|-?[1-9]\d{0,15}")
+EXACT = 2**53  # whole numbers from here on are not all in float64
+QUOTED = re.compile(r'"[^"]*"')
 
 Cells = dict[str, list[str]]
 
@@ -58,14 +64,22 @@ def read_table(
     label = label_of(names["label"], columns)
     cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
     del rows
-    cells[label] = [value.strip() for value in cells[label]]
+    cells[label] = list(map(str.strip, cells[label]))
     for k, (place, value) in enumerate(zip(places, cells[label], strict=True)):
         if not value:
             bad.add(k, f"{place} has no label (column {label!r})")
     y = _labels(cells[label])
     by = by_of(names, columns)
+    if by is not None:
+        cells[by] = list(map(str.strip, cells[by]))
+        for k, (place, value) in enumerate(zip(places, cells[by], strict=True)):
+            if not value:
+                bad.add(k, f"{place} has no value to split by (column {by!r})")
     others = [column for column in columns if column not in (label, by)]
-    rest, remarks = measured(others, cells, names, timed=names["group"] is not None)
+    told = {names[what] for what in ("text", "group", "order")}
+    remarks = booleans_as_numbers(cells, (column for column in others if column not in told))
+    rest, more = measured(others, cells, names, timed=names["group"] is not None)
+    remarks += more
     if names["group"] is not None:
         found = group_rows(cells, y, label, rest, places, names, bad, by)
         return found._replace(said=found.said + remarks)
@@ -107,12 +121,19 @@ def rows_of(
     try:
         head = lines.readline()
         lines.seek(0)
-        reader = csv.reader(lines, delimiter=max(",;\t|", key=head.count), strict=True)
+        unquoted = QUOTED.sub("", head)
+        reader = csv.reader(lines, delimiter=max(",;\t|", key=unquoted.count), strict=True)
         columns = [column.strip() for column in next(reader, [])]
         if len(set(columns)) < len(columns):
             raise ValueError(f"column names must differ from each other, got {some(columns)}")
         for row in reader:
             if row:
+                if [value.strip() for value in row] == columns:  # files that were joined
+                    found = f"line {reader.line_num} repeats the header"
+                    if bad is None:
+                        raise ValueError(found)
+                    bad.add(-reader.line_num, found)
+                    continue
                 if len(row) != len(columns) and not (wide and len(row) < len(columns)):
                     found = f"line {reader.line_num} has {len(row)} fields"
                     if bad is None:
@@ -142,8 +163,9 @@ def _text_column(names: Names, cells: Cells, rest: Sequence[str]) -> str | None:
         return found
     texts = [column for column in rest if not mostly_numbers(cells[column])]
     for column in texts:
-        if all(DECIMAL_COMMA.fullmatch(value) for value in cells[column][:FEW]):
-            got = f"such as {cells[column][0]!r} in column {column!r}"
+        others = [value for value in cells[column] if value.strip() and as_number(value) is None]
+        if all(map(COMMA.fullmatch, others[:FEW])):
+            got = f"such as {others[0]!r} in column {column!r}"
             raise ValueError(f"numbers must have a decimal point, no comma, got some {got}")
     if len(texts) > 1:
         raise ValueError(f"{some(texts)} could each be the text; say which with --text, or name --features")
@@ -152,7 +174,20 @@ def _text_column(names: Names, cells: Cells, rest: Sequence[str]) -> str | None:
             f"the rows repeat the values of column {texts[0]!r}: if rows with the same value are the steps "
             f"of one sequence, say --group {texts[0]}; if it is the text, say --text {texts[0]}"
         )
+    if texts and (least := 1 + (len(rest) > 1)) > max(map(_words, cells[texts[0]])):
+        shown = next(filter(str.strip, cells[texts[0]]))[:40]
+        kind = "texts of several words" if least > 1 else "texts"
+        raise ValueError(
+            f"column {texts[0]!r} holds neither numbers nor {kind}, such as {shown!r}: "
+            f"name the columns of numbers with --features, or say --text {texts[0]}"
+        )
     return texts[0] if texts else None
+
+
+def _words(text: str) -> int:
+    """How many of the words of a text have a letter; 2 where there are more."""
+    found = (word for word in text.split() if any(map(str.isalpha, word)))
+    return sum(1 for _ in islice(found, 2))
 
 
 def mostly_numbers(values: Sequence[str]) -> bool:
@@ -161,13 +196,17 @@ def mostly_numbers(values: Sequence[str]) -> bool:
 
 
 def _labels(values: Sequence[str]) -> list[Any]:
-    """Numbers if all are, the texts if none is, or where numbers would make one label of 07 and 7."""
+    """Numbers if all are, else texts, beside whole numbers; texts too where numbers make one label of two.
+
+    So of 07 and 7, and of two whole numbers between which float64 has none.
+    """
     numbers = [as_number(value) for value in values]
-    if any(map(LEADING_ZERO.match, values)) and len(set(numbers)) < len(set(values)):
+    large = any(number is not None and EXACT <= abs(number) < math.inf for number in numbers)
+    if (large or any(map(LEADING_ZERO.match, values))) and len(set(numbers)) < len(set(values)):
         return list(values)
     if all(number is not None for number in numbers):
         return numbers
-    return [text if number is None else number for text, number in zip(values, numbers, strict=True)]
+    return [int(text) if WHOLE.fullmatch(text) else text for text in values]
 
 
 def _wide(values: Sequence[str], steps: Sequence[str], place: str) -> np.ndarray[Any, Any]:
@@ -184,12 +223,16 @@ def series_of(
     cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
     pick("target", target, (), columns)
     group, bad = pick("group", names["group"], (), columns), BadRows(names["bad_rows"])
-    rest, remarks = measured([column for column in columns if column != group], cells, names, timed=True)
+    named = [column for column in columns if column == target or column in (names["features"] or ())]
+    remarks = booleans_as_numbers(cells, named)
+    rest, more = measured([column for column in columns if column != group], cells, names, timed=True)
+    remarks += more
     members: dict[str, list[int]] = {}
     for k, key in enumerate(cells[group] if group else ["one"] * len(places)):
         if not key.strip():
             raise ValueError(f"{places[k]} does not say which series it belongs to (column {group!r})")
         members.setdefault(key.strip(), []).append(k)
+    check_written_alike(f"column {group!r}", members)
     order, ordered = in_order(cells, list(members.values()), rest, places, names)
     numbers = [column for column in rest if column != order and mostly_numbers(cells[column])]
     used = names["features"] or numbers

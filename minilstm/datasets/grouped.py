@@ -14,7 +14,17 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.datasets.bad_rows import BadRows
-from minilstm.datasets.columns import TIMES, Found, Names, check_named, pick, some, to_number, unused
+from minilstm.datasets.columns import (
+    TIMES,
+    Found,
+    Names,
+    check_named,
+    check_written_alike,
+    pick,
+    some,
+    to_number,
+    unused,
+)
 from minilstm.datasets.identifiers import is_unnamed, names_groups
 from minilstm.datasets.times import are_dates, as_times, counted, spacing
 
@@ -46,6 +56,7 @@ def group_rows(
             members.setdefault(key, []).append(k)
         else:
             bad.add(k, f"{places[k]} does not say which sequence it belongs to (column {group!r})")
+    check_written_alike(f"column {group!r}", members)
     for key, own in members.items():
         if any(k in bad.errors for k in own):
             continue

@@ -34,18 +34,21 @@ def read_arrays(data: bytes, names: Names) -> Found:
     if column is None:
         raise ValueError(f"name the sequences with --features; it has {some(rest)}")
     sizes = pick("lengths", None, LENGTHS, rest)
-    mask = None if sizes is not None else pick("mask", None, MASKS, rest)
+    mask = pick("mask", None, MASKS, rest)
     x, y = arrays[column], arrays[label]
     if y.ndim != 1 or x.ndim not in (1, 2, 3) or x.dtype.kind == "S" or y.dtype.kind == "S":
         expected = "expected x of (N, T) or (N, T, D) and y of (N,), of numbers or texts"
         raise ValueError(f"{expected}, got {x.dtype} of {x.shape} and {y.dtype} of {y.shape}")
     said = f"sequences from {column!r}, labels from {label!r}"
-    if sizes is not None:
-        series, more = _unpadded(x, arrays[sizes], len(y), names["padding"])
-        said += f", lengths from {sizes!r}{more}"
-    elif mask is not None and names["padding"] is None:
+    if mask is not None and names["padding"] is None:
         series = _real_steps(x, arrays[mask])
         said += f", real steps from {mask!r}"
+        if sizes is not None:
+            _check_same(x, arrays[mask].astype(bool), arrays[sizes], (mask, sizes))
+            said += f", as many as {sizes!r} says"
+    elif sizes is not None:
+        series, more = _unpadded(x, arrays[sizes], len(y), names["padding"])
+        said += f", lengths from {sizes!r}{more}"
     elif names["padding"] is not None:
         raise ValueError(f"padding must be left out where there are no lengths, got {names['padding']!r}")
     else:
@@ -59,10 +62,11 @@ def read_arrays(data: bytes, names: Names) -> Found:
 
 def _unpadded(x: Array, lengths: Array, samples: int, padding: str | None) -> tuple[list[Any], str]:
     """Each sequence without its padding, and at which end that was found."""
-    if lengths.dtype.kind not in "iu" or lengths.shape != (samples,) or (samples and lengths.min() < 1):
-        raise ValueError(
-            f"lengths must be {samples} whole numbers >= 1, got {lengths.dtype} of {lengths.shape}"
-        )
+    expected = f"lengths must be {samples} whole numbers >= 1"
+    if lengths.dtype.kind not in "iu" or lengths.shape != (samples,):
+        raise ValueError(f"{expected}, got {lengths.dtype} of {lengths.shape}")
+    if samples and lengths.min() < 1:
+        raise ValueError(f"{expected}, got {lengths.min()} in row {lengths.argmin()}")
     sizes: list[int] = lengths.tolist()  # Python's numbers do not overflow
     if len(x) == samples and x.ndim >= 2 and max(sizes, default=0) <= x.shape[1]:
         T, side = x.shape[1], padding or _padded_end(x, lengths)
@@ -72,6 +76,11 @@ def _unpadded(x: Array, lengths: Array, samples: int, padding: str | None) -> tu
             row[:size] if side == "post" else row[T - size :] for row, size in zip(x, sizes, strict=True)
         ]
         return parts, f", padded at the {'end' if side == 'post' else 'start'}"
+    if sum(sizes) != len(x) == samples and x.ndim >= 2:
+        row = int(lengths.argmax())
+        raise ValueError(
+            f"lengths must be at most the {x.shape[1]} steps of x, got {sizes[row]} in row {row}"
+        )
     if sum(sizes) != len(x):
         raise ValueError(f"lengths must add up to the {len(x)} steps of x, got {sum(sizes)}")
     if padding is not None:
@@ -86,11 +95,9 @@ def _padded_end(x: Array, lengths: Array) -> str | None:
 
     Raises ValueError where both ends, or neither, look like that.
     """
-    steps, T = np.arange(x.shape[1]), x.shape[1]
-    if (lengths == T).all():
+    if (lengths == x.shape[1]).all():
         return None
-    left_over = {"post": steps >= lengths[:, None], "pre": steps < T - lengths[:, None].astype(np.int64)}
-    found = [side for side, where in left_over.items() if _is_constant(x[where])]
+    found = [side for side, where in _left_over(x, lengths).items() if _is_constant(x[where])]
     if len(found) != 1:
         which = "both ends" if found else "neither end"
         raise ValueError(
@@ -100,10 +107,31 @@ def _padded_end(x: Array, lengths: Array) -> str | None:
     return found[0]
 
 
+def _left_over(x: Array, lengths: Array) -> dict[str, Array]:
+    """The steps (N, T) that would be padding at either end."""
+    steps, T = np.arange(x.shape[1]), x.shape[1]
+    return {"post": steps >= lengths[:, None], "pre": steps < T - lengths[:, None].astype(np.int64)}
+
+
 def _is_constant(values: Array) -> bool:
     """Whether all are the same number (or all NaN)."""
     first = values.reshape(-1)[:1]
     return bool((values == first).all() or (values != values).all())
+
+
+def _check_same(x: Array, real: Array, lengths: Array, names: tuple[str, str]) -> None:
+    """ValueError where a mask contradicts `lengths`, or the end at which x is padded."""
+    counts = real.sum(axis=1)
+    expected = f"{names[0]!r} and {names[1]!r} must say the same"
+    if lengths.shape != counts.shape:
+        raise ValueError(f"{expected}, got lengths of {lengths.shape}")
+    if (lengths != counts).any():
+        k = int(np.argmax(lengths != counts))
+        raise ValueError(f"{expected}, got {counts[k]} real steps and length {lengths[k]} in row {k}")
+    padded = [side for side, where in _left_over(x, lengths).items() if _is_constant(x[where])]
+    if len(padded) == 1 and (_left_over(x, lengths)[padded[0]] == real).any():
+        end = "end" if padded[0] == "post" else "start"
+        raise ValueError(f"{names[0]!r} must leave out the padding, which is at the {end} of the rows of x")
 
 
 def _real_steps(x: Array, mask: Array) -> list[Any]:

@@ -5,7 +5,7 @@ Texts become word ids and numbers are standardised, both with what the training 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.datasets.bad_rows import LARGEST, BadRows
 from minilstm.datasets.base import Dataset, Split, fingerprint
+from minilstm.datasets.columns import check_written_alike, some
 from minilstm.datasets.constant_ends import constant_ends
 from minilstm.datasets.leaks import best_alone, order_tells
 from minilstm.datasets.splits import WAYS, Indices, first_equal, parts_by_group, parts_by_time, three_parts
@@ -24,6 +25,7 @@ from minilstm.sequences.text import has_words, text_ids
 __all__ = ["from_sequences"]
 
 SHARES = (0.7, 0.1)  # of train and validation; test has the rest
+EXACT = 2**53  # whole numbers below this are in float64
 FEWEST = 10  # sequences that can be split
 MOST_CLASSES = 100  # whole numbers with more different values are taken for a quantity
 
@@ -72,9 +74,9 @@ def from_sequences(
     >>> data.task, data.labels, data.train
     ('classification', ('even', 'odd'), Split(14 sequences of 3 to 3 steps))
     """
-    if isinstance(x, (str, bytes)) or not hasattr(x, "__len__"):
+    if not _is_list(x):
         raise TypeError(wording("x", "a list of sequences, or of texts", type(x).__name__))
-    if y is None or isinstance(y, (str, bytes)) or not hasattr(y, "__len__"):
+    if y is None or not _is_list(y) or hasattr(y, "columns"):  # a table has several
         raise TypeError(wording("y", "a list with one label for each sequence", type(y).__name__))
     x, y = rows_of("x", x), [None if is_missing(label) else label for label in y]
     by = None if by is None else list(by)
@@ -87,6 +89,14 @@ def from_sequences(
     for k, label in enumerate(y):
         if label is None or (isinstance(label, (float, np.floating)) and np.isinf(label)):
             bad.add(k, wording("y", "finite", f"NaN or Inf in {at[k]}"))
+    if by is not None:
+        if len(by) != len(x):
+            raise ValueError(
+                wording("by", f"as long as x, which has {len(x)} sequences", f"{len(by)} values")
+            )
+        for k, value in enumerate(by):
+            if is_missing(value):
+                bad.add(k, wording("by", "a value for each sequence", f"none for {at[k]}"))
     left_out = bad.settle("sequences")
     if bad.errors:
         good = [k for k in range(len(x)) if k not in bad.errors]
@@ -137,9 +147,14 @@ def from_sequences(
         checksum=fingerprint(splits),
         vocabulary=vocabulary,
         labels=labels,
-        remarks=(*ends, *_remarks(parts, kept, targets, classes, split)),
+        remarks=(*ends, *_remarks(parts, kept, targets, classes, split), *_one_sided(splits, labels)),
         alone=alone,
     )
+
+
+def _is_list(value: Any) -> bool:
+    """Whether this has an order, and its own elements: an array or a table, no text, mapping or set."""
+    return hasattr(value, "__len__") and not isinstance(value, (str, bytes, Mapping, Set))
 
 
 def _split(
@@ -156,6 +171,7 @@ def _split(
     if split == "group":
         if by is None:
             raise ValueError(wording("by", "given with the split 'group'", None))
+        check_written_alike("by", by)
         found = parts_by_group([by[k] for k in kept], sizes, seed)
         return found, f"split by groups from seed {seed}: none stands in two parts"
     times = np.arange(n, dtype=float)
@@ -177,6 +193,19 @@ def _remarks(
             f"The order of the rows alone predicts the label ({value}): no input may count the rows"
             + ("; if neighbours belong together, split them by group or time." if split == "random" else ".")
         )
+
+
+def _one_sided(splits: Sequence[Split], labels: Sequence[str]) -> Iterable[str]:
+    """What the parts lack: classes that are tested and never trained on, or a test part of one class."""
+    if not labels:
+        return
+    train, _, test = (np.bincount(part.y, minlength=len(labels)) for part in splits)
+    if never := [
+        label for label, learned, asked in zip(labels, train, test, strict=True) if asked > learned == 0
+    ]:
+        yield f"The training part has none of {some(never)}, which the test part has: no model can know it."
+    if np.count_nonzero(test) == 1:
+        yield f"The test part has one class alone, {labels[int(test.argmax())]!r}."
 
 
 def _texts(x: Sequence[Any], at: Sequence[str], bad: BadRows) -> list[Any]:
@@ -216,6 +245,8 @@ def _numbers(x: Sequence[Any], at: Sequence[str], bad: BadRows) -> list[Any]:
 def _series(sequence: Any, place: str, first: Array | None) -> Array:
     try:
         array = np.asarray(sequence)
+        if isinstance(sequence, np.ma.MaskedArray) and np.ma.is_masked(sequence):
+            raise TypeError(wording("x", "plain arrays", f"a masked one: cut it to its real steps ({place})"))
     except ValueError:
         raise ValueError(wording("x", "sequences whose steps have equally many features", place)) from None
     if array.dtype.kind not in "fiub":
@@ -275,7 +306,7 @@ def _targets(
                 got = f"{goals[worst]:g} in {at[worst]}"
                 raise ValueError(wording("y", f"numbers up to {LARGEST:g} in size", got))
             return "regression", goals, ()
-        if whole:
+        if whole and numbers.dtype.kind not in "iu" and np.abs(numbers).max() < EXACT:
             numbers = numbers.astype(np.int64)
     elif problem == "regression":
         raise TypeError(wording("y", "numbers for a regression", f"text, {values[texts.index(True)]!r:.80}"))

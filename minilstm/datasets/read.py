@@ -176,8 +176,13 @@ def read_file(
         found = reader(data, names)
     except (ValueError, TypeError, ModuleNotFoundError) as error:
         raise reworded(error, f"{path.name}: {error}") from None
-    source = _source(path, data)
-    return Table(found.x, found.y, found.places, source, found.said, found.columns, found.by)
+    y = list(map(_stripped, found.y))
+    groups = None if found.by is None else list(map(_stripped, found.by))
+    return Table(found.x, y, found.places, _source(path, data), found.said, found.columns, groups)
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
 
 
 def _typed(kind: str, data: bytes, names: Names) -> Found:
@@ -215,7 +220,7 @@ def _objects(rows: dict[int, dict[str, Any]], place: str, names: Names, bad: Bad
     """What these rows hold, of which each has a sequence; `place` is what a row is called."""
     if names["group"] is not None or names["order"] is not None:
         raise ValueError("group and order must be left out where each row has a sequence")
-    columns = list(next(iter(rows.values())))
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
     label = label_of(names["label"], columns)
     by = by_of(names, columns)
     rest = [column for column in columns if column not in (label, by)]

@@ -47,7 +47,7 @@ def parts_by_group(groups: Sequence[Any], sizes: tuple[int, int], seed: int) -> 
     >>> [sorted(part.tolist()) for part in parts_by_group(list("aaabbbccc"), (6, 1), seed=0)]
     [[6, 7, 8], [0, 1, 2], [3, 4, 5]]
     """
-    names, member = np.unique(np.array([str(group) for group in groups]), return_inverse=True)
+    names, member = np.unique(np.array([str(group).strip() for group in groups]), return_inverse=True)
     if len(names) < 3:
         raise ValueError(f"the samples belong to {len(names)} groups, too few for three parts")
     rng = np.random.default_rng(np.random.SeedSequence(seed))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -15,6 +17,8 @@ from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.columns import as_number
 
 CLOSE = 1e-6  # relative difference up to which two spacings are the same
+FINER = re.compile(r"[.,]\d{6}(\d+)")  # digits of a second that a datetime does not hold
+MILLIONTH = Decimal("1e-6")
 
 
 def spacing(times: Sequence[Array], unit: str = "") -> str:
@@ -51,9 +55,13 @@ def counted(number: int, what: str) -> str:
 def as_times(
     values: Sequence[str], name: str, places: Sequence[str], bad: BadRows | None = None
 ) -> tuple[Array, str]:
-    """Numbers, or dates of ISO 8601 as seconds, (rows,) float64, and the unit, " s" of dates.
+    """What has passed since the first, (rows,) float64, and its unit: " s" of dates of ISO 8601, or "".
 
-    What most of the values are, all must be; others go to `bad`, as NaN, or are refused without it.
+    What most of the values are, all must be; others go to `bad`, as NaN, or are refused without it. Times
+    since 1970 in nanoseconds, which float64 does not hold, keep their differences.
+
+    >>> as_times(["1700000000000000001", "1700000000000000000"], "t", ["row 0", "row 1"])
+    (array([1., 0.]), '')
     """
     own = BadRows("refuse") if bad is None else bad
     dated = 2 * sum(as_number(value) is None for value in values) > len(values)
@@ -64,14 +72,14 @@ def as_times(
     ]
     if bad is None and own.errors:
         raise next(iter(own.errors.values()))
-    aware = {
-        one.tzinfo is not None: k for k, one in reversed([*enumerate(found)]) if isinstance(one, datetime)
-    }
+    aware = {one[1]: k for k, one in reversed([*enumerate(found)]) if one is not None}
     if len(aware) > 1:
         raise ValueError(
             f"{places[max(aware.values())]}, {name}: some dates have a time zone, others have none"
         )
-    return np.array([_seconds(one) for one in found]), " s" if dated else ""
+    first = min((one[0] for one in found if one is not None), default=Decimal())
+    passed = [math.nan if one is None else float(one[0] - first) for one in found]
+    return np.array(passed), " s" if dated else ""
 
 
 def are_dates(values: Sequence[str]) -> bool:
@@ -86,26 +94,26 @@ def are_dates(values: Sequence[str]) -> bool:
         return False
 
 
-def _seconds(time: float | datetime | None) -> float:
-    if isinstance(time, datetime):
-        return time.replace(tzinfo=time.tzinfo or UTC).timestamp()
-    return math.nan if time is None else time
-
-
-def _number(value: str, name: str, place: str) -> float:
+def _number(value: str, name: str, place: str) -> tuple[Decimal, bool]:
     number = as_number(value)
     if number is None:
         raise _unread(value, name, place)
     if not math.isfinite(number):
         raise ValueError(f"{place}, {name}: the order must be a finite number or a date")
-    return number
+    return Decimal(value.strip()), False
 
 
-def _date(value: str, name: str, place: str) -> datetime:
+def _date(value: str, name: str, place: str) -> tuple[Decimal, bool]:
+    """Seconds since the year 1, and whether there is a time zone."""
     try:
-        return datetime.fromisoformat(value.strip())
+        time = datetime.fromisoformat(value.strip())
     except ValueError:
         raise _unread(value, name, place) from None
+    passed = time.replace(tzinfo=time.tzinfo or UTC) - datetime.min.replace(tzinfo=UTC)
+    seconds = Decimal(passed.days * 86_400 + passed.seconds) + passed.microseconds * MILLIONTH
+    if finer := FINER.search(value):
+        seconds += Decimal(f"0.{finer[1]}") * MILLIONTH
+    return seconds, time.tzinfo is not None
 
 
 def _unread(value: str, name: str, place: str) -> ValueError:
