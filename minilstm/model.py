@@ -148,7 +148,8 @@ class Sequential(Network):
             tell_neutral("steps_per_execution", reason)
         if jit_compile not in ("auto", None):
             tell_neutral("jit_compile", reason)
-        checked: tuple[Identifier, ...] = check_both(metrics, weighted_metrics)
+        width = self.output_shape[-1] if self.layers and self.built else None
+        checked: tuple[Identifier, ...] = check_both(metrics, weighted_metrics, width)
         self.optimizer = optimizers.get(optimizer)
         self.loss = losses.for_training(loss)
         self.metrics = checked

@@ -397,10 +397,55 @@ def test_objects_functions_and_weighted_metrics_in_fit(tmp_path):
     assert metrics.direction("root_mean_squared_error") == "min"
 
 
-def test_a_score_of_each_class_is_refused_in_fit():
-    model = model_of(outputs=2, metrics=[metrics.F1Score()])
-    with pytest.raises(ValueError, match=r"average of the metric 'f1_score' must be 'micro', .*, got None"):
-        model.evaluate(np.ones((2, 4, 2)), np.ones((2, 2)))
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        (metrics.F1Score, "metric 'f1_score' must be with average='micro', .*, got one of 2 numbers"),
+        (metrics.FBetaScore, "metric 'fbeta_score' must be with average='micro', .*, got one of 2 numbers"),
+        (lambda: metrics.Recall([0.2, 0.5]), "metric 'recall' must be of one threshold .* 2 numbers"),
+        (lambda: metrics.TruePositives([0.2, 0.5]), "metric 'true_positives' must be of one threshold in"),
+    ],
+)
+def test_what_gives_several_numbers_is_refused_at_compile(metric, expected):
+    import minilstm as ml
+
+    with pytest.raises(ValueError, match=expected):
+        model_of(outputs=2, metrics=[metric()])
+    with pytest.raises(ValueError, match=expected):
+        model_of(outputs=2, weighted_metrics=[metric()])
+    late = ml.Sequential([ml.Dense(2)])  # whose outputs no one knows before the first batch
+
+    def compiled_and_used():
+        late.compile(loss="mse", metrics=[metric()])
+        late.evaluate(np.ones((2, 4)), np.ones((2, 2)))
+
+    with pytest.raises(ValueError, match=expected):
+        compiled_and_used()
+
+
+def test_a_score_of_the_only_class_is_one_number():
+    model = model_of(outputs=1, metrics=[metrics.F1Score(threshold=0.5)])
+    x, y = np.ones((2, 4, 2)), np.ones((2, 1))
+    assert [model.evaluate(x, y)[1]] == metrics.F1Score(threshold=0.5)(y, model.predict(x)).tolist()
+
+
+def test_a_metric_of_the_users_that_is_no_number_is_named():
+    class Pair(metrics.Metric):
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            pass
+
+        def result(self):
+            return np.zeros(2)
+
+    class Named(Pair):
+        def result(self):
+            return {"low": 0.0, "high": 1.0}
+
+    x, y = np.ones((2, 4, 2)), np.ones((2, 1))
+    for metric, got in ((Pair(), r"ndarray of shape \(2,\)"), (Named(), "dict")):
+        expected = f"result of the metric '{metric.name}' must be one number for the logs, got {got}"
+        with pytest.raises(ValueError, match=expected):
+            model_of(outputs=1, metrics=[metric]).fit(x, y, verbose=0)
 
 
 def test_masks_reach_counts():

@@ -53,6 +53,7 @@ class Metric:
     slots: ClassVar[tuple[str, ...]] = ("total", "count")
     direction: ClassVar[Literal["min", "max"] | None] = None
     sparse: ClassVar[bool | None] = False  # whether targets are labels, one per row; None: as they come
+    way_to_one: ClassVar[str] = ""  # what makes its result one number
 
     def __init__(
         self, name: str | None = None, dtype: str | None = None, config: Mapping[str, Any] | None = None
@@ -133,6 +134,10 @@ class Metric:
         for variable, _ in self._own if kept is not None else ():
             variable[...] = np.reshape(kept[start : start + variable.size], variable.shape)  # type: ignore[index]
             start += variable.size
+
+    def results(self, width: int | None) -> int:
+        """How many numbers `result` has for outputs (..., width); None: the width is not known yet."""
+        return 1
 
     def empty(self) -> Array:
         """The sums of no batch, (slots, ...)."""

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from minilstm.arrays import Array
 from minilstm.errors import nearest, wording
 from minilstm.metrics.base import Metric
-from minilstm.metrics.confusion import FBetaScore
 from minilstm.metrics.known import BY_SHAPE, KNOWN, NAMES, get
 
 
@@ -82,10 +81,17 @@ class Bound:
         return found if before is None else before + found
 
     def value(self, sums: Array) -> float:
-        """The metric of these sums."""
+        """The metric of these sums; ValueError where one of the user's own is not one number."""
         with np.errstate(all="ignore"):
             own = self.metric.keeps_own
-            return float(self.metric.own_result(sums) if own else self.metric.value(sums))
+            found = self.metric.own_result(sums) if own else self.metric.value(sums)
+        try:
+            return float(np.asarray(found).item())
+        except (TypeError, ValueError):
+            shape = f" of shape {found.shape}" if isinstance(found, np.ndarray) else ""
+            expected = "one number for the logs"
+            text = wording(f"result of the metric {self.name!r}", expected, f"{type(found).__name__}{shape}")
+            raise ValueError(text) from None
 
 
 def direction(name: str, identifiers: tuple[Identifier, ...] = ()) -> str | None:
@@ -136,9 +142,7 @@ def resolve(identifier: Identifier, y_shape: tuple[int, ...], output_shape: tupl
             metric = labels() if len(y_shape) < len(output_shape) or y_shape[-1] == 1 else rows()
     else:
         metric = NAMES[one]() if isinstance(one, str) else one
-    if isinstance(metric, FBetaScore) and metric.average is None and output_shape[-1] > 1:
-        text = "'micro', 'macro' or 'weighted' in fit, which reports one number"
-        raise ValueError(wording(f"average of the metric {name!r}", text, None))
+    _check_one_number(name, metric, output_shape[-1])
     expected = output_shape[:-1] if metric.sparse else output_shape
     fits = y_shape == expected or y_shape == (*expected, 1) or (*y_shape, 1) == expected
     if metric.sparse is not None and not fits:
@@ -194,11 +198,27 @@ def check(identifiers: Any) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def check_both(plain: Any, weighted: Sequence[Any] | None) -> tuple[Identifier, ...]:
-    """`metrics=` and `weighted_metrics=`; of two with one name the weighted one is "weighted_" and that."""
-    found = check(plain)
+def check_both(
+    plain: Any, weighted: Sequence[Any] | None, width: int | None = None
+) -> tuple[Identifier, ...]:
+    """`metrics=` and `weighted_metrics=`; of two with one name the weighted one is "weighted_" and that.
+
+    `width` is the size of the outputs' last axis, None where it is not known yet. Raises as `check` does,
+    and for a metric whose result is more than one number.
+    """
+    found, own = check(plain), check(weighted)
+    for one in (*found, *own):
+        if isinstance(one, Metric):
+            _check_one_number(one.name, one, width)
     taken = {name_of(one) for one in found}
-    own = [(one, name_of(one)) for one in check(weighted)]
+    names = ((one, name_of(one)) for one in own)
     return check(
-        [*found, *(Weighted(one, f"weighted_{name}" if name in taken else name) for one, name in own)]
+        [*found, *(Weighted(one, f"weighted_{name}" if name in taken else name) for one, name in names)]
     )
+
+
+def _check_one_number(name: str, metric: Metric, width: int | None) -> None:
+    count = metric.results(width)
+    if count != 1:
+        expected = f"{metric.way_to_one} in fit, whose logs have one number for each"
+        raise ValueError(wording(f"metric {name!r}", expected, f"one of {count} numbers"))

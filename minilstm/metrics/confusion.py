@@ -49,6 +49,7 @@ class _Confusion(Metric):
     """Counts above one threshold or several, of all outputs together."""
 
     kept: tuple[int, ...]  # which of TP, FP, TN, FN
+    way_to_one = "of one threshold"
 
     def __init__(
         self,
@@ -68,6 +69,9 @@ class _Confusion(Metric):
             if any(value > 1 for value in self.thresholds):
                 raise ValueError(wording("thresholds", "in [0, 1]", given))
         super().__init__(name, dtype, {"thresholds": thresholds, "top_k": top_k, "class_id": class_id})
+
+    def results(self, width: int | None) -> int:
+        return len(self.thresholds)
 
     def empty(self) -> Array:
         return np.zeros((len(self.kept), len(self.thresholds)))
@@ -199,7 +203,7 @@ class FBetaScore(Metric):
     """
 
     slots = ("true_positives", "false_positives", "false_negatives", "intermediate_weights")
-    direction = "max"
+    direction, way_to_one = "max", "with average='micro', 'macro' or 'weighted'"
 
     def __init__(
         self,
@@ -217,6 +221,9 @@ class FBetaScore(Metric):
             raise ValueError(wording("threshold", "None or a float with 0 < threshold <= 1", repr(threshold)))
         self.average, self.beta, self.threshold = average, beta, threshold
         super().__init__(name, dtype, {"average": average, "beta": beta, "threshold": threshold})
+
+    def results(self, width: int | None) -> int:
+        return 1 if self.average is not None or width is None else width
 
     def counted(self, y: Array, p: Array, weight: Array | None) -> Array:
         if y.ndim != 2 or p.ndim != 2:

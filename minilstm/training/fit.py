@@ -202,7 +202,8 @@ class Fit:
                     progress.batch += 1
                     bar.update(progress.batch, progress.means.result())
                     continue
-                print(f"{text} Training stops.")
+                if self.verbose:
+                    print(f"{text} Training stops.")
                 self.model.stop_training = True
                 progress.means.loss = float("nan")
                 progress.means.samples = max(1, progress.means.samples)

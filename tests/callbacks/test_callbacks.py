@@ -285,7 +285,7 @@ def test_terminate_on_nan_stops_and_keeps_the_weights(capsys):
             ended.append(logs["loss"])
 
     spoil = Spoil()
-    history = model.fit(x, y, batch_size=5, epochs=3, verbose=0, callbacks=[spoil, ml.TerminateOnNaN()])
+    history = model.fit(x, y, batch_size=5, epochs=3, verbose=2, callbacks=[spoil, ml.TerminateOnNaN()])
     assert history.epoch == [0]
     assert np.isnan(history.history["loss"][0])
     assert len(ended) == 1

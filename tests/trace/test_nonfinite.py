@@ -268,6 +268,9 @@ def test_stop_is_what_terminate_on_nan_does(capsys):
     assert np.isnan(history.history["loss"][0])
     assert model.optimizer.iterations == 2
     assert history.nonfinite[0].startswith("epoch 1, batch 3: ")
+    assert capsys.readouterr().out == ""
+    model, x, y = poisoned([2])
+    model.fit(x, y, batch_size=2, epochs=3, shuffle=False, verbose=2, on_nonfinite="stop")
     assert "Training stops." in capsys.readouterr().out
     with pytest.raises(ValueError, match="on_nonfinite must be 'raise' or 'stop' or 'skip', got 'ignore'"):
         model.fit(x, y, on_nonfinite="ignore")
