@@ -45,6 +45,7 @@ _HOMES = {
     ],
     "minilstm.datasets": ["adding", "load_digits", "recall"],
     "minilstm.interop.estimators": ["LSTMClassifier", "LSTMRegressor"],
+    "minilstm.interop.loading": ["load_model"],
     "minilstm.errors": ["NonFiniteError", "PaddingWarning", "WeightsFileError"],
     "minilstm.gradient_check": ["check_sequence", "check_step", "gradcheck"],
     "minilstm.network.progress": ["History"],
@@ -77,7 +78,7 @@ _HOMES = {
         "SparseCategoricalCrossentropy",
     ],
     "minilstm.metrics": ["SparseTopKCategoricalAccuracy", "TopKCategoricalAccuracy"],
-    "minilstm.model": ["Sequential", "load_model"],
+    "minilstm.model": ["Sequential"],
     "minilstm.optimizers": [
         "SGD",
         "Adam",
@@ -144,6 +145,7 @@ if TYPE_CHECKING:
     from minilstm.gradient_check import gradcheck as gradcheck
     from minilstm.interop.estimators import LSTMClassifier as LSTMClassifier
     from minilstm.interop.estimators import LSTMRegressor as LSTMRegressor
+    from minilstm.interop.loading import load_model as load_model
     from minilstm.layers import GRU as GRU
     from minilstm.layers import LSTM as LSTM
     from minilstm.layers import RNN as RNN
@@ -171,7 +173,6 @@ if TYPE_CHECKING:
     from minilstm.metrics import SparseTopKCategoricalAccuracy as SparseTopKCategoricalAccuracy
     from minilstm.metrics import TopKCategoricalAccuracy as TopKCategoricalAccuracy
     from minilstm.model import Sequential as Sequential
-    from minilstm.model import load_model as load_model
     from minilstm.network.progress import History as History
     from minilstm.optimizers import SGD as SGD
     from minilstm.optimizers import Adam as Adam

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 from minilstm import losses, optimizers, saving
 from minilstm.arrays import Array
 from minilstm.callbacks import Callback, TerminateOnNaN
-from minilstm.cells import UserCell
 from minilstm.errors import one_of, spelled, whole_number, wording
 from minilstm.layers.words import tell_neutral
 from minilstm.losses import Loss
@@ -70,7 +69,7 @@ class Sequential(Network):
         """Write the whole model to `path`, which ends in .npz or .safetensors; `load_model` reads it.
 
         A path that ends in .keras gets layers, weights and what the model was compiled with, in the format of
-        Keras 3, which loads it; here `minilstm.keras.models.load_model` does. It needs h5py.
+        Keras 3, which loads it too. It needs h5py.
 
         Layers, weights, optimizer with its state, random state and history: training goes on with the same
         bits. The file is whole or the old one is still there, whatever happens on the way; it holds no pickle
@@ -88,12 +87,15 @@ class Sequential(Network):
 
     @spelled
     def save_weights(self, path: str | os.PathLike[str]) -> None:
-        """Write the weights alone to `path`, as `save` does; `load_weights` reads them."""
+        """Write the weights alone to `path`, as `save` does; `load_weights` reads them.
+
+        A path that ends in .weights.h5 gets them in the format of Keras 3, which loads it too. It needs h5py.
+        """
         saving.save_weights(self, path)
 
     @spelled
     def load_weights(self, path: str | os.PathLike[str]) -> None:
-        """Take over the weights in a file of `save_weights` or `save`; names of layers do not matter.
+        """Take over the weights in a file of `save_weights` or `save`, or of Keras 3; names do not matter.
 
         Raises WeightsFileError, and changes nothing, where the file is damaged or a shape does not fit.
         """
@@ -392,29 +394,3 @@ class Sequential(Network):
 def _as_keras(logs: dict[str, float], as_dict: bool) -> float | list[float] | dict[str, float]:
     values = [value for key, value in logs.items() if key != PER_STEP]
     return logs if as_dict else values[0] if len(values) == 1 else values
-
-
-@spelled
-def load_model(path: str | os.PathLike[str], *, cells: Mapping[str, UserCell] | None = None) -> Sequential:
-    """The model that `Sequential.save` wrote to `path`; training it goes on with the same bits.
-
-    cells : cells made by `minilstm.cell` that the model uses, as {"name": cell}; a file holds their names and
-    no code. ValueError where one is missing, or has other gates, states or rows of p than the saved one.
-
-    Raises WeightsFileError, with the path and the reason, for anything that is not such a file, whole and
-    unchanged: damaged, truncated, foreign, of a newer format. A file can make this run no code, and take no
-    more memory than its own size and some megabytes. Raises OSError where the file cannot be read.
-
-    >>> import os, tempfile
-    >>> import minilstm as ml
-    >>> model = ml.Sequential([ml.LSTM(4, input_shape=(None, 2)), ml.Dense(1)])
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     model.save(os.path.join(folder, "model.npz"))
-    ...     again = ml.load_model(os.path.join(folder, "model.npz"))
-    >>> x = np.ones((3, 5, 2))
-    >>> bool((again.predict(x) == model.predict(x)).all())
-    True
-    """
-    model = Sequential()
-    saving.restore(model, path, cells)
-    return model

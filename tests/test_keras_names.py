@@ -24,7 +24,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "keras-na
 LEFT_OUT = {"datasets": "no data are downloaded", "utils": "minilstm reads arrays and files of its own"}
 DIFFERENT = {
     "callbacks.CSVLogger": "writes only columns that exist",
-    "callbacks.ModelCheckpoint": "whole models as .keras too, weights alone as .npz or .safetensors",
+    "callbacks.ModelCheckpoint": "whole models as .keras too, weights alone as .weights.h5 too",
     "losses.Loss": "one of your own has `gradient` beside `call`, to train with; or see `CustomLoss`",
     "metrics.AUC": "no curve 'PRGAIN'",
     "metrics.Metric": "one of your own computes with NumPy",

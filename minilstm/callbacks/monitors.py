@@ -268,9 +268,9 @@ class ModelCheckpoint(Monitor):
         self.filepath = os.fspath(filepath)
         self.paths = (self.filepath,)
         self.verbose = verbose
-        whole = not (resume or save_weights_only)  # what a .keras file is for
-        known = (*SUFFIXES, keras_format.SUFFIX) if whole else SUFFIXES
-        if Path(self.filepath).suffix not in known:
+        foreign = keras_format.WEIGHTS_SUFFIX if save_weights_only else keras_format.SUFFIX
+        known = SUFFIXES if resume else (*SUFFIXES, foreign)  # Keras's files hold no state of a fit
+        if not self.filepath.endswith(known):
             expected = f"a name that ends in {' or '.join(known)}"
             raise ValueError(wording("filepath", expected, repr(self.filepath)))
         _check_pattern(self.filepath)

@@ -11,8 +11,9 @@ from minilstm import files
 from minilstm.arrays import Array
 from minilstm.datasets.arrays import read_npy, read_npz
 from minilstm.errors import fail, wording
+from minilstm.interop.loading import load_model
 from minilstm.layers import RECURRENT, Dense, Recurrent
-from minilstm.model import Sequential, load_model
+from minilstm.model import Sequential
 from minilstm.trace.trace import Trace
 
 SAMPLES, FEATURES = 16, 3  # of the data drawn where none is given

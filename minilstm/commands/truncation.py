@@ -8,8 +8,9 @@ from minilstm.arrays import Array
 from minilstm.commands.trace import read_data
 from minilstm.datasets import load_digits
 from minilstm.errors import fail, whole_number, wording
+from minilstm.interop.loading import load_model
 from minilstm.layers import LSTM, Dense
-from minilstm.model import Sequential, load_model
+from minilstm.model import Sequential
 from minilstm.optimizers import Adam
 from minilstm.sequences import pad_sequences
 from minilstm.truncation import TruncationStudy, truncation_study

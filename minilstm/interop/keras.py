@@ -2,7 +2,7 @@
 
 Kernels, recurrent kernels, biases and their blocks of gates are Keras's own here, so nothing is reordered.
 What is described is compared with the arrays that are there before a model is made of both, so nothing is
-ever of a size that a description merely claims. `keras_file` reads the files.
+ever of a size that a description merely claims. `saving.keras_file` reads the files.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import numpy as np
 from minilstm import layers
 from minilstm.arrays import Array
 from minilstm.errors import wording
-from minilstm.interop.keras_file import KerasFile
 from minilstm.layers import Layer
 from minilstm.layers.base import Shape
 from minilstm.model import Sequential
 from minilstm.regularizers import L1L2
+from minilstm.saving import keras_file
+from minilstm.saving.keras_file import KerasFile, in_dtype
 from minilstm.saving.keras_format import refused
 
 __all__ = ["from_keras", "load_keras_weights", "to_keras"]
@@ -91,11 +92,7 @@ def load_keras_weights(model: Sequential, path: str | os.PathLike[str]) -> None:
     Layers belong together by class and order, as in Keras: their names do not matter. Nothing is changed
     where something does not fit: WeightsFileError. Needs h5py (`pip install 'minilstm[keras]'`), not Keras.
     """
-    if not model.built:
-        raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
-    with KerasFile(path) as file:
-        found = file.weights(model.layers, [layer.input_shape or () for layer in model.layers])
-        model.set_weights([_in_dtype(f"weight {k}", w, model.dtype) for k, w in enumerate(found)])
+    keras_file.load_weights(model, path)
 
 
 # ------------------------------------------------------------------------------------------ architecture
@@ -151,19 +148,10 @@ def _model(found: Architecture, arrays: Sequence[Array], dtype: str) -> Sequenti
             array = np.asarray(next(rest))
             if array.shape != size:
                 raise ValueError(wording(f"{layer.label}/{key}", f"of shape {size}", array.shape))
-            params[key] = _in_dtype(f"{layer.label}/{key}", array, model.dtype)
+            params[key] = in_dtype(f"{layer.label}/{key}", array, model.dtype)
         layer.restore(shape, model.dtype, params)
         model.add(layer)
     return model
-
-
-def _in_dtype(what: str, array: Array, dtype: np.dtype[Any]) -> Array:
-    """A copy in the model's dtype; ValueError where a number is not finite in it."""
-    with np.errstate(over="ignore"):
-        found = np.asarray(array).astype(dtype)
-    if not np.isfinite(found).all():
-        raise ValueError(wording(what, f"finite in {dtype}", "NaN, Inf, or a number too large for it"))
-    return found
 
 
 def _entry(said: Config, key: str, kind: type[Kind]) -> Kind:

@@ -31,6 +31,7 @@ from minilstm.layers import (
     Recurrent,
 )
 from minilstm.model import Sequential
+from minilstm.network.network import checked_built
 
 __all__ = ["to_onnx"]
 
@@ -74,8 +75,7 @@ def to_onnx(model: Sequential, path: str | os.PathLike[str] | None = None, *, le
         import onnx
     except ImportError:
         raise ImportError("to_onnx needs onnx: pip install 'minilstm[onnx]'") from None
-    if not model.layers or not model.built:
-        raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
+    checked_built(model)
     graph = _Graph(onnx, lengths)
     value = graph.start(model)
     for layer in model.layers:

@@ -201,6 +201,7 @@ def _array(name: str, value: Any) -> Array:
             value = value.detach().cpu()
             value = (value.float() if "bfloat16" in str(value.dtype) else value).numpy()
         array = np.asarray(value)
+        array = array.astype(np.float32) if array.dtype.name == "bfloat16" else array  # of ml_dtypes
     except Exception as error:  # sparse, quantised, on no device, ragged: each has a type of its own
         raise TypeError(wording(f"state[{name!r}]", "an array of floats", str(error)[:200])) from None
     if array.dtype.kind != "f":

@@ -310,12 +310,18 @@ class Network:
         {'lstm': 53284864}
         """
         whole_number("batch", batch), whole_number("length", length)
-        if not self.built:
-            raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
+        checked_built(self)
         sizes: dict[str, int] = {}
         for layer in self.layers:
             sizes |= layer.memory(batch, length)
         return sizes
+
+
+def checked_built(network: Network) -> Network:
+    """The network, which has layers and all their weights; RuntimeError where it has not."""
+    if not network.layers or not network.built:
+        raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
+    return network
 
 
 def build(network: Network, shape: Shape) -> None:

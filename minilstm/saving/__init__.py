@@ -9,7 +9,6 @@ What this file is not: `interop` reads and writes the files of other libraries.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,11 +21,11 @@ from minilstm.cells import UserCell
 from minilstm.errors import WeightsFileError, wording
 from minilstm.layers import RNN
 from minilstm.layers.wrappers import inside
-from minilstm.network.network import Network
+from minilstm.network.network import Network, checked_built
 from minilstm.network.progress import FitState
 from minilstm.network.states import layer_states
-from minilstm.saving import keras_format
-from minilstm.saving.container import SUFFIXES, DamagedError, Document, pack, unpack
+from minilstm.saving import keras_file, keras_format
+from minilstm.saving.container import SUFFIXES, DamagedError, Document, pack, read_file, unpack
 from minilstm.saving.objects import encode
 from minilstm.saving.reading import Saved
 from minilstm.saving.states import flatten
@@ -50,18 +49,23 @@ def save(model: Network, path: Path_) -> None:
 
 def save_weights(model: Network, path: Path_) -> None:
     """Write the weights of `model` alone; see `Sequential.save_weights`."""
-    suffix = checked_suffix(path)
-    if not model.built:
-        raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
-    files.write_bytes(path, pack(suffix, {"weights_only": True}, _weights(model)))
+    if os.fspath(path).endswith(keras_format.WEIGHTS_SUFFIX):
+        keras_format.refused(model.layers)
+        files.write_bytes(path, keras_format.weights(checked_built(model).layers))
+        return
+    suffix = checked_suffix(path, SUFFIXES, (*SUFFIXES, keras_format.WEIGHTS_SUFFIX))
+    files.write_bytes(path, pack(suffix, {"weights_only": True}, _weights(checked_built(model))))
 
 
 def load_weights(model: Network, path: Path_) -> None:
     """Put the weights of a file into `model`; see `Sequential.load_weights`."""
-    if not model.built:
-        raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
+    data = read_file(path)
+    if keras_file.is_keras(data):
+        keras_file.load_weights(model, path)
+        return
+    checked_built(model)
     try:
-        arrays = unpack(read_file(path))[1]
+        arrays = unpack(data)[1]
         found = {name: array for name, array in arrays.items() if name.startswith("layers/")}
         expected = {name: value.shape for name, value in _weights(model).items()}
         for name in sorted(found.keys() ^ expected.keys()):
@@ -111,22 +115,13 @@ def cells_of(model: Network) -> dict[str, UserCell]:
     return {layer.cell.name: layer.cell for layer in inside(model.layers) if isinstance(layer, RNN)}
 
 
-def checked_suffix(path: Path_, known: Sequence[str] = SUFFIXES) -> str:
-    """The suffix of `path`; ValueError where it is none of those that are `known`."""
+def checked_suffix(path: Path_, known: Sequence[str] = SUFFIXES, named: Sequence[str] | None = None) -> str:
+    """The suffix of `path`; ValueError, which names `named`, where it is none of those that are `known`."""
     suffix = Path(path).suffix
     if suffix not in known:
-        raise ValueError(wording("path", f"a name that ends in {' or '.join(known)}", repr(os.fspath(path))))
+        ends = " or ".join(named or known)
+        raise ValueError(wording("path", f"a name that ends in {ends}", repr(os.fspath(path))))
     return suffix
-
-
-def read_file(path: Path_) -> bytes:
-    """The bytes of a regular file: a device or a pipe might never end."""
-    try:
-        return files.read_bytes(path)
-    except OSError as error:
-        if error.errno == errno.EINVAL:
-            raise WeightsFileError(os.fspath(path), "it is not a regular file") from None
-        raise
 
 
 # ------------------------------------------------------------------------------------------ model -> document

@@ -14,9 +14,11 @@ Source: PKWARE's APPNOTE.TXT 6.3.10, `numpy.lib.format`, and the safetensors for
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
+import os
 import re
 import struct
 import zlib
@@ -26,9 +28,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from minilstm import files
 from minilstm.arrays import Array
+from minilstm.errors import WeightsFileError
 
-__all__ = ["SUFFIXES", "DamagedError", "pack", "unpack"]
+__all__ = ["SUFFIXES", "DamagedError", "pack", "read_file", "unpack"]
 
 Document = dict[str, Any]
 
@@ -104,6 +108,16 @@ def unpack(data: bytes) -> tuple[Document, dict[str, Array]]:
     return content, {
         name: np.frombuffer(views[name], DTYPES[dtype][0]).reshape(shape) for name, dtype, shape in specs
     }
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file: a device or a pipe might never end."""
+    try:
+        return files.read_bytes(path)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise WeightsFileError(os.fspath(path), "it is not a regular file") from None
+        raise
 
 
 # ------------------------------------------------------------------------------------------ the two layouts
@@ -185,7 +199,9 @@ def _document_of_safetensors(data: bytes) -> bytes:
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     document = metadata.get("minilstm") if isinstance(metadata, dict) else None
     if not isinstance(document, str) or not document.isascii():
-        raise DamagedError("it is a .safetensors that minilstm did not write")
+        raise DamagedError(
+            "it is a .safetensors that minilstm did not write; interop.from_torch_state_dict takes its arrays"
+        )
     return document.encode("ascii")
 
 

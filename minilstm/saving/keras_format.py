@@ -1,4 +1,4 @@
-"""The .keras file of Keras 3, written without Keras: layers, weights, and what was compiled. Needs h5py.
+"""The files of Keras 3, written without Keras: .keras, and .weights.h5 with weights alone. They need h5py.
 
 What is minilstm's own, and changes nothing in what a model computes (checkpoints, truncation, backends), is
 left out, and so are initializers, the optimizer's state, history and randomness: `.npz` and `.safetensors`
@@ -23,10 +23,10 @@ from minilstm.errors import wording
 from minilstm.layers import LSTM, RNN, Bidirectional, Layer, Recurrent
 from minilstm.layers.base import Shape
 from minilstm.layers.wrappers import Wrapper, inside
-from minilstm.network.network import Network
+from minilstm.network.network import Network, checked_built
 from minilstm.regularizers import L1L2
 
-SUFFIX = ".keras"
+SUFFIX, WEIGHTS_SUFFIX = ".keras", ".weights.h5"
 Config = dict[str, Any]
 OWN = (  # arguments that Keras does not have; `refused` looks at those that change what is computed
     "backend",
@@ -43,9 +43,7 @@ OWN = (  # arguments that Keras does not have; `refused` looks at those that cha
 
 def packed(model: Network) -> bytes:
     """The bytes of a .keras file with `model`; ValueError for what Keras does not have, before any work."""
-    if not model.built or model.sample_shape is None:
-        raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
-    shape = [None, *model.sample_shape]
+    shape = list(checked_built(model).input_shape)
     first = _object("layers", "InputLayer", {"batch_shape": shape, "dtype": "float32", "name": "input_layer"})
     rows = [first, *map(_layer, model.layers)]
     config = {"name": model.name, "dtype": model.dtype.name, "layers": rows, "build_input_shape": shape}
@@ -57,7 +55,7 @@ def packed(model: Network) -> bytes:
         members: dict[str, str | bytes] = {
             "metadata.json": json.dumps({"keras_version": "3.0.0", "date_saved": ""}),
             "config.json": json.dumps(whole),
-            "model.weights.h5": _weights(model.layers),
+            "model.weights.h5": weights(model.layers),
         }
         for name, data in members.items():
             archive.writestr(zipfile.ZipInfo(name), data)  # the same bytes at any time
@@ -103,7 +101,8 @@ def _groups(layer: Layer, place: str) -> Iterator[str]:
         yield f"{place}/vars"
 
 
-def _weights(layers: Sequence[Layer]) -> bytes:
+def weights(layers: Sequence[Layer]) -> bytes:
+    """The bytes of an HDF5 file with the weights of `layers`, which have been built."""
     try:
         import h5py
     except ImportError:

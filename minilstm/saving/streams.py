@@ -10,8 +10,8 @@ from minilstm import files
 from minilstm.arrays import Array
 from minilstm.errors import WeightsFileError
 from minilstm.network.network import Network
-from minilstm.saving import checked_suffix, read_file
-from minilstm.saving.container import DamagedError, Document, pack, unpack
+from minilstm.saving import checked_suffix
+from minilstm.saving.container import DamagedError, Document, pack, read_file, unpack
 
 Path = str | os.PathLike[str]
 

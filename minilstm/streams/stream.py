@@ -19,7 +19,7 @@ from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.errors import numeric_array, whole_number, wording
 from minilstm.layers import Embedding, checks
-from minilstm.network.network import Network
+from minilstm.network.network import Network, checked_built
 from minilstm.saving.streams import load_stream, save_stream, weights_digest
 from minilstm.streams.stages import RecurrentStage, stages_of
 
@@ -55,8 +55,7 @@ class Stream:
 
     def __init__(self, network: Network, batch: int = 1) -> None:
         self.batch = whole_number("batch", batch)
-        if not network.built or not network.layers:
-            raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
+        checked_built(network)
         first = network.layers[0]
         self._stages = stages_of(network.layers, self.batch)
         self._recurrent = {s.layer.label: s for s in self._stages if isinstance(s, RecurrentStage)}

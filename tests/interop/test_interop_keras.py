@@ -282,11 +282,11 @@ def test_damaged_files_are_refused(file, keras):
     rng = np.random.default_rng(0)
     for length in rng.integers(0, len(whole), 40):
         file.write_bytes(whole[:length])
-        refused(file, "it is not a .keras file|its weights are not HDF5|it holds no")
+        refused(file, "it is not a file of Keras|its weights are not HDF5|it holds no")
     file.write_bytes(whole)
     rewritten(file, lambda f, c: None, zipfile.ZIP_DEFLATED)
     refused(file, "is compressed, which Keras does not do")
-    file.with_suffix(".h5").write_bytes(b"text")
+    file.with_suffix(".h5").write_bytes(b"\x89HDF\r\n\x1a\ntext")
     model = ml.Sequential([ml.LSTM(4, input_shape=(T, 3))])
     before = model.get_weights()
     with pytest.raises(ml.WeightsFileError, match="its weights are not HDF5"):
@@ -297,8 +297,9 @@ def test_damaged_files_are_refused(file, keras):
     ):
         load_keras_weights(model, file.with_suffix(".weights.h5"))
     assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
-    with pytest.raises(ValueError, match=r"path must be a name that ends in \.keras or \.weights\.h5"):
-        load_keras_weights(model, "m.npz")
+    file.write_bytes(b"text")
+    with pytest.raises(ml.WeightsFileError, match=r"it is not a file of Keras, \.keras or \.weights\.h5"):
+        load_keras_weights(model, file)
 
 
 def test_without_h5py_the_error_says_what_to_install(monkeypatch, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import require
 from tolerances import PARITY, check
 
 import minilstm as ml
@@ -210,3 +211,21 @@ def test_state_dicts_of_any_content_are_refused_by_name(torch):
         np.testing.assert_array_equal(old, new)
     from_torch_state_dict(good | {first: tensor.bfloat16()}, layer)
     np.testing.assert_array_equal(layer.params["kernel"], 1)
+
+
+def test_bfloat16_from_memory_and_from_files(torch, tmp_path):
+    """Of tensors, and as safetensors.numpy reads them, which takes the dtype of ml_dtypes."""
+    require("ml_dtypes")
+    require("safetensors")
+    import ml_dtypes
+    from safetensors import torch as files
+
+    state = torch.nn.LSTM(3, 4).to(torch.bfloat16).state_dict()
+    files.save_file(state, tmp_path / "half.safetensors")
+    halves = {name: value.float().numpy().astype(ml_dtypes.bfloat16) for name, value in state.items()}
+    layer = ml.Sequential([ml.LSTM(4, backend="numpy", input_shape=(None, 3))]).layers[0]
+    for given in (state, files.load_file(tmp_path / "half.safetensors"), halves):
+        layer.set_weights([0 * weight for weight in layer.get_weights()])
+        from_torch_state_dict(given, layer)
+        for ours, name in zip(layer.get_weights()[:2], ("weight_ih_l0", "weight_hh_l0"), strict=True):
+            assert (ours == state[name].float().numpy().T).all()

@@ -8,6 +8,7 @@ from conftest import require
 from tolerances import PARITY, check
 
 import minilstm as ml
+from minilstm.interop import from_keras, load_keras_weights
 from minilstm.keras.models import load_model
 
 require("h5py")
@@ -107,9 +108,69 @@ def test_a_checkpoint_for_keras(tmp_path):
     assert (load_model(path).predict(x) == model.predict(x)).all()
     model.save(str(tmp_path / "whole.npz"))
     assert load_model(tmp_path / "whole.npz", compile=False).loss is None
-    for words in ({"resume": True}, {"save_weights_only": True}):
-        with pytest.raises(ValueError, match=r"filepath must .* \.npz or \.safetensors, got"):
-            ml.ModelCheckpoint(path, **words)
+    with pytest.raises(ValueError, match=r"filepath must .* \.npz or \.safetensors, got"):
+        ml.ModelCheckpoint(path, resume=True)
+    with pytest.raises(ValueError, match=r"filepath must .* \.npz or \.safetensors or \.weights\.h5, got"):
+        ml.ModelCheckpoint(path, save_weights_only=True)
+
+
+def test_weights_alone_go_to_keras_and_back(tmp_path):
+    require("keras")
+    import keras
+
+    model, x, path = made("sequences"), inputs_of("sequences"), tmp_path / "best.weights.h5"
+    model.compile("sgd", "mse")
+    best = ml.ModelCheckpoint(path, save_weights_only=True)
+    model.fit(x, np.ones((4, 2)), epochs=1, verbose=0, callbacks=[best])
+    model.save(tmp_path / "model.keras")
+    theirs = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    theirs.set_weights([0 * weight for weight in theirs.get_weights()])
+    theirs.load_weights(path)
+    theirs.save_weights(tmp_path / "theirs.weights.h5")
+    for source in (path, tmp_path / "theirs.weights.h5", tmp_path / "model.keras"):
+        again = ml.Sequential(MODELS["sequences"](), seed=1)
+        again.load_weights(source)
+        for a, b in zip(again.get_weights(), model.get_weights(), strict=True):
+            assert (a == b).all()
+    with pytest.raises(ValueError, match=r"ends in \.npz or \.safetensors or \.weights\.h5, got 'best\.h5'"):
+        model.save_weights("best.h5")
+    with pytest.raises(ml.WeightsFileError, match="it holds weights alone: make the model, and load_weights"):
+        ml.load_model(path)
+
+
+def test_what_a_file_holds_decides_and_not_its_name(tmp_path):
+    model, x = made("ids"), inputs_of("ids")
+    model.save(tmp_path / "a.keras")
+    model.save(tmp_path / "b.npz")
+    (tmp_path / "a.keras").rename(tmp_path / "keras.npz")
+    (tmp_path / "b.npz").rename(tmp_path / "own.keras")
+    for name in ("keras.npz", "own.keras"):
+        for load in (ml.load_model, load_model):
+            assert (load(tmp_path / name).predict(x) == model.predict(x)).all()
+        assert ml.load_model(tmp_path / name, compile=False).optimizer is None
+
+
+@pytest.mark.parametrize("layout", ["whole", "weights", "weights of many layers"])
+def test_files_of_keras_2_are_named(layout, tmp_path):
+    import h5py
+
+    path = tmp_path / "old.weights.h5"
+    with h5py.File(path, "w") as file:
+        weights = file
+        if layout == "whole":
+            file.attrs["model_config"] = "{}"
+            weights = file.create_group("model_weights")
+        weights.attrs["layer_names0" if layout.endswith("layers") else "layer_names"] = [b"lstm"]
+        group = weights.create_group("lstm")
+        group.attrs["weight_names"] = [b"lstm/kernel:0"]
+        group["lstm/kernel:0"] = np.zeros((3, 8))
+    model = made("ids")
+    before = model.get_weights()
+    readers = (ml.load_model, from_keras, model.load_weights, lambda path: load_keras_weights(model, path))
+    for read in readers:
+        with pytest.raises(ml.WeightsFileError, match=r"as before Keras 3, .* as \.keras or \.weights\.h5"):
+            read(path)
+    assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
 
 
 def test_what_keras_does_not_have_is_refused(tmp_path):

@@ -23,12 +23,20 @@ from minilstm.arrays import Array
 from minilstm.errors import WeightsFileError, wording
 from minilstm.layers import Layer
 from minilstm.layers.base import Shape
-from minilstm.saving import read_file
+from minilstm.network.network import Network, checked_built
+from minilstm.saving.container import DOCUMENT, read_file
 from minilstm.saving.keras_format import places
 
 METADATA_LIMIT = 2**21  # bytes of config.json; a layer takes about 1,500
-LEGACY = ("model_config", "layer_names")  # attributes of .h5 files from before Keras 3: model, weights alone
+HDF5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+LEGACY = ("model_config", "layer_names", "layer_names0")  # of .h5 as before Keras 3: model, weights alone
 REASON_LIMIT = 300  # characters of what a file may make an error say
+
+
+def is_keras(data: bytes) -> bool:
+    """Whether these bytes, which may be damaged, are a file of Keras and not of minilstm."""
+    own = data[30 : 30 + len(DOCUMENT)] == DOCUMENT.encode()  # the first name in the zip
+    return data.startswith(HDF5) or (data.startswith(ZIP) and not own and b"config.json" in data)
 
 
 class KerasFile:
@@ -40,20 +48,18 @@ class KerasFile:
         except ImportError:
             raise ImportError("reading files of Keras needs h5py: pip install 'minilstm[keras]'") from None
         self.h5py, self.path = h5py, os.fspath(path)
-        if not self.path.endswith((".keras", ".h5")):
-            raise ValueError(wording("path", "a name that ends in .keras or .weights.h5", repr(self.path)))
         self.data = read_file(path)
 
     def __enter__(self) -> KerasFile:
-        self.stored = self._member("model.weights.h5") if self.path.endswith(".keras") else self.data
+        whole = not self.data.startswith(HDF5)
+        self.stored = self._member("model.weights.h5") if whole else self.data
         try:
             self.file = self.h5py.File(io.BytesIO(self.stored), "r")
         except Exception as error:  # h5py has a type for each of many ways to be damaged
             raise self._refused(f"its weights are not HDF5: {error}") from None
         if any(name in self.file.attrs for name in LEGACY):
-            raise self._refused(
-                "it is an .h5 file as before Keras 3, which is not read; save it again from Keras, as .keras"
-            )
+            way = "save it again from Keras, as .keras or .weights.h5"
+            raise self._refused(f"it is an .h5 file as before Keras 3, which is not read; {way}")
         return self
 
     def __exit__(
@@ -83,10 +89,12 @@ class KerasFile:
         except KeyError:
             raise self._refused(f"it holds no {name}") from None
         except Exception as error:  # zipfile raises half a dozen types for damaged archives
-            raise self._refused(f"it is not a .keras file: {error}") from None
+            raise self._refused(f"it is not a file of Keras, .keras or .weights.h5: {error}") from None
 
     def config(self) -> Mapping[str, Any]:
         """What config.json says of the Sequential that is in the file."""
+        if self.data.startswith(HDF5):
+            raise self._refused("it holds weights alone: make the model, and load_weights of it reads them")
         found = self._described()
         name = found.get("class_name")
         if name is None:
@@ -145,3 +153,20 @@ class KerasFile:
         if not np.isfinite(found).all():
             raise self._refused(f"its {place!r} holds NaN or Inf")
         return found
+
+
+def load_weights(model: Network, path: str | os.PathLike[str]) -> None:
+    """Put the weights of a .weights.h5 or .keras file into `model`: see `interop.load_keras_weights`."""
+    checked_built(model)
+    with KerasFile(path) as file:
+        found = file.weights(model.layers, [layer.input_shape or () for layer in model.layers])
+        model.set_weights([in_dtype(f"weight {k}", w, model.dtype) for k, w in enumerate(found)])
+
+
+def in_dtype(what: str, array: Array, dtype: np.dtype[Any]) -> Array:
+    """A copy in the model's dtype; ValueError where a number is not finite in it."""
+    with np.errstate(over="ignore"):
+        found = np.asarray(array).astype(dtype)
+    if not np.isfinite(found).all():
+        raise ValueError(wording(what, f"finite in {dtype}", "NaN, Inf, or a number too large for it"))
+    return found
