@@ -9,6 +9,8 @@ that explain most are told as such.
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 
 from minilstm.arrays import Array
@@ -104,10 +106,10 @@ class _Trial:
         h_known = any(name[0] == "h" for name in known.outputs)
         if not h_known:
             return None
-        try:
-            return cls(wrong, _shortened(wrong), known)
-        except FunctionError:
-            return None
+        for short in (_shortened(wrong), wrong.case):  # code may be written for one length only
+            with contextlib.suppress(FunctionError):
+                return cls(wrong, short, known)
+        return None
 
     def _student_s(self, functions: Functions, gradients: dict[str, Array | None]) -> Found:
         """The student's gradients, under the names and in the order of `formulas`, time-major."""

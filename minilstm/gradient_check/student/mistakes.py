@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilstm.gradient_check.student.formulas import Table
 from minilstm.gradient_check.student.shared_mistakes import Mistake, any_cell, first
 
 
@@ -21,7 +20,10 @@ def known(cell: str) -> list[Mistake]:
 def _lstm() -> list[Mistake]:
     tanh2 = "1 - tanh(c)^2"
     return [
-        Mistake("missing forget-gate path: dc_prev is not dc * f, dc is passed on as 0", _dc_prev(0)),
+        Mistake(
+            "missing forget-gate path: dc_prev is not dc * f, dc is passed on as 0",
+            {"dc_through": lambda v: 0 * v.dc},
+        ),
         Mistake(
             "missing forget-gate path: dc is passed on without the factor f",
             {"dc_through": lambda v: v.dc},
@@ -86,8 +88,8 @@ def _lstm() -> list[Mistake]:
         Mistake("tanh missing in do: dh * c instead of dh * tanh(c)", {"do": lambda v: v.dh * v.c}),
         Mistake("do uses the cell state before the step, c_prev", {"do": lambda v: v.dh * np.tanh(v.c_prev)}),
         Mistake("do lacks the factor tanh(c)", {"do": lambda v: v.dh}),
-        Mistake("di uses i where g belongs", {"di": lambda v: v.dc * v.i}),
-        Mistake("dg uses g where i belongs", {"dg": lambda v: v.dc * v.g}),
+        *(_factor("i", used, "g") for used in "ifo"),
+        *(_factor("g", used, "i") for used in "gfo"),
         Mistake("df uses c_t where c_{t-1} belongs: off by one step", {"df": lambda v: v.dc * v.c}),
         Mistake("df uses h_{t-1} where c_{t-1} belongs", {"df": lambda v: v.dc * v.h_prev}),
         Mistake("di uses c_{t-1} where g belongs", {"di": lambda v: v.dc * v.c_prev}),
@@ -113,7 +115,11 @@ def _gru() -> list[Mistake]:
         Mistake(
             "z and 1 - z exchanged in the direct path to dh_prev", {"dh_direct": lambda v: v.dh * v.write}
         ),
+        Mistake(
+            "z is missing in the direct path: the whole dh reaches dh_prev", {"dh_direct": lambda v: v.dh}
+        ),
         Mistake("z and 1 - z exchanged in dg", {"dg": lambda v: v.dh * v.keep}),
+        Mistake("dg lacks the factor that the update gate is in h", {"dg": lambda v: v.dh}),
         Mistake("dz lacks h_{t-1} in the difference of h_prev and g", {"dz": lambda v: -v.sign * v.dh * v.g}),
         Mistake("dz lacks g in the difference of h_prev and g", {"dz": lambda v: v.sign * v.dh * v.h_prev}),
         Mistake("dz has the wrong sign", {"dz": lambda v: -v.sign * v.dh * (v.h_prev - v.g)}),
@@ -137,5 +143,8 @@ def _simple_rnn() -> list[Mistake]:
     ]
 
 
-def _dc_prev(value: float) -> Table:
-    return {"dc_through": lambda v: value * v.dc}
+def _factor(gate: str, used: str, right: str) -> Mistake:
+    """d of the gate with another value of the step in the place of its factor of dc."""
+    return Mistake(
+        f"d{gate} uses {used} where {right} belongs", {f"d{gate}": lambda v: v.dc * getattr(v, used)}
+    )

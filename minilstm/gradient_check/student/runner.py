@@ -97,6 +97,10 @@ def first_that_runs(
         if reports[-1][1].fault is None:
             return reports[-1]
         reports.append((kind, checked(kind, pair, cell, given)))
+    if reports[-1][1].fault is not None and len(cells) > 1:
+        reports[0][
+            1
+        ].fault = f"{reports[0][1].fault} It was tried as {', '.join(cells)}: CELL says which it is."
     return reports[-1] if reports[-1][1].fault is None else reports[0]
 
 

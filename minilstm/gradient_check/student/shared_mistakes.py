@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations, permutations
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +48,7 @@ def _slope(gate: str, form: str) -> Formula:
             "half": lambda: 1 - s,
             "minus": lambda: -(1 - s * s) if gate in TANH else -s * (1 - s),
             "double": lambda: 2 * (1 - s * s) if gate in TANH else 2 * s * (1 - s),
+            "value": lambda: s,
             "again": lambda: 1 - np.tanh(s) ** 2 if gate in TANH else sigmoid(s) * (1 - sigmoid(s)),
             "twice": lambda: (1 - s * s) ** 2 if gate in TANH else (s * (1 - s)) ** 2,
         }
@@ -145,6 +147,7 @@ def _slopes(gates: tuple[str, ...]) -> list[Mistake]:
         "half": "derivative 1 - s, where s (1 - s) for sigmoid and 1 - s^2 for tanh belong",
         "minus": "sign flipped",
         "double": "factor 2",
+        "value": "the activation's value instead of its derivative",
         "again": "activation applied twice: its derivative is taken at its output",
         "twice": "derivative of the activation applied twice",
     }
@@ -245,6 +248,10 @@ def _steps(cell: str, gates: tuple[str, ...]) -> list[Mistake]:
             {"real": lambda v: np.ones_like(v.mask[v.t][:, None])},
         ),
         Mistake(
+            "masked steps count in the gradients of x and the weights",
+            {name: _as_if_real(TABLES[cell][name]) for name in ("dxw", "dhu")},
+        ),
+        Mistake(
             "at a masked step the gradient is cut instead of passed through",
             {"dh_prev": lambda v: np.where(v.real, v.dh_through, 0)}
             | ({"dc_prev": lambda v: np.where(v.real, v.dc_through, 0)} if cell == "lstm" else {}),
@@ -322,6 +329,11 @@ def _copy_bias(count: int, gate: int, other: int) -> Formula:
         return np.concatenate(blocks, axis=-1)
 
     return formula
+
+
+def _as_if_real(right: Formula) -> Formula:
+    """The formula's value where no step is masked."""
+    return lambda v: right(SimpleNamespace(**vars(v) | {"real": np.ones_like(v.real)}))
 
 
 def _untransposed(count: int, gates: list[int]) -> Formula:

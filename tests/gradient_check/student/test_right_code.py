@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 
+import keeping_zoo
 import layout_zoo
 import mixed_zoo
 import pytest
 import right_zoo as zoo
 
-RIGHT = zoo.RIGHT + mixed_zoo.RIGHT + layout_zoo.RIGHT
-WRONG = zoo.WRONG + mixed_zoo.WRONG + layout_zoo.WRONG
+ZOOS = zoo, mixed_zoo, layout_zoo, keeping_zoo
+RIGHT, WRONG = ([code for z in ZOOS for code in getattr(z, kind)] for kind in ("RIGHT", "WRONG"))
 
 
 def name(code):
