@@ -55,9 +55,22 @@ def derivatives(
 def _by_duals(
     function: Function, structure: Structure, xw: Array, hu: Array, prev: State, p: Array | None
 ) -> dict[Entry, Array]:
+    states, _ = evaluated(function, structure, xw, hu, prev, p)
+    return parts_of(states)
+
+
+def evaluated(
+    function: Function, structure: Structure, xw: Any, hu: Any, prev: tuple[Any, ...], p: Any
+) -> tuple[Any, Any]:
+    """What forward returns of Duals: the states, and what it keeps."""
     marks = {made: Source("state", j) for j, made in enumerate(structure.made) if made is not None}
     run = Run(prev[0].shape[-1], marks, shared=structure.shared)
-    states, _ = function(*inputs_of(run, structure.gates, xw, hu, prev, p))
+    state, kept = function(*inputs_of(run, structure.gates, xw, hu, prev, p))
+    return state, kept
+
+
+def parts_of(states: tuple[Any, ...]) -> dict[Entry, Any]:
+    """The local derivatives that these states carry."""
     return {
         (s, source): part
         for s, state in enumerate(states)

@@ -20,6 +20,7 @@ from minilstm.bptt.tape import Segment
 from minilstm.cells.dual import Dual, Run, inputs_of
 from minilstm.cells.followed import states_of
 from minilstm.cells.local import Entry, Function, Structure, combine, derivatives, states_made
+from minilstm.cells.program import Program, program
 
 LESSON = (LSTMCell.name, GRUCell.name, SimpleRNNCell.name)
 SET = {  # the cells of this folder: the module and the name in it
@@ -63,8 +64,13 @@ class UserCell:
         return f"<cell {self.name!r}: {words}>"
 
     @property
-    def variant(self) -> str:
-        return "a forward in NumPy"
+    def variant(self) -> str | None:
+        found = self.program("float64")
+        return f"a forward that uses {found}" if isinstance(found, str) else None
+
+    def program(self, dtype: str) -> Program | str:
+        """Its step as text to be compiled, for arrays of that dtype, or in words what cannot be."""
+        return program(self, dtype)
 
     @property
     def recurrent(self) -> bool:

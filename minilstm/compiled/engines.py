@@ -9,8 +9,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +24,13 @@ from minilstm.errors import one_of
 
 BACKENDS = ("numba", "numpy")
 PARALLEL_WORK = 8_000_000  # multiply-adds in one pass below which waking a thread costs more than it saves
+
+
+@runtime_checkable
+class Programmed(Protocol):
+    """A cell that somebody wrote: its step as text, or in words why not; see `cells.program`."""
+
+    def program(self, dtype: str) -> Any: ...
 
 
 @cache
@@ -58,6 +66,27 @@ def _compiled() -> Engine | None:
     )
 
 
+@cache
+def _compiled_of_users() -> Engine | None:
+    """The same for cells that somebody wrote."""
+    engine = _compiled()
+    if engine is None:
+        return None
+    from minilstm.compiled import user_memory
+
+    def pack(cell: Cell, weights: Weights, drop: Array | None) -> user_memory.Packed:
+        assert drop is None
+        return user_memory.Packed(cell, weights)
+
+    return replace(
+        engine,
+        forward_segment=user_memory.forward_segment,
+        backward_segment=user_memory.backward_segment,
+        pack=pack,
+        prepare=user_memory.Packed.prepare_backward,
+    )
+
+
 def resolve_backend(backend: str, cell: Cell | None = None) -> str:
     """`backend` if it can be used here, for this cell, otherwise "numpy" after one warning.
 
@@ -72,13 +101,14 @@ def resolve_backend(backend: str, cell: Cell | None = None) -> str:
     return "numpy" if backend == "numba" and _compiled() is None else backend
 
 
-def engine_of(backend: str, B: int = 1) -> Engine:
-    """The engine of that name; for an empty batch the plain one, which has no chunks to fill.
+def engine_of(backend: str, B: int = 1, cell: Cell | None = None) -> Engine:
+    """The engine of that name for `cell`; for an empty batch the plain one, which has no chunks to fill.
 
     >>> engine_of("numpy").name
     'numpy'
     """
-    return (_compiled() if backend == "numba" and B > 0 else None) or PLAIN
+    compiled = _compiled_of_users if isinstance(cell, Programmed) else _compiled
+    return (compiled() if backend == "numba" and B > 0 else None) or PLAIN
 
 
 class Stepping(Protocol):
@@ -91,11 +121,11 @@ class Stepping(Protocol):
 
 
 class PlainStepping:
-    """The same by the lesson's own engine."""
+    """The same by the functions that an engine has for segments."""
 
-    def __init__(self, cell: Cell, weights: Weights, batch: int) -> None:
+    def __init__(self, engine: Engine, cell: Cell, weights: Weights, batch: int) -> None:
         own = Weights(*(None if part is None else part.copy() for part in weights))  # type: ignore[arg-type]
-        self.packed = PLAIN.pack(cell, own, None)
+        self.engine, self.packed = engine, engine.pack(cell, own, None)
         self.state = tuple(np.zeros((batch, len(own.U)), own.U.dtype) for _ in cell.states)
 
     def copy(self) -> PlainStepping:
@@ -103,7 +133,7 @@ class PlainStepping:
 
     def advance(self, x: Array, mask: Array | None) -> Array:
         real = None if mask is None else mask.T
-        segment = PLAIN.forward_segment(self.packed, x.transpose(1, 0, 2), real, self.state)
+        segment = self.engine.forward_segment(self.packed, x.transpose(1, 0, 2), real, self.state, "outputs")
         self.state = segment.last_state
         h: Array = segment.states[0][1:].transpose(1, 0, 2)
         return h
@@ -111,8 +141,9 @@ class PlainStepping:
 
 def stepping_of(backend: str, cell: Cell, weights: Weights, batch: int) -> Stepping:
     """`cell` with a copy of `weights`, at a state of zeros."""
-    if engine_of(backend, batch) is PLAIN:
-        return PlainStepping(cell, weights, batch)
+    engine = engine_of(backend, batch, cell)
+    if engine is PLAIN or isinstance(cell, Programmed):
+        return PlainStepping(engine, cell, weights, batch)
     from minilstm.compiled import memory, stepping
 
     return stepping.Stepping(memory.Packed(cell, weights), batch)
@@ -186,10 +217,12 @@ def tape_bytes(
     >>> tape_bytes(LSTMCell(), 5, 4, 2, 3, 8, "numpy", 5, "everything")
     3264
     """
-    if engine_of(backend, B) is PLAIN:
-        size = _plain_size
-    else:
-        from minilstm.compiled.memory import tape_size as size
+    size = _plain_size
+    if engine_of(backend, B) is not PLAIN:
+        if isinstance(cell, Programmed):
+            from minilstm.compiled.user_memory import tape_size as size
+        else:
+            from minilstm.compiled.memory import tape_size as size
     if plan is not None:
         states, records = plan.waiting
         return states * itemsize * len(cell.states) * B * H + records * size(cell, 1, B, D, H, itemsize)

@@ -27,6 +27,7 @@ from minilstm.compiled.gru import gru_backward, gru_forward, gru_pack
 from minilstm.compiled.jit import OPTIONS, sources_hash
 from minilstm.compiled.lstm import lstm_backward, lstm_forward, lstm_pack
 from minilstm.compiled.simple_rnn import simple_rnn_backward, simple_rnn_forward, simple_rnn_pack
+from minilstm.compiled.user_steps import user_backward, user_forward
 
 SOURCES = sources_hash()
 COMPILING = "compiling kernels, once on this machine ..."
@@ -126,6 +127,8 @@ run_gru_backward = entry_point(gru_backward)
 run_simple_rnn_pack = entry_point(simple_rnn_pack)
 run_simple_rnn_forward = entry_point(simple_rnn_forward)
 run_simple_rnn_backward = entry_point(simple_rnn_backward)
+run_user_forward = entry_point(user_forward)
+run_user_backward = entry_point(user_backward)
 run_adam = entry_point(adam)
 run_dense_product = entry_point(dense_product)
 run_add_rows = entry_point(add_rows)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from ctypes import addressof, c_char
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -76,17 +76,20 @@ class Packed:
             rb = plain(weights.rb, self.dtype).reshape(1, -1)
             kernel(cell, "pack")(self.w, self.U, bias, self.W, bias + rb, rb)
 
+        first = 1 if cell.name == "gru" else 0  # see `gru`: z, r, q for dh, and g, z, r for dx
+        self.by_state = [first + k for k in range(len(cell.gates))]
+        self.by_input = KEPT[cell.name][: len(cell.gates)] or [0]
+
     def prepare_backward(self, need_dx: bool) -> None:
         """What all chunks need, before they start: made by several threads at once it takes longer."""
         P, n, _, NR = self.w.shape
         panels = P + (panel_count(self.D, NR) if need_dx else 0)
         if len(self.wt) < panels:
             self.wt = empty((panels, P, n, NR, NR), self.dtype)
-            first = 1 if self.cell.name == "gru" else 0  # see `gru`: z, r, q for dh, and g, z, r for dx
-            self._put_transposed(self.wt[:P], self.U, [first + k for k in range(len(self.cell.gates))])
+            if self.by_state:
+                self._put_transposed(self.wt[:P], self.U, self.by_state)
             if need_dx:
-                order = KEPT[self.cell.name][: len(self.cell.gates)] or [0]
-                self._put_transposed(self.wt[P:], self.W, order)
+                self._put_transposed(self.wt[P:], self.W, self.by_input)
 
     def _put_transposed(self, panels: Array, source: Array, blocks: list[int]) -> None:
         """panels (Q, P, n, NR, NR): [q, p, block, u, k] = source[q NR + k, unit p NR + u of its gate]."""
@@ -149,7 +152,7 @@ def tape_size(cell: Cell, S: int, b: int, D: int, H: int, itemsize: int) -> int:
 class Kind(NamedTuple):
     """What decides the shapes of a segment."""
 
-    cell: str
+    cell: Any  # its name, or a user's cell itself
     keep: Contents
     S: int
     b: int
@@ -199,6 +202,9 @@ class Segment:
         return self.xh.nbytes + self.z.nbytes + (0 if self.c is None else self.c.nbytes)
 
 
+Made = TypeVar("Made", bound=Segment)
+
+
 class Pool:
     """Segments that wait to be used again, by their kind; at most `limit` bytes, oldest kinds go first.
 
@@ -213,14 +219,15 @@ class Pool:
         self.nbytes = 0
         self.lock = threading.Lock()
 
-    def take(self, cell: Cell, kind: Kind) -> Segment:
-        """A segment with anything in it."""
+    def take(self, make: Callable[[], Made], kind: Kind) -> Made:
+        """A segment with anything in it, made anew where none waits."""
         thread = threading.get_ident()
         with self.lock:
             if kind not in self.waiting:
-                return Segment(cell, kind)
+                return make()
             own = [k for k, segment in enumerate(self.waiting[kind]) if segment.thread == thread]
-            return self._pop(kind, own[-1] if own else 0)
+            found: Any = self._pop(kind, own[-1] if own else 0)
+            return found  # type: ignore[no-any-return]
 
     def give(self, segment: Segment) -> None:
         """Take back a segment that nobody else reads or writes any more."""
@@ -265,7 +272,8 @@ def forward_segment(
     """Run the steps of one segment. What is not kept takes two rows of memory in turns, or one."""
     S, b, D = x.shape
     cell, H, dtype = packed.cell, packed.H, packed.dtype
-    segment = pool.take(cell, Kind(cell.name, keep, S, b, D, H, dtype))
+    kind = Kind(cell.name, keep, S, b, D, H, dtype)
+    segment = pool.take(lambda: Segment(cell, kind), kind)
     put_state(segment.xh, 0, state[0])
     if segment.c is not None:
         put_state(segment.c, 0, state[1])

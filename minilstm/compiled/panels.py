@@ -161,14 +161,28 @@ def hold_masked(states: Array, to: int, source: int, mask: Array, t: int, units:
 
 
 @kernel
+def lead_to_input(z: Array, t: int, wt: Array, dx: Array, scratch: Array, blocks: int, H: int) -> None:
+    """dx[:, t] = dz @ W.T by `blocks` blocks from 0 on, where it is wanted.
+
+    By way of scratch (1, b, .), whose rows have room for whole panels.
+    """
+    if dx.shape[0] > 0:
+        P, b, NR = z.shape[1], z.shape[3], z.shape[4]
+        S, D, width = dx.shape[1], dx.shape[2], scratch.shape[2]
+        backward_product(scratch, 0, z, t, wt, P, wt.shape[0] - P, 0, blocks, H, 0)  # S7
+        for r in range(b):
+            for k in range(0, D, NR):
+                store_part(dx, (r * S + t) * D + k, load(scratch, r * width + k), min(NR, D - k))
+
+
+@kernel
 def lead_back(
     dh: Array, z: Array, t: int, wt: Array, mask: Array, dx: Array, scratch: Array, block: int, blocks: int,
     add: int, H: int,
 ) -> None:  # fmt: skip
     """From dz of step t to the gradient of the state before, and of the step's input where it is wanted.
 
-    dh[t] [+]= dz @ U.T by `blocks` blocks from `block` on; dx[:, t] = dz @ W.T by `blocks` blocks from 0 on,
-    by way of scratch (1, b, .), whose rows have room for whole panels.
+    dh[t] [+]= dz @ U.T by `blocks` blocks from `block` on; dx[:, t] as in `lead_to_input`.
     """
     _, P, _, b, NR = z.shape
     now, before, real = (t + 1) % dh.shape[0], t % dh.shape[0], count_real(mask, t, b)
@@ -176,9 +190,4 @@ def lead_back(
         backward_product(dh, before, z, t, wt, 0, P, block, blocks, H, add)  # S5
     if real < b:
         hold_masked(dh, before, now, mask, t, P * NR)  # S6
-    if dx.shape[0] > 0:
-        S, D, width = dx.shape[1], dx.shape[2], scratch.shape[2]
-        backward_product(scratch, 0, z, t, wt, P, wt.shape[0] - P, 0, blocks, H, 0)  # S7
-        for r in range(b):
-            for k in range(0, D, NR):
-                store_part(dx, (r * S + t) * D + k, load(scratch, r * width + k), min(NR, D - k))
+    lead_to_input(z, t, wt, dx, scratch, blocks, H)

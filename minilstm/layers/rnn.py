@@ -31,8 +31,10 @@ class RNN(Recurrent):
     ----------
     cell : a cell, or the name of one of `minilstm.cells`
     units : H, the size of the hidden state
-    backend : "numpy", unlike the other layers; there is no compiled form of such a cell, and "numba" is NumPy
-        after a warning
+    backend : "numpy", unlike the other layers: forward runs as it is written. With "numba" it is followed
+        once and compiled with its derivatives, for this process, some seconds at the first call; numbers that
+        it reads from elsewhere are those of that moment. Where it has functions that are not known one by
+        one, NumPy works after one warning
     others : as in `Recurrent`
 
     Weights, n being the number of the cell's gates: kernel (D, nH) glorot-uniform, recurrent_kernel (H, nH)
@@ -107,4 +109,4 @@ class RNN(Recurrent):
         return {key: found[key] for key in self.params}  # type: ignore[misc]
 
     def _engine(self, backend: str, B: int) -> Engine:
-        return engines.engine_of(backend, B) if backend == "numba" else ENGINE
+        return engines.engine_of(backend, B, self.cell) if backend == "numba" else ENGINE

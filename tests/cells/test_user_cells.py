@@ -342,12 +342,6 @@ def test_a_stream_reads_step_by_step_what_predict_reads_at_once():
     np.testing.assert_allclose(steps, model.predict(x), rtol=0, atol=1e-14)
 
 
-def test_there_is_no_kernel_and_one_warning_says_so():
-    with pytest.warns(RuntimeWarning, match="no compiled kernel for elman with a forward in NumPy"):
-        model = model_of(EIGHT["elman"], backend="numba")
-    assert model.layers[0].backend == "numpy"
-
-
 def test_what_is_not_finite_is_found_in_any_cell():
     model, (x, y) = model_of(EIGHT["leaky"]), data()
     trace = model.trace(x, y)

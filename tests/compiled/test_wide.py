@@ -23,7 +23,8 @@ FAR = 2**31
 D, H, b = 3, 8, 1
 NARROW = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32)} | {"intc", "short"}
 FEW = {"jit.py": 4, "vectors.py": 2, "memory.py": 1} | {
-    f"{name}.py": count for name, count in (("lstm", 2), ("gru", 2), ("simple_rnn", 2), ("adam", 1))
+    f"{name}.py": count
+    for name, count in (("lstm", 2), ("gru", 2), ("simple_rnn", 2), ("user_steps", 2), ("adam", 1))
 }
 NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)  # on Linux
 
