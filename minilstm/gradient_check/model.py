@@ -20,7 +20,16 @@ from numpy.typing import ArrayLike
 from minilstm.arrays import Array
 from minilstm.errors import one_of, real_number, whole_number, wording
 from minilstm.gradient_check.nudges import Nudged, nudged_states
-from minilstm.gradient_check.numeric import CENTRAL, COMPLEX, TINY, by_entry, by_rows, nudge, sample
+from minilstm.gradient_check.numeric import (
+    CENTRAL,
+    COMPLEX,
+    TINY,
+    by_entry,
+    by_rows,
+    nudge,
+    sample,
+    without_rest,
+)
 from minilstm.gradient_check.report import AXES, Comparison, Report
 from minilstm.gradient_check.twin import Twin, analytic
 from minilstm.layers import Layer, Recurrent
@@ -271,10 +280,12 @@ def _directions(network: Twin, rng: np.random.Generator) -> list[Comparison]:
         gradient = np.asarray(network.gradients[name])
         direction = np.abs(rng.normal(size=array.shape)) * np.where(gradient < 0, -1, 1)
         kept = array.copy()
-        array += 1j * TINY * direction
-        value = network.whole(0)
-        array[...] = kept
-        numeric = np.array([value.imag / TINY])
+        parts = []
+        for step in (TINY, TINY / 8):
+            array += 1j * step * direction
+            parts.append(np.array([network.whole(0).imag]))
+            array[...] = kept
+        numeric = without_rest(*parts) / TINY
         analytic = np.array([(gradient * direction).sum()])
         found.append(Comparison(name, analytic, numeric, np.ones(1, bool), ("direction",)))
     return found

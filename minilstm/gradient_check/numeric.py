@@ -1,7 +1,9 @@
 """Derivatives from the function itself: the complex step, and central differences with a bound.
 
 Complex step: f'(v) = Im f(v + i e) / e with e = 1e-30. Nothing is subtracted, so nothing cancels, and
-what is left out is of the order e^2 = 1e-60: the derivative is exact to rounding, however small.
+what is left out is of the order e^2 = 1e-60 of the third derivative: exact to rounding, however small.
+Where the derivative itself is 0 and the third is not (a residual of 0, say), only that is left: a smaller
+e, which makes it 64 times smaller, tells it from a derivative.
 
 Central differences: (f(v + s) - f(v - s)) / 2s loses digits to cancellation if s is small and to
 curvature if it is large. For each entry the step is taken from a ladder where the sum of both, as
@@ -20,6 +22,7 @@ import numpy as np
 from minilstm.arrays import Array
 
 TINY = 1e-30
+FAINT = 1e-45  # a derivative by the complex step below which a smaller step is tried
 LADDER = (1e-2, 2e-3, 4e-4, 8e-5, 1.6e-5, 3.2e-6)  # steps of central differences, each a fifth of the last
 ROUNDING = 16  # times the precision: the error of one value of the function, relative to its size
 
@@ -83,13 +86,41 @@ def by_rows(method: Method, chosen: Array, per_run: int, run: Callable[[Array, A
     chosen : (n, ndim), a sample first;  run : of the rows' entries (R, ndim) and their nudges (R,), gives
     (R, ...).
     """
+
+    def values_at(chosen: Array, offsets: Array) -> Array:
+        found = []
+        for start in range(0, len(chosen), per_run):
+            part = np.repeat(chosen[start : start + per_run], len(offsets), axis=0)
+            values = run(part, np.tile(offsets, len(part) // len(offsets)))
+            found.append(values.reshape(-1, len(offsets), *values.shape[1:]))
+        return np.concatenate(found)
+
+    return _seen(method, chosen, values_at)
+
+
+def _seen(method: Method, chosen: Array, values_at: Callable[[Array, Array], Array]) -> Array:
+    """Values at the method's offsets, without what the complex step leaves where a derivative is 0."""
     offsets = np.array(method.offsets).astype(method.dtype)
-    found = []
-    for start in range(0, len(chosen), per_run):
-        part = np.repeat(chosen[start : start + per_run], len(offsets), axis=0)
-        values = run(part, np.tile(offsets, len(part) // len(offsets)))
-        found.append(values.reshape(-1, len(offsets), *values.shape[1:]))
-    return np.concatenate(found)
+    values = values_at(chosen, offsets)
+    if method.words != COMPLEX.words:
+        return values
+    rows = faint(values.imag).reshape(len(values), -1).any(axis=1)
+    if rows.any():
+        smaller = values_at(chosen[rows], offsets / 8).imag
+        values.imag[rows] = without_rest(values.imag[rows], smaller)
+    return values
+
+
+def faint(imaginary: Array) -> Array:
+    """Which imaginary parts give a derivative so small that it may be none; bool."""
+    size = np.abs(imaginary)
+    return (size > 0) & (size < FAINT * TINY)
+
+
+def without_rest(imaginary: Array, smaller: Array) -> Array:
+    """Imaginary parts, 0 where those of a step an eighth as large say that there is no derivative."""
+    rest = faint(imaginary) & (np.abs(imaginary - 8 * smaller) > np.abs(8 * smaller))
+    return np.where(rest, 0.0, imaginary)
 
 
 def nudge(rows: Array, part: Array, nudges: Array) -> None:
@@ -99,13 +130,16 @@ def nudge(rows: Array, part: Array, nudges: Array) -> None:
 
 def by_entry(method: Method, array: Array, chosen: Array, run: Callable[[], Any]) -> Array:
     """Values (n, offsets, ...) of the function, a run for each chosen entry of `array`, nudged in place."""
-    offsets = np.array(method.offsets).astype(method.dtype)
-    found = []
-    for index in map(tuple, chosen):
-        kept = array[index]
-        for offset in offsets:
-            array[index] = kept + offset
-            found.append(run())
-        array[index] = kept
-    values = np.array(found)
-    return values.reshape(len(chosen), len(offsets), *values.shape[1:])
+
+    def values_at(chosen: Array, offsets: Array) -> Array:
+        found = []
+        for index in map(tuple, chosen):
+            kept = array[index]
+            for offset in offsets:
+                array[index] = kept + offset
+                found.append(run())
+            array[index] = kept
+        values = np.array(found)
+        return values.reshape(len(chosen), len(offsets), *values.shape[1:])
+
+    return _seen(method, chosen, values_at)

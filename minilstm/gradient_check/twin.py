@@ -155,8 +155,10 @@ class Twin:
             values.append(self.whole(0))
         for array, before in zip(targets, kept, strict=True):
             array[...] = before
-        slope, difference = values[0].imag / TINY, (values[1] - values[2]).real / 2e-6
-        return abs(slope - difference) > 1e-2 * abs(difference) + 1e-6 * self.value
+        step, above, below = values
+        slope, difference = step.imag / TINY, (above - below).real / 2e-6
+        moved = (abs(above - step.real) + abs(below - step.real)) / 2e-6  # where the slope is 0, by its bend
+        return abs(slope - difference) > 1e-2 * moved + 1e-6 * self.value
 
     @property
     def recurrent(self) -> list[Recurrent]:

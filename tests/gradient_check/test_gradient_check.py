@@ -55,6 +55,14 @@ def mask_of(kind, B, T, seed=0):
 # ------------------------------------------------------------------------------ exactness
 
 
+@pytest.mark.parametrize("method", ["complex", "directional"])
+def test_a_derivative_of_exactly_0_is_0_beside_a_third_derivative_that_is_not(method):
+    model, x, _, _ = network(B=1)
+    report = gradcheck(model, 0 * x, np.zeros((1, 1)), method=method)  # output and residual are 0
+    assert report.ok, str(report)
+    assert all(not comparison.numeric.any() for comparison in report.comparisons)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("length", [1, 2, 5, 50])
 def test_every_gradient_is_exact(cell, length):
