@@ -1,8 +1,7 @@
 """The symbols, and what a cell is: one time step of a recurrent network, in plain NumPy.
 
-A recurrent network reads x_1, x_2, ... one after the other and carries a state along. The cell is the step:
-it makes the next state from the input and the state before, and knows nothing of the time around it. Symbols,
-the same in every file; v_prev is v of the step before:
+The cell makes the next state from the input and the state before, and knows nothing of the time around it.
+Symbols, the same in every file; v_prev is v of the step before:
 
     B  samples in the batch    T  time steps    D  features    H  units    L  the loss, one number
     x  (B, D)        input of the step

@@ -88,11 +88,7 @@ class LSTMCell:
     def backward(
         self, dstate: State, prev: State, state: State, kept: tuple[Array, ...], p: Array | None = None
     ) -> StepGradients:
-        """One step backward; (B, H) each.
-
-        dstate : dL/dh, and dL/dc without this step's own path from c to h; prev, state : (h, c) before and
-        after the step; kept : (i, f, g, o).
-        """
+        """One step backward. dstate : dL/dh, and dL/dc without this step's own path from c to h."""
         (dh, dc), (_, c_prev), (_, c), (i, f, g, o) = dstate, prev, state, kept  # (B, H) each
         tanh_c = np.tanh(c)  # made again: time is cheaper here than memory for every step
         do = dh * tanh_c  # B1

@@ -40,11 +40,7 @@ def _linear_backward(dy: Array, y: Array) -> Array:
 
 
 def hard_sigmoid(x: Array) -> Array:
-    """x / 6 + 1 / 2, cut off at 0 and 1: Keras 3's form. NaN stays NaN.
-
-    >>> hard_sigmoid(np.array([-4.0, 0.0, 4.0])).tolist()
-    [0.0, 0.5, 1.0]
-    """
+    """x / 6 + 1 / 2, cut off at 0 and 1: Keras 3's form. NaN stays NaN."""
     y = x / 6 + 0.5
     return np.where(y.real <= 0, 0, np.where(y.real >= 1, 1, y))
 
@@ -154,8 +150,8 @@ class Activation:
 
 
 ACTIVATIONS = {
-    activation.name: activation
-    for activation in (
+    one.name: one
+    for one in (
         Activation("elu", elu, _elu_backward),
         Activation("gelu", gelu, _gelu_backward, 1.1289, of_input=True),
         Activation("hard_sigmoid", hard_sigmoid, _hard_sigmoid_backward, 1 / 6),
@@ -169,8 +165,6 @@ ACTIVATIONS = {
         Activation("tanh", np.tanh, tanh_backward),
     )
 }
-
-
 SAME = {"swish": "silu"}  # Keras's other names
 LIBRARIES = ("minilstm", "keras")  # whose functions are what they are called; a user's may be anything
 

@@ -116,9 +116,8 @@ def backward(
     record : also return dz (T, B, nH), and the total gradient (T, B, H) of each state at every step; or, with
         "norms", only their norms, which costs little time and next to no memory
     truncate : cut the gradient at the boundaries of the segments
-    overwrite : allow the tape to be written over; otherwise it is left as it was
-
-    RuntimeError where the tape was consumed by an earlier call with `overwrite`, or kept outputs only.
+    overwrite : allow the tape to be written over; otherwise it is left as it was. RuntimeError where an
+        earlier call was allowed it, or where the tape kept outputs only
     """
     tape.check_readable()
     if tape.keep == "outputs":

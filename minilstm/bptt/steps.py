@@ -1,8 +1,7 @@
 """The loop over time: the steps of one segment, forward and then backward. Here BPTT happens.
 
-A segment is a stretch of S time steps: all of them, unless somebody cuts the sequence (`segments`). Backward
-meets each step as backpropagation meets a layer; that these layers share their weights shows in S7 alone.
-`Segment`, which forward hands to backward, is plain data and stands in the next file, `tape`.
+A segment is a stretch of S time steps: all of them, unless somebody cuts the sequence (`segments`). What
+forward hands to backward, a `Segment`, is plain data and stands in the next file, `tape`.
 
 Shorter samples of a batch are filled up to its length; the mask says which steps are real (True). Recurrent
 dropout, drop (B, H), multiplies h where it meets U, by the same factors at every step: 0 for the units left
@@ -92,20 +91,14 @@ def forward_segment(
 def backward_segment(
     layer: Layer,
     segment: Segment,
-    external: Array | None,
-    dstate: State,
+    external: Array | None,  # (S, B, H) dL/dh_t from the layer above
+    dstate: State,  # (B, H) each, dL/d(state after the segment)
     *,
     need_dx: bool,
     record: bool | Literal["norms"],
-    overwrite: bool,
+    overwrite: bool,  # the compiled engine makes use of it
 ) -> Gradients:
-    """Run the steps of one segment backwards.
-
-    external : (S, B, H) dL/dh_t from the layer above, or None
-    dstate : dL/d(state after the segment), (B, H) each
-    record : True to return dz and the total gradients of each step, too; "norms" for their norms alone
-    overwrite : allow the tape to be written over, which the compiled engine makes use of
-    """
+    """Run the steps of one segment backwards; the options are those of `segments.backward`."""
     cell, weights, drop = layer
     S, B, _ = segment.x.shape
     dxw = np.empty((S, B, weights.W.shape[1]), segment.states[0].dtype)
