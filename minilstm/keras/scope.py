@@ -48,7 +48,6 @@ NOT_KERAS = {
     "preprocessing.sequence": {"normalize", "timeseries_dataset_from_array", "to_categorical"},
 }
 NOT_KERAS["metrics"] |= {"stand_in"}
-SCHEDULES = "minilstm.keras.optimizers.schedules"
 
 SEQUENTIAL = "a Sequential of recurrent layers is as far as minilstm goes"
 INSTEAD: dict[str, dict[str, str]] = {

@@ -70,11 +70,6 @@ def singular_values(steps: Array, length: int = 1) -> Array:
     return found
 
 
-def spectral_norm(steps: Array) -> Array:
-    """The largest singular value of each Jacobian: (T,)."""
-    return singular_values(steps)[:, 0]
-
-
 def spectral_radius(steps: Array) -> Array:
     """The largest |eigenvalue| of each Jacobian: (T,)."""
     found: Array = np.abs(np.linalg.eigvals(_jacobians(steps))).max(axis=1)
