@@ -255,6 +255,7 @@ def _add_trace(commands: Any) -> None:
     add("--seed", type=int, default=0, metavar="N", help="of weights and data (0)")
     add("--data", type=Path, metavar="FILE", help="x (and y, mask) as .npz, or x as .npy; default: noise")
     add("--weights", type=Path, metavar="FILE", help="a saved model, in place of a new one")
+    add("--rnn", metavar="FILE.py:NAME", help="that model's cell, if it is one of your own; the file is run")
     add("--out", type=Path, default=Path("minilstm-trace"), metavar="DIR", help="folder (./minilstm-trace)")
 
 
@@ -286,6 +287,7 @@ def _add_truncation(commands: Any) -> None:
     add("--steps", type=_whole, metavar="K,K,...", help="steps to keep (twelve shares of the length)")
     add("--data", type=Path, metavar="FILE", help="x, y (and mask) as .npz; with --weights")
     add("--weights", type=Path, metavar="FILE", help="a saved model, compiled; with --data")
+    add("--rnn", metavar="FILE.py:NAME", help="that model's cell, if it is one of your own; the file is run")
     add("--samples", type=_positive, default=256, metavar="N", help="the first ones of the data (256)")
     add("--anchor", choices=("end", "start"), default="end", help="where segments are counted from (end)")
     add("--draws", type=int, default=0, metavar="N", help="also so many gradients with random cuts (0)")

@@ -12,7 +12,7 @@ from minilstm.arrays import Array
 from minilstm.datasets.arrays import read_npy, read_npz
 from minilstm.errors import fail, wording
 from minilstm.interop.loading import load_model
-from minilstm.layers import RECURRENT, Dense, Recurrent
+from minilstm.layers import RECURRENT, Dense, Recurrent, cells_in
 from minilstm.model import Sequential
 from minilstm.trace.trace import Trace
 
@@ -45,10 +45,12 @@ def traced(options: argparse.Namespace) -> Trace:
     """The trace that was asked for; ValueError, TypeError or OSError where that cannot be meant."""
     rng = np.random.default_rng(options.seed)
     x, y, mask = None, None, None
+    if options.rnn is not None and options.weights is None:
+        raise ValueError(wording("--rnn", "given with --weights, whose cell it is", "--rnn alone"))
     if options.data is not None:
         x, y, mask = read_data(options.data)
     if options.weights is not None:
-        model = load_model(options.weights)
+        model = load_model(options.weights, cells=cells_in(options.rnn, "--rnn"))
         if model.loss is None:
             model.compile(loss="mse")
     else:

@@ -9,7 +9,7 @@ from minilstm.commands.trace import read_data
 from minilstm.datasets import load_digits
 from minilstm.errors import fail, whole_number, wording
 from minilstm.interop.loading import load_model
-from minilstm.layers import LSTM, Dense
+from minilstm.layers import LSTM, Dense, cells_in
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam
 from minilstm.sequences import pad_sequences
@@ -46,6 +46,8 @@ def studied(options: argparse.Namespace) -> TruncationStudy:
     """The study that was asked for; ValueError, TypeError or OSError where that cannot be meant."""
     if (options.data is None) != (options.weights is None):
         raise ValueError(wording("--data and --weights", "given together", "one of them"))
+    if options.rnn is not None and options.weights is None:
+        raise ValueError(wording("--rnn", "given with --weights, whose cell it is", "--rnn alone"))
     mask: Array | None = None
     whole_number("--draws", options.draws, 0), whole_number("--seed", options.seed, 0)
     for k in options.steps or ():
@@ -59,7 +61,7 @@ def studied(options: argparse.Namespace) -> TruncationStudy:
         x, targets, mask = read_data(options.data)
         if targets is None:
             raise ValueError(wording("--data", "a file with x and y", "no y"))
-        model, y = load_model(options.weights), targets
+        model, y = load_model(options.weights, cells=cells_in(options.rnn, "--rnn")), targets
     kept = slice(options.samples)
     return truncation_study(
         model,

@@ -18,9 +18,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from minilstm.arrays import Array
 from minilstm.callbacks import EarlyStopping
-from minilstm.errors import one_of, real_number, spelled, whole_number, wording
+from minilstm.cells import UserCell
+from minilstm.errors import real_number, spelled, whole_number, wording
 from minilstm.interop.estimator_data import labels_of, numbers_of, sequences_of, weights_of
-from minilstm.layers import RECURRENT, Dense, Dropout, Layer
+from minilstm.layers import Dense, Dropout, Layer, maker_of
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam
 from minilstm.sequences import lengths_to_mask, pad_sequences
@@ -42,7 +43,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self,
         units: int = 32,
         *,
-        cell: str = "lstm",
+        cell: str | UserCell = "lstm",
         layers: int = 1,
         dropout: float = 0.0,
         epochs: int = 20,
@@ -82,13 +83,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
     def _model(self, last: Dense, loss: str, features: int, seed: int | None) -> Sequential:
         """A new model for sequences of so many features; errors name the parameter."""
-        cls = RECURRENT[one_of("cell", self.cell, RECURRENT)]
+        make = maker_of(self.cell, "cell")
         depth = whole_number("layers", self.layers)
         whole_number("epochs", self.epochs), whole_number("batch_size", self.batch_size)
         parts: list[Layer] = []
         for k in range(depth):
             shape: dict[str, Any] = {"input_shape": (None, features)} if k == 0 else {}
-            parts.append(cls(self.units, return_sequences=k < depth - 1, **shape))
+            parts.append(make(self.units, return_sequences=k < depth - 1, **shape))
             parts += [Dropout(self.dropout)] if self.dropout else []
         model = Sequential([*parts, last], seed=seed)
         model.compile(Adam(self.learning_rate, global_clipnorm=self.clipnorm), loss)
@@ -146,7 +147,8 @@ class LSTMClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    units, cell, layers : size, kind ("lstm", "gru", "simple_rnn") and number of the recurrent layers
+    units, cell, layers : size, kind ("lstm", "gru", "mgu", what `minilstm cells --list`
+        shows, or a cell of `minilstm.cell`) and number of the recurrent layers
     dropout : share of the recurrent layers' outputs that is dropped in training
     epochs, batch_size, learning_rate : of training with Adam
     clipnorm : largest norm of all gradients together; None for no clipping
@@ -185,7 +187,7 @@ class LSTMClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         self,
         units: int = 32,
         *,
-        cell: str = "lstm",
+        cell: str | UserCell = "lstm",
         layers: int = 1,
         dropout: float = 0.0,
         epochs: int = 20,

@@ -7,7 +7,7 @@ from minilstm.layers.dropout import Dropout
 from minilstm.layers.embedding import Embedding
 from minilstm.layers.gru import GRU
 from minilstm.layers.input import Input
-from minilstm.layers.kinds import KINDS, is_kind, label, maker_of
+from minilstm.layers.kinds import HANDED_OVER, KINDS, cells_in, is_kind, kind_of, label, maker_of
 from minilstm.layers.layer_normalization import LayerNormalization
 from minilstm.layers.lstm import LSTM
 from minilstm.layers.masking import Masking
@@ -23,6 +23,7 @@ RECURRENT = {"lstm": LSTM, "gru": GRU, "simple_rnn": SimpleRNN}  # by the name o
 
 __all__ = [
     "GRU",
+    "HANDED_OVER",
     "KINDS",
     "LSTM",
     "RECURRENT",
@@ -42,7 +43,9 @@ __all__ = [
     "RepeatVector",
     "SimpleRNN",
     "TimeDistributed",
+    "cells_in",
     "is_kind",
+    "kind_of",
     "label",
     "maker_of",
 ]

@@ -31,6 +31,7 @@ KINDS: dict[str, Callable[..., Recurrent]] = {
     "irnn": partial(SimpleRNN, activation="relu", recurrent_initializer=Identity(), backend="numpy"),
     **{name: partial(RNN, name) for name in cells.SET},
 }
+HANDED_OVER: dict[str, UserCell] = {}  # to a study, as objects: no other process knows them
 IN_FILE = re.compile(r"(?P<path>.+\.py):(?P<name>[A-Za-z_]\w*)")
 
 
@@ -40,25 +41,55 @@ def is_kind(value: object) -> bool:
     >>> is_kind("mgu"), is_kind("cells/mine.py:leaky"), is_kind("mine")
     (True, True, False)
     """
-    return isinstance(value, str) and (value in KINDS or IN_FILE.fullmatch(value) is not None)
+    return isinstance(value, str) and (
+        value in KINDS or value in HANDED_OVER or IN_FILE.fullmatch(value) is not None
+    )
 
 
-def maker_of(kind: str, argument: str = "rnn") -> Callable[..., Recurrent]:
+def kind_of(cell: UserCell, argument: str = "rnn") -> str:
+    """The name by which this process knows a cell that was handed over as an object.
+
+    >>> kind_of(cells.MGU)
+    'mgu'
+    """
+    if cell.name in cells.SET and cells.get(cell.name) == cell:
+        return cell.name
+    if is_kind(cell.name) and cell.name not in HANDED_OVER:
+        raise ValueError(wording(argument, "a cell whose name is no other layer's", repr(cell.name)))
+    HANDED_OVER[cell.name] = cell
+    return cell.name
+
+
+def maker_of(kind: str | UserCell, argument: str = "rnn") -> Callable[..., Recurrent]:
     """What makes a layer of that kind from `units` and the options of `Recurrent`.
 
     >>> maker_of("irnn")(4).cell.activation
     'relu'
     """
+    if isinstance(kind, UserCell):
+        return partial(RNN, kind)
     if not is_kind(kind):
         expected = f"{', '.join(KINDS)}, or a cell in a file, as path/to/my_cell.py:name"
         raise ValueError(wording(argument, expected, repr(kind)))
-    return KINDS[kind] if kind in KINDS else partial(RNN, _from_file(kind, argument))
+    if kind in KINDS:
+        return KINDS[kind]
+    return partial(RNN, HANDED_OVER[kind] if kind in HANDED_OVER else _from_file(kind, argument))
 
 
 def label(kind: str) -> str:
     """A short name: of a cell in a file, the name that it has there."""
     found = IN_FILE.fullmatch(kind)
     return found["name"] if found and kind not in KINDS else kind
+
+
+def cells_in(kind: str | None, argument: str) -> dict[str, UserCell]:
+    """The `cells` of `load_model` from the shell: the one in a file, path/to/my_cell.py:name, or none."""
+    if kind is None:
+        return {}
+    if IN_FILE.fullmatch(kind) is None:
+        raise ValueError(wording(argument, "a cell in a file, as path/to/my_cell.py:name", repr(kind)))
+    cell = _from_file(kind, argument)
+    return {cell.name: cell}
 
 
 @cache

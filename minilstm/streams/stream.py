@@ -5,12 +5,11 @@ What this file is not: it computes nothing. The layers' `stages` do, with the ke
 
 from __future__ import annotations
 
-import copy
 import os
 import warnings
 from collections.abc import Mapping, Sequence
 from threading import get_ident
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -122,12 +121,23 @@ class Stream:
     def copy(self) -> Stream:
         """A stream at the same states that goes its own way, in whatever thread uses it first."""
         self._enter()
-        other = copy.copy(self)
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
         other._stages = [s.copy() if isinstance(s, RecurrentStage) else s for s in self._stages]
         other._recurrent = {s.layer.label: s for s in other._stages if isinstance(s, RecurrentStage)}
         other._lost = self._lost.copy()
         del other._thread
         return other
+
+    def __copy__(self) -> Stream:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Stream:
+        return self.copy()
+
+    def __reduce__(self) -> NoReturn:
+        expected = "saved by save(path), and read by load(path) into a stream of the same model"
+        raise TypeError(wording("stream", expected, "a pickle"))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the states to `path`, an .npz or a .safetensors, as `Sequential.save` writes a model."""
@@ -205,7 +215,10 @@ class Stream:
         expected = f"numbers 0 .. {self.batch - 1}, a slice, or {self.batch} of True and False"
         if isinstance(rows, slice):
             return rows
-        array = np.asarray(rows)
+        try:
+            array = np.asarray(rows)
+        except ValueError:  # ragged
+            raise TypeError(wording("rows", expected, repr(rows))) from None
         if array.dtype.kind == "b" and array.shape == (self.batch,):
             return array
         if array.size == 0 and array.ndim == 1:

@@ -74,6 +74,8 @@ def stream_warmup(model: Network, x: ArrayLike, tolerance: float = 1e-6) -> Warm
     >>> found.forgets, found.predicted / 2 < found.measured < found.predicted * 2
     (True, True)
     """
+    if not isinstance(model, Network):
+        raise TypeError(wording("model", "a Sequential", repr(model)))
     tolerance = real_number("tolerance", tolerance, above=True, below=1.0)
     array, _ = batches.checked_inputs(model, x, None)
     N, T = array.shape[:2]

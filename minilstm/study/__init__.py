@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
+from minilstm import layers
 from minilstm.datasets import Dataset, from_sequences
 from minilstm.errors import whole_number, wording
 from minilstm.study import journal as journals
@@ -66,7 +67,9 @@ def length_study(
     words : size of the vocabulary of texts
     verbose : 1 shows progress on stderr, 0 nothing
     settings : lengths, seeds, epochs, rnn, units, mask, padding, truncating, clipnorm, forget_bias,
-        control, batch_size, embedding, learning_rate, seed; see `minilstm.study.plan.Settings.of`
+        control, batch_size, embedding, learning_rate, seed; see `minilstm.study.plan.Settings.of`. rnn
+        is a name that `minilstm cells --list` shows, a cell in a file (path/to/my_cell.py:name), or a cell
+        of `minilstm.cell`, without files and other processes, which could not find it again
 
     Returns
     -------
@@ -86,6 +89,9 @@ def length_study(
     """
     jobs = whole_number("jobs", jobs)
     checked, source = prepare(x, y, problem, words, settings)
+    if not layers.HANDED_OVER.keys().isdisjoint(checked.rnn) and (jobs > 1 or executor or out is not None):
+        expected = "a cell in a file, as path/to/my_cell.py:name, where out, executor or jobs > 1 is given"
+        raise ValueError(wording("rnn", expected, f"the cells {', '.join(checked.rnn)}"))
     with Journal(checked, journals.config(checked, source), out) as journal:
         if out is not None:
             from minilstm.study import report  # here, so that a missing extra is known before the work

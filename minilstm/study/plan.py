@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minilstm import layers
+from minilstm.cells import UserCell
 from minilstm.errors import one_of, real_number, whole_number, wording
 
 Value = TypeVar("Value")
@@ -323,7 +324,9 @@ class Settings:
 # ------------------------------------------------------------ checks
 
 
-def _rnn(value: str) -> str:
+def _rnn(value: str | UserCell) -> str:
+    if isinstance(value, UserCell):
+        return layers.kind_of(value)
     layers.maker_of(value)  # raises where there is none of that name
     return value
 

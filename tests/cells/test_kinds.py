@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from eight import made
 
 import minilstm as ml
 from minilstm import layers
@@ -69,3 +70,46 @@ def test_the_table_of_cells(eight, capsys):
     assert capsys.readouterr().out.split() == list(layers.KINDS)
     assert main(["cells", "nothing"]) == 2
     assert "NAME must be lstm, gru" in capsys.readouterr().err
+
+
+def test_a_study_takes_a_cell_as_an_object(tmp_path):
+    cell = made()["leaky"]
+    options = {"lengths": [3], "seeds": 1, "epochs": 1, "units": 2}
+    result = ml.length_study("recall", rnn=[cell, ml.cells.MGU, "gru"], **options)
+    assert [row["rnn"] for row in result.rows] == ["leaky", "mgu", "gru"]
+    with pytest.raises(ValueError, match=r"rnn must be a cell in a file, .*got the cells leaky"):
+        ml.length_study("recall", rnn=cell, out=tmp_path / "study", **options)
+    taken = ml.cell(cell.function, gates=["z"], kept=["step"], name="irnn")
+    with pytest.raises(ValueError, match="rnn must be a cell whose name is no other layer's, got 'irnn'"):
+        ml.length_study("recall", rnn=taken, **options)
+
+
+@pytest.mark.peer
+def test_estimators_take_names_and_cells():
+    pytest.importorskip("sklearn")
+    from sklearn.base import clone
+
+    X, y = [np.ones((3, 2)), np.zeros((5, 2))] * 3, [0, 1] * 3
+    for cell in ("mgu", made()["own_lstm"]):
+        fitted = clone(ml.LSTMClassifier(3, cell=cell, epochs=1, random_state=0)).fit(X, y)
+        assert isinstance(fitted.model_.layers[0], ml.RNN)
+        assert fitted.predict(X).shape == (6,)
+
+
+def test_commands_take_the_cell_of_a_saved_model(eight, tmp_path, capsys):
+    model = ml.Sequential([ml.RNN(made()["own_lstm"], 3, input_shape=(4, 2)), ml.Dense(1)], seed=0)
+    model.compile(loss="mse")
+    model.save(tmp_path / "model.npz")
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "data.npz", x=rng.normal(size=(6, 4, 2)), y=rng.normal(size=(6, 1)))
+    given = ["--weights", str(tmp_path / "model.npz"), "--data", str(tmp_path / "data.npz")]
+    assert main(["truncation", *given, "--rnn", f"{eight}:own_lstm", "--steps", "2"]) == 0
+    assert main(["trace", *given, "--rnn", f"{eight}:own_lstm", "--out", str(tmp_path / "trace")]) == 0
+    capsys.readouterr()
+    for words, message in (
+        (given, "cells must be a dict with the cell 'own_lstm'"),
+        ([*given, "--rnn", "own_lstm"], "--rnn must be a cell in a file, as path/to/my_cell.py:name"),
+        (["--rnn", f"{eight}:own_lstm"], "--rnn must be given with --weights"),
+    ):
+        assert main(["truncation", *words]) == 2
+        assert message in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 import tracemalloc
 
@@ -303,3 +305,17 @@ def test_no_memory_grows():
     after = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert after - before < 2000
+
+
+def test_a_deep_copy_is_a_copy_and_a_pickle_is_refused():
+    stream, x = many().stream(), inputs(1, 3)
+    stream(x[:, 0])
+    for other in (copy.copy(stream), copy.deepcopy({"stream": stream})["stream"]):
+        np.testing.assert_array_equal(other(x[:, 1]), stream.copy()(x[:, 1]))
+    with pytest.raises(TypeError, match=r"stream must be saved by save\(path\).*got a pickle"):
+        pickle.dumps(stream)
+
+
+def test_ragged_rows_are_named():
+    with pytest.raises(TypeError, match=r"rows must be numbers 0 .. 1, a slice, .*got \[\[0\], \[1, 0\]\]"):
+        many().stream(2).reset([[0], [1, 0]])

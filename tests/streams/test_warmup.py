@@ -74,3 +74,8 @@ def test_bad_input():
         ml.stream_warmup(model, np.ones((1, 40, 3)), tolerance=0)
     with pytest.raises(ValueError, match=r"x must be of at least 1 sequence of 16 steps, got \(1, 9, 3\)"):
         ml.stream_warmup(model, np.ones((1, 9, 3)))
+
+
+def test_what_is_no_model_is_named():
+    with pytest.raises(TypeError, match="model must be a Sequential, got None"):
+        ml.stream_warmup(None, np.zeros((1, 40, 2)))
