@@ -25,14 +25,14 @@ from minilstm.tables import in_columns
 NEAR = 0.75  # how alike two words are, from which on one is taken for the other misspelled
 EXAMPLES = """\
 examples:
-  minilstm study                                   spoken digits, with and without a mask
-  minilstm study --lengths 5,20 --seeds 1          a quick look
-  minilstm study recall --lengths 10,50,100,200    how far back can it remember?
+  minilstm study                                 spoken digits
+  minilstm study --lengths 5,20 --seeds 1        a quick look
+  minilstm study recall --lengths 10,50,100,200  how far back can it remember?
   minilstm study --rnn lstm,gru,simple_rnn --control
-  minilstm study imdb                              film reviews: which end to keep, and how much of it
-  minilstm study --data reviews.csv --dry-run      your own data: what was found, what it would cost
+  minilstm study imdb                            film reviews: which end to cut
+  minilstm study --data reviews.csv --dry-run    your own data: what was found
   minilstm study --data reviews.csv --lengths q50,q75,q90,max
-  minilstm study --data power.csv --problem forecasting --target load --horizon 24
+  minilstm study --data power.csv --problem forecasting --target load
 """
 
 
@@ -110,9 +110,10 @@ def _add_study(commands: Any) -> None:
     study = commands.add_parser(
         "study",
         help="what sequence length does to accuracy, cost and gradients",
-        description="Train one model per length, seed and variant, and compare: accuracy, cost, gradients.\n"
-        "Writes tables, figures and report.html; the same command goes on where it stopped. Options\n"
-        "that show a list take one value or several, and the study is of all combinations.",
+        description="Train one model per length, seed and variant, and compare: accuracy, cost,\n"
+        "gradients. Writes tables, figures and report.html; the same command goes on\n"
+        "where it stopped. Options that show a list take one value or several, and the\n"
+        "study is of all combinations.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -264,8 +265,7 @@ def _add_cells(commands: Any) -> None:
         "cells",
         help="recurrent cells side by side: which forgets first?",
         description="For each cell: parameters, by which path the gradient comes, the largest Lyapunov "
-        "exponent,\nhow far back the gradient reaches before and after training, accuracy, time.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "exponent, how far back the gradient reaches before and after training, accuracy, time.",
     )
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="names, or path/to/my_cell.py:name (all of the package's)")
@@ -300,8 +300,7 @@ def _add_reproduce(commands: Any) -> None:
         "reproduce",
         help="published results on length and gradients, run here, each beside its published value",
         description="Run published results and say of each whether it was reproduced, by bands that were "
-        "written down first.\nFinished trials are kept; the same command goes on where it stopped.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "written down first. Finished trials are kept; the same command goes on where it stopped.",
     )
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="rows, see --list")
@@ -343,10 +342,9 @@ def _add_gradcheck(commands: Any) -> None:
     parser = commands.add_parser(
         "gradcheck",
         help="check gradients: this package's, or those you wrote by hand",
-        description="Hold every gradient against the complex step, which is exact however small it is.\n"
-        "With --file, of the functions in a file of yours: step_forward and step_backward, or forward and\n"
+        description="Hold every gradient against the complex step, which is exact however small it is. "
+        "With --file, of the functions in a file of yours: step_forward and step_backward, or forward and "
         "backward (see examples/05_check_your_own_backward.py); the verdict names the likely mistake.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     option = parser.add_argument
     option(

@@ -14,6 +14,7 @@ import time
 import pytest
 
 import minilstm
+from minilstm.commands import cli
 from minilstm.study.report import COLUMNS
 
 TINY = ["study", "recall", "--lengths", "3,5", "--seeds", "1", "--epochs", "1", "--units", "4"]
@@ -245,6 +246,13 @@ def test_version_help_and_info(tmp_path):
 
 
 @pytest.mark.slow
+def test_help_fits_a_terminal_of_80_columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    parser, commands = cli._parser()
+    for one in (parser, *commands.values()):
+        assert max(map(len, one.format_help().splitlines())) < 80
+
+
 def test_output_that_is_not_utf8_is_no_problem(done):
     _, folder = done
     process = run(*TINY, cwd=folder.parent, environment={"LC_ALL": "C", "PYTHONIOENCODING": "ascii"})
