@@ -12,7 +12,8 @@ import inspect
 import operator
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from numbers import Real
 from typing import Any, ParamSpec, TypeVar, overload
@@ -65,8 +66,10 @@ def wording(argument: str, expected: str, got: object) -> str:
     return f"{argument} must be {expected}, got {got}"
 
 
-def whole_number(argument: str, value: Any, minimum: int = 1) -> int:
-    """`value` as an int that is at least `minimum`; TypeError or ValueError otherwise.
+def whole_number(argument: str, value: Any, minimum: int = 1, *, wide: bool = False) -> int:
+    """`value` as an int that is at least `minimum`, of 64 bits but where it is `wide`, as seeds are.
+
+    TypeError or ValueError otherwise.
 
     >>> whole_number("units", 64)
     64
@@ -80,6 +83,8 @@ def whole_number(argument: str, value: Any, minimum: int = 1) -> int:
         raise TypeError(wording(argument, expected, repr(value))) from None
     if number < minimum:
         raise ValueError(wording(argument, expected, number))
+    if number >= 2**63 and not wide:
+        raise ValueError(wording(argument, f"{expected} of 64 bits", f"one of {number.bit_length()}"))
     return number
 
 
@@ -102,9 +107,80 @@ def real_number(
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(wording(argument, expected, repr(value))) from None
+    except OverflowError:
+        raise ValueError(wording(argument, expected, "a whole number of more digits")) from None
     if not (-np.inf < number < below) or not (minimum < number if above else minimum <= number):
         raise ValueError(wording(argument, expected, number))
     return number
+
+
+def flag(argument: str, value: Any) -> bool:
+    """`value` as a bool, which it is, or NumPy's; TypeError otherwise.
+
+    >>> flag("nesterov", np.True_)
+    True
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(wording(argument, "True or False", repr(value)))
+    return bool(value)
+
+
+def described(argument: str, value: Any) -> tuple[Any, dict[str, Any]]:
+    """Class name and arguments in what `serialize` gave; TypeError where it is nothing like it.
+
+    >>> described("loss", {"class_name": "Huber", "config": {"delta": 2.0}})
+    ('Huber', {'delta': 2.0})
+    """
+    if not isinstance(value, Mapping):
+        expected = 'a description {"class_name": ..., "config": {...}}'
+        raise TypeError(wording(argument, expected, f"{value!r:.80}"))
+    return value.get("class_name"), by_name(f"config of {argument}", value.get("config", {}))
+
+
+def by_name(argument: str, value: Any) -> dict[str, Any]:
+    """`value` as a dict of arguments; TypeError where it is none.
+
+    >>> by_name("config", {"units": 3})
+    {'units': 3}
+    """
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise TypeError(wording(argument, "a dict of arguments by name", f"{value!r:.80}"))
+    return dict(value)
+
+
+def number_dtype(argument: str, value: Any) -> np.dtype[Any]:
+    """`value` as a dtype of numbers; TypeError otherwise.
+
+    >>> number_dtype("dtype", "float32")
+    dtype('float32')
+    """
+    try:
+        found = np.dtype(
+            object if value is None or isinstance(value, np.generic) else value
+        )  # of a number NumPy takes its own
+    except (TypeError, ValueError):  # a text with a lone surrogate is a ValueError
+        found = np.dtype(object)
+    if found.kind not in "fciu":
+        raise TypeError(wording(argument, "a dtype of numbers, as 'float32'", repr(value)))
+    return found
+
+
+def listed(argument: str, expected: str, value: Any) -> list[Any]:
+    """What `value` consists of; TypeError where it is text, or nothing that can be gone through.
+
+    >>> listed("boundaries", "a list of numbers", (1, 2))
+    [1, 2]
+    """
+    with suppress(TypeError):
+        if not isinstance(value, (str, bytes)):
+            return list(value)
+    raise TypeError(wording(argument, expected, f"{value!r:.80}"))
+
+
+def settle(owner: Any, **values: Any) -> None:
+    """Give a frozen object what the checks of its arguments returned: floats of Python, not arrays."""
+    for name, value in values.items():
+        object.__setattr__(owner, name, value)
 
 
 def one_of(argument: str, value: Any, choices: Iterable[str]) -> str:
@@ -114,7 +190,7 @@ def one_of(argument: str, value: Any, choices: Iterable[str]) -> str:
     'pre'
     """
     choices = list(choices)
-    if value not in choices:
+    if isinstance(value, np.ndarray) or value not in choices:
         expected = " or ".join(repr(choice) for choice in choices)
         raise ValueError(wording(argument, expected, repr(value)) + nearest(value, choices))
     return str(value)

@@ -15,11 +15,24 @@ from contextlib import suppress
 from pathlib import Path
 
 
+def checked_path(argument: str, path: object) -> str:
+    """`path` as a text; TypeError for what is neither a text nor a path.
+
+    >>> checked_path("path", Path("folder") / "model.npz") == os.path.join("folder", "model.npz")
+    True
+    """
+    found = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(found, str):
+        raise TypeError(f"{argument} must be a text or a path, got {path!r:.80}")
+    return found
+
+
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a regular file. A device or a pipe may have no end, or nobody at its other one.
 
-    Raises OSError that names the file, MemoryError that names its size too.
+    Raises OSError that names the file, MemoryError that names its size too, TypeError for what is no path.
     """
+    path = checked_path("path", path)
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
@@ -38,7 +51,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     left when it was killed in the middle of this. A device or a pipe is written to, not replaced. Raises
     OSError that names the file.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(checked_path("path", path)))
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if target.exists() and not target.is_file():

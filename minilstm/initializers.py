@@ -24,7 +24,16 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minilstm.arrays import Array
-from minilstm.errors import numeric_array, one_of, real_number, spelled, whole_number, wording
+from minilstm.errors import (
+    number_dtype,
+    numeric_array,
+    one_of,
+    real_number,
+    settle,
+    spelled,
+    whole_number,
+    wording,
+)
 
 Initializer = Callable[[Sequence[int], np.random.Generator, DTypeLike], Array]
 
@@ -41,7 +50,7 @@ class _Base:
 
     def __post_init__(self) -> None:
         if self.seed is not None:
-            whole_number("seed", self.seed, 0)
+            settle(self, seed=whole_number("seed", self.seed, 0, wide=True))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, by name."""
@@ -55,8 +64,10 @@ class _Base:
     def drawn(self, rng: Random, dtype: DTypeLike) -> tuple[np.random.Generator, DTypeLike]:
         """Who draws, and the dtype: in Keras's calls, (shape, dtype), it stands in the place of `rng`."""
         given = isinstance(rng, np.random.Generator)
-        dtype = dtype if rng is None or given else rng  # type: ignore[assignment]
-        return rng if given and self.seed is None else np.random.default_rng(self.seed), dtype  # type: ignore[return-value]
+        found = dtype if rng is None or given else rng
+        where = "dtype" if found is dtype else "rng (a generator), or dtype"
+        found = number_dtype(where, "float32" if found is None else found)
+        return rng if given and self.seed is None else np.random.default_rng(self.seed), found  # type: ignore[return-value]
 
 
 @spelled
@@ -72,9 +83,9 @@ class Constant(_Base):
 
     def __post_init__(self) -> None:
         if np.ndim(self.value):
-            object.__setattr__(self, "value", numeric_array("value", self.value))
+            settle(self, value=numeric_array("value", self.value))
         else:
-            real_number("value", self.value, -np.inf)
+            settle(self, value=real_number("value", self.value, -np.inf))
 
     def __call__(self, shape: Sequence[int], rng: Random = None, dtype: DTypeLike = "float32") -> Array:
         if np.ndim(self.value) and np.shape(self.value) != tuple(shape):
@@ -124,7 +135,7 @@ class Identity(_Base):
     gain: float = 1.0
 
     def __post_init__(self) -> None:
-        real_number("gain", self.gain, -np.inf)
+        settle(self, gain=real_number("gain", self.gain, -np.inf))
 
     def __call__(self, shape: Sequence[int], rng: Random = None, dtype: DTypeLike = "float32") -> Array:
         return self.gain * np.eye(*_matrix(shape), dtype=self.drawn(rng, dtype)[1])
@@ -154,7 +165,7 @@ class Orthogonal(_Base):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        real_number("gain", self.gain, -np.inf)
+        settle(self, gain=real_number("gain", self.gain, -np.inf))
 
     def __call__(self, shape: Sequence[int], rng: Random = None, dtype: DTypeLike = "float32") -> Array:
         rows, columns = _matrix(shape)
@@ -180,8 +191,8 @@ class RandomUniform(_Base):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        real_number("minval", self.minval, -np.inf)
-        real_number("maxval", self.maxval, self.minval)
+        settle(self, minval=real_number("minval", self.minval, -np.inf))
+        settle(self, maxval=real_number("maxval", self.maxval, self.minval))
 
     def __call__(self, shape: Sequence[int], rng: Random = None, dtype: DTypeLike = "float32") -> Array:
         rng, dtype = self.drawn(rng, dtype)
@@ -216,7 +227,7 @@ class VarianceScaling(_Base):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        real_number("scale", self.scale, above=True)
+        settle(self, scale=real_number("scale", self.scale, above=True))
         one_of("mode", self.mode, ("fan_in", "fan_out", "fan_avg"))
         one_of("distribution", self.distribution, ("truncated_normal", "untruncated_normal", "uniform"))
 
@@ -249,8 +260,8 @@ class RandomNormal(_Base):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        real_number("mean", self.mean, -np.inf)
-        real_number("stddev", self.stddev)
+        settle(self, mean=real_number("mean", self.mean, -np.inf))
+        settle(self, stddev=real_number("stddev", self.stddev))
 
     def __call__(self, shape: Sequence[int], rng: Random = None, dtype: DTypeLike = "float32") -> Array:
         rng, dtype = self.drawn(rng, dtype)
@@ -380,7 +391,7 @@ class Chrono:
     max_length: int
 
     def __post_init__(self) -> None:
-        whole_number("max_length", self.max_length, 3)
+        settle(self, max_length=whole_number("max_length", self.max_length, 3))
 
     def bias(
         self, gates: Sequence[str], shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike

@@ -104,6 +104,8 @@ class Sequential(Network):
     @spelled
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print the layers with their output shapes and numbers of weights."""
+        if not callable(print_fn):
+            raise TypeError(wording("print_fn", "a function of a text", repr(print_fn)))
         rows = [("Layer (type)", "Output shape", "Param #")]
         for layer in self.layers:
             label = f"{layer.name} ({type(layer).__name__})"

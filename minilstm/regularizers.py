@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, real_number, spelled, wording
+from minilstm.errors import one_of, real_number, settle, spelled, wording
 
 
 @runtime_checkable
@@ -47,8 +47,7 @@ class L1L2:
     l2: float = 0.0
 
     def __post_init__(self) -> None:
-        real_number("l1", self.l1)
-        real_number("l2", self.l2)
+        settle(self, l1=real_number("l1", self.l1), l2=real_number("l2", self.l2))
 
     def get_config(self) -> dict[str, float]:
         """The arguments of the constructor, by name."""

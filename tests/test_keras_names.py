@@ -25,10 +25,11 @@ LEFT_OUT = {"datasets": "no data are downloaded", "utils": "minilstm reads array
 DIFFERENT = {
     "callbacks.CSVLogger": "writes only columns that exist",
     "callbacks.ModelCheckpoint": "whole models as .keras too, weights alone as .weights.h5 too",
-    "losses.Loss": "one of your own has `gradient` beside `call`, to train with; or see `CustomLoss`",
+    "losses.Loss": "to train with, one of your own has `gradient` beside `call`; no half dtypes",
     "metrics.AUC": "no curve 'PRGAIN'",
-    "metrics.Metric": "one of your own computes with NumPy",
+    "metrics.Metric": "one of your own computes with NumPy; no half dtypes",
     "models.load_model": "reads .keras, .npz and .safetensors; no custom_objects but cells",
+    "layers.Layer": "an array carries no mask (no `set_keras_mask`): `mask=` of a call",
     "layers.Masking": "a step of padding may hold anything",
     "layers.GlobalAveragePooling1D": "a sample without a real step gives 0; channels last only",
     "regularizers.Regularizer": "one of your own has `__call__` and `gradient`",
@@ -41,7 +42,7 @@ DIFFERENT = {
     "losses.get": "an object in place of a function",
     "metrics.get": "an object in place of a function",
     "metrics.SparseTopKCategoricalAccuracy": "no from_sorted_ids",
-    "optimizers.Optimizer": "`apply(params, grads)` takes arrays by name; no averages, no accumulation",
+    "optimizers.Optimizer": "arrays by name, `slots` for `variables`; no averages, exclude_from_weight_decay",
     "utils.timeseries_dataset_from_array": "an iterable of arrays; no format=, and batch_size is a number",
 }
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
-from minilstm import metrics, saving
+from minilstm import files, metrics, saving
 from minilstm.arrays import Array
 from minilstm.callbacks.base import Callback, Logs, settable_rate
-from minilstm.errors import one_of, real_number, spelled, whole_number, wording
+from minilstm.errors import flag, one_of, real_number, spelled, whole_number, wording
 from minilstm.network.progress import PER_STEP
 from minilstm.saving import keras_format
 from minilstm.saving.container import SUFFIXES
@@ -45,7 +45,7 @@ class Monitor(Callback):
         self.told, self._sign = False, self._direction()
 
     def check_logs(self, names: Set[str]) -> None:
-        if self.monitor not in names:
+        if not isinstance(self.monitor, str) or self.monitor not in names:
             raise ValueError(wording("monitor", f"one of {', '.join(sorted(names))}", repr(self.monitor)))
 
     def get_state(self) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class EarlyStopping(Monitor):
         self.patience = whole_number("patience", patience, 0)
         self.verbose = verbose
         self.baseline = None if baseline is None else real_number("baseline", baseline, -math.inf)
-        self.restore_best_weights = bool(restore_best_weights)
+        self.restore_best_weights = flag("restore_best_weights", restore_best_weights)
         self.start_from_epoch = whole_number("start_from_epoch", start_from_epoch, 0)
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best_weights: list[Array] | None = None
@@ -265,7 +265,7 @@ class ModelCheckpoint(Monitor):
         resume: bool = False,
     ) -> None:
         super().__init__(monitor, mode, 0.0)
-        self.filepath = os.fspath(filepath)
+        self.filepath = files.checked_path("filepath", filepath)
         self.paths = (self.filepath,)
         self.verbose = verbose
         foreign = keras_format.WEIGHTS_SUFFIX if save_weights_only else keras_format.SUFFIX
@@ -274,8 +274,8 @@ class ModelCheckpoint(Monitor):
             expected = f"a name that ends in {' or '.join(known)}"
             raise ValueError(wording("filepath", expected, repr(self.filepath)))
         _check_pattern(self.filepath)
-        self.save_best_only = bool(save_best_only)
-        self.save_weights_only = bool(save_weights_only)
+        self.save_best_only = flag("save_best_only", save_best_only)
+        self.save_weights_only = flag("save_weights_only", save_weights_only)
         if isinstance(save_freq, str) and save_freq != "epoch":
             raise ValueError(wording("save_freq", "'epoch' or a number of batches", repr(save_freq)))
         self.save_freq = save_freq if save_freq == "epoch" else whole_number("save_freq", save_freq)

@@ -18,7 +18,7 @@ import numpy as np
 
 from minilstm import files
 from minilstm.callbacks.base import Callback, Logs, settable_rate
-from minilstm.errors import misspelled, spelled, wording
+from minilstm.errors import flag, misspelled, spelled, wording
 from minilstm.network.progress import PER_STEP
 
 
@@ -69,13 +69,13 @@ class CSVLogger(Callback):
 
     @spelled
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
+        self.paths = (files.checked_path("filename", filename),)
         self.path = Path(filename)
-        self.paths = (os.fspath(filename),)
         if not isinstance(separator, str) or len(separator) != 1:
             raise ValueError(wording("separator", "a string of one character", repr(separator)))
         if not self.path.parent.is_dir():
             raise ValueError(wording("filename", "in a folder that exists", repr(os.fspath(filename))))
-        self.separator, self.append = separator, bool(append)
+        self.separator, self.append = separator, flag("append", append)
         if self.path.is_dir():
             raise ValueError(wording("filename", "a file", f"the folder {os.fspath(filename)!r}"))
         self.columns: list[str] | None = None
@@ -159,7 +159,7 @@ class TerminateOnNaN(Callback):
 
     @spelled
     def __init__(self, raise_error: bool = False) -> None:
-        self.raise_error = bool(raise_error)
+        self.raise_error = flag("raise_error", raise_error)
 
 
 class LambdaCallback(Callback):

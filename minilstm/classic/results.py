@@ -41,7 +41,7 @@ def reproduce(name: str, trials: int | None = None, seed: int = 0, **settings: A
     """
     row = chosen(ROWS, name)
     count = row.trials if trials is None else whole_number("trials", trials)
-    seed = whole_number("seed", seed, 0)
+    seed = whole_number("seed", seed, 0, wide=True)
     full = row.with_settings(settings)
     records = {
         condition: [row.trial(seed + k, one) for k in range(count)]

@@ -53,7 +53,7 @@ def recall(
     length = whole_number("length", length, 1)
     symbols = whole_number("symbols", symbols, 2)
     noise_symbols = whole_number("noise_symbols", noise_symbols, 1)
-    sizes, seed = _sizes(samples), whole_number("seed", seed, 0)
+    sizes, seed = _sizes(samples), whole_number("seed", seed, 0, wide=True)
     one_hot = np.eye(symbols + noise_symbols, dtype=np.float32)
 
     def draw(rng: np.random.Generator, size: int) -> Split:
@@ -97,7 +97,7 @@ def adding(length: int, *, samples: Sequence[int] = (2000, 400, 600), seed: int 
     (2, True)
     """
     length = whole_number("length", length, 2)
-    sizes, seed = _sizes(samples), whole_number("seed", seed, 0)
+    sizes, seed = _sizes(samples), whole_number("seed", seed, 0, wide=True)
     half = length // 2
 
     def draw(rng: np.random.Generator, size: int) -> Split:

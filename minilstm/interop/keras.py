@@ -57,6 +57,8 @@ def to_keras(model: Sequential | Layer) -> list[Array]:
     >>> [array.shape for array in to_keras(model)]
     [(3, 12), (4, 12), (2, 12)]
     """
+    if not isinstance(model, (Sequential, Layer)):
+        raise TypeError(wording("model", "a Sequential or a layer", repr(model)))
     refused(model.layers if isinstance(model, Sequential) else [model])
     return model.get_weights()
 

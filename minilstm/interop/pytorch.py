@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from minilstm import errors
 from minilstm.arrays import Array
 from minilstm.errors import wording
 from minilstm.layers import Dense, Embedding, Layer, Recurrent
@@ -112,9 +113,10 @@ def from_torch_state_dict(state: Mapping[str, Any], layers: Layers, *, prefix: s
 
 def _places(layers: Layers) -> Iterator[tuple[str, Layer, str]]:
     """PyTorch's name, the layer and its own name for every weight; of two biases the first."""
-    listed = [layers] if isinstance(layers, Layer) else list(layers)
+    expected = "a layer or a list of recurrent layers"
+    listed = [layers] if isinstance(layers, Layer) else errors.listed("layers", expected, layers)
     if not listed or not all(isinstance(layer, Layer) for layer in listed):
-        raise TypeError(wording("layers", "a layer or a list of recurrent layers", repr(layers)))
+        raise TypeError(wording("layers", expected, repr(layers)))
     for layer in listed:
         if not layer.built:
             raise RuntimeError(f"layer {layer.label!r} has no weights yet: build the model, or use it once")
@@ -183,6 +185,8 @@ def _split_bias(
         return bias[0].copy(), bias[1].copy()
     if like is None:
         return bias.copy(), np.zeros_like(bias)
+    if not isinstance(like, Mapping):
+        raise TypeError(wording("like", "a state dict, names -> tensors or arrays", f"{like!r:.60}"))
     names = [prefix + name, prefix + name.replace("_ih_", "_hh_")]
     for one in names:
         if one not in like:

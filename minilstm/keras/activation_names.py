@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
 from minilstm.bptt import more_activations
+from minilstm.errors import flag, numeric_array, real_number, wording
 
 __all__ = [
     "elu",
@@ -33,7 +35,7 @@ Function = Callable[[ArrayLike], Array]
 
 def _numbers(x: ArrayLike) -> Array:
     array = np.asarray(x)
-    return array if array.dtype.kind in "fc" else array.astype(np.float32)
+    return array if array.dtype.kind in "fc" else numeric_array("x", x).astype(np.float32)
 
 
 def _made(name: str) -> Function:
@@ -46,7 +48,7 @@ def _made(name: str) -> Function:
     return function
 
 
-elu, gelu, hard_sigmoid, linear = (_made(name) for name in ("elu", "gelu", "hard_sigmoid", "linear"))
+elu, hard_sigmoid, linear, _gelu = (_made(name) for name in ("elu", "hard_sigmoid", "linear", "gelu"))
 selu, sigmoid, silu, softplus, tanh = map(_made, ("selu", "sigmoid", "silu", "softplus", "tanh"))
 swish = silu
 
@@ -62,9 +64,25 @@ def relu(
     [-1.0, 1.0, 6.0]
     """
     array = _numbers(x)
+    negative_slope = real_number("negative_slope", negative_slope, -np.inf)
+    threshold = real_number("threshold", threshold, -np.inf)
+    if max_value is not None:
+        max_value = real_number("max_value", max_value, -np.inf)
     rest = negative_slope * (array - threshold) if negative_slope else 0
     found = np.where(array <= threshold, rest, array).astype(array.dtype)
     return found if max_value is None else np.minimum(found, array.dtype.type(max_value))
+
+
+def gelu(x: ArrayLike, approximate: bool = False) -> Array:
+    """x times the normal distribution function of x, or its form by a tanh. Source: `keras.activations.gelu`.
+
+    >>> gelu([1.0, -2.0], approximate=True).round(4).tolist()
+    [0.8412, -0.0454]
+    """
+    if not flag("approximate", approximate):
+        return _gelu(x)
+    array = _numbers(x)
+    return np.asarray(array * (1 + np.tanh(math.sqrt(2 / math.pi) * (array + 0.044715 * array**3))) / 2)
 
 
 def softmax(x: ArrayLike, axis: int | tuple[int, ...] = -1) -> Array:
@@ -74,7 +92,11 @@ def softmax(x: ArrayLike, axis: int | tuple[int, ...] = -1) -> Array:
     [[1.0, 1.0]]
     """
     array = _numbers(x)
-    e = np.exp(array - array.max(axis=axis, keepdims=True))
+    try:
+        e = np.exp(array - array.max(axis=axis, keepdims=True, initial=-np.inf))
+    except (TypeError, ValueError, OverflowError):
+        expected = f"an axis, or several, of x, which has {array.ndim}"
+        raise ValueError(wording("axis", expected, repr(axis))) from None
     return np.asarray(e / e.sum(axis=axis, keepdims=True))
 
 

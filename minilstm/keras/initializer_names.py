@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minilstm import initializers
-from minilstm.errors import one_of
+from minilstm.errors import described, one_of
 from minilstm.initializers import (
     Constant,
     GlorotNormal,
@@ -95,4 +95,5 @@ def serialize(initializer: Any) -> dict[str, Any]:
 def deserialize(config: Mapping[str, Any]) -> Any:
     """The initializer that `serialize` describes. Source: `keras.initializers.deserialize`."""
     known = {name: value for name, value in globals().items() if isinstance(value, type) and name in __all__}
-    return known[one_of("class_name", config.get("class_name"), known)](**config.get("config", {}))
+    name, arguments = described("initializer", config)
+    return known[one_of("class_name", name, known)](**arguments)

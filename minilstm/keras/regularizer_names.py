@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minilstm import regularizers
-from minilstm.errors import one_of
+from minilstm.errors import described, one_of
 from minilstm.regularizers import L1L2, Regularizer, l1, l1_l2, l2
 
 L1, L2 = l1, l2
@@ -39,4 +39,5 @@ def serialize(regularizer: L1L2) -> dict[str, Any]:
 def deserialize(config: Mapping[str, Any]) -> L1L2:
     """The penalty that `serialize` describes, of Keras's classes L1, L2 and L1L2 too."""
     known = {"L1": l1, "L2": l2, "L1L2": L1L2}
-    return known[one_of("class_name", config.get("class_name"), known)](**config.get("config", {}))
+    name, arguments = described("regularizer", config)
+    return known[one_of("class_name", name, known)](**arguments)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
-from minilstm.errors import spelled, whole_number, wording
+from minilstm.errors import numeric_array, spelled, whole_number, wording
 from minilstm.sequences import pad_sequences, sliding_windows
 
 __all__ = ["normalize", "pad_sequences", "timeseries_dataset_from_array", "to_categorical"]
@@ -24,7 +24,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
     >>> to_categorical([0, 2]).tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    labels = np.asarray(x).astype(np.int64)
+    labels = numeric_array("x", x).astype(np.int64)
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     if labels.size == 0 and not num_classes:
@@ -42,8 +42,12 @@ def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> Array:
     >>> normalize([[3.0, 4.0]]).tolist()
     [[0.6, 0.8]]
     """
-    array = np.asarray(x)
-    norm = np.linalg.norm(array, order, axis, keepdims=True)
+    array = np.atleast_1d(numeric_array("x", x))
+    try:
+        norm = np.linalg.norm(array, order, axis, keepdims=True)
+    except (TypeError, ValueError, OverflowError) as error:
+        expected = f"an axis of x, which has {array.ndim}, and an order of its norm"
+        raise ValueError(wording("axis and order", expected, f"{axis!r} and {order!r} ({error})")) from None
     return np.asarray(array / np.where(norm == 0, 1, norm))
 
 

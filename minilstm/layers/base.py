@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from minilstm import initializers, regularizers
 from minilstm.arrays import Array
 from minilstm.bptt.more_activations import Activation
-from minilstm.errors import numeric_array, whole_number, wording
+from minilstm.errors import by_name, listed, numeric_array, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers import checks
 from minilstm.layers.configs import plain, revive
@@ -70,7 +70,7 @@ class Layer(ABC):
         self.backend = "numpy"  # what computes; beside recurrent layers a network lets theirs
         self.wanted_dtype = None if found.get("dtype") is None else checked_dtype(found["dtype"])
         self.dtype: np.dtype[Any] = self.wanted_dtype or np.dtype("float32")
-        self.seed = None if found.get("seed") is None else whole_number("seed", found["seed"], 0)
+        self.seed = None if found.get("seed") is None else whole_number("seed", found["seed"], 0, wide=True)
         self._own_rng: np.random.Generator | None = None  # of calls outside a model
         self._trainable = True
         if not found.get("trainable", True):
@@ -188,7 +188,8 @@ class Layer(ABC):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """A layer of that config, without weights."""
-        return cls(**{key: revive(value, Layer) for key, value in config.items()})
+        arguments = by_name("config", config)
+        return cls(**{key: revive(value, Layer) for key, value in arguments.items()})
 
     @abstractmethod
     def forward(
@@ -369,10 +370,7 @@ def declare_weight(
 
 def checked_list(argument: str, value: Any) -> list[Any]:
     """`value` as a list; TypeError where it has no items."""
-    try:
-        return list(value)
-    except TypeError:
-        raise TypeError(wording(argument, "a list of arrays", repr(value))) from None
+    return listed(argument, "a list of arrays", value)
 
 
 def both(first: Array | None, second: Array) -> Array:

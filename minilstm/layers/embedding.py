@@ -66,7 +66,9 @@ class Embedding(Layer):
 
     def _given(self, weights: Any) -> Initializer:
         """The table that `weights` gives, [table] as in Keras or the table itself."""
-        table = numeric_array("weights", weights[0] if isinstance(weights, (list, tuple)) else weights)
+        table = numeric_array(
+            "weights", weights[0] if isinstance(weights, (list, tuple)) and weights else weights
+        )
         if table.shape != (self.input_dim, self.output_dim):
             raise ValueError(
                 wording("weights", f"[table] of {(self.input_dim, self.output_dim)}", table.shape)

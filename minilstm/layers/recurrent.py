@@ -170,12 +170,13 @@ class Recurrent(Layer):
         given = [argument for argument, value in memory.items() if value is not None]
         if len(given) > 1:
             raise ValueError(wording(given[0], f"given alone, without {given[1]}", "both"))
-        for argument in given:
-            if memory[argument] != "auto" or argument != "checkpoint_steps":
-                whole_number(argument, memory[argument])
+        automatic = isinstance(checkpoint_steps, str) and checkpoint_steps == "auto"
         self.checkpoint_steps = checkpoint_steps
-        self.checkpoint_slots, self.checkpoint_records = checkpoint_slots, checkpoint_records
-        self.truncate_steps = truncate_steps
+        if checkpoint_steps is not None and not automatic:
+            self.checkpoint_steps = whole_number("checkpoint_steps", checkpoint_steps)
+        self.checkpoint_slots = _whole("checkpoint_slots", checkpoint_slots)
+        self.checkpoint_records = _whole("checkpoint_records", checkpoint_records)
+        self.truncate_steps = _whole("truncate_steps", truncate_steps)
         self.truncate_from = one_of("truncate_from", truncate_from, ("start", "end"))
         self.backend = one_of("backend", backend, engines.BACKENDS)
         self.training_backend = self.backend
@@ -440,3 +441,7 @@ class Recurrent(Layer):
             if not np.isfinite(part).all():
                 raise ValueError(wording(f"initial_state of layer {self.label!r}", "finite", "NaN or Inf"))
         return found
+
+
+def _whole(argument: str, value: int | None) -> int | None:
+    return None if value is None else whole_number(argument, value)

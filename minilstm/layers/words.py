@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from minilstm.errors import misspelled, one_of, whole_number, wording
+from minilstm.errors import misspelled, number_dtype, one_of, whole_number, wording
 
 Shape = tuple[int | None, ...]  # of one sample, without the batch axis; None where the length may vary
 
@@ -102,5 +102,5 @@ def checked_shape(argument: str, shape: Sequence[int | None]) -> Shape:
 
 def checked_dtype(value: Any) -> np.dtype[Any]:
     """float32 or float64, by name or as a dtype."""
-    name = value if isinstance(value, str) else np.dtype(value).name
+    name = value if isinstance(value, str) else number_dtype("dtype", value).name
     return np.dtype(one_of("dtype", name, ("float32", "float64")))

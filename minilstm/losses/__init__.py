@@ -23,7 +23,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from minilstm.errors import one_of, wording
+from minilstm.errors import described, one_of, wording
 from minilstm.losses.base import Loss
 from minilstm.losses.crossentropy import (
     BinaryCrossentropy,
@@ -177,7 +177,8 @@ def serialize(loss: Loss) -> dict[str, Any]:
 
 def deserialize(config: Mapping[str, Any]) -> Loss:
     """The loss that `serialize` describes. Source: `keras.losses.deserialize`."""
-    if set(config) < {"class_name"} or config.get("class_name") not in _LOSSES:
+    name, arguments = described("loss", config)
+    if not isinstance(name, str) or name not in _LOSSES:
         expected = f"a description with a class_name among {', '.join(_LOSSES)}"
         raise ValueError(wording("loss", expected, repr(config)))
-    return _LOSSES[config["class_name"]](**config.get("config", {}))
+    return _LOSSES[name](**arguments)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, real_number, snake_case, wording
+from minilstm.errors import by_name, one_of, real_number, snake_case, wording
 
 Mask = NDArray[np.bool_]
 RowRule = Callable[[Array, Array], tuple[Array, Array]]
@@ -105,7 +105,7 @@ class Loss:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """The loss that `get_config` describes."""
-        return cls(**config)
+        return cls(**by_name("config", config))
 
     def _counted(self, y: Array) -> Mask | None:
         """Which rows count at all; None where all do."""

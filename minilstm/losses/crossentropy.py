@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import real_number, spelled, whole_number, wording
+from minilstm.errors import flag, real_number, settle, spelled, whole_number, wording
 from minilstm.losses.base import Loss, Mask, refuse, widen
 
 EPSILON = 1e-7  # Keras's backend.epsilon()
@@ -44,7 +44,7 @@ class BinaryCrossentropy(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_smoothing(self.label_smoothing)
+        _check_smoothing(self)
         _settle(self, "sigmoid")
 
     def _target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -120,7 +120,7 @@ class CategoricalCrossentropy(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_smoothing(self.label_smoothing)
+        _check_smoothing(self)
         _settle(self, "softmax")
 
     def _target_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -172,7 +172,7 @@ class SparseCategoricalCrossentropy(Loss):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.ignore_class is not None:
-            whole_number("ignore_class", self.ignore_class, -(2**31))
+            settle(self, ignore_class=whole_number("ignore_class", self.ignore_class, -(2**31)))
         _settle(self, "softmax")
 
     def _counted(self, y: Array) -> Mask | None:
@@ -205,16 +205,18 @@ class SparseCategoricalCrossentropy(Loss):
         return _crossentropy_of_logits(_one_hot(y, z.shape[-1]), z)
 
 
-def _settle(loss: Loss, activation: str) -> None:
-    """Check the axis, and set what the outputs may be an activation of; logits are of nothing."""
-    if loss.axis != -1:  # type: ignore[attr-defined]
-        raise ValueError(wording("axis", "-1: classes stand in the last axis", loss.axis))  # type: ignore[attr-defined]
-    object.__setattr__(loss, "logits_of", None if loss.from_logits else activation)  # type: ignore[attr-defined]
+def _settle(loss: Any, activation: str) -> None:
+    """Check flag and axis, and set what the outputs may be an activation of; logits are of nothing."""
+    if loss.axis != -1:
+        raise ValueError(wording("axis", "-1: classes stand in the last axis", loss.axis))
+    from_logits = flag("from_logits", loss.from_logits)
+    settle(loss, from_logits=from_logits, logits_of=None if from_logits else activation)
 
 
-def _check_smoothing(share: float) -> None:
-    if real_number("label_smoothing", share) > 1:
-        raise ValueError(wording("label_smoothing", "at most 1", share))
+def _check_smoothing(loss: Any) -> None:
+    settle(loss, label_smoothing=real_number("label_smoothing", loss.label_smoothing))
+    if loss.label_smoothing > 1:
+        raise ValueError(wording("label_smoothing", "at most 1", loss.label_smoothing))
 
 
 def _smooth(y: Array, share: float, classes: int) -> Array:

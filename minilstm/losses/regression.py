@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import real_number, spelled
+from minilstm.errors import real_number, settle, spelled
 from minilstm.losses.base import Loss, widen
 
 
@@ -92,7 +92,7 @@ class Huber(_OfErrors):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        real_number("delta", self.delta, above=True)
+        settle(self, delta=real_number("delta", self.delta, above=True))
 
     def _of_error(self, e: Array) -> tuple[Array, Array]:
         sign, d = np.sign(e.real), self.delta

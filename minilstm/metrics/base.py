@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from minilstm import initializers
 from minilstm.arrays import Array
-from minilstm.errors import numeric_array, one_of, snake_case, wording
+from minilstm.errors import by_name, numeric_array, one_of, snake_case, wording
 
 
 class Variable(np.ndarray[Any, Any]):
@@ -198,7 +198,7 @@ class Metric:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """A metric of these arguments, without any batch."""
-        return cls(**config)
+        return cls(**by_name("config", config))
 
     def __repr__(self) -> str:
         given = {key: value for key, value in self.get_config().items() if value is not None}

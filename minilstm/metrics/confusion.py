@@ -19,7 +19,7 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
-from minilstm.errors import one_of, real_number, spelled, whole_number, wording
+from minilstm.errors import flag, listed, one_of, real_number, spelled, whole_number, wording
 from minilstm.losses.base import same_rank
 from minilstm.metrics.base import Metric, ratio
 
@@ -215,7 +215,7 @@ class FBetaScore(Metric):
     ) -> None:
         if average is not None:
             one_of("average", average, ("micro", "macro", "weighted"))
-        if not isinstance(beta, float) or not beta > 0:
+        if not isinstance(beta, float) or not 0 < beta < np.inf:
             raise ValueError(wording("beta", "a float > 0", repr(beta)))
         if threshold is not None and (not isinstance(threshold, float) or not 0 < threshold <= 1):
             raise ValueError(wording("threshold", "None or a float with 0 < threshold <= 1", repr(threshold)))
@@ -305,14 +305,21 @@ class AUC(Metric):
         if thresholds is None:
             inner = np.linspace(0, 1, whole_number("num_thresholds", num_thresholds, 2))[1:-1]
         else:
-            inner = np.sort(np.asarray(thresholds, np.float64))
+            given = listed("thresholds", "a list of numbers between 0 and 1", thresholds)
+            inner = np.sort([real_number("thresholds", value) for value in given])
         self.thresholds = [0 - EPSILON, *inner.tolist(), 1 + EPSILON]
         self.num_thresholds = len(self.thresholds)
-        self.multi_label, self.from_logits = bool(multi_label), bool(from_logits)
+        self.multi_label, self.from_logits = (
+            flag("multi_label", multi_label),
+            flag("from_logits", from_logits),
+        )
         if num_labels is not None and not multi_label:
             raise ValueError(wording("num_labels", "None where multi_label is False", num_labels))
         self.num_labels = 1 if num_labels is None else whole_number("num_labels", num_labels)
-        self.label_weights = None if label_weights is None else np.asarray(label_weights, np.float64)
+        self.label_weights = None
+        if label_weights is not None:
+            given = listed("label_weights", "a list of numbers, one for each label", label_weights)
+            self.label_weights = np.array([real_number("label_weights", value) for value in given])
         config = {
             "num_thresholds": num_thresholds,
             "curve": curve,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from minilstm.errors import wording
+from minilstm.errors import described, wording
 from minilstm.losses import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -137,7 +137,8 @@ def serialize(metric: Metric) -> dict[str, Any]:
 def deserialize(config: Mapping[str, Any]) -> Metric:
     """The metric that `serialize` describes. Source: `keras.metrics.deserialize`."""
     known = {cls.__name__: cls for cls in CLASSES}
-    if config.get("class_name") not in known:
+    name, arguments = described("metric", config)
+    if not isinstance(name, str) or name not in known:
         expected = f"a description with a class_name among {', '.join(known)}"
         raise ValueError(wording("metric", expected, repr(config)))
-    return known[config["class_name"]](**config.get("config", {}))
+    return known[name](**arguments)

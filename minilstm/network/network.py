@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State
-from minilstm.errors import NonFiniteError, one_of, spelled, whole_number, wording
+from minilstm.errors import NonFiniteError, by_name, listed, one_of, spelled, whole_number, wording
 from minilstm.layers import Bidirectional, Input, Layer, Recurrent
 from minilstm.layers.base import Shape, checked_list
 from minilstm.layers.configs import plain, revive
-from minilstm.layers.words import checked_shape
+from minilstm.layers.words import checked_dtype, checked_shape
 from minilstm.layers.wrappers import inside
 from minilstm.losses import Loss
 from minilstm.metrics import Identifier
@@ -53,15 +53,16 @@ class Network:
         seed: int | None = None,
         name: str = "sequential",
     ) -> None:
-        name_of = dtype if isinstance(dtype, str) else np.dtype(dtype).name
-        self.dtype = np.dtype(one_of("dtype", name_of, ("float32", "float64")))
+        self.dtype = checked_dtype(dtype)
         if isinstance(layers, Layer):
             raise TypeError(wording("layers", "a list of layers", f"one {type(layers).__name__}"))
-        if seed is not None:
-            whole_number("seed", seed, 0)
-        self.seeds = np.random.SeedSequence(seed)
+        self.seeds = np.random.SeedSequence(
+            None if seed is None else whole_number("seed", seed, 0, wide=True)
+        )
         self.shuffle = np.random.default_rng(self.seeds.spawn(1)[0])
         self.steps_taken = 0
+        if not isinstance(name, str):
+            raise TypeError(wording("name", "a text", repr(name)))
         self.name = name
         self.layers: list[Layer] = []
         self.given_shape: Shape | None = None  # of one sample, by an Input
@@ -71,7 +72,7 @@ class Network:
         self.progress: FitState | None = None
         self.stop_training = False
         self.learned_when_compiled: list[bool] | None = None
-        for layer in layers or []:
+        for layer in listed("layers", "a list of layers", [] if layers is None else layers):
             self.add(layer)
 
     def add(self, layer: Layer | Input) -> None:
@@ -151,7 +152,8 @@ class Network:
         if (name is None) == (index is None):
             raise ValueError(wording("name or index", "given, one of the two", (name, index)))
         if index is not None:
-            if not -len(self.layers) <= index < len(self.layers):
+            index = whole_number("index", index, -len(self.layers))
+            if index >= len(self.layers):
                 raise ValueError(wording("index", f"below {len(self.layers)}, the number of layers", index))
             return self.layers[index]
         names = [layer.label for layer in self.layers]
@@ -172,7 +174,9 @@ class Network:
         >>> ml.Sequential.from_config(model.get_config()).output_shape
         (None, 1)
         """
-        layers = [revive(layer, Layer) for layer in config["layers"]]
+        config = by_name("config", config)
+        described = listed("layers of config", "a list of descriptions", config.get("layers"))
+        layers = [revive(layer, Layer) for layer in described]
         model = cls(layers, dtype=config.get("dtype", "float32"), name=config.get("name", "sequential"))
         if config.get("build_input_shape") and layers and not model.built:
             model.build(config["build_input_shape"])
@@ -318,7 +322,9 @@ class Network:
 
 
 def checked_built(network: Network) -> Network:
-    """The network, which has layers and all their weights; RuntimeError where it has not."""
+    """The network, which has layers and all their weights; RuntimeError or TypeError otherwise."""
+    if not isinstance(network, Network):
+        raise TypeError(wording("model", "a Sequential", repr(network)))
     if not network.layers or not network.built:
         raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
     return network

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minilstm.errors import one_of, wording
+from minilstm.errors import described, one_of, wording
 from minilstm.optimizers.base import Optimizer, Update
 from minilstm.optimizers.rules import SGD, Adam, AdamW, RMSprop
 from minilstm.optimizers.schedules import (
@@ -89,5 +89,5 @@ def serialize(optimizer: Optimizer) -> dict[str, Any]:
 
 def deserialize(config: Mapping[str, Any]) -> Optimizer:
     """The optimizer that `serialize` describes. Source: `keras.optimizers.deserialize`."""
-    name = one_of("class_name", str(config.get("class_name")).lower(), _OPTIMIZERS)
-    return _OPTIMIZERS[name].from_config(config.get("config", {}))
+    name, arguments = described("optimizer", config)
+    return _OPTIMIZERS[one_of("class_name", str(name).lower(), _OPTIMIZERS)].from_config(arguments)

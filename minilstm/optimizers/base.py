@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn, Self, final
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import NonFiniteError, real_number, wording
+from minilstm.errors import NonFiniteError, by_name, real_number, wording
 from minilstm.norms import vector_norm
 from minilstm.optimizers.schedules import LearningRateSchedule, deserialize, serialize
 from minilstm.optimizers.words import RENAMED, name_among
@@ -153,6 +153,7 @@ class Optimizer(ABC):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """The optimizer that `get_config` describes, before its first step."""
+        config = by_name("config", config)
         rate = config.get("learning_rate")
         schedule = {"learning_rate": deserialize(rate)} if isinstance(rate, Mapping) else {}
         return cls(**{**config, **schedule})
@@ -338,9 +339,3 @@ class Optimizer(ABC):
                 raise ValueError(wording(f"{argument}[{name!r}]", expected, got))
         expected = f"the parameters of the first step, {', '.join(self._layout)}"
         raise ValueError(wording(argument, expected, ", ".join(arrays)))
-
-
-def flag(argument: str, value: object) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(wording(argument, "True or False", repr(value)))
-    return bool(value)

@@ -14,7 +14,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from minilstm.errors import kinds_of, one_of, real_number, spelled, whole_number, wording
+from minilstm.errors import (
+    by_name,
+    described,
+    flag,
+    kinds_of,
+    listed,
+    one_of,
+    real_number,
+    settle,
+    spelled,
+    whole_number,
+    wording,
+)
 
 __all__ = [
     "CosineDecay",
@@ -50,7 +62,7 @@ class LearningRateSchedule(ABC):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """The schedule that `get_config` describes."""
-        return cls(**config)
+        return cls(**by_name("config", config))
 
 
 def _check(schedule: LearningRateSchedule) -> None:
@@ -58,7 +70,12 @@ def _check(schedule: LearningRateSchedule) -> None:
     for name, value in vars(schedule).items():
         if name.endswith("steps"):
             whole_number(name, value, 0 if name == "warmup_steps" else 1)
-        elif name != "name" and not isinstance(value, bool) and value is not None:
+        elif name in ("staircase", "cycle"):
+            flag(name, value)
+        elif name == "name":
+            if not isinstance(value, (str, type(None))):
+                raise TypeError(wording(name, "a text or None", repr(value)))
+        elif name != "warmup_target" or value is not None:
             real_number(name, value)
 
 
@@ -121,6 +138,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     name: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        settle(self, boundaries=listed("boundaries", "a list of rising whole numbers", self.boundaries))
+        settle(self, values=listed("values", "a list of numbers", self.values))
         found = [whole_number("boundaries", boundary, 0) for boundary in self.boundaries]
         if not found or found != sorted(set(found)):
             raise ValueError(wording("boundaries", "a list of rising whole numbers", list(self.boundaries)))
@@ -239,4 +258,5 @@ def serialize(schedule: LearningRateSchedule) -> dict[str, Any]:
 def deserialize(config: Mapping[str, Any]) -> LearningRateSchedule:
     """The schedule that `serialize` describes. Source: `keras.optimizers.schedules.deserialize`."""
     known: dict[str, type[LearningRateSchedule]] = kinds_of(LearningRateSchedule)
-    return known[one_of("class_name", config.get("class_name"), known)].from_config(config.get("config", {}))
+    name, arguments = described("schedule", config)
+    return known[one_of("class_name", name, known)].from_config(arguments)

@@ -49,7 +49,7 @@ def save(model: Network, path: Path_) -> None:
 
 def save_weights(model: Network, path: Path_) -> None:
     """Write the weights of `model` alone; see `Sequential.save_weights`."""
-    if os.fspath(path).endswith(keras_format.WEIGHTS_SUFFIX):
+    if files.checked_path("path", path).endswith(keras_format.WEIGHTS_SUFFIX):
         keras_format.refused(model.layers)
         files.write_bytes(path, keras_format.weights(checked_built(model).layers))
         return
@@ -117,7 +117,7 @@ def cells_of(model: Network) -> dict[str, UserCell]:
 
 def checked_suffix(path: Path_, known: Sequence[str] = SUFFIXES, named: Sequence[str] | None = None) -> str:
     """The suffix of `path`; ValueError, which names `named`, where it is none of those that are `known`."""
-    suffix = Path(path).suffix
+    suffix = Path(files.checked_path("path", path)).suffix
     if suffix not in known:
         ends = " or ".join(named or known)
         raise ValueError(wording("path", f"a name that ends in {ends}", repr(os.fspath(path))))

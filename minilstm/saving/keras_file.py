@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from minilstm import files
 from minilstm.arrays import Array
 from minilstm.errors import WeightsFileError, wording
 from minilstm.layers import Layer
@@ -47,7 +48,7 @@ class KerasFile:
             import h5py
         except ImportError:
             raise ImportError("reading files of Keras needs h5py: pip install 'minilstm[keras]'") from None
-        self.h5py, self.path = h5py, os.fspath(path)
+        self.h5py, self.path = h5py, files.checked_path("path", path)
         self.data = read_file(path)
 
     def __enter__(self) -> KerasFile:

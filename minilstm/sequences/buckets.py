@@ -78,7 +78,7 @@ class LengthBuckets:
             expected = f"one target for each of {len(self.sequences)} sequences"
             raise ValueError(wording("y", expected, f"shape {self.y.shape}"))
         self.batch_size = whole_number("batch_size", batch_size)
-        self.shuffle, self.seed = bool(shuffle), whole_number("seed", seed, 0)
+        self.shuffle, self.seed = bool(shuffle), whole_number("seed", seed, 0, wide=True)
         self.dtype, self.padding, self.value = dtype, one_of("padding", padding, ["pre", "post"]), value
         self.epoch = 0
 

@@ -89,6 +89,8 @@ def pad_packed_sequence(
     >>> padded.tolist(), lengths.tolist()
     ([[4, 5, -1], [1, 2, 3]], [2, 3])
     """
+    if not hasattr(sequence, "data") or not hasattr(sequence, "batch_sizes"):
+        raise TypeError(wording("sequence", "a PackedSequence", f"{sequence!r:.80}"))
     data, sizes = np.asarray(sequence.data), np.asarray(sequence.batch_sizes)
     if sizes.ndim != 1 or len(sizes) == 0 or (np.diff(sizes) > 0).any() or sizes.sum() != len(data):
         expected = "a PackedSequence whose batch_sizes fall and add up to the steps of its data"

@@ -222,7 +222,7 @@ class Settings:
             batch_size=whole_number("batch_size", batch_size),
             embedding=whole_number("embedding", 32 if embedding is None else embedding) if text else None,
             learning_rate=real_number("learning_rate", learning_rate, above=True),
-            seed=whole_number("seed", seed, 0),
+            seed=whole_number("seed", seed, 0, wide=True),
             metric="MSE" if regression else "accuracy",
         )
 
@@ -347,7 +347,7 @@ def _seeds(value: Any) -> tuple[int, ...]:
     given = list(value) if isinstance(value, (list, tuple)) else [value]
     if len(given) not in (1, 2):
         raise ValueError(wording("seeds", "one number, or two: in general and for the longest length", given))
-    return tuple(whole_number("seeds", one) for one in given)
+    return tuple(whole_number("seeds", one, wide=True) for one in given)
 
 
 def _flag(name: str) -> Callable[[Any], bool]:

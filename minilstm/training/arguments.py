@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from minilstm.callbacks import Callback
-from minilstm.errors import whole_number, wording
+from minilstm.errors import listed, whole_number, wording
 
 
 def checked_callbacks(callbacks: Sequence[Callback] | Callback | None) -> list[Callback]:
@@ -16,7 +16,7 @@ def checked_callbacks(callbacks: Sequence[Callback] | Callback | None) -> list[C
     """
     if callbacks is None or isinstance(callbacks, Callback):
         return [] if callbacks is None else [callbacks]
-    found = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+    found = listed("callbacks", "a list of Callback objects", callbacks)
     for callback in found:
         if not isinstance(callback, Callback):
             raise TypeError(wording("callbacks", "a list of Callback objects", repr(callback)))

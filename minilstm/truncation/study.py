@@ -123,7 +123,7 @@ def truncation_study(
         raise TypeError(wording("model", "a compiled Sequential", repr(model)))
     one_of("anchor", anchor, ("end", "start"))
     whole_number("batch_size", batch_size), whole_number("draws", draws, 0), whole_number("epochs", epochs, 0)
-    whole_number("seed", seed, 0)
+    whole_number("seed", seed, 0, wide=True)
     data = batches.checked(model, x, y, mask)
     layers = _recurrent(model)
     T = data.x.shape[1]

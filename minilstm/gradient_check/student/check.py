@@ -95,12 +95,16 @@ def check_step(
     (False, ['1 - h instead of 1 - h^2: the square is missing'])
     """
     if isinstance(cell, UserCell):
-        case = whole_number("batch", batch), whole_number("units", units), whole_number("seed", seed, 0)
+        case = (
+            whole_number("batch", batch),
+            whole_number("units", units),
+            whole_number("seed", seed, 0, wide=True),
+        )
         return check_cell(forward, backward, cell, *case, _tolerance(tolerance))
     spec = _spec(cell, gates)
     told = Told(signature.told("inputs", inputs, INPUTS), signature.told("outputs", outputs, OUTPUTS))
     sizes = whole_number("batch", batch), 1, whole_number("features", features), whole_number("units", units)
-    seed = whole_number("seed", seed, 0)
+    seed = whole_number("seed", seed, 0, wide=True)
     return _check((forward, backward), spec, sizes, None, told, seed, _tolerance(tolerance), True, strict)
 
 
@@ -156,7 +160,7 @@ def check_sequence(
             raise ValueError(wording("mask", f"of shape {(B, T)} (batch, length)", real.shape))
         real = real.astype(bool)
     sizes = B, T, whole_number("features", features), whole_number("units", units)
-    seed = whole_number("seed", seed, 0)
+    seed = whole_number("seed", seed, 0, wide=True)
     return _check((forward, backward), spec, sizes, real, told, seed, _tolerance(tolerance), False, strict)
 
 
