@@ -8,8 +8,8 @@
 The bugs are those of tests/bug_zoo.py, each in a hand-written backward pass. torch.autograd.gradcheck
 gets the same functions in a custom autograd Function, float64, all its arguments at their defaults
 (eps 1e-6, atol 1e-5, rtol 1e-3), and may look at the last state and at a random sum of all outputs.
-`styles` runs tests/right_zoo.py and tests/mixed_zoo.py; torch is given each code through
-the same adapters, and every output.
+`styles` runs tests/{right,mixed,layout,keeping}_zoo.py; torch is given each code through the same adapters,
+and every output.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import bug_zoo
+import keeping_zoo
+import layout_zoo
 import mixed_zoo
 import right_zoo
 
@@ -37,6 +39,7 @@ from minilstm.gradient_check.student.exceptions import FunctionError
 from minilstm.gradient_check.student.functions import Functions, Told
 
 BATCH, FEATURES, UNITS = 2, 2, 3
+ZOOS = right_zoo, mixed_zoo, layout_zoo, keeping_zoo
 
 
 def torch_accepts(functions: dict, cell: str, length: int, mask: np.ndarray | None) -> bool:
@@ -118,9 +121,9 @@ def torch_accepts_style(code: right_zoo.Right) -> str:
     """Whether torch.autograd.gradcheck at its defaults finds nothing wrong, "-" where it cannot be asked."""
     import torch
 
-    def called(step: bool, forward, backward, cell: str, *, length: int = 40, features: int = 2):
+    def called(step: bool, forward, backward, cell="lstm", *, length: int = 40, features: int = 2, mask=None):
         sizes = 1 if signature.said(forward, "single") else 4, length, features, 3
-        case = draw(spec_of(cell), sizes, None, 0, step, bool(signature.said(forward, "ids")))
+        case = draw(spec_of(cell), sizes, mask, 0, step, bool(signature.said(forward, "ids")))
         case.values.update(signature.said(forward, "values", {}))
         return Functions(forward, backward, case, Told()), case
 
@@ -151,8 +154,8 @@ def torch_accepts_style(code: right_zoo.Right) -> str:
 def styles() -> None:
     """Two tables: right code, and wrong code, in the styles that people write."""
     for title, rows in (
-        ("right code", [(code, None) for code in right_zoo.RIGHT + mixed_zoo.RIGHT]),
-        ("wrong code", [(wrong.code, wrong.words) for wrong in right_zoo.WRONG + mixed_zoo.WRONG]),
+        ("right code", [(code, None) for zoo in ZOOS for code in zoo.RIGHT]),
+        ("wrong code", [(wrong.code, wrong.words) for zoo in ZOOS for wrong in zoo.WRONG]),
     ):
         print(f"{title:<42}{'cell':<12}{'kind':<10}{'minilstm':<10}{'torch':<10}likely cause, or hygiene")
         accepted = {"minilstm": 0, "torch": 0}
@@ -172,7 +175,8 @@ def styles() -> None:
             told = "; ".join(causes or report.causes[:1] or report.hygiene[:1])
             ours = "accepted" if report.ok else "refused"
             print(
-                f"{code.style:<42}{code.cell:<12}{code.kind:<10}{ours:<10}{torch_says:<10}{told}", flush=True
+                f"{code.style[:41]:<42}{code.cell:<12}{code.kind:<10}{ours:<10}{torch_says:<10}{told}",
+                flush=True,
             )
         print(f"accepted of {len(rows)}: {accepted}; named rightly {named}, wrongly {misnamed}\n")
 

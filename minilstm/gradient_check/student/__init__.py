@@ -8,7 +8,7 @@ check        check_step, check_sequence: one beside the other
 laws         what every backward pass obeys, whatever its formulas
 forwards     which cell the forward pass is
 diagnosis    from wrong gradients to a cause: `endings`, `formulas`, `mistakes`, `shared_mistakes`
-objects      layer objects, and the loss inside, as a pair of functions
+by_name      weights in a dict or a list, or in another layout; objects: layer objects, and the loss inside
 suggest      the adapter that fits
 runner       a file, in a process of its own
 """
