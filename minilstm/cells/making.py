@@ -90,6 +90,7 @@ def cell(
     names = _with_kept(names, len(run(cases[0])[1]))
     run = checks.checked(forward, names)
     checks.check_forward(run, names, cases[0])
+    checks.draw(run, names, 2, B=checks.H, H=checks.B)  # runs it for other sizes, as layers will
     structure = _structure(forward, names, cases)
     checks.check_derivatives(forward, names, structure, cases)
     if backward is not None:

@@ -76,6 +76,14 @@ REFUSED = {
         lambda xw, hu, prev, p: (np.split(xw, 3, axis=-1)[:1], ()),
         "got ValueError: array split",
     ),
+    "of so many units": (
+        lambda xw, hu, prev, p: ((np.tanh(xw + hu) * np.ones(5),), ()),
+        r"here xw and hu \(5, 6\).* got ValueError: operands could not be broadcast",
+    ),
+    "of so large a batch": (
+        lambda xw, hu, prev, p: ((np.tanh(xw + hu) * np.ones((6, 1)),), ()),
+        r"here xw and hu \(5, 6\).* got ValueError: operands could not be broadcast",
+    ),
     "changed": (in_place, "leaves its arguments as they are, got a changed xw_z"),
     "normalised": (normalised, "elementwise.* moves with another unit's xw_z .layer normalisation inside"),
     "of the batch": (of_the_batch, "elementwise.* moves with another sample's xw_z"),
