@@ -202,7 +202,7 @@ def _layer_of(entry: Config, more: Config | None = None, inside: str = "", depth
             raise ValueError(wording(what, "without what minilstm does not have", f"{key}={value!r:.80}"))
     try:
         return cls(**arguments, **(more or {}))  # type: ignore[no-any-return]
-    except (TypeError, AttributeError, OverflowError) as error:  # values of any type that JSON has
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:  # whatever JSON holds
         raise ValueError(f"{what} cannot be made: {error}") from None
 
 

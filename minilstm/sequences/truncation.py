@@ -133,7 +133,7 @@ def lengths_to_mask(lengths: Iterable[int], maxlen: int | None = None, padding: 
         raise TypeError(wording("lengths", "a list of whole numbers", reprlib.repr(lengths))) from None
     if not given:
         raise ValueError(wording("lengths", "at least one whole number", "none"))
-    counts = [whole_number(f"lengths[{b}]", length, minimum=0) for b, length in enumerate(given)]
+    counts = [whole_number(f"lengths[{b}]", length, minimum=0, wide=True) for b, length in enumerate(given)]
     T = max(counts) if maxlen is None else whole_number("maxlen", maxlen, minimum=0)
     real = np.array([min(count, T) for count in counts])[:, np.newaxis]  # (B, 1)
     step = np.arange(T)  # (T,)

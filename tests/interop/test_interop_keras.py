@@ -248,7 +248,11 @@ HARMFUL = {
         lambda f, c: config_of(c, 1).__setitem__("units", 5000),
         r"has shape .*, the model's \(3, 20000\)",
     ),
-    "many units": (lambda f, c: config_of(c, 1).__setitem__("units", 10**40), "has shape"),
+    "many units": (lambda f, c: config_of(c, 1).__setitem__("units", 10**15), "has shape"),
+    "units of many digits": (
+        lambda f, c: config_of(c, 1).__setitem__("units", 10**40),
+        "layer 'lstm.*' .* cannot be made: units must be a whole number",
+    ),
     "units of a text": (
         lambda f, c: config_of(c, 1).__setitem__("units", [4]),
         "units must be a whole number",
