@@ -34,6 +34,16 @@ class Programmed(Protocol):
 
 
 @cache
+def _have_programs(kind: type) -> bool:
+    return issubclass(kind, Programmed)
+
+
+def _is_programmed(cell: Any) -> bool:
+    """Whether it is such a cell; its class is asked once, for a protocol takes its time to answer."""
+    return _have_programs(type(cell))  # type: ignore[arg-type]
+
+
+@cache
 def _compiled() -> Engine | None:
     """The compiled engine, or None, with one warning that names the cause, where Numba cannot be used."""
     try:
@@ -107,7 +117,7 @@ def engine_of(backend: str, B: int = 1, cell: Cell | None = None) -> Engine:
     >>> engine_of("numpy").name
     'numpy'
     """
-    compiled = _compiled_of_users if isinstance(cell, Programmed) else _compiled
+    compiled = _compiled_of_users if _is_programmed(cell) else _compiled
     return (compiled() if backend == "numba" and B > 0 else None) or PLAIN
 
 
@@ -142,7 +152,7 @@ class PlainStepping:
 def stepping_of(backend: str, cell: Cell, weights: Weights, batch: int) -> Stepping:
     """`cell` with a copy of `weights`, at a state of zeros."""
     engine = engine_of(backend, batch, cell)
-    if engine is PLAIN or isinstance(cell, Programmed):
+    if engine is PLAIN or _is_programmed(cell):
         return PlainStepping(engine, cell, weights, batch)
     from minilstm.compiled import memory, stepping
 
@@ -219,7 +229,7 @@ def tape_bytes(
     """
     size = _plain_size
     if engine_of(backend, B) is not PLAIN:
-        if isinstance(cell, Programmed):
+        if _is_programmed(cell):
             from minilstm.compiled.user_memory import tape_size as size
         else:
             from minilstm.compiled.memory import tape_size as size
