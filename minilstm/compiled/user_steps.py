@@ -46,7 +46,7 @@ ARGUMENTS = {"forward": (7, 6), "backward": (8, 8)}  # places in arrays, and siz
 def step_of(what: str, text: str, dtype: str) -> Any:
     """The function `what` of that text, compiled; `address` is where it stands (see `call`)."""
     words: dict[str, Any] = functions.FUNCTIONS | {"tanh": vectors.tanh, "NR": lanes(dtype)}
-    words |= {"load": load, "store": store}
+    words |= {"load": load, "store": store, "inf": np.inf, "nan": np.nan}
     exec(text, words)  # written by `cells.program`, of these words alone
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return words[what]

@@ -70,7 +70,9 @@ def of_functions(xw, hu, prev, p):
     a += np.cosh(0.1 * xw) * np.arctan(z) + np.expm1(-np.square(z)) + np.reciprocal(2 + z**2) ** 1.7
     on = (z.real > 0) & (h.real < 0.5) | ~(z.real <= 2) | (np.abs(xw.real) != 0.5)
     np.tanh(a, out=a)
-    return (np.where(on, a, 0.1 * z) + np.zeros_like(h) * np.sin(z),), (np.where(z.real > 1, 1.0, z),)
+    return (np.where(on & (z.real < np.inf), a, 0.1 * z) + np.zeros_like(h) * np.sin(z),), (
+        np.where(z.real > 1, 1.0, z),
+    )
 
 
 def test_functions_of_numpy():
