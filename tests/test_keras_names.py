@@ -16,7 +16,7 @@ from conftest import require
 
 import minilstm as ml
 from minilstm import initializers
-from minilstm.bptt import more_activations
+from minilstm.cells import activations
 from minilstm.keras import scope
 
 pytestmark = pytest.mark.peer
@@ -179,7 +179,7 @@ def test_windows_of_a_series_train_a_model():
         batches[5]
 
 
-ACTIVATIONS = sorted(more_activations.ACTIVATIONS)
+ACTIVATIONS = sorted(activations.ACTIVATIONS)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -193,7 +193,7 @@ def test_activations_like_keras(name):
     expected = np.asarray(getattr(keras.activations, name)(torch.tensor(x, dtype=torch.float32)))
     function = getattr(ml.keras.activations, name)
     np.testing.assert_allclose(function(x.astype("float32")), expected, rtol=2e-6, atol=1e-6)
-    one, dy = more_activations.get(name), np.random.default_rng(1).normal(size=x.shape)
+    one, dy = activations.get(name), np.random.default_rng(1).normal(size=x.shape)
     tensor = torch.tensor(x, requires_grad=True)
     theirs = {
         "hard_sigmoid": lambda value: torch.clamp(value / 6 + 0.5, 0, 1),  # hardsigmoid's 1 / 6 is float32

@@ -27,8 +27,7 @@ and where you want more:
 
     gru                20 min   two gates instead of three, and a second path of its own
     variants           20 min   the LSTM of 1997, coupled gates, peepholes
-    more_activations   10 min   the other activations, by name
-    pieces, engine     15 min   segments put together again; who runs the steps, and when none need be run
+    pieces, engine     15 min   segments put together again, and who runs their steps
 
 A tag names one equation, where it is derived, at its line of NumPy, and at its line in `minilstm.compiled`.
 F1.., B1.. begin anew in each cell; S1.. are the loop's. Pen and paper help at `lstm` and `steps`.

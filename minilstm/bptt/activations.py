@@ -3,14 +3,17 @@
 Backpropagation has y at hand from the forward pass, and y is enough:
 
     sigmoid   y = 1 / (1 + e^-x)    dy/dx = e^-x / (1 + e^-x)^2 = y (1 - y)     for e^-x / (1 + e^-x) = 1 - y
-    tanh      y = sinh x / cosh x   dy/dx = (cosh^2 x - sinh^2 x) / cosh^2 x = 1 - y^2    (forward: np.tanh)
+    tanh      y = sinh x / cosh x   dy/dx = (cosh^2 x - sinh^2 x) / cosh^2 x = 1 - y^2
 
 They take complex arrays too, so that imaginary nudges (see `bptt`) can check the very code that trains:
 branches look at the real part only, and nothing takes an absolute value or a conjugate, which have no complex
-derivative. Others stand in `more_activations`.
+derivative. Others stand in `minilstm.cells.activations`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,13 +32,29 @@ def sigmoid(x: Array) -> Array:
     return value
 
 
-def sigmoid_backward(dy: Array, y: Array) -> Array:
-    """dL/dx from dL/dy, of y's shape."""
+def _sigmoid_backward(dy: Array, y: Array) -> Array:
     dx: Array = dy * y * (1 - y)
     return dx
 
 
-def tanh_backward(dy: Array, y: Array) -> Array:
-    """dL/dx from dL/dy, of y's shape."""
+def _tanh_backward(dy: Array, y: Array) -> Array:
     dx: Array = dy * (1 - y * y)
     return dx
+
+
+@dataclass(frozen=True, repr=False)
+class Activation:
+    """An activation: `forward(x) -> y`, and `backward(dy, y) -> dx`, dL/dx from dL/dy; all of x's shape."""
+
+    name: str
+    forward: Callable[[Array], Array]
+    backward: Callable[[Array, Array], Array]
+    slope: float = 1.0  # the largest it has
+    of_input: bool = False  # `backward` takes x in the place of y: one y stands for several x
+
+    def __repr__(self) -> str:
+        return repr(self.name)
+
+
+SIGMOID = Activation("sigmoid", sigmoid, _sigmoid_backward, slope=1 / 4)
+TANH = Activation("tanh", np.tanh, _tanh_backward)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from minilstm.arrays import Array
 from minilstm.bptt import steps
-from minilstm.bptt.cell import Cell, Gradients, State, Weights
+from minilstm.bptt.cell import Cell, Gradients, Weights
 from minilstm.bptt.tape import Tape
 
 
@@ -26,8 +25,12 @@ def _one_by_one(function: Callable[[Any], Any], items: Sequence[Any], work: int)
     return [function(item) for item in items]
 
 
-def _nothing(*_: Any) -> Any:
+def _nothing(*_: Any) -> None:
     return None
+
+
+def _never(tape: Tape, external: Array | None) -> Callable[[int], bool]:
+    return lambda steps: False
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Engine:
     prepare(packed, need_dx) : called once before segments are run backwards;
     run(function, items, work) : [function(item) for item in items], maybe at the same time;
     release(segment) : nobody reads this segment any more;
-    is_bounded(packed, x, state) : whether surely no number has become Inf or NaN on the way through x
+    stays_zero(tape, external)(t) : whether a gradient of 0 after t steps is sure to be 0 in all of them
     """
 
     name: str = "numpy"
@@ -50,26 +53,10 @@ class Engine:
     prepare: Callable[[Any, bool], None] = _nothing
     run: Callable[[Callable[[Any], Any], Sequence[Any], int], list[Any]] = _one_by_one
     release: Callable[[Any], None] = _nothing
-    is_bounded: Callable[[Any, Array, State], bool] = _nothing
+    stays_zero: Callable[[Tape, Array | None], Callable[[int], bool]] = _never
 
 
 PLAIN = Engine()
-
-
-def stays_zero(
-    is_bounded: Callable[[Any, Array, State], bool], tape: Tape, external: Array | None
-) -> Callable[[int], bool]:
-    """Does a dL/d(state) of 0 after so many steps stay 0 all the way back? Asked once for each.
-
-    Not where a loss comes in on the way, nor where a number may be Inf: 0 * Inf is NaN.
-    """
-
-    @cache
-    def asked(steps: int) -> bool:
-        loss = external is not None and bool(external[:steps].any())
-        return not loss and is_bounded(tape.packed, tape.x, tape.first_state)
-
-    return asked
 
 
 def work_of(weights: Weights, x: Array) -> int:

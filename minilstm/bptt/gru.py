@@ -30,9 +30,9 @@ from typing import ClassVar
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.bptt.activations import SIGMOID, TANH, Activation
 from minilstm.bptt.cell import State, StepGradients
 from minilstm.bptt.engine import variant_of
-from minilstm.bptt.more_activations import get
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class GRUCell:
     0.5
     """
 
-    activation: str = "tanh"  # or another by name, see `more_activations`
-    recurrent_activation: str = "sigmoid"
+    activation: Activation = TANH
+    recurrent_activation: Activation = SIGMOID
 
     name: ClassVar[str] = "gru"
     gates: ClassVar[tuple[str, ...]] = ("z", "r", "g")
@@ -63,7 +63,7 @@ class GRUCell:
         self, xw: Array, hu: Array, prev: State, p: Array | None = None
     ) -> tuple[State, tuple[Array, ...]]:
         """One step forward: (h,), and (z, r, g, q). xw, hu : (B, 3H); prev : (h,) of (B, H)."""
-        sigmoid, tanh = get(self.recurrent_activation), get(self.activation)
+        sigmoid, tanh = self.recurrent_activation, self.activation
         (h_prev,) = prev
         xw_z, xw_r, xw_g = np.split(xw, 3, axis=-1)  # (B, H) each
         hu_z, hu_r, hu_g = np.split(hu, 3, axis=-1)  # (B, H) each
@@ -78,7 +78,7 @@ class GRUCell:
         self, dstate: State, prev: State, state: State, kept: tuple[Array, ...], p: Array | None = None
     ) -> StepGradients:
         """One step backward; dstate : (dL/dh,), kept : (z, r, g, q), of (B, H) each."""
-        sigmoid, tanh = get(self.recurrent_activation), get(self.activation)
+        sigmoid, tanh = self.recurrent_activation, self.activation
         (dh,), (h_prev,), (z, r, g, q) = dstate, prev, kept  # (B, H) each
         dz_z = sigmoid.backward(dh * (h_prev - g), z)  # B1
         dz_g = tanh.backward(dh * (1 - z), g)  # B2

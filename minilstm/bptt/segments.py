@@ -20,13 +20,14 @@ plan as None: it is another choice of checkpoints (`minilstm.checkpoints`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, Gradients, State, Weights
-from minilstm.bptt.engine import PLAIN, Engine, stays_zero, work_of
+from minilstm.bptt.engine import PLAIN, Engine, work_of
 from minilstm.bptt.pieces import add_weights, join_gradients, join_states
 from minilstm.bptt.tape import Contents, Tape
 from minilstm.errors import one_of, whole_number
@@ -66,24 +67,24 @@ def forward(
     early = -T % length if from_end else 0  # by so much the first segment is shorter, and not the last
     spans = [slice(max(start, 0), min(start + length, T)) for start in range(-early, T, length)]
     work = work_of(weights, x)
-    rows = engine.chunks(B, work)
-    packed = engine.pack(cell, weights, drop)
+    rows, packed = engine.chunks(B, work), engine.pack(cell, weights, drop)
+    tape = Tape(cell, engine, packed, x, mask, rows, spans, [], [], keep, plan)
     if initial_state is None:
         initial_state = tuple(np.zeros((B, len(weights.U)), weights.U.dtype) for _ in cell.states)
     passing: Contents = "boundaries" if outputs is None else "outputs"  # of steps that are not kept
 
     def through_time(chunk: slice) -> tuple[list[State], list[Any]]:
+        """The states at the chunk's boundaries, and its segments; None for those that are not kept."""
+
         def run(span: slice, state: State, keep: Contents) -> Any:
-            real = None if mask is None else mask[span, chunk]
-            segment = engine.forward_segment(packed, x[span, chunk], real, state, keep)
+            segment = tape.run(chunk, span, state, keep)
             if outputs is not None:
                 outputs[span, chunk] = segment.states[0][1:]
             return segment
 
-        state = tuple(part[chunk] for part in initial_state)
+        states, segments = [tuple(part[chunk] for part in initial_state)], []
         if plan is not None:
-            return plan.forward(run, engine.release, state, passing)  # type: ignore[no-any-return]
-        states, segments = [state], []
+            return plan.forward(run, engine.release, states[0], passing)  # type: ignore[no-any-return]
         for span in spans:
             segment = run(span, states[-1], "everything" if keep == "everything" else passing)
             states.append(segment.last_state)
@@ -92,9 +93,10 @@ def forward(
                 engine.release(segment)
         return states, segments
 
-    found = engine.run(through_time, rows, work)
-    states, segments = [part for part, _ in found], [part for _, part in found]
-    return Tape(cell, engine, packed, x, mask, rows, spans, states, segments, keep, plan)
+    for states, segments in engine.run(through_time, rows, work):
+        tape.states.append(states)
+        tape.segments.append(segments)
+    return tape
 
 
 def backward(
@@ -125,7 +127,7 @@ def backward(
     engine, packed, B = tape.engine, tape.packed, tape.x.shape[1]
     if dstate is None:
         dstate = tuple(np.zeros((B, len(weights.U)), weights.U.dtype) for _ in tape.cell.states)
-    ends_at = stays_zero(engine.is_bounded, tape, external)
+    stays_zero = engine.stays_zero(tape, external)
 
     def back_through_time(k: int) -> tuple[list[Gradients], State]:
         """The gradients of a chunk's segments, those of the weights in sum; and dL/d(first state)."""
@@ -138,12 +140,13 @@ def backward(
             gradients = engine.backward_segment(packed, segment, dh, dlast, **options)
             if overwrite or again:
                 engine.release(segment)
-            gradients.dweights = add_weights([part.dweights for part in (*found[-1:], gradients)])
+            if found:
+                gradients.dweights = add_weights([found[-1].dweights, gradients.dweights])
             found.append(gradients)
             dlast, gradients.dstate = gradients.dstate, ()  # of many segments only what is wanted is kept
             if span.start and truncate:
                 dlast = tuple(np.zeros_like(part) for part in dlast)
-            if span.start and not record and not any(part.any() for part in dlast) and ends_at(span.start):
+            if span.start and not record and not any(part.any() for part in dlast) and stays_zero(span.start):
                 rest = np.zeros_like(tape.x[: span.start, chunk]) if need_dx else None
                 found.append(Gradients(gradients.dweights, (), rest))  # all that is left is 0
                 break
@@ -156,20 +159,15 @@ def backward(
 
 
 def _backwards(tape: Tape, k: int, overwrite: bool) -> Iterator[tuple[slice, Any, bool]]:
-    """The segments of a chunk from the last to the first, and whether they were computed again."""
-    engine, chunk, states, segments = tape.engine, tape.rows[k], tape.states[k], tape.segments[k]
-
-    def run(span: slice, state: State, keep: Contents) -> Any:
-        real = None if tape.mask is None else tape.mask[span, chunk]
-        return engine.forward_segment(tape.packed, tape.x[span, chunk], real, state, keep)
-
+    """The segments of chunk k from the last to the first, and whether they were computed again."""
+    run, states, segments = partial(tape.run, tape.rows[k]), tape.states[k], tape.segments[k]
     if tape.plan is not None:
-        yield from tape.plan.backward(run, engine.release, states, segments)
-    else:
-        for n in reversed(range(len(tape.spans))):
-            segment, again = segments[n], segments[n] is None
-            if again:
-                segment = run(tape.spans[n], states[n], "everything")
-            if overwrite:
-                segments[n] = None
-            yield tape.spans[n], segment, again
+        yield from tape.plan.backward(run, tape.engine.release, states, segments)
+        return
+    for n in reversed(range(len(tape.spans))):
+        segment, again = segments[n], segments[n] is None
+        if again:
+            segment = run(tape.spans[n], states[n], "everything")
+        if overwrite:
+            segments[n] = None
+        yield tape.spans[n], segment, again

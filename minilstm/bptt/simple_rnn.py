@@ -17,9 +17,9 @@ from typing import ClassVar
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.bptt.activations import TANH, Activation
 from minilstm.bptt.cell import State, StepGradients
 from minilstm.bptt.engine import variant_of
-from minilstm.bptt.more_activations import get
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SimpleRNNCell:
     0.75
     """
 
-    activation: str = "tanh"  # or another by name, see `more_activations`
+    activation: Activation = TANH
 
     name: ClassVar[str] = "simple_rnn"
     gates: ClassVar[tuple[str, ...]] = ("h",)
@@ -49,7 +49,7 @@ class SimpleRNNCell:
         self, xw: Array, hu: Array, prev: State, p: Array | None = None
     ) -> tuple[State, tuple[Array, ...]]:
         """One step forward: (h,), and nothing to keep. xw, hu : (B, H)."""
-        h = get(self.activation).forward(xw + hu)  # F1
+        h = self.activation.forward(xw + hu)  # F1
         return (h,), ()
 
     def backward(
@@ -57,5 +57,5 @@ class SimpleRNNCell:
     ) -> StepGradients:
         """One step backward; dstate : (dL/dh,) of (B, H)."""
         (dh,), (h,) = dstate, state  # (B, H) each
-        dz = get(self.activation).backward(dh, h)  # B1  (B, H)
+        dz = self.activation.backward(dh, h)  # B1  (B, H)
         return StepGradients(dxw=dz, dhu=dz, dprev=(np.zeros_like(dh),), total=(dh,))

@@ -70,6 +70,11 @@ class Tape:
         """The state after the last step, (B, H) each."""
         return join_states([chunk[-1] for chunk in self.states])
 
+    def run(self, chunk: slice, span: slice, state: State, keep: Contents) -> Any:
+        """A segment: the steps `span` of the samples `chunk`, forward from `state`."""
+        real = None if self.mask is None else self.mask[span, chunk]
+        return self.engine.forward_segment(self.packed, self.x[span, chunk], real, state, keep)
+
     def check_readable(self) -> None:
         """Raise RuntimeError when a backward pass has written over this tape."""
         if self.consumed:

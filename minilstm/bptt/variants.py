@@ -23,10 +23,10 @@ from typing import ClassVar
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.bptt.activations import SIGMOID, TANH, Activation
 from minilstm.bptt.cell import State, StepGradients
 from minilstm.bptt.engine import variant_of
 from minilstm.bptt.lstm import LSTMCell
-from minilstm.bptt.more_activations import get
 
 FORGET_GATES = ("learned", "coupled", "none")
 
@@ -39,8 +39,8 @@ class LSTMVariant:
     ('i', 'o')
     """
 
-    activation: str = "tanh"
-    recurrent_activation: str = "sigmoid"
+    activation: Activation = TANH
+    recurrent_activation: Activation = SIGMOID
     forget_gate: str = "learned"
     peepholes: bool = False
 
@@ -67,7 +67,7 @@ class LSTMVariant:
         self, xw: Array, hu: Array, prev: State, p: Array | None = None
     ) -> tuple[State, tuple[Array, ...]]:
         """One step forward, as `LSTMCell.forward`; xw, hu : (B, nH), p : (k, H) or None."""
-        sigmoid, tanh = get(self.recurrent_activation), get(self.activation)
+        sigmoid, tanh = self.recurrent_activation, self.activation
         _, c_prev = prev
         z = dict(zip(self.gates, np.split(xw + hu, len(self.gates), axis=-1), strict=True))  # F1  (B, H) each
         peep = {} if p is None else dict(zip(self.rows, p, strict=True))
@@ -90,7 +90,7 @@ class LSTMVariant:
         self, dstate: State, prev: State, state: State, kept: tuple[Array, ...], p: Array | None = None
     ) -> StepGradients:
         """One step backward, as `LSTMCell.backward`."""
-        sigmoid, tanh = get(self.recurrent_activation), get(self.activation)
+        sigmoid, tanh = self.recurrent_activation, self.activation
         (dh, dc), (_, c_prev), (_, c), (i, f, g, o) = dstate, prev, state, kept
         peep = {} if p is None else dict(zip(self.rows, p, strict=True))
         tanh_c = tanh.forward(c)

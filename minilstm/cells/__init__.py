@@ -4,6 +4,7 @@
     dual        a step evaluated once for the derivatives by all that goes in;  local: these derivatives
     followed    arrays that tell where a state is made, for functions that dual does not know
     user        the cell that comes of it, in the contract of `bptt.cell`
+    activations     by name: of the lesson's cells with others than their own, and of other layers
 
 and a set of cells made like a user's own, each with its equations and source: `get("mgu")`, or `cells.MGU`.
 """

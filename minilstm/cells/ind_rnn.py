@@ -8,7 +8,7 @@ near 1 for long memories) is all that has to be seen to. u begins uniform betwee
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State
-from minilstm.bptt.more_activations import relu
+from minilstm.cells.activations import relu
 from minilstm.cells.making import make
 from minilstm.initializers import RandomUniform
 

@@ -47,7 +47,7 @@ def _is_programmed(cell: Any) -> bool:
 def _compiled() -> Engine | None:
     """The compiled engine, or None, with one warning that names the cause, where Numba cannot be used."""
     try:
-        from minilstm.compiled import memory
+        from minilstm.compiled import exact_zero, memory
     except Exception as error:  # whatever a broken installation raises
         message = f"Numba cannot be used ({type(error).__name__}: {error}); the NumPy backend does the work"
         warnings.warn(message, RuntimeWarning, stacklevel=4)
@@ -72,7 +72,7 @@ def _compiled() -> Engine | None:
         run=run,
         prepare=memory.Packed.prepare_backward,
         release=memory.release,
-        is_bounded=memory.is_bounded,
+        stays_zero=exact_zero.stays_zero,
     )
 
 

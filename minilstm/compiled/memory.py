@@ -330,20 +330,3 @@ def backward_segment(
         found.dz = np.concatenate([segment.block(z, k) for k in order[:n]], axis=2)
         found.dtotal = tuple(array[1:, :, :H] for array in gradients)
     return found
-
-
-def is_bounded(packed: Packed, x: Array, state: State) -> bool:
-    """Whether no product of the forward pass can have overflowed, by the sizes of what goes into it.
-
-    With gates from -1 to 1 no h is larger than 1 or than the first one, and c grows by 1 a step at most: of
-    cells other than these three nothing is known.
-    """
-    if packed.cell.name not in BLOCKS:
-        return False
-    with np.errstate(over="ignore", invalid="ignore"):
-        h = max(1.0, *(float(np.abs(part).max(initial=0)) for part in state))
-        parts = ((h, packed.U), (float(np.abs(x).max(initial=0)), packed.W), (1.0, packed.b))
-        size = sum(most * float(np.abs(weights).sum(axis=0).max()) for most, weights in parts)
-        if packed.weights.rb is not None:
-            size += float(np.abs(packed.weights.rb).max())
-    return bool(size < np.finfo(packed.dtype).max / 4)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
-from minilstm.bptt import more_activations
+from minilstm.cells import activations
 from minilstm.errors import flag, numeric_array, real_number, wording
 
 __all__ = [
@@ -39,7 +39,7 @@ def _numbers(x: ArrayLike) -> Array:
 
 
 def _made(name: str) -> Function:
-    one = more_activations.get(name)
+    one = activations.get(name)
 
     def function(x: ArrayLike) -> Array:
         return one.forward(_numbers(x))
@@ -108,7 +108,7 @@ def get(identifier: str | Callable[..., Any] | None) -> Callable[..., Any]:
     """
     if callable(identifier):
         return identifier
-    found: Callable[..., Any] = globals()[more_activations.get(identifier).name]
+    found: Callable[..., Any] = globals()[activations.get(identifier).name]
     return found
 
 
@@ -118,4 +118,4 @@ def serialize(activation: Callable[..., Any]) -> str:
     >>> serialize(tanh)
     'tanh'
     """
-    return more_activations.get(activation.__name__).name
+    return activations.get(activation.__name__).name

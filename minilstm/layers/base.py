@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from minilstm import initializers, regularizers
 from minilstm.arrays import Array
-from minilstm.bptt.more_activations import Activation
+from minilstm.bptt.activations import Activation
 from minilstm.errors import by_name, listed, numeric_array, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers import checks

@@ -7,7 +7,7 @@ from typing import NamedTuple, Unpack
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt import more_activations as activations
+from minilstm.cells import activations
 from minilstm.compiled.engines import products_of
 from minilstm.errors import whole_number, wording
 from minilstm.initializers import Initializer

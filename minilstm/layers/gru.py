@@ -9,7 +9,7 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Gradients, Weights
 from minilstm.bptt.gru import GRUCell
-from minilstm.bptt.more_activations import of_output
+from minilstm.cells.activations import get, of_output
 from minilstm.errors import wording
 from minilstm.layers.recurrent import Common, Recurrent
 
@@ -50,7 +50,7 @@ class GRU(Recurrent):
         self.activation = of_output("activation", activation)
         self.recurrent_activation = of_output("recurrent_activation", recurrent_activation)
         self.reset_after = True
-        self.cell = GRUCell(self.activation, self.recurrent_activation)
+        self.cell = GRUCell(get(self.activation), get(self.recurrent_activation))
 
     @property
     def _bias_shape(self) -> tuple[int, ...]:

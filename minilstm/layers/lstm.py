@@ -10,8 +10,8 @@ from minilstm import initializers
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Gradients, Weights
 from minilstm.bptt.lstm import LSTMCell
-from minilstm.bptt.more_activations import of_output
 from minilstm.bptt.variants import FORGET_GATES, LSTMVariant
+from minilstm.cells.activations import get, of_output
 from minilstm.errors import one_of
 from minilstm.initializers import Chrono
 from minilstm.layers.base import Shape
@@ -62,8 +62,8 @@ class LSTM(Recurrent):
         self.forget_gate = one_of("forget_gate", forget_gate, FORGET_GATES)
         self.peepholes = bool(peepholes)
         self.initializers["peepholes"] = initializers.zeros
-        words = self.activation, self.recurrent_activation, self.forget_gate, self.peepholes
-        self._variant = LSTMVariant(*words)
+        functions = get(self.activation), get(self.recurrent_activation)
+        self._variant = LSTMVariant(*functions, self.forget_gate, self.peepholes)
         self.cell = LSTMCell() if self._variant.variant is None else self._variant
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Unpack
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt import more_activations as activations
+from minilstm.cells import activations
 from minilstm.errors import one_of, whole_number, wording
 from minilstm.layers.base import Keep, Layer, Shape
 from minilstm.layers.words import Words

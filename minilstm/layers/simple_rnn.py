@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from minilstm.bptt.more_activations import of_output
 from minilstm.bptt.simple_rnn import SimpleRNNCell
+from minilstm.cells.activations import get, of_output
 from minilstm.layers.recurrent import Common, Recurrent
 
 
@@ -29,4 +29,4 @@ class SimpleRNN(Recurrent):
     def __init__(self, units: int, *, activation: str = "tanh", **common: Unpack[Common]) -> None:
         super().__init__(units, **common)
         self.activation = of_output("activation", activation)
-        self.cell = SimpleRNNCell(self.activation)
+        self.cell = SimpleRNNCell(get(self.activation))

@@ -14,7 +14,6 @@ from __future__ import annotations
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt import more_activations
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.errors import whole_number, wording
@@ -128,8 +127,7 @@ def pascanu_bound(trace: Recording) -> float:
     """
     if not isinstance(trace.cell, SimpleRNNCell):
         raise ValueError(wording("trace", "that of a SimpleRNN", trace.cell.name))
-    slope = more_activations.get(trace.cell.activation).slope
-    return float(slope * np.linalg.norm(trace.weights.U.astype(np.float64), 2))
+    return float(trace.cell.activation.slope * np.linalg.norm(trace.weights.U.astype(np.float64), 2))
 
 
 def _jacobians(steps: Array) -> Array:

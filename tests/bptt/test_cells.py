@@ -12,6 +12,7 @@ from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.bptt.variants import LSTMVariant
+from minilstm.cells.activations import get
 
 BOUND = STEP["float64"]
 SIZES = [(3, 2, 5), (1, 4, 2), (6, 1, 1), (1, 1, 1), (2, 7, 3)]  # B, D, H
@@ -24,11 +25,11 @@ VARIANTS = [
     LSTMVariant(peepholes=True),
     LSTMVariant(forget_gate="none", peepholes=True),
     LSTMVariant(forget_gate="coupled", peepholes=True),
-    LSTMVariant(activation="relu", recurrent_activation="hard_sigmoid"),
-    LSTMVariant(activation="linear", recurrent_activation="tanh", peepholes=True),
-    GRUCell(activation="relu", recurrent_activation="hard_sigmoid"),
-    SimpleRNNCell(activation="relu"),
-    SimpleRNNCell(activation="linear"),
+    LSTMVariant(activation=get("relu"), recurrent_activation=get("hard_sigmoid")),
+    LSTMVariant(activation=get("linear"), recurrent_activation=get("tanh"), peepholes=True),
+    GRUCell(activation=get("relu"), recurrent_activation=get("hard_sigmoid")),
+    SimpleRNNCell(activation=get("relu")),
+    SimpleRNNCell(activation=get("linear")),
 ]
 on_variants = pytest.mark.parametrize("cell", VARIANTS, ids=[f"{c.name}-{c.variant}" for c in VARIANTS])
 

@@ -10,6 +10,7 @@ import pytest
 import minilstm as ml
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
+from minilstm.bptt.engine import PLAIN
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
@@ -48,7 +49,7 @@ def passes(kind, weights, x, external=None, stops=True, truncate=False, **option
 
     counted = replace(engine, backward_segment=backward_segment)
     if not stops:
-        counted = replace(counted, is_bounded=lambda *_: False)
+        counted = replace(counted, stays_zero=PLAIN.stays_zero)
     with np.errstate(all="ignore"):
         tape = segments.forward(CELLS[kind], weights, x, engine=counted, **options)
         last = tuple(np.ones((B, H), "float32") for _ in tape.cell.states)

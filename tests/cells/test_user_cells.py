@@ -15,6 +15,7 @@ from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.bptt.variants import LSTMVariant
+from minilstm.cells.activations import get
 from minilstm.cells.user import ENGINE
 from minilstm.trace import dynamics
 
@@ -29,7 +30,7 @@ LESSON = [
     SimpleRNNCell(),
     LSTMVariant(peepholes=True),
     LSTMVariant(forget_gate="coupled", peepholes=True),
-    LSTMVariant(activation="relu", recurrent_activation="hard_sigmoid"),
+    LSTMVariant(activation=get("relu"), recurrent_activation=get("hard_sigmoid")),
 ]
 
 

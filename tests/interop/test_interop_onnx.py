@@ -10,7 +10,7 @@ from conftest import require
 from tolerances import PARITY, check
 
 import minilstm as ml
-from minilstm.bptt.more_activations import ACTIVATIONS
+from minilstm.cells.activations import ACTIVATIONS
 from minilstm.interop import to_onnx
 
 require("onnx")

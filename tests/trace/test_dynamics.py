@@ -13,6 +13,7 @@ from scipy.stats import ortho_group
 import minilstm as ml
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.simple_rnn import SimpleRNNCell
+from minilstm.cells.activations import get
 from minilstm.trace import dynamics
 from minilstm.trace.trace import LayerTrace
 
@@ -49,7 +50,7 @@ def made(U, activation="linear", steps=20, h0=None):
     arrays = {"h": h[None, 1:], "h0": h[None, 0], "x": np.zeros((1, steps, 1))}
     weights = Weights(np.zeros((1, units)), U, np.zeros(units))
     cut, real = np.zeros(steps, bool), np.ones((1, steps), bool)
-    return LayerTrace("made", SimpleRNNCell(activation), weights, arrays, real, cut, {})
+    return LayerTrace("made", SimpleRNNCell(get(activation)), weights, arrays, real, cut, {})
 
 
 # ------------------------------------------------------------ one step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minilstm.bptt import more_activations as activations
+from minilstm.cells import activations
 
 NAMES = sorted(activations.ACTIVATIONS)
 

@@ -1,6 +1,6 @@
 """The other activations, and all of them by name: of cells with another one than usual, and of other layers.
 
-The plain LSTM needs none of these (source: Keras 3, `keras/src/activations`). The derivatives of relu,
+Sigmoid and tanh stand in `bptt.activations` (source: Keras 3, `keras/src/activations`). The derivatives of relu,
 linear and hard_sigmoid are 0 or one constant;
 
     softmax   y_j = e^x_j / sum_k e^x_k     dy_j/dx_k = y_j ((j is k) - y_k): every y_j depends on every x_k,
@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt.activations import sigmoid, sigmoid_backward, tanh_backward
+from minilstm.bptt.activations import SIGMOID, TANH, Activation, sigmoid
 from minilstm.errors import one_of
 
 
@@ -135,20 +134,6 @@ def _normal(x: Array) -> Array:
     return value
 
 
-@dataclass(frozen=True)
-class Activation:
-    """An activation: `forward(x) -> y` and `backward(dy, y) -> dx`, both of x's shape.
-
-    `of_input` says that `backward` takes x in the place of y: one y stands for several x.
-    """
-
-    name: str
-    forward: Callable[[Array], Array]
-    backward: Callable[[Array, Array], Array]
-    slope: float = 1.0  # the largest it has
-    of_input: bool = False
-
-
 ACTIVATIONS = {
     one.name: one
     for one in (
@@ -158,11 +143,11 @@ ACTIVATIONS = {
         Activation("linear", linear, _linear_backward),
         Activation("relu", relu, _relu_backward),
         Activation("selu", selu, _selu_backward, SELU_SCALE * SELU_ALPHA),
-        Activation("sigmoid", sigmoid, sigmoid_backward, 1 / 4),
+        SIGMOID,
         Activation("silu", silu, _silu_backward, 1.0999, of_input=True),
         Activation("softmax", softmax, _softmax_backward),
         Activation("softplus", softplus, _softplus_backward),
-        Activation("tanh", np.tanh, tanh_backward),
+        TANH,
     )
 }
 SAME = {"swish": "silu"}  # Keras's other names
