@@ -1,7 +1,7 @@
 """The other activations, and all of them by name: of cells with another one than usual, and of other layers.
 
-Sigmoid and tanh stand in `bptt.activations` (source: Keras 3, `keras/src/activations`). The derivatives of relu,
-linear and hard_sigmoid are 0 or one constant;
+Sigmoid and tanh stand in `bptt.activations` (source: Keras 3, `keras/src/activations`). The derivatives of
+relu, linear and hard_sigmoid are 0 or one constant;
 
     softmax   y_j = e^x_j / sum_k e^x_k     dy_j/dx_k = y_j ((j is k) - y_k): every y_j depends on every x_k,
               so x_k gets sum_j dy_j y_j ((j is k) - y_k) = y_k (dy_k - sum_j dy_j y_j)
