@@ -38,7 +38,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def kernel(function: Function, options: dict[str, Any] = OPTIONS) -> Function:
-    """A helper, compiled into the entry points that call it and cached as part of them."""
+    """A helper, compiled into the entry points that call it and cached as part of them.
+
+    Numba compiles it once for each types of its arguments (True is no whole number) and for each options of
+    its caller: once for all other kernels, and again for those that an entry point calls itself.
+    """
     jitable: Function = register_jitable(**options)(function)
     return jitable
 

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from minilstm.arrays import Array
 from minilstm.compiled.jit import kernel
-from minilstm.compiled.tile import LARGE, product
+from minilstm.compiled.tile import AHEAD, LARGE, product
 from minilstm.compiled.vectors import at, load, load_part, store, store_part
 
 # ---------------------------------------------------------------- weights
@@ -71,9 +71,10 @@ def forward_product(
     _, P, n, b, NR = z.shape
     K, Kp = w.shape[2], xh.shape[2]
     kz, kw = ((row * P + p) * n + block) * b * NR, ((p * n + block) * K + first) * NR
+    ahead = AHEAD * NR if w.nbytes > LARGE else 0
     product(
         b, count, at(z, kz), at(xh, before * b * Kp + first), at(w, kw),
-        NR, stride * b * NR, Kp, 1, 0, NR, 0, stride * K * NR, depth, 1, 0, w.nbytes > LARGE,
+        NR, stride * b * NR, Kp, 1, 0, NR, 0, stride * K * NR, depth, 1, 0, ahead,
     )  # fmt: skip
 
 

@@ -67,19 +67,19 @@ DEPTH = 300  # terms of a sum between reading and writing C
 
 WORD = ir.IntType(64)
 STRIDES = ("c_row", "c_panel", "a_row", "a_step", "a_part", "b_step", "b_part", "b_panel")  # in numbers
-SIZES = ("depth", "parts", "add")
+SIZES = ("depth", "parts", "add", "ahead")
 
-AHEAD = 128  # rows of B; 8 KB
+AHEAD = 8192 // 4  # numbers of B; 8 KB of float32
 LARGE = 4_000_000  # bytes of all of B beyond which it comes from so far that asking early pays
 
 
-def build_tile(module: Any, dtype: str, rows: int, panels: int, ahead: int = 0) -> Any:
+def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
     """The LLVM function  C[panel] (rows, NR) [+]= A (rows, K) B[panel] (K, NR)  for all its `panels`.
 
     K is `parts` times `depth`, both at least 1. With `add` it begins with what C holds, else with 0.
-    For each k it asks for the row of B that comes `ahead` rows later, if that is not 0.
+    For each k it asks for what lies `ahead` numbers behind B's row.
     """
-    name = f"minilstm_tile_{dtype}_{rows}x{panels}_{ahead}"
+    name = f"minilstm_tile_{dtype}_{rows}x{panels}"
     if name in module.globals:
         return module.globals[name]
     whole = vector_type(dtype)
@@ -139,8 +139,7 @@ def build_tile(module: Any, dtype: str, rows: int, panels: int, ahead: int = 0) 
         for half in range(2):
             there = builder.gep(at, [WORD(half * vector.count)])
             row_of_b[panel, half] = load_vector(builder, there, vector)
-        if ahead:
-            prefetch(builder, builder.gep(at, [WORD(ahead * whole.count)]))
+        prefetch(builder, builder.gep(at, [given["ahead"]]))
     column_of_a = []
     for row in range(rows):
         number = builder.load(builder.gep(a, [builder.mul(WORD(row), given["a_row"])]))
@@ -175,7 +174,7 @@ def build_tile(module: Any, dtype: str, rows: int, panels: int, ahead: int = 0) 
 
 def _tile_in_numpy(
     rows: int, panels: int, c: Array, a: Array, b: Array, c_row: int, c_panel: int, a_row: int, a_step: int,
-    a_part: int, b_step: int, b_part: int, b_panel: int, depth: int, parts: int, add: int, large: int,
+    a_part: int, b_step: int, b_part: int, b_panel: int, depth: int, parts: int, add: int, ahead: int,
 ) -> None:  # fmt: skip
     def view(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
         assert sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) < array.size
@@ -193,27 +192,26 @@ def _tile_in_numpy(
 def tile(
     typing_context: Any, rows: Any, panels: Any, c: Any, a: Any, b: Any, c_row: Any, c_panel: Any, a_row: Any,
     a_step: Any, a_part: Any, b_step: Any, b_part: Any, b_panel: Any, depth: Any, parts: Any, add: Any,
-    large: Any,
+    ahead: Any,
 ) -> Any:  # fmt: skip
     """`build_tile` for 1 ... ROWS rows and a panel, or a row and PANELS panels; c, a, b as from `at`.
 
-    `large`: 1 where B is, 0 otherwise.
+    `ahead`: 0, or how far ahead to ask for B.
     """
     number, dtype = types.intp, str(c.dtype)
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        rows, panels, *given, large = args
+        rows, panels, *given = args
         done = builder.append_basic_block("done")
         with builder.if_then(builder.icmp_signed(">", panels, WORD(1))):
             builder.call(build_tile(builder.module, dtype, 1, PANELS), given)
             builder.branch(done)
-        choice = builder.switch(builder.add(rows, builder.mul(large, WORD(ROWS))), done)
-        for case in range(2 * ROWS):
-            block = builder.append_basic_block(f"case_{case}")
-            choice.add_case(WORD(case + 1), block)
+        choice = builder.switch(rows, done)
+        for count in range(1, ROWS + 1):
+            block = builder.append_basic_block(f"rows_{count}")
+            choice.add_case(WORD(count), block)
             builder.position_at_end(block)
-            ahead = AHEAD if case >= ROWS else 0
-            builder.call(build_tile(builder.module, dtype, case % ROWS + 1, 1, ahead), given)
+            builder.call(build_tile(builder.module, dtype, count, 1), given)
             builder.branch(done)
         builder.position_at_end(done)
         return context.get_dummy_value()
@@ -224,14 +222,14 @@ def tile(
 @kernel
 def product(
     m: int, panels: int, c: Array, a: Array, b: Array, c_row: int, c_panel: int, a_row: int, a_step: int,
-    a_part: int, b_step: int, b_part: int, b_panel: int, depth: int, parts: int, add: int, large: int,
+    a_part: int, b_step: int, b_part: int, b_panel: int, depth: int, parts: int, add: int, ahead: int,
 ) -> None:  # fmt: skip
     """C[panel] (m, NR) [+]= A (m, K) B[panel] (K, NR) for each panel; K = parts * depth. c, a, b from `at`.
 
     Row r of C[panel] begins at number r * c_row + panel * c_panel of c. For k, step s of part p: A's number
     in row r is r * a_row + s * a_step + p * a_part of a, and B[panel]'s row begins at number
-    panel * b_panel + s * b_step + p * b_part of b. With `add` the sum begins with what C holds. `large`: 1
-    where the panels of B stand one behind the other and are larger than LARGE, 0 otherwise.
+    panel * b_panel + s * b_step + p * b_part of b. With `add` the sum begins with what C holds. For each k
+    it asks for what lies `ahead` numbers behind B's row; 0 where that would not pay (see LARGE).
     """
     count = (m + ROWS - 1) // ROWS  # blocks of rows, of even size: 16 = 6 + 5 + 5
     wide = PANELS if m == 1 else 1
@@ -250,6 +248,6 @@ def product(
                     tile(
                         end - row, width, at(c, panel * c_panel + row * c_row), at(a, at_a + row * a_row),
                         at(b, at_b), c_row, c_panel, a_row, a_step, a_part, b_step, b_part, b_panel,
-                        stop - start, min(together, parts - part), add + part + piece, large,
+                        stop - start, min(together, parts - part), add + part + piece, ahead,
                     )  # fmt: skip
         panel += width
