@@ -10,17 +10,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
+from queue import SimpleQueue
+from typing import TypeAlias, TypeVar
 
 from minilstm.errors import whole_number, wording
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Jobs: TypeAlias = "SimpleQueue[Callable[[], None] | None]"
 
 _lock = threading.Lock()
 _threads: int | None = None
-_pool: ThreadPoolExecutor | None = None
+_helpers: list[Jobs] = []
 
 
 def _default() -> int:
@@ -58,38 +60,64 @@ def set_num_threads(threads: int) -> None:
     """
     global _threads
     _threads = whole_number("threads", threads)
-    _forget_pool()
+    _forget_helpers()
 
 
-def _forget_pool() -> None:
-    """Start a new pool at the next use; after a fork, too, where the threads of the old one are gone."""
-    global _pool, _lock
+def _forget_helpers() -> None:
+    """Start new helpers at the next use; after a fork, too, where the old ones are gone."""
+    global _helpers, _lock
     _lock = threading.Lock()
-    _pool = None
+    for jobs in _helpers:
+        jobs.put(None)
+    _helpers = []
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_helpers)
 
 
-def _helpers(count: int) -> ThreadPoolExecutor:
-    global _pool
+def _work(jobs: Jobs) -> None:
+    """What a helper does: one job after the other, until it is told None."""
+    while (job := jobs.get()) is not None:
+        job()
+        del job  # it holds the arrays
+
+
+def _started(count: int) -> list[Jobs]:
     with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(count, thread_name_prefix="minilstm")
-        return _pool
+        while len(_helpers) < count:
+            _helpers.append(SimpleQueue())
+            name = f"minilstm-{len(_helpers)}"
+            threading.Thread(target=_work, args=(_helpers[-1],), name=name, daemon=True).start()
+        return _helpers[:count]
 
 
 def run(function: Callable[[Item], Result], items: Sequence[Item], parallel: bool) -> list[Result]:
     """`[function(item) for item in items]`, shared with the helper threads when `parallel`."""
-    most = get_num_threads() if parallel and len(items) > 1 else 1
-    if most == 1:
+    threads = min(get_num_threads(), len(items)) if parallel else 1
+    if threads <= 1:
         return [function(item) for item in items]
-    threads, helpers = min(most, len(items)), _helpers(most - 1)
+    found: dict[int, Result] = {}
+    ended: SimpleQueue[BaseException | None] = SimpleQueue()
 
-    def share(k: int) -> list[Result]:
-        return [function(item) for item in items[k::threads]]
+    def share(k: int) -> None:
+        for index in range(k, len(items), threads):
+            found[index] = function(items[index])
 
-    futures = [helpers.submit(share, k) for k in range(1, threads)]
-    shares = [share(0)] + [future.result() for future in futures]
-    return [shares[k % threads][k // threads] for k in range(len(items))]
+    def job(k: int) -> None:
+        try:
+            share(k)
+        except BaseException as error:
+            ended.put(error)
+        else:
+            ended.put(None)
+
+    for k, jobs in enumerate(_started(threads - 1), start=1):
+        jobs.put(partial(job, k))
+    try:
+        share(0)
+    finally:  # nobody works on the arrays any more when this returns
+        errors = [ended.get() for _ in range(1, threads)]
+    for error in filter(None, errors):
+        raise error
+    return [found[index] for index in range(len(items))]

@@ -22,7 +22,7 @@ def restore(monkeypatch):
     before = threads._threads
     yield
     threads._threads = before
-    threads._forget_pool()
+    threads._forget_helpers()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
@@ -101,7 +101,7 @@ def test_a_wrong_number_is_refused(number, error):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_makes_its_own_pool():
+def test_a_forked_child_starts_helpers_of_its_own():
     code = """
 import os
 from minilstm.compiled import threads
