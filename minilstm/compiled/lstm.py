@@ -20,7 +20,7 @@ from minilstm.compiled.panels import (
     weight_gradient,
 )
 from minilstm.compiled.recording import record_gate, record_state
-from minilstm.compiled.vectors import load, load_part, sigmoid, store, tanh
+from minilstm.compiled.vectors import fetch, load, load_part, sigmoid, store, tanh
 
 
 def lstm_pack(w: Array, U: Array, b: Array, W: Array) -> None:
@@ -93,6 +93,9 @@ def backward_gates(
     now, before = ((t + 1) % slots) * b * Hp + unit, (t % slots) * b * Hp + unit
     for r in range(b):
         k, row = gates + r * NR, r * Hp
+        for gate in range(4):  # of the step before, which comes next: the tape has left the cache
+            fetch(z, k + (gate - 4 * P) * block)
+        fetch(c, (t - 1) * b * Hp + unit + row)
         dht, dct = load(dh, now + row), load(dc, now + row)
         if external.shape[0] > 0:
             dht = dht + load_part(external, (r * S + t) * H + unit, min(NR, H - unit))  # S4

@@ -300,6 +300,17 @@ def at(typing_context: Any, a: Any, k: Any) -> Any:
     return place(a, types.intp), generate
 
 
+@instruction(lambda a, k: None)
+def fetch(typing_context: Any, a: Any, k: Any) -> Any:
+    """Ask for the line of memory with the k-th number of `a`, before it is needed; it may lie outside."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        prefetch(builder, element(context, builder, a, *args))
+        return context.get_dummy_value()
+
+    return types.void(a, types.intp), generate
+
+
 @instruction(_load)
 def load(typing_context: Any, a: Any, k: Any) -> Any:
     """The Vector that begins at the k-th number of contiguous `a`."""
