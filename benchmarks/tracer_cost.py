@@ -18,7 +18,7 @@ import numpy as np
 from measure import watched
 
 import minilstm as ml
-from minilstm.compiled import entry_points, memory
+from minilstm.compiled import chunks, entry_points, memory
 
 
 class Clock(ml.Callback):
@@ -53,7 +53,7 @@ def recording(cell: str, B: int, T: int, D: int, H: int, rounds: int) -> str:
     layer = getattr(ml, cell)(H, input_shape=(T, D))
     ml.Sequential([layer], seed=0)
     weights = layer.symbols
-    chunk = memory.chunks(B, parallel=True)[0]
+    chunk = chunks.cut(B, parallel=True)[0]
     packed, b = memory.Packed(layer.cell, weights), chunk.stop
     x, external = (rng.normal(size=(T, b, size)).astype("float32") for size in (D, H))
     zeros = tuple(np.zeros((b, H), "float32") for _ in layer.cell.states)

@@ -35,7 +35,7 @@ import versus_peers  # noqa: E402
 from measure import Call  # noqa: E402
 from versus_peers import Row  # noqa: E402
 
-from minilstm.compiled import memory  # noqa: E402
+from minilstm.compiled import chunks, memory  # noqa: E402
 
 RNG = np.random.default_rng(0)
 COMMANDS = [path for path in BENCHMARKS.glob("*.py") if "def main()" in path.read_text()]
@@ -92,11 +92,11 @@ def test_time_covered_by_calls_of_two_threads_counts_once():
 
 
 def test_watched_functions_are_given_back():
-    before = memory.chunks
-    with measure.watched((memory, "chunks")) as calls:
-        memory.chunks(20, True)
-    assert memory.chunks is before
-    assert [(call.name, call.arguments) for call in calls] == [("chunks", (20, True))]
+    before = chunks.cut
+    with measure.watched((chunks, "cut")) as calls:
+        chunks.cut(20, True)
+    assert chunks.cut is before
+    assert [(call.name, call.arguments) for call in calls] == [("cut", (20, True))]
     assert 0 < calls[0].stop - calls[0].start < 1
 
 

@@ -1,13 +1,12 @@
 """What runs the steps of a segment: the engine that `segments` is handed, here the plain one.
 
-The lesson's own engine is the loop of `steps`, over the whole batch at once, in one thread. Another stands in
-`minilstm.compiled`: it wants the weights in a layout of its own, takes the batch in chunks that fit a
-processor's cache, runs them on threads, and reuses memory. The fields below are all they differ in.
+The lesson's own engine is the loop of `steps`. Another stands in `minilstm.compiled`: it wants the weights in
+a layout of its own, and reuses memory. The fields below are all they differ in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +14,6 @@ from minilstm.arrays import Array
 from minilstm.bptt import steps
 from minilstm.bptt.cell import Cell, Gradients, Weights
 from minilstm.bptt.tape import Tape
-
-
-def _whole(B: int, work: int) -> list[slice]:
-    return [slice(0, B)]
-
-
-def _one_by_one(function: Callable[[Any], Any], items: Sequence[Any], work: int) -> list[Any]:
-    return [function(item) for item in items]
 
 
 def _nothing(*_: Any) -> None:
@@ -35,12 +26,10 @@ def _never(tape: Tape, external: Array | None) -> Callable[[int], bool]:
 
 @dataclass(frozen=True)
 class Engine:
-    """The functions of an engine; by default those of the plain one. `work` is the multiply-adds of the pass.
+    """The functions of an engine; by default those of the plain one.
 
-    chunks(B, work) : the batch in pieces, each of which goes through time on its own;
     pack(cell, weights, drop) : the layer as forward_segment and backward_segment want it;
     prepare(packed, need_dx) : called once before segments are run backwards;
-    run(function, items, work) : [function(item) for item in items], maybe at the same time;
     release(segment) : nobody reads this segment any more;
     stays_zero(tape, external)(t) : whether a gradient of 0 after t steps is sure to be 0 in all of them
     """
@@ -48,22 +37,14 @@ class Engine:
     name: str = "numpy"
     forward_segment: Callable[..., Any] = steps.forward_segment
     backward_segment: Callable[..., Gradients] = steps.backward_segment
-    chunks: Callable[[int, int], list[slice]] = _whole
     pack: Callable[[Cell, Weights, Array | None], Any] = steps.Layer
     prepare: Callable[[Any, bool], None] = _nothing
-    run: Callable[[Callable[[Any], Any], Sequence[Any], int], list[Any]] = _one_by_one
     release: Callable[[Any], None] = _nothing
     stays_zero: Callable[[Tape, Array | None], Callable[[int], bool]] = _never
+    parallel: bool = False  # whether parts of the batch may go through time at once, see `compiled.chunks`
 
 
 PLAIN = Engine()
-
-
-def work_of(weights: Weights, x: Array) -> int:
-    """Multiply-adds of a forward pass, about; backward takes twice as many."""
-    T, B, D = x.shape
-    work: int = T * B * (len(weights.U) + D + 1) * weights.W.shape[1]
-    return work
 
 
 def variant_of(cell: Any, common: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Pieces [chunk of the batch][segment of time] put together again: states, gradients, steps, norms."""
+"""Pieces put together again: stretches of time (axis 0), or chunks of the batch (axis 1)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,24 @@ from minilstm.bptt.cell import Gradients, State, Weights
 from minilstm.norms import join_norms
 
 
+def join(pieces: Sequence[Array], axis: int) -> Array:
+    """Pieces of (T, B, .) as one, in memory (B, T, .), as layers want it; of time a single one as it is."""
+    if axis == 0 and len(pieces) == 1:
+        return pieces[0]
+    shape = list(pieces[0].shape)
+    shape[axis] = sum(piece.shape[axis] for piece in pieces)
+    T, B, n = shape
+    out = np.empty((B, T, n), pieces[0].dtype).transpose(1, 0, 2)
+    return np.concatenate(pieces, axis, out)
+
+
 def join_states(chunks: Sequence[State]) -> State:
     """The states of the chunks as one state of the whole batch."""
-    if len(chunks) == 1:
-        return chunks[0]
-    return tuple(np.concatenate(parts) for parts in zip(*chunks, strict=True))
+    return chunks[0] if len(chunks) == 1 else tuple(map(np.concatenate, zip(*chunks, strict=True)))
 
 
 def add_weights(parts: Sequence[Weights]) -> Weights:
-    """The sum of the gradients of several segments, in their order; the first ones are written over."""
+    """The sum of several gradients, in their order; the first ones are written over."""
     first, *others = parts
     for other in others:
         for array, part in zip(first, other, strict=True):
@@ -29,34 +38,19 @@ def add_weights(parts: Sequence[Weights]) -> Weights:
     return first
 
 
-def join_chunks(pieces: Sequence[Sequence[Array]]) -> Array:
-    """Pieces [chunk][segment] of (S, b, .) as one (T, B, .), in memory (B, T, .), as layers want it."""
-    T = sum(len(piece) for piece in pieces[0])
-    B = sum(chunk[0].shape[1] for chunk in pieces)
-    out = np.empty((B, T, pieces[0][0].shape[2]), pieces[0][0].dtype).transpose(1, 0, 2)
-    row = 0
-    for chunk in pieces:
-        step, b = 0, chunk[0].shape[1]
-        for piece in chunk:
-            out[step : step + len(piece), row : row + b] = piece
-            step += len(piece)
-        row += b
-    return out
-
-
-def join_gradients(chunks: Sequence[Sequence[Gradients]], dstate: State) -> Gradients:
-    """The gradients of the whole; those of the weights stand, added up, in each chunk's first segment."""
+def join_gradients(pieces: Sequence[Gradients], axis: int, dweights: Weights, dstate: State) -> Gradients:
+    """The gradients of the whole, whose `dweights` are a sum, and `dstate` is that of the first step."""
 
     def joined(pick: Callable[[Gradients], Any]) -> Array:
-        return join_chunks([[pick(segment) for segment in chunk] for chunk in chunks])
+        return join([pick(piece) for piece in pieces], axis)
 
-    found = chunks[0][-1]  # has what was asked for
-    states = range(len(found.dtotal or ()))
+    last, norms = pieces[-1], [piece.norms for piece in pieces]  # the last has what was asked for
+    states = range(len(last.dtotal or ()))
     return Gradients(
-        dweights=add_weights([chunk[0].dweights for chunk in chunks]),  # a fixed order, for any threads
+        dweights=dweights,
         dstate=dstate,
-        dx=None if found.dx is None else joined(lambda segment: segment.dx),
-        dz=None if found.dz is None else joined(lambda segment: segment.dz),
-        dtotal=tuple(joined(lambda segment, k=k: segment.dtotal[k]) for k in states) or None,  # type: ignore[misc]
-        norms=found.norms and join_norms([[segment.norms for segment in chunk] for chunk in chunks]),  # type: ignore[misc]
+        dx=None if last.dx is None else joined(lambda piece: piece.dx),
+        dz=None if last.dz is None else joined(lambda piece: piece.dz),
+        dtotal=tuple(joined(lambda piece, k=k: piece.dtotal[k]) for k in states) or None,  # type: ignore[misc]
+        norms=last.norms and join_norms([norms] if axis == 0 else [[one] for one in norms]),  # type: ignore[list-item]
     )

@@ -11,24 +11,22 @@ The time axis is cut into segments of segment_steps, and one loop over them serv
 Full and checkpointed agree because a segment depends on the past through one thing alone, the state it begins
 with. So that state is all that must be kept, and dL/d(that state) all that must be handed back.
 
-Inside a segment the engine does the work: `steps`, or its compiled form. Samples meet only in the sums of the
-weights' gradients, so a chunk of the batch may go through all segments on its own. With the plain engine read
-engine.chunks as "the whole batch", pack as `steps.Layer`, run as a loop, prepare and release as nothing, and
-plan as None: it is another choice of checkpoints (`minilstm.checkpoints`).
+Inside a segment the engine does the work: `steps`, or its compiled form. With the plain engine read pack as
+`steps.Layer`, prepare and release as nothing, stays_zero as False. Read plan as None: it is another choice of
+checkpoints (`minilstm.checkpoints`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, Gradients, State, Weights
-from minilstm.bptt.engine import PLAIN, Engine, work_of
-from minilstm.bptt.pieces import add_weights, join_gradients, join_states
+from minilstm.bptt.engine import PLAIN, Engine
+from minilstm.bptt.pieces import add_weights, join_gradients
 from minilstm.bptt.tape import Contents, Tape
 from minilstm.errors import one_of, whole_number
 
@@ -44,7 +42,7 @@ def forward(
     segment_steps: int | None = None,
     keep: Contents = "everything",
     outputs: Array | None = None,
-    drop: Array | None = None,
+    packed: Any = None,
     plan: Any = None,
     from_end: bool = False,
 ) -> Tape:
@@ -57,7 +55,7 @@ def forward(
     keep : "everything" for a later `backward`; "boundaries" for one that computes each segment again;
         "outputs" where none will follow
     outputs : (T, B, H) to be filled with h of every step, or None
-    drop : (B, H) recurrent dropout, a factor of h where it meets U, or None; plain engine only
+    packed : engine.pack(cell, weights, drop), with the recurrent dropout of `steps`; None for one without
     from_end : whether the first segment is the one that may be shorter, and not the last
     plan : `checkpoints.slots.Plan` of T steps, in place of segment_steps and keep; or None
     """
@@ -66,36 +64,27 @@ def forward(
     length = T if segment_steps is None else whole_number("segment_steps", segment_steps)
     early = -T % length if from_end else 0  # by so much the first segment is shorter, and not the last
     spans = [slice(max(start, 0), min(start + length, T)) for start in range(-early, T, length)]
-    work = work_of(weights, x)
-    rows, packed = engine.chunks(B, work), engine.pack(cell, weights, drop)
-    tape = Tape(cell, engine, packed, x, mask, rows, spans, [], [], keep, plan)
     if initial_state is None:
         initial_state = tuple(np.zeros((B, len(weights.U)), weights.U.dtype) for _ in cell.states)
+    packed, kept = packed or engine.pack(cell, weights, None), keep == "everything"
+    tape = Tape(cell, engine, packed, x, mask, spans, [initial_state], [], keep, plan)
     passing: Contents = "boundaries" if outputs is None else "outputs"  # of steps that are not kept
 
-    def through_time(chunk: slice) -> tuple[list[State], list[Any]]:
-        """The states at the chunk's boundaries, and its segments; None for those that are not kept."""
+    def run(span: slice, state: State, keep: Contents) -> Any:
+        segment = tape.run(span, state, keep)
+        if outputs is not None:
+            outputs[span] = segment.states[0][1:]
+        return segment
 
-        def run(span: slice, state: State, keep: Contents) -> Any:
-            segment = tape.run(chunk, span, state, keep)
-            if outputs is not None:
-                outputs[span, chunk] = segment.states[0][1:]
-            return segment
-
-        states, segments = [tuple(part[chunk] for part in initial_state)], []
-        if plan is not None:
-            return plan.forward(run, engine.release, states[0], passing)  # type: ignore[no-any-return]
-        for span in spans:
-            segment = run(span, states[-1], "everything" if keep == "everything" else passing)
-            states.append(segment.last_state)
-            segments.append(segment if keep == "everything" else None)
-            if keep != "everything":
-                engine.release(segment)
-        return states, segments
-
-    for states, segments in engine.run(through_time, rows, work):
-        tape.states.append(states)
-        tape.segments.append(segments)
+    if plan is not None:
+        tape.states, tape.segments = plan.forward(run, engine.release, initial_state, passing)
+        return tape
+    for span in spans:
+        segment = run(span, tape.states[-1], "everything" if kept else passing)
+        tape.states.append(segment.last_state)
+        tape.segments.append(segment if kept else None)
+        if not kept:
+            engine.release(segment)
     return tape
 
 
@@ -124,50 +113,41 @@ def backward(
     tape.check_readable()
     if tape.keep == "outputs":
         raise RuntimeError('this tape was made with keep="outputs", and holds nothing for a backward pass')
-    engine, packed, B = tape.engine, tape.packed, tape.x.shape[1]
+    engine, B = tape.engine, tape.x.shape[1]
     if dstate is None:
         dstate = tuple(np.zeros((B, len(weights.U)), weights.U.dtype) for _ in tape.cell.states)
-    stays_zero = engine.stays_zero(tape, external)
-
-    def back_through_time(k: int) -> tuple[list[Gradients], State]:
-        """The gradients of a chunk's segments, those of the weights in sum; and dL/d(first state)."""
-        chunk = tape.rows[k]
-        found: list[Gradients] = []
-        dlast = tuple(part[chunk] for part in dstate)  # dL/d(state after the segment), (B, H) each
-        for span, segment, again in _backwards(tape, k, overwrite):
-            dh = None if external is None else external[span, chunk]
-            options = {"need_dx": need_dx, "record": record, "overwrite": overwrite or again}
-            gradients = engine.backward_segment(packed, segment, dh, dlast, **options)
-            if overwrite or again:
-                engine.release(segment)
-            if found:
-                gradients.dweights = add_weights([found[-1].dweights, gradients.dweights])
-            found.append(gradients)
-            dlast, gradients.dstate = gradients.dstate, ()  # of many segments only what is wanted is kept
-            if span.start and truncate:
-                dlast = tuple(np.zeros_like(part) for part in dlast)
-            if span.start and not record and not any(part.any() for part in dlast) and stays_zero(span.start):
-                rest = np.zeros_like(tape.x[: span.start, chunk]) if need_dx else None
-                found.append(Gradients(gradients.dweights, (), rest))  # all that is left is 0
-                break
-        return found[::-1], dlast
-
-    engine.prepare(packed, need_dx)
+    engine.prepare(tape.packed, need_dx)
     tape.consumed = overwrite
-    parts = engine.run(back_through_time, range(len(tape.rows)), 2 * work_of(weights, tape.x))
-    return join_gradients([found for found, _ in parts], join_states([first for _, first in parts]))
+    stays_zero = engine.stays_zero(tape, external)
+    found: list[Gradients] = []  # of the segments, from the last to the first; those of the weights in sum
+    for span, segment, again in _backwards(tape, overwrite):
+        dh = None if external is None else external[span]
+        options = {"need_dx": need_dx, "record": record, "overwrite": overwrite or again}
+        gradients: Gradients = engine.backward_segment(tape.packed, segment, dh, dstate, **options)
+        if overwrite or again:
+            engine.release(segment)
+        if found:
+            gradients.dweights = add_weights([found[-1].dweights, gradients.dweights])
+        found.append(gradients)
+        dstate, gradients.dstate = gradients.dstate, ()  # dL/d(state before the segment), (B, H) each
+        if span.start and truncate:
+            dstate = tuple(np.zeros_like(part) for part in dstate)
+        if span.start and not record and not any(part.any() for part in dstate) and stays_zero(span.start):
+            rest = np.zeros_like(tape.x[: span.start]) if need_dx else None
+            found.append(Gradients(gradients.dweights, (), rest))  # all that is left is 0
+            break
+    return join_gradients(found[::-1], 0, gradients.dweights, dstate)
 
 
-def _backwards(tape: Tape, k: int, overwrite: bool) -> Iterator[tuple[slice, Any, bool]]:
-    """The segments of chunk k from the last to the first, and whether they were computed again."""
-    run, states, segments = partial(tape.run, tape.rows[k]), tape.states[k], tape.segments[k]
+def _backwards(tape: Tape, overwrite: bool) -> Iterator[tuple[slice, Any, bool]]:
+    """The segments from the last to the first, and whether they were computed again."""
     if tape.plan is not None:
-        yield from tape.plan.backward(run, tape.engine.release, states, segments)
+        yield from tape.plan.backward(tape.run, tape.engine.release, tape.states, tape.segments)
         return
     for n in reversed(range(len(tape.spans))):
-        segment, again = segments[n], segments[n] is None
+        segment, again = tape.segments[n], tape.segments[n] is None
         if again:
-            segment = run(tape.spans[n], states[n], "everything")
+            segment = tape.run(tape.spans[n], tape.states[n], "everything")
         if overwrite:
-            segments[n] = None
+            tape.segments[n] = None
         yield tape.spans[n], segment, again

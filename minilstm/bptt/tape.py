@@ -1,8 +1,8 @@
 """What forward hands to backward. Plain data.
 
-Time first everywhere: T time steps, S of them in one segment; B samples, in a segment those of its chunk (the
-part of the batch that goes through time together, see `segments`). The array of a state has one row more than
-there are steps: row 0 is the initial state, step t reads row t and writes row t + 1, and no step is special.
+Time first everywhere: T time steps, S of them in one segment; B samples. The array of a state has one row
+more than there are steps: row 0 is the initial state, step t reads row t and writes row t + 1, and no step is
+special.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, State
-from minilstm.bptt.pieces import join_chunks, join_states
+from minilstm.bptt.pieces import join
 
 # All steps; the states between segments, from which backward can run the steps again; nothing for a backward.
 Contents = Literal["everything", "boundaries", "outputs"]
@@ -39,17 +39,16 @@ class Segment:
 
 @dataclass
 class Tape:
-    """One forward pass: for each chunk of the batch, its segments in order of time."""
+    """One forward pass: its segments in order of time."""
 
     cell: Cell
     engine: Any  # what ran the steps: `engine.Engine`
     packed: Any  # cell and weights in the form that it wants
     x: Array  # (T, B, D)
     mask: Array | None  # (T, B) bool, True = real step
-    rows: list[slice]  # the samples of each chunk; the plain engine takes the batch as one
     spans: list[slice]  # the steps of each segment
-    states: list[list[State]]  # [chunk][segment]: the state at the segment's start, then the last state
-    segments: list[list[Any]]  # [chunk][segment]: a Segment, or None unless keep is "everything"
+    states: list[State]  # the state at each segment's start, then the last state
+    segments: list[Any]  # a Segment each, or None unless keep is "everything"
     keep: Contents = "everything"
     plan: Any = None  # `checkpoints.slots.Plan`, which then decides what `states` and `segments` hold
     consumed: bool = False  # a backward pass was allowed to write over it
@@ -57,23 +56,18 @@ class Tape:
     @property
     def nbytes(self) -> int:
         """Bytes that wait for the backward pass: segments and boundary states, the input apart."""
-        kept: int = sum(segment.nbytes for chunk in self.segments for segment in chunk if segment is not None)
-        return kept + sum(part.nbytes for chunk in self.states for state in chunk[:-1] for part in state)
-
-    @property
-    def first_state(self) -> State:
-        """The initial state, (B, H) each."""
-        return join_states([chunk[0] for chunk in self.states])
+        kept: int = sum(segment.nbytes for segment in self.segments if segment is not None)
+        return kept + sum(part.nbytes for state in self.states[:-1] for part in state)
 
     @property
     def last_state(self) -> State:
         """The state after the last step, (B, H) each."""
-        return join_states([chunk[-1] for chunk in self.states])
+        return self.states[-1]
 
-    def run(self, chunk: slice, span: slice, state: State, keep: Contents) -> Any:
-        """A segment: the steps `span` of the samples `chunk`, forward from `state`."""
-        real = None if self.mask is None else self.mask[span, chunk]
-        return self.engine.forward_segment(self.packed, self.x[span, chunk], real, state, keep)
+    def run(self, span: slice, state: State, keep: Contents) -> Any:
+        """A segment: the steps `span`, forward from `state`."""
+        real = None if self.mask is None else self.mask[span]
+        return self.engine.forward_segment(self.packed, self.x[span], real, state, keep)
 
     def check_readable(self) -> None:
         """Raise RuntimeError when a backward pass has written over this tape."""
@@ -85,6 +79,6 @@ class Tape:
         self.check_readable()
         if name in self.cell.states:
             k = self.cell.states.index(name)
-            return join_chunks([[segment.states[k][1:] for segment in chunk] for chunk in self.segments])
+            return join([segment.states[k][1:] for segment in self.segments], 0)
         k = self.cell.kept.index(name)
-        return join_chunks([[segment.kept[k] for segment in chunk] for chunk in self.segments])
+        return join([segment.kept[k] for segment in self.segments], 0)

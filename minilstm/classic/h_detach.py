@@ -53,7 +53,7 @@ class DetachedLSTM(LSTM):
                 found.dstate = np.zeros_like(dh), *others
             return found
 
-        return replace(engine, backward_segment=backward_segment, chunks=lambda B, work: [slice(0, B)])
+        return replace(engine, backward_segment=backward_segment, parallel=False)
 
 
 def copier(detach: float, length: int, units: int, seed: int) -> Sequential:

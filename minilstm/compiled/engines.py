@@ -7,7 +7,7 @@ engine is first asked for.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from functools import cache
@@ -19,7 +19,6 @@ from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine
 from minilstm.checkpoints.slots import Plan
-from minilstm.compiled import threads
 from minilstm.errors import one_of
 
 BACKENDS = ("numba", "numpy")
@@ -53,26 +52,19 @@ def _compiled() -> Engine | None:
         warnings.warn(message, RuntimeWarning, stacklevel=4)
         return None
 
-    def chunks(B: int, work: int) -> list[slice]:
-        return memory.chunks(B, work > PARALLEL_WORK)
-
     def pack(cell: Cell, weights: Weights, drop: Array | None) -> memory.Packed:
         assert drop is None  # recurrent dropout has no kernel: layers leave it to the plain engine
         return memory.Packed(cell, weights)
-
-    def run(function: Callable[[Any], Any], items: Sequence[Any], work: int) -> list[Any]:
-        return threads.run(function, items, work > PARALLEL_WORK)
 
     return Engine(
         name="numba",
         forward_segment=memory.forward_segment,
         backward_segment=memory.backward_segment,
-        chunks=chunks,
         pack=pack,
-        run=run,
         prepare=memory.Packed.prepare_backward,
         release=memory.release,
         stays_zero=exact_zero.stays_zero,
+        parallel=True,
     )
 
 
@@ -221,7 +213,7 @@ def tape_bytes(
     keep: str,
     plan: Plan | None = None,
 ) -> int:
-    """`Tape.nbytes` of a forward pass, known before it runs.
+    """`Tapes.nbytes` of a forward pass, known before it runs.
 
     >>> from minilstm.bptt.lstm import LSTMCell
     >>> tape_bytes(LSTMCell(), 5, 4, 2, 3, 8, "numpy", 5, "everything")

@@ -22,7 +22,7 @@ def stays_zero(tape: Tape, external: Array | None) -> Callable[[int], bool]:
     @cache
     def asked(steps: int) -> bool:
         loss = external is not None and bool(external[:steps].any())
-        return not loss and _is_bounded(tape.packed, tape.x, tape.first_state)
+        return not loss and _is_bounded(tape.packed, tape.x, tape.states[0])
 
     return asked
 

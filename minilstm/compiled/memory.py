@@ -1,6 +1,6 @@
 """The functions of `steps`, by the compiled kernels: weights and arrays in the kernels' layout.
 
-Here the Python around a kernel: packing, chunks of the batch, the tape, and memory that is used again.
+Here the Python around a kernel: packing, the tape, and memory that is used again.
 The layout and its reasons stand at the top of `panels`.
 """
 
@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from ctypes import addressof, c_char
-from itertools import pairwise
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -24,7 +23,6 @@ from minilstm.compiled.jit import lanes
 from minilstm.norms import StepNorms
 
 PAGE = 4096  # bytes
-ROWS = 16  # samples in a chunk, at most: what a step reads and writes of one panel stays in the cache
 BLOCKS = {"lstm": 4, "gru": 4, "simple_rnn": 1}  # of z and w, see each cell
 KEPT = {"lstm": [0, 1, 2, 3], "gru": [1, 2, 0, 3], "simple_rnn": []}  # blocks in the order of cell.kept
 
@@ -116,21 +114,6 @@ def row_size(numbers: int, itemsize: int) -> int:
     (80, 80)
     """
     return (-(-numbers * itemsize // 64) | 1) * 64 // itemsize
-
-
-def chunks(B: int, parallel: bool) -> list[slice]:
-    """The batch in even chunks of at most 16 samples, whatever the number of threads.
-
-    At most 32 where one thread does all the work anyway: half as many calls.
-
-    >>> chunks(20, True)
-    [slice(0, 10, None), slice(10, 20, None)]
-    >>> chunks(20, False)
-    [slice(0, 20, None)]
-    """
-    count = -(-B // (ROWS if parallel else 2 * ROWS))
-    edges = [k * B // count for k in range(count + 1)]
-    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def put_state(states: Array, row: int, part: Array) -> None:

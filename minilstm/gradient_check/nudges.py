@@ -14,8 +14,8 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt import segments
 from minilstm.bptt.cell import State, Weights
-from minilstm.bptt.tape import Tape
 from minilstm.cells import with_state
+from minilstm.compiled.chunks import Tapes
 from minilstm.layers import Recurrent
 
 
@@ -29,7 +29,7 @@ class Nudged(NamedTuple):
     offsets: Array  # (R,)
 
 
-def nudged_states(layer: Recurrent, tape: Tape, nudged: Nudged) -> Array:
+def nudged_states(layer: Recurrent, tape: Tapes, nudged: Nudged) -> Array:
     """The layer's output for each row: (R, T, H) with `return_sequences`, otherwise (R, H)."""
     T = len(tape.x)
     weights, cell = layer.symbols, layer.cell

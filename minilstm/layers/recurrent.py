@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
-from minilstm.bptt import segments
 from minilstm.bptt.cell import Cell, Gradients, State, Weights
 from minilstm.bptt.engine import Engine
-from minilstm.bptt.tape import Contents, Tape
+from minilstm.bptt.tape import Contents
 from minilstm.checkpoints.slots import Plan
-from minilstm.compiled import engines
+from minilstm.compiled import chunks, engines
 from minilstm.errors import numeric_array, one_of, real_number, whole_number, wording
 from minilstm.initializers import Chrono, Initializer
 from minilstm.layers.base import Keep, Layer, Shape, declare_weight
@@ -60,7 +59,7 @@ class Common(Words, total=False):
 class RecurrentTape(NamedTuple):
     """What a recurrent layer leaves for backward."""
 
-    steps: Tape  # in the order in which the layer reads
+    steps: chunks.Tapes  # in the order in which the layer reads
     drop: Array | None  # (B, D) the dropout of its input
 
     @property
@@ -287,7 +286,7 @@ class Recurrent(Layer):
             drop_x = drop((B, D), self.dropout, rng, x.dtype)
             drop_h = drop((B, self.units), self.recurrent_dropout, rng, x.dtype)
         outputs = np.empty((B, T, self.units), x.dtype) if self.return_sequences else None
-        steps = segments.forward(
+        steps = chunks.forward(
             self.cell,
             self.symbols,
             (x if drop_x is None else x * drop_x[:, None]).transpose(1, 0, 2),
@@ -368,7 +367,7 @@ class Recurrent(Layer):
             mask = tape.steps.mask
             dh = self.visible(dy, None if mask is None else mask.T)
             dstate = (dh, *(np.zeros(dh.shape, dh.dtype) for _ in self.cell.states[1:]))
-        gradients = segments.backward(
+        gradients = chunks.backward(
             self.symbols,
             tape.steps,
             external,

@@ -14,7 +14,7 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, Gradients, StepGradients, Weights
-from minilstm.bptt.tape import Tape
+from minilstm.compiled.chunks import Tapes
 from minilstm.errors import one_of, real_number, whole_number, wording
 from minilstm.norms import norm
 from minilstm.trace.lags import by_lag
@@ -56,7 +56,7 @@ class Recording:
         cls,
         name: str,
         weights: Weights,
-        tape: Tape,
+        tape: Tapes,
         gradients: Gradients,
         external: Array,
         reached: Array,

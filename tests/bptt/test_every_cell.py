@@ -10,9 +10,8 @@ from test_cells import CELLS, VARIANTS
 from tolerances import PARITY, check
 
 import minilstm as ml
-from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
-from minilstm.compiled import engines
+from minilstm.compiled import chunks, engines
 
 on_cells = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 
@@ -47,13 +46,13 @@ def test_every_variant_is_its_own_complex_step(cell, mask):
         given = weights._replace(**dict(zip(names, arrays, strict=False)))
         x, *state = arrays[len(names) :]
         outputs = np.empty((T, B, H), complex)
-        tape = segments.forward(cell, given, x, real, tuple(state), outputs=outputs)
+        tape = chunks.forward(cell, given, x, real, tuple(state), outputs=outputs)
         ends = zip(last, tape.last_state, strict=True)
         return complex((dh * outputs).sum() + sum((w * part).sum() for w, part in ends))
 
     expected = oracle.complex_step(loss, [*(getattr(weights, name) for name in names), x, *state])
-    tape = segments.forward(cell, weights, x, real, state)
-    found = segments.backward(weights, tape, dh, last)
+    tape = chunks.forward(cell, weights, x, real, state)
+    found = chunks.backward(weights, tape, dh, last)
     ours = [*(getattr(found.dweights, name) for name in names), found.dx, *found.dstate]
     for name, gradient, theirs in zip([*names, "x", *cell.states], ours, expected, strict=True):
         check(gradient, theirs, 1e-13, what=name)
@@ -68,15 +67,15 @@ def test_every_variant_is_its_own_complex_step(cell, mask):
 def test_kernels_are_the_reference(cell, sizes, dtype, mask):
     T, B, D, H = sizes
     weights, x, real, state, dh, last = random_layer(cell, T, B, D, H, mask, 1)
-    exact = segments.forward(cell, weights, x, real, state)
-    expected = segments.backward(weights, exact, dh, last, record=True)
+    exact = chunks.forward(cell, weights, x, real, state)
+    expected = chunks.backward(weights, exact, dh, last, record=True)
 
     def cast(parts):
         return [None if part is None else part.astype(dtype) for part in parts]
 
     weights, (x, dh), state, last = Weights(*cast(weights)), cast((x, dh)), cast(state), tuple(cast(last))
-    tape = segments.forward(cell, weights, x, real, tuple(state), engine=engines.engine_of("numba"))
-    slim = segments.forward(
+    tape = chunks.forward(cell, weights, x, real, tuple(state), engine=engines.engine_of("numba"))
+    slim = chunks.forward(
         cell, weights, x, real, tuple(state), engine=engines.engine_of("numba"), keep="outputs"
     )
     assert tape.nbytes == engines.tape_bytes(cell, T, B, D, H, x.itemsize, "numba", T, "everything")
@@ -85,8 +84,8 @@ def test_kernels_are_the_reference(cell, sizes, dtype, mask):
         check(tape.join(name), exact.join(name), bound, steps=0, what=name)
     for ours, theirs in zip(tape.last_state, slim.last_state, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    found = segments.backward(weights, tape, dh, last, record=True)
-    again = segments.backward(weights, tape, dh, last, overwrite=True)
+    found = chunks.backward(weights, tape, dh, last, record=True)
+    again = chunks.backward(weights, tape, dh, last, overwrite=True)
     for name, part in zip(weights._fields, expected.dweights, strict=True):
         if part is not None:
             check(getattr(found.dweights, name), part, bound, what=name)
@@ -103,12 +102,10 @@ def test_kernels_are_the_reference(cell, sizes, dtype, mask):
 def test_a_recorded_pass_over_checkpoints_is_the_reference(cell, sizes, segment):
     """Each segment is computed again in memory that the one after it had: nothing recorded may live there."""
     weights, x, real, state, dh, last = random_layer(cell, *sizes, True, 3)
-    expected = segments.backward(
-        weights, segments.forward(cell, weights, x, real, state), dh, last, record=True
-    )
+    expected = chunks.backward(weights, chunks.forward(cell, weights, x, real, state), dh, last, record=True)
     options = {"engine": engines.engine_of("numba"), "segment_steps": segment, "keep": "boundaries"}
-    found = segments.backward(
-        weights, segments.forward(cell, weights, x, real, state, **options), dh, last, record=True
+    found = chunks.backward(
+        weights, chunks.forward(cell, weights, x, real, state, **options), dh, last, record=True
     )
     theirs = (expected.dx, expected.dz, *expected.dtotal)
     for ours, array in zip((found.dx, found.dz, *found.dtotal), theirs, strict=True):
@@ -147,8 +144,8 @@ def test_the_layer_is_torch_s(cell, sizes, backend):
     ends = sum((torch.tensor(w) * part[0]).sum() for w, part in zip(last, end, strict=True))
     ((torch.tensor(dh) * out).sum() + ends).backward()
 
-    tape = segments.forward(cell, weights, x, None, state, engine=engines.engine_of(backend))
-    found = segments.backward(weights, tape, dh, last)
+    tape = chunks.forward(cell, weights, x, None, state, engine=engines.engine_of(backend))
+    found = chunks.backward(weights, tape, dh, last)
     bound = PARITY["float64"]
     check(tape.join("h"), out.detach().numpy(), bound, steps=0, what="h")
     check(permuted(found.dweights.W), layer.weight_ih_l0.grad.numpy().T, bound, what="W")

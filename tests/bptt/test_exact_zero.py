@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 import minilstm as ml
-from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.engine import PLAIN
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.checkpoints.slots import Plan
-from minilstm.compiled import engines
+from minilstm.compiled import chunks, engines
 from minilstm.layers import recurrent
 
 CELLS = {"lstm": LSTMCell(), "gru": GRUCell(), "simple_rnn": SimpleRNNCell()}
@@ -51,10 +50,10 @@ def passes(kind, weights, x, external=None, stops=True, truncate=False, **option
     if not stops:
         counted = replace(counted, stays_zero=PLAIN.stays_zero)
     with np.errstate(all="ignore"):
-        tape = segments.forward(CELLS[kind], weights, x, engine=counted, **options)
+        tape = chunks.forward(CELLS[kind], weights, x, engine=counted, **options)
         last = tuple(np.ones((B, H), "float32") for _ in tape.cell.states)
         last = None if external is not None else last
-        return segments.backward(weights, tape, external, last, truncate=truncate), len(calls)
+        return chunks.backward(weights, tape, external, last, truncate=truncate), len(calls)
 
 
 def same(found, expected):

@@ -11,12 +11,11 @@ import pytest
 from tolerances import PARITY, check, distance
 
 import minilstm as ml
-from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
-from minilstm.compiled import engines
+from minilstm.compiled import chunks, engines
 
 CELLS = {cell.name: cell for cell in (LSTMCell(), GRUCell(), SimpleRNNCell())}
 ORDER = {"lstm": (0, 1, 2, 3), "gru": (1, 0, 2), "simple_rnn": (0,)}  # our blocks in PyTorch's order
@@ -97,8 +96,8 @@ def torch_s(torch, name, weights, x, mask, states, external, dlast):
 
 def ours(name, backend, weights, x, mask, states, external, dlast):
     cell = CELLS[name]
-    tape = segments.forward(cell, weights, x, mask, states, engine=engines.engine_of(backend))
-    got = segments.backward(weights, tape, external, dlast, record=True)
+    tape = chunks.forward(cell, weights, x, mask, states, engine=engines.engine_of(backend))
+    got = chunks.backward(weights, tape, external, dlast, record=True)
     found = {"W": got.dweights.W, "U": got.dweights.U, "b": got.dweights.b, "x": got.dx}
     found |= {} if name != "gru" else {"rb": got.dweights.rb}
     for k, state in enumerate(cell.states):
@@ -185,10 +184,10 @@ def test_adjoint_laws(name, backend):
     """Backward twice gives the same bits; of nothing, nothing; and it is linear in what comes in."""
     for seed in range(20):
         weights, x, mask, states, external, dlast = case(name, seed)
-        tape = segments.forward(CELLS[name], weights, x, mask, states, engine=engines.engine_of(backend))
+        tape = chunks.forward(CELLS[name], weights, x, mask, states, engine=engines.engine_of(backend))
 
         def back(dh, last, tape=tape, weights=weights):
-            got = segments.backward(weights, tape, dh, last, record=True)
+            got = chunks.backward(weights, tape, dh, last, record=True)
             sums = [part for part in got.dweights if part is not None]
             return [*sums, *got.dstate, got.dx, got.dz, *got.dtotal]
 

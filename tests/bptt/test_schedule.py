@@ -12,11 +12,10 @@ from test_segments import BACKENDS, LSTM, check_all, named
 from tolerances import PARITY
 
 import minilstm as ml
-from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
 from minilstm.checkpoints.schedule import actions, with_records, with_states
 from minilstm.checkpoints.slots import Plan
-from minilstm.compiled import engines
+from minilstm.compiled import chunks, engines
 
 KINDS = ["states", "records"]
 
@@ -82,9 +81,9 @@ def test_the_gradient_is_that_of_the_whole(backend, kind, slots):
     for plan in (None, Plan(9, slots, kind)):
         outputs.append(np.empty((9, 3, 4)))
         options = {"engine": engines.engine_of(backend), "plan": plan, "outputs": outputs[-1]}
-        tape = segments.forward(LSTM, weights, case.x, case.mask, (case.h0, case.c0), **options)
-        first = segments.backward(weights, tape, case.dh, last, record=True)
-        again = segments.backward(weights, tape, case.dh, last, record=True, overwrite=True)
+        tape = chunks.forward(LSTM, weights, case.x, case.mask, (case.h0, case.c0), **options)
+        first = chunks.backward(weights, tape, case.dh, last, record=True)
+        again = chunks.backward(weights, tape, case.dh, last, record=True, overwrite=True)
         for name, array in named(again).items():  # the tape was left as it was
             np.testing.assert_array_equal(array, named(first)[name])
         found.append(first)

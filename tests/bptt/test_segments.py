@@ -14,10 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tolerances import PARITY, check, distance
 
-from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.lstm import LSTMCell
-from minilstm.compiled import engines, threads
+from minilstm.compiled import chunks, engines, threads
 
 LSTM = LSTMCell()
 BACKENDS = ["numpy", "numba"]
@@ -30,7 +29,7 @@ def passes(
 ):
     """Tape and gradients of the case."""
     weights = Weights(case.W, case.U, case.b)
-    tape = segments.forward(
+    tape = chunks.forward(
         LSTM,
         weights,
         case.x,
@@ -41,7 +40,7 @@ def passes(
     )
     last = (case.dh_last, case.dc_last)
     options = {"truncate": truncate, "overwrite": overwrite, "record": True}
-    return tape, segments.backward(weights, tape, case.dh, last, **options)
+    return tape, chunks.backward(weights, tape, case.dh, last, **options)
 
 
 def named(gradients) -> dict[str, np.ndarray]:
@@ -167,7 +166,7 @@ def test_checkpoints_give_the_gradient_of_the_whole(backend, segment_steps, mask
     _, whole = passes(case, backend)
     _, segmented = passes(case, backend, segment_steps=segment_steps)
     tape, recomputed = passes(case, backend, segment_steps=segment_steps, keep="boundaries")
-    assert all(segment is None for chunk in tape.segments for segment in chunk)
+    assert all(segment is None for part in tape.parts for segment in part.segments)
     check_all(named(segmented), named(whole), PARITY["float64"])
     same_bits(recomputed, segmented)
 
@@ -190,10 +189,10 @@ def test_boundaries_need_far_less_memory(backend):
     weights = Weights(case.W, case.U, case.b)
 
     def waiting(**options) -> tuple[int, int]:
-        segments.forward(LSTM, weights, case.x[:2], engine=engines.engine_of(backend))  # compile first
+        chunks.forward(LSTM, weights, case.x[:2], engine=engines.engine_of(backend))  # compile first
         gc.collect()
         tracemalloc.start()
-        tape = segments.forward(LSTM, weights, case.x, engine=engines.engine_of(backend), **options)
+        tape = chunks.forward(LSTM, weights, case.x, engine=engines.engine_of(backend), **options)
         gc.collect()
         traced, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -215,7 +214,7 @@ def test_backward_twice_gives_the_same_bits_and_leaves_the_tape(backend):
     tape, first = passes(case, backend)
     before = [tape.join(name).tobytes() for name in "hcifgo"]
     weights, last = Weights(case.W, case.U, case.b), (case.dh_last, case.dc_last)
-    same_bits(segments.backward(weights, tape, case.dh, last, record=True), first)
+    same_bits(chunks.backward(weights, tape, case.dh, last, record=True), first)
     assert [tape.join(name).tobytes() for name in "hcifgo"] == before
 
 
@@ -225,9 +224,9 @@ def test_overwriting_gives_the_same_bits_and_consumes_the_tape(backend):
     _, kept = passes(case, backend)
     tape, found = passes(case, backend, overwrite=True)
     same_bits(found, kept)
-    assert tape.consumed
+    assert all(part.consumed for part in tape.parts)
     with pytest.raises(RuntimeError, match="tape was consumed by backward"):
-        segments.backward(Weights(case.W, case.U, case.b), tape, case.dh)
+        chunks.backward(Weights(case.W, case.U, case.b), tape, case.dh)
     with pytest.raises(RuntimeError, match="run forward again"):
         tape.join("h")
 
@@ -244,9 +243,9 @@ def test_a_tape_without_its_steps_is_refused(backend):
 def test_outputs_only_gives_the_same_outputs(backend):
     case = oracle.draw(np.random.default_rng(5), 5, 17, 2, 4, "random")
     weights, start = Weights(case.W, case.U, case.b), (case.h0, case.c0)
-    full = segments.forward(LSTM, weights, case.x, case.mask, start, engine=engines.engine_of(backend))
+    full = chunks.forward(LSTM, weights, case.x, case.mask, start, engine=engines.engine_of(backend))
     outputs = np.empty_like(full.join("h"))
-    slim = segments.forward(
+    slim = chunks.forward(
         LSTM,
         weights,
         case.x,
@@ -265,9 +264,9 @@ def test_outputs_only_gives_the_same_outputs(backend):
 def test_no_incoming_gradient_gives_none(backend):
     case = oracle.draw(np.random.default_rng(6), 5, 3, 2, 4, "random")
     weights = Weights(case.W, case.U, case.b)
-    tape = segments.forward(LSTM, weights, case.x, case.mask, engine=engines.engine_of(backend))
+    tape = chunks.forward(LSTM, weights, case.x, case.mask, engine=engines.engine_of(backend))
     for external in (None, np.zeros_like(case.dh)):
-        for array in named(segments.backward(weights, tape, external, record=True)).values():
+        for array in named(chunks.backward(weights, tape, external, record=True)).values():
             assert not array.any()
 
 
@@ -276,10 +275,10 @@ def test_backward_is_linear_in_the_incoming_gradient(backend):
     case = oracle.draw(np.random.default_rng(7), 5, 3, 2, 4, "random")
     other = oracle.draw(np.random.default_rng(8), 5, 3, 2, 4)
     weights = Weights(case.W, case.U, case.b)
-    tape = segments.forward(LSTM, weights, case.x, case.mask, engine=engines.engine_of(backend))
+    tape = chunks.forward(LSTM, weights, case.x, case.mask, engine=engines.engine_of(backend))
 
     def back(dh, dh_last, dc_last):
-        return named(segments.backward(weights, tape, dh, (dh_last, dc_last), record=True))
+        return named(chunks.backward(weights, tape, dh, (dh_last, dc_last), record=True))
 
     a, b = back(*case[7:]), back(*other[7:])
     both = back(*(2 * p - 3 * q for p, q in zip(case[7:], other[7:], strict=True)))
@@ -290,19 +289,19 @@ def test_backward_is_linear_in_the_incoming_gradient(backend):
 def test_external_at_the_last_step_and_the_last_state_s_gradient_are_one_thing(backend):
     case = oracle.draw(np.random.default_rng(9), 5, 3, 2, 4)
     weights = Weights(case.W, case.U, case.b)
-    tape = segments.forward(LSTM, weights, case.x, engine=engines.engine_of(backend))
+    tape = chunks.forward(LSTM, weights, case.x, engine=engines.engine_of(backend))
     external = np.zeros_like(case.dh)
     external[-1] = case.dh_last
-    by_state = segments.backward(weights, tape, None, (case.dh_last, 0 * case.dc_last), record=True)
-    same_bits(segments.backward(weights, tape, external, record=True), by_state)
+    by_state = chunks.backward(weights, tape, None, (case.dh_last, 0 * case.dc_last), record=True)
+    same_bits(chunks.backward(weights, tape, external, record=True), by_state)
 
 
 @on_backends
 def test_what_is_not_asked_for_is_none(backend):
     case = oracle.draw(np.random.default_rng(9), 5, 3, 2, 4)
     weights = Weights(case.W, case.U, case.b)
-    tape = segments.forward(LSTM, weights, case.x, engine=engines.engine_of(backend))
-    found = segments.backward(weights, tape, case.dh, need_dx=False)
+    tape = chunks.forward(LSTM, weights, case.x, engine=engines.engine_of(backend))
+    found = chunks.backward(weights, tape, case.dh, need_dx=False)
     assert found.dx is found.dz is found.dtotal is None
 
 
@@ -383,9 +382,9 @@ def test_memory_layout_changes_nothing(backend):
 def test_a_batch_of_none(backend):
     case = oracle.draw(np.random.default_rng(14), 3, 2, 2, 4)
     weights = Weights(case.W, case.U, case.b)
-    tape = segments.forward(LSTM, weights, case.x[:, :0], engine=engines.engine_of(backend, 0))
+    tape = chunks.forward(LSTM, weights, case.x[:, :0], engine=engines.engine_of(backend, 0))
     assert tape.last_state[0].shape == (0, 4)
-    assert not segments.backward(weights, tape, case.dh[:, :0]).dweights.W.any()
+    assert not chunks.backward(weights, tape, case.dh[:, :0]).dweights.W.any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -414,10 +413,10 @@ def test_unknown_words_are_refused():
     case = oracle.draw(np.random.default_rng(16), 2, 1, 1, 1)
     weights = Weights(case.W, case.U, case.b)
     with pytest.raises(ValueError, match="keep must be 'everything' or 'boundaries' or 'outputs', got 'all'"):
-        segments.forward(LSTM, weights, case.x, keep="all")
+        chunks.forward(LSTM, weights, case.x, keep="all")
     with pytest.raises(ValueError, match="segment_steps must be a whole number >= 1, got 0"):
-        segments.forward(LSTM, weights, case.x, segment_steps=0)
+        chunks.forward(LSTM, weights, case.x, segment_steps=0)
     with pytest.raises(TypeError, match=r"segment_steps must be a whole number >= 1, got 2\.5"):
-        segments.forward(LSTM, weights, case.x, segment_steps=2.5)
+        chunks.forward(LSTM, weights, case.x, segment_steps=2.5)
     with pytest.raises(ValueError, match="backend must be 'numba' or 'numpy', got 'cuda'"):
         engines.resolve_backend("cuda")

@@ -8,7 +8,9 @@ import oracle
 import pytest
 from tolerances import check
 
+from minilstm.bptt.cell import Weights
 from minilstm.bptt.engine import PLAIN
+from minilstm.compiled import chunks
 
 on_cases = pytest.mark.parametrize("shape", body.CASES, ids=body.IDS)
 
@@ -67,4 +69,6 @@ def test_the_complex_step_through_the_loop_itself():
 
 
 def test_the_batch_is_one_chunk():
-    assert PLAIN.chunks(100, 0) == [slice(0, 100)]
+    case = body.case_of((3, 40, 2, 2, "none"))
+    tapes = chunks.forward(body.LSTM, Weights(case.W, case.U, case.b), case.x, engine=PLAIN)
+    assert tapes.rows == [slice(0, 40)]

@@ -28,14 +28,13 @@ def tape_of(**options):
 def test_states_have_one_row_more_and_segments_meet_in_it():
     tape = tape_of()
     assert [(span.start, span.stop) for span in tape.spans] == [(0, 3), (3, 6), (6, 7)]
-    (chunk,) = tape.segments
-    for segment, span in zip(chunk, tape.spans, strict=True):
+    for segment, span in zip(tape.segments, tape.spans, strict=True):
         steps = span.stop - span.start
         assert [state.shape for state in segment.states] == [(steps + 1, B, H)] * 2
         assert [kept.shape for kept in segment.kept] == [(steps, B, H)] * 4
     for k in range(2):
-        np.testing.assert_array_equal(chunk[0].states[k][0], (CASE.h0, CASE.c0)[k])
-        for before, after in pairwise(chunk):
+        np.testing.assert_array_equal(tape.segments[0].states[k][0], (CASE.h0, CASE.c0)[k])
+        for before, after in pairwise(tape.segments):
             np.testing.assert_array_equal(before.states[k][-1], after.states[k][0])
 
 
@@ -46,30 +45,35 @@ def test_a_tape_weighs_what_it_holds_and_knows_its_ends(keep):
     steps = (2 * (T + 3) + 4 * T) * B * H * 8 if keep == "everything" else 0
     assert tape.nbytes == boundaries + steps
     expected = oracle.run(CASE)
-    for found, first in zip(tape.first_state, (CASE.h0, CASE.c0), strict=True):
+    for found, first in zip(tape.states[0], (CASE.h0, CASE.c0), strict=True):
         np.testing.assert_array_equal(found, first)
     for found, rows in zip(tape.last_state, (expected.h, expected.c), strict=True):
         np.testing.assert_allclose(found, rows[-1], rtol=1e-12)
 
 
 def test_the_last_state_outlives_the_arrays_of_its_segment():
-    segment = tape_of().segments[0][0]
+    segment = tape_of().segments[0]
     last = segment.last_state
     before = last[0].copy()
     segment.states[0][...] = 0
     np.testing.assert_array_equal(last[0], before)
 
 
+SPANS, ROWS = (slice(3), slice(3, 6), slice(6, 7)), (slice(2), slice(2, 3))
+
+
 def cut(array: np.ndarray) -> list[list[np.ndarray]]:
     """(7, 3, .) as 2 chunks of the batch and 3 segments of time."""
-    return [[array[a:b, rows] for a, b in ((0, 3), (3, 6), (6, 7))] for rows in (slice(2), slice(2, 3))]
+    return [[array[span, rows] for span in SPANS] for rows in ROWS]
 
 
-def test_pieces_of_steps_become_the_whole_laid_out_by_sample():
+def test_pieces_become_the_whole_laid_out_by_sample():
     whole = np.random.default_rng(1).normal(size=(T, B, H))
-    found = pieces.join_chunks(cut(whole))
-    np.testing.assert_array_equal(found, whole)
-    assert found.transpose(1, 0, 2).flags.c_contiguous
+    by_time, by_batch = ([whole[span] for span in SPANS], [whole[:, rows] for rows in ROWS])
+    for axis, parts in enumerate((by_time, by_batch)):
+        found = pieces.join(parts, axis)
+        np.testing.assert_array_equal(found, whole)
+        assert found.transpose(1, 0, 2).flags.c_contiguous
 
 
 def test_states_of_chunks_become_the_state_of_the_batch():

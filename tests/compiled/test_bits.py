@@ -8,12 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from interpreted import INTERPRETED
 
-from minilstm.bptt import segments
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
-from minilstm.compiled import engines, threads
+from minilstm.compiled import chunks, engines, threads
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="NumPy's products have no fixed order")
 
@@ -45,8 +44,8 @@ def passes(layer, rows=slice(None), record=True, **options):
     mask = None if mask is None else mask[:, rows]
     state, last = (tuple(part[rows] for part in parts) for parts in (state, last))
     engine = engines.engine_of("numba")
-    tape = segments.forward(cell, weights, x, mask, state, engine=engine, **options)
-    found = segments.backward(weights, tape, external, last, record=record)
+    tape = chunks.forward(cell, weights, x, mask, state, engine=engine, **options)
+    found = chunks.backward(weights, tape, external, last, record=record)
     arrays = {"dx": found.dx} | {f"last {k}": part[None] for k, part in enumerate(tape.last_state)}
     arrays |= {f"first {k}": part[None] for k, part in enumerate(found.dstate)}
     if tape.keep == "everything":
@@ -86,10 +85,10 @@ def test_a_prediction_has_the_bits_of_training(layer, steps):
     """However little is kept, and whatever the segments."""
     cell, weights, x, mask, state, *_ = layer
     options = {"engine": engines.engine_of("numba")}
-    tape = segments.forward(cell, weights, x, mask, state, **options)
+    tape = chunks.forward(cell, weights, x, mask, state, **options)
     outputs = np.empty((*x.shape[:2], len(weights.U)), x.dtype)
     for keep, out in (("outputs", outputs), ("outputs", None)):
-        slim = segments.forward(
+        slim = chunks.forward(
             cell, weights, x, mask, state, segment_steps=steps, keep=keep, outputs=out, **options
         )
         for ours, theirs in zip(slim.last_state, tape.last_state, strict=True):

@@ -22,10 +22,9 @@ import warnings
 import numpy as np
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    from minilstm.bptt import segments
     from minilstm.bptt.cell import Weights
     from minilstm.bptt.lstm import LSTMCell
-    from minilstm.compiled import engines
+    from minilstm.compiled import chunks, engines
     rng = np.random.default_rng(0)
     D, H = 3, 4
     shapes = (D, 4 * H), (H, 4 * H), (4 * H,)
@@ -33,8 +32,8 @@ with warnings.catch_warnings(record=True) as caught:
     x = rng.normal(size=(5, 20, D)).astype("float32")
     found = {}
     for backend in ("numba", "numpy"):
-        tape = segments.forward(LSTMCell(), weights, x, engine=engines.engine_of(backend))
-        found[backend] = segments.backward(weights, tape, np.ones((5, 20, H), "float32"))
+        tape = chunks.forward(LSTMCell(), weights, x, engine=engines.engine_of(backend))
+        found[backend] = chunks.backward(weights, tape, np.ones((5, 20, H), "float32"))
 for ours, theirs in zip(*([*found[b].dweights[:3], found[b].dx] for b in ("numba", "numpy"))):
     assert abs(ours - theirs).max() <= 1e-5 * abs(theirs).max()
 for warning in caught:

@@ -18,7 +18,7 @@ from minilstm.bptt.engine import PLAIN
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
-from minilstm.compiled import engines, jit, memory, recording
+from minilstm.compiled import chunks, engines, jit, memory, recording
 from minilstm.norms import norm, step_norms
 
 DTYPES = ["float32", "float64"]
@@ -114,7 +114,7 @@ def test_gates_saturate_without_warning_or_nan():
 @pytest.mark.parametrize("B", [1, 15, 16, 17, 32, 33, 40, 100])
 @pytest.mark.parametrize(("parallel", "most"), [(True, 16), (False, 32)])
 def test_chunks_are_even_and_small(B, parallel, most):
-    pieces = memory.chunks(B, parallel)
+    pieces = chunks.cut(B, parallel)
     sizes = [piece.stop - piece.start for piece in pieces]
     assert [row for piece in pieces for row in range(piece.start, piece.stop)] == list(range(B))
     assert max(sizes) <= most
