@@ -16,6 +16,7 @@ MASKS = ("mask", "masks")
 TIMES = ("time", "timestamp", "datetime", "date", "t", "step", "timestep", "time_step", "order", "frame")
 BOOLEANS = {"True": "1", "true": "1", "TRUE": "1", "False": "0", "false": "0", "FALSE": "0", "": ""}
 LEADING_ZERO = re.compile(r"[+-]?0\d")
+LONGEST = 10_000  # characters of a number; a text may be nearly all of a file
 SHOWN = 12  # columns named in a message
 
 Names = dict[str, Any]  # text, label, features, group, order, by, padding: what the caller said, or None
@@ -85,7 +86,7 @@ def unused(columns: Sequence[str], used: Sequence[str]) -> str:
 
 def as_number(text: str) -> float | None:
     """The number that a text is, or None; 1_000, which Python reads, is none."""
-    if "_" in text:
+    if len(text) > LONGEST or "_" in text:
         return None
     try:
         return float(text)
@@ -135,8 +136,10 @@ def booleans_as_numbers(cells: dict[str, list[str]], columns: Iterable[str]) -> 
     """
     found = []
     for column in columns:
-        values = [value.strip() for value in cells[column]]
-        if set(values) <= BOOLEANS.keys() and any(values):
-            cells[column] = [BOOLEANS[value] for value in values]
-            found.append(column)
+        values = cells[column]
+        if all(len(value) <= LONGEST and value.strip() in BOOLEANS for value in values):
+            numbers = [BOOLEANS[value.strip()] for value in values]
+            if any(numbers):
+                cells[column] = numbers
+                found.append(column)
     return f", 1 for True in {some(found)}" if found else ""

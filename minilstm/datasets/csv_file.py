@@ -6,8 +6,6 @@ Rows that are the steps of sequences are the business of `grouped`.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Sequence
@@ -20,6 +18,7 @@ import numpy as np
 from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.columns import (
     LEADING_ZERO,
+    LONGEST,
     TEXTS,
     Found,
     Names,
@@ -37,12 +36,13 @@ from minilstm.datasets.columns import (
 )
 from minilstm.datasets.grouped import group_rows, in_order
 from minilstm.datasets.identifiers import measured
+from minilstm.datasets.records import records
 
 COMMA = re.compile(r"\s*[+-]?\d+(,\d+)+(\.\d*)?\s*")  # before decimals, or between thousands
 FEW = 20  # values that show it
 WHOLE = re.compile(r"0|-?[1-9]\d{0,15}")
+WORD = re.compile(r"\S+")
 EXACT = 2**53  # whole numbers from here on are not all in float64
-QUOTED = re.compile(r'"[^"]*"')
 
 Cells = dict[str, list[str]]
 
@@ -115,44 +115,39 @@ def rows_of(
 
     Lines with too many or too few fields go to `bad`; without it they are refused. `wide`: the last may lack.
     """
-    limit = csv.field_size_limit(len(data) + 1)
-    lines = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
     rows, places = [], []
     try:
-        head = lines.readline()
-        lines.seek(0)
-        unquoted = QUOTED.sub("", head)
-        reader = csv.reader(lines, delimiter=max(",;\t|", key=unquoted.count), strict=True)
-        columns = [column.strip() for column in next(reader, [])]
+        found = records(data)
+        columns = [column.strip() for column in next(found, ([], 0))[0]]
         if len(set(columns)) < len(columns):
             raise ValueError(f"column names must differ from each other, got {some(columns)}")
-        for row in reader:
+        for row, line in found:
             if row:
-                if [value.strip() for value in row] == columns:  # files that were joined
-                    found = f"line {reader.line_num} repeats the header"
+                if len(row) == len(columns) and all(map(_is_name, row, columns)):  # files that were joined
+                    wrong = f"line {line} repeats the header"
                     if bad is None:
-                        raise ValueError(found)
-                    bad.add(-reader.line_num, found)
+                        raise ValueError(wrong)
+                    bad.add(-line, wrong)
                     continue
                 if len(row) != len(columns) and not (wide and len(row) < len(columns)):
-                    found = f"line {reader.line_num} has {len(row)} fields"
+                    wrong = f"line {line} has {len(row)} fields, the header has {len(columns)}"
                     if bad is None:
-                        raise ValueError(f"{found}, the header has {len(columns)}")
-                    bad.add(-reader.line_num, f"{found}, the header has {len(columns)}")
+                        raise ValueError(wrong)
+                    bad.add(-line, wrong)
                     continue
                 rows.append(row + [""] * (len(columns) - len(row)))
-                places.append(f"line {reader.line_num}")
+                places.append(f"line {line}")
     except UnicodeDecodeError:
         raise not_utf8(data) from None
-    except csv.Error as error:
-        raise ValueError(f"is not valid CSV: {error}") from None
-    finally:
-        csv.field_size_limit(limit)
     if not rows:
         if bad is not None:
             bad.settle("rows")
         raise ValueError("has a header and no rows")
     return columns, rows, places
+
+
+def _is_name(value: str, column: str) -> bool:
+    return len(value) <= max(LONGEST, len(column)) and value.strip() == column
 
 
 def _text_column(names: Names, cells: Cells, rest: Sequence[str]) -> str | None:
@@ -186,7 +181,7 @@ def _text_column(names: Names, cells: Cells, rest: Sequence[str]) -> str | None:
 
 def _words(text: str) -> int:
     """How many of the words of a text have a letter; 2 where there are more."""
-    found = (word for word in text.split() if any(map(str.isalpha, word)))
+    found = (word for word in WORD.finditer(text) if any(map(str.isalpha, word[0])))
     return sum(1 for _ in islice(found, 2))
 
 

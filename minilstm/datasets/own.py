@@ -20,7 +20,7 @@ from minilstm.datasets.leaks import best_alone, order_tells
 from minilstm.datasets.splits import WAYS, Indices, first_equal, parts_by_group, parts_by_time, three_parts
 from minilstm.datasets.times import as_times
 from minilstm.errors import is_missing, one_of, rows_of, whole_number, wording
-from minilstm.sequences.text import has_words, text_ids
+from minilstm.sequences.text import has_words, pieces, text_ids
 
 __all__ = ["from_sequences"]
 
@@ -225,7 +225,8 @@ def _check_text(text: Any, place: str) -> None:
 def _check_writable(argument: str, text: str, place: str) -> None:
     """ValueError for a text that no file can hold: a report could never be written."""
     try:
-        text.encode("utf-8")
+        for piece in pieces(text):
+            piece.encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError(
             wording(argument, "of text that UTF-8 has", f"a lone surrogate in {place}")

@@ -155,7 +155,7 @@ def read_file(
     """
     path = Path(path)
     data, kind = _opened(path)
-    if not data.removeprefix(b"\xef\xbb\xbf").strip():
+    if not data.removeprefix(b"\xef\xbb\xbf") or data.removeprefix(b"\xef\xbb\xbf").isspace():
         raise ValueError(f"{path.name} is empty")
     names = {"text": text, "label": label, "features": list(features) if features else None}
     names |= {"group": group, "order": order, "by": by, "bad_rows": bad_rows}

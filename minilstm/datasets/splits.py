@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minilstm.arrays import Array
+from minilstm.sequences.text import pieces
 
 Indices = NDArray[np.integer[Any]]
 
@@ -90,9 +91,11 @@ def first_equal(samples: Sequence[Any]) -> list[int]:
     seen: dict[bytes, int] = {}
     firsts = []
     for k, sample in enumerate(samples):
+        digest = hashlib.blake2b(digest_size=16)
         if isinstance(sample, str):
-            data = sample.encode("utf-8", "surrogatepass")
+            for piece in pieces(sample):
+                digest.update(piece.encode("utf-8", "surrogatepass"))
         else:
-            data = str(sample.shape).encode() + sample.tobytes()
-        firsts.append(seen.setdefault(hashlib.blake2b(data, digest_size=16).digest(), k))
+            digest.update(str(sample.shape).encode() + sample.tobytes())
+        firsts.append(seen.setdefault(digest.digest(), k))
     return firsts

@@ -14,7 +14,7 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.datasets.bad_rows import BadRows
-from minilstm.datasets.columns import as_number
+from minilstm.datasets.columns import LONGEST, as_number
 
 CLOSE = 1e-6  # relative difference up to which two spacings are the same
 FINER = re.compile(r"[.,]\d{6}(\d+)")  # digits of a second that a datetime does not hold
@@ -105,6 +105,8 @@ def _number(value: str, name: str, place: str) -> tuple[Decimal, bool]:
 
 def _date(value: str, name: str, place: str) -> tuple[Decimal, bool]:
     """Seconds since the year 1, and whether there is a time zone."""
+    if len(value) > LONGEST:
+        raise _unread(value, name, place)
     try:
         time = datetime.fromisoformat(value.strip())
     except ValueError:

@@ -5,9 +5,10 @@ What this is not: a tokenizer of subwords, or one for languages that write witho
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 import numpy as np
@@ -18,6 +19,8 @@ from minilstm.errors import whole_number, wording
 Ids = NDArray[np.int32]
 
 PADDING, UNKNOWN = 0, 1
+PIECE = 2**16  # characters, or words
+BLANK = re.compile(r"\s")
 
 
 class _Characters(dict[int, str]):
@@ -43,13 +46,28 @@ def words(text: str) -> list[str]:
     return spaced.replace("''", " ").replace(" '", " ").replace("' ", " ").split()
 
 
+def pieces(text: str) -> Iterator[str]:
+    """A text in pieces that end between two words: their words are its words, in much less memory at a time.
+
+    >>> sum(map(words, pieces("a rose's " * 100_000)), []) == words("a rose's " * 100_000)
+    True
+    """
+    at = 0
+    while len(text) - at > PIECE:
+        blank = BLANK.search(text, at + PIECE)
+        end = blank.start() if blank else len(text)
+        yield text[at:end]
+        at = end
+    yield text[at:] if at else text
+
+
 def has_words(text: str) -> bool:
     """Whether a text has a word at all; quick, for most have one at their beginning.
 
     >>> has_words("'Zoë'!"), has_words("...")
     (True, False)
     """
-    return bool(words(text[:200]) or words(text))
+    return bool(words(text[:200])) or any(map(words, pieces(text)))
 
 
 class Vocabulary:
@@ -142,12 +160,37 @@ def text_ids(texts: Iterable[str], training: Iterable[int], size: int) -> tuple[
     number: defaultdict[str, int] = defaultdict(count().__next__)  # in the order of first appearance
     raw = []
     for text in _texts(texts):
-        found = words(text)
-        raw.append(np.fromiter(map(number.__getitem__, found), np.int32, len(found)))
-    counts = np.bincount(np.concatenate([raw[k] for k in training]), minlength=len(number))
+        raw.append(_numbered(text, number))
+    counts = np.zeros(len(number), np.int64)
+    for k in training:
+        for piece in _slices(raw[k]):
+            np.add.at(counts, piece, 1)
     vocabulary = Vocabulary(_commonest(zip(number, counts.tolist(), strict=True), size))
     ids = np.array([vocabulary._ids.get(word, UNKNOWN) for word in number], np.int32)
-    return vocabulary, [ids[text] for text in raw]
+    for numbers in raw:
+        for piece in _slices(numbers):
+            piece[:] = ids[piece]
+    return vocabulary, raw
+
+
+def _numbered(text: str, number: Mapping[str, int]) -> Ids:
+    """The number of each word (L,); of a long text a piece at a time."""
+    if len(text) <= PIECE:
+        found = words(text)
+        return np.fromiter(map(number.__getitem__, found), np.int32, len(found))
+    numbers: Ids = np.empty(len(text) // 2 + 1, np.int32)  # no word takes less than a letter and a blank
+    end = 0
+    for piece in pieces(text):
+        found = words(piece)
+        begin, end = end, end + len(found)
+        numbers[begin:end] = np.fromiter(map(number.__getitem__, found), np.int32, len(found))
+    numbers.resize(end, refcheck=False)
+    return numbers
+
+
+def _slices(numbers: Ids) -> Iterator[Ids]:
+    """Parts of an array, for NumPy copies what it takes for an index."""
+    return (numbers[at : at + PIECE] for at in range(0, len(numbers), PIECE))
 
 
 def _commonest(counts: Iterable[tuple[str, int]], size: int | None, least: int = 1) -> list[str]:
