@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 
@@ -14,12 +13,11 @@ from minilstm.compiled.memory import BLOCKS, Packed
 
 
 def stays_zero(tape: Tape, external: Array | None) -> Callable[[int], bool]:
-    """Does a dL/d(state) of 0 after so many steps stay 0 all the way back? Asked once for each.
+    """Does a dL/d(state) of 0 after so many steps stay 0 all the way back?
 
     Not where a loss comes in on the way, nor where a number may be Inf: 0 * Inf is NaN.
     """
 
-    @cache
     def asked(steps: int) -> bool:
         loss = external is not None and bool(external[:steps].any())
         return not loss and _is_bounded(tape.packed, tape.x, tape.states[0])

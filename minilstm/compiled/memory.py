@@ -263,7 +263,7 @@ def forward_segment(
     segment.mask = np.empty((0, b), bool) if mask is None else plain(mask, bool)
     inputs = plain(x.transpose(1, 0, 2), dtype)
     kernel(cell, "forward")(packed.w, inputs, segment.xh, segment.z, *segment.cells, segment.mask)
-    segment.last_state = tuple(part[S % len(part)].copy() for part in segment.states)
+    segment.last_state = tuple(part[S % len(part), :, :H].copy() for part in (segment.xh, *segment.cells))
     return segment
 
 

@@ -81,7 +81,8 @@ class LSTM(Recurrent):
 
     @property
     def symbols(self) -> Weights:
-        return super().symbols._replace(p=self.params.get("peepholes"))
+        symbols = super().symbols
+        return symbols._replace(p=self.params["peepholes"]) if self.peepholes else symbols
 
     def named(self, gradients: Gradients) -> dict[str, Array]:
         p = gradients.dweights.p
