@@ -224,6 +224,13 @@ def _add_swept(swept: Any) -> None:
 def _add_training(study: Any) -> None:
     add = study.add_argument_group("training").add_argument
     add("--epochs", type=int, metavar="N", help="passes over the training part (20; imdb 3)")
+    add(
+        "--patience",
+        type=_patience,
+        metavar="N",
+        help="stop a classifier whose training accuracy is 0.99 or more when its validation loss has not got "
+        "better for so many epochs; none: never (3)",
+    )
     add("--batch-size", type=int, metavar="N", help="sequences per training step (32)")
     add("--embedding", type=int, metavar="N", help="size of a word's vector (32)")
     add("--learning-rate", type=float, metavar="X", help="Adam's (0.003)")
@@ -398,6 +405,13 @@ def _whole(text: str) -> list[int]:
     except ValueError:
         message = f"must be whole numbers with commas between them, got {text!r}"
         raise argparse.ArgumentTypeError(message) from None
+
+
+def _patience(text: str) -> int | str:
+    try:
+        return text if text == "none" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number or none, got {text!r}") from None
 
 
 def _norms(text: str) -> list[float | str]:

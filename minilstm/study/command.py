@@ -167,13 +167,14 @@ def _describe(source: Source, settings: Settings, stream: Any) -> None:
     """What was understood, before anything is trained."""
     data = source.at(settings.lengths[-1])
     sizes = ", ".join(f"{name} {len(getattr(data, name).x):,}" for name in ("train", "validation", "test"))
+    most = "" if settings.patience is None else "at most "
     lines = [
         ("data", printable(data.source).replace("; ", NEXT, 1)),
         ("found", printable(data.description)),
         ("parts", sizes),
         ("lengths", ", ".join(map(str, settings.lengths))),
         ("variants", "; ".join(filter(None, map(settings.label, settings.variants))) or "one"),
-        ("models", f"{len(settings.points())}, {settings.epochs} epochs each"),
+        ("models", f"{len(settings.points())}, {most}{settings.epochs} epochs each"),
     ]
     longer = int((data.lengths() > settings.lengths[-1]).sum()) if settings.horizon is None else 0
     if longer:

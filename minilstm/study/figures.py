@@ -14,11 +14,12 @@ import numpy as np
 
 from minilstm.plots.chart import Axis, Chart, Line, Numbers, Panel
 from minilstm.study.plan import Settings, Variant
-from minilstm.study.point import PROBE, Record
+from minilstm.study.point import LEARNED, PROBE, Record
 from minilstm.study.summary import Row, is_straight, variant_of
 
 MOST_PANELS = 6  # variants, at most, that a figure with a panel for each shows
 WHEN = ("before", "after")
+ENDED = f"training accuracy was {LEARNED} or more and the validation loss had not got better for {{}} epochs"
 
 
 def study_figures(summary: dict[str, Any], records: Sequence[Record], settings: Settings) -> Iterator[Chart]:
@@ -238,7 +239,7 @@ def _back(records: Sequence[Record], settings: Settings) -> Chart:
         lines = []
         for k, length in enumerate(settings.lengths):
             own = [record for record in _own(records, variant) if record["length"] == length]
-            seeds = [_norms(record, settings.epochs) for record in own]
+            seeds = [_norms(record, epochs) for record in own]
             if own:
                 frames = [_median([norms[e] for norms in seeds if e in norms] or [[]]) for e in epochs]
                 order = (k, len(settings.lengths))
@@ -257,10 +258,11 @@ def _back(records: Sequence[Record], settings: Settings) -> Chart:
     )
 
 
-def _norms(record: Record, epochs: int) -> dict[int, Numbers]:
-    """The gradient's norm at the record's lags, by epoch; the last is that of the model as it ended."""
+def _norms(record: Record, epochs: Sequence[int]) -> dict[int, Numbers]:
+    """The gradient's norm at the record's lags, by epoch; from its last on that of the model as it ended."""
     found: dict[int, Numbers] = {shot["epoch"]: shot["norms"] for shot in record["snapshots"]}
-    ends = {0: "before", epochs: "after"}
+    trained = len(record["curves"].get("loss", []))
+    ends = {0: "before"} | {epoch: "after" for epoch in epochs if epoch == epochs[-1] or epoch > trained}
     return found | {e: [record[when]["norms"][k] for k in record["lags"]] for e, when in ends.items()}
 
 
@@ -311,11 +313,12 @@ def _training(records: Sequence[Record], settings: Settings) -> Chart:
         high = 1.03 if settings.metric == "accuracy" else None
         y = Axis(f"validation {settings.metric}", 0.0, high)
         panels.append(Panel(lines, Axis("epoch", whole=True), y, settings.label(variant)))
+    early = "" if settings.patience is None else f", or earlier where {ENDED.format(settings.patience)}"
     return Chart(
         "training",
         "Training",
         "Validation value after each epoch, one line per seed: where a line stays flat, nothing is learned. "
-        f"What this page tells is of the models after epoch {settings.epochs}, the last.",
+        f"What this page tells is of the models as they ended: after epoch {settings.epochs}{early}.",
         panels,
         "length",
     )

@@ -29,6 +29,7 @@ GENERATED = ("recall", "adding")  # made at exactly the length studied: no paddi
 LEARNING_RATE = 3e-3
 OUTLIER = 4  # times the 90th percentile, above which a length is none that a study reads by default
 SEED = 0  # never chosen by what comes out
+PATIENCE = 3  # epochs without a better validation loss, after which a model that has learned stops
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"lengths": (5, 10, 20, 40, 92), "seeds": (3, 5), "epochs": 20, "clipnorm": None},
@@ -131,6 +132,7 @@ class Settings:
         0  # of the longest length without a mask, where learning hangs on luck; 0: as elsewhere
     )
     horizon: int | None = None  # steps that a forecast is made ahead
+    patience: int | None = None  # None: every model is trained for all epochs
 
     @classmethod
     def of(
@@ -152,6 +154,7 @@ class Settings:
         embedding: int | None = None,
         learning_rate: float = LEARNING_RATE,
         seed: int = SEED,
+        patience: int | str | None = None,
         data: Any = None,
     ) -> Settings:
         """Checked settings; ValueError or TypeError that names the argument.
@@ -159,7 +162,9 @@ class Settings:
         rnn, units, mask, padding, truncating, clipnorm and forget_bias take one value or several: the
         study is of all their combinations. Two numbers of seeds are those of all points, and of the longest
         length without a mask. `mask=None` studies both, with and without; `clipnorm="none"` is no clipping,
-        and None the task's own choice. A length may be a quantile of the training part's lengths, "q90", or
+        and None the task's own choice. `patience` ends the training of a classifier early: when its training
+        accuracy is 0.99 or more and its validation loss has not got better for so many epochs; None is 3, and
+        "none" trains all epochs. A length may be a quantile of the training part's lengths, "q90", or
         "max". `control` adds each variant with shuffled training labels. The generated tasks have no padding,
         so padding, truncating and mask=True are errors for them, and for the windows of a forecast, of which
         shorter lengths keep the end. `data` is the Dataset, for a task whose data exist beforehand; without
@@ -200,6 +205,7 @@ class Settings:
             seeds=several[0],
             longest_seeds=several[-1] if ragged and horizon is None else several[0],
             horizon=horizon,
+            patience=_patience(patience, regression),
             epochs=whole_number("epochs", defaults["epochs"] if epochs is None else epochs),
             rnn=rnns,
             units=_several("units", units, lambda value: whole_number("units", value)),
@@ -305,7 +311,9 @@ class Settings:
         """
         words = ["minilstm", "study", *([] if self.task == OWN else [self.task]), *more]
         for name, value in self.to_dict().items():
-            if name in ("task", "metric", "control", "mask", *DEFAULTED) or value in (None, []):
+            if name in ("task", "metric", "control", "mask", *DEFAULTED):
+                continue
+            if value in (None, []) and (name != "patience" or self.metric == "MSE"):
                 continue
             if self.horizon is not None and name in ("padding", "truncating"):
                 continue
@@ -361,6 +369,14 @@ def _flag(name: str) -> Callable[[Any], bool]:
 
 def _clipnorm(value: Any) -> float | None:
     return None if value is None or value == "none" else real_number("clipnorm", value, above=True)
+
+
+def _patience(value: Any, regression: bool) -> int | None:
+    if regression and value not in (None, "none"):
+        raise ValueError(wording("patience", "left out for a regression, which has no accuracy", repr(value)))
+    if regression or value == "none":
+        return None
+    return whole_number("patience", PATIENCE if value is None else value)
 
 
 def _forget_bias(value: Any) -> int:

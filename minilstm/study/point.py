@@ -37,6 +37,7 @@ TIMES = ("seconds_per_epoch", "ms_per_step", "ms_low", "ms_high", "seconds", "th
 PROBE = 64  # validation sequences whose gradients are looked at
 SEEN = 5_000  # training sequences, at most, on which the trained model is measured
 SNAPSHOTS = 20  # epochs, at most, after which the gradient's profile is kept
+LEARNED = 0.99  # training accuracy from which on patience counts
 # Word vectors start with variance 1, as in PyTorch. From Keras's start, within 0.05 of 0, the IMDb model of
 # length 400 ended at a test accuracy of 0.846, where a PyTorch model with its own start reaches 0.887.
 UNIT = RandomUniform(-math.sqrt(3), math.sqrt(3))
@@ -61,14 +62,17 @@ class Part:
 
 
 class _Watch(Callback):
-    """Times of the training batches, how many gradients were clipped, and the gradient after each epoch."""
+    """Times of the training batches, how many gradients were clipped, the gradient after each epoch, the end.
 
-    def __init__(self, point: Point, validation: Part, epochs: int) -> None:
-        self.point, self.validation = point, validation
+    The end is decided on training and validation values alone, by one rule for all lengths and seeds.
+    """
+
+    def __init__(self, point: Point, validation: Part, settings: Settings) -> None:
+        self.point, self.validation, self.patience = point, validation, settings.patience
         self.epochs: list[list[float]] = []
         self.clipped = 0
         self.curves: dict[str, list[float]] = {}
-        self.kept = {round(k) for k in np.linspace(1, epochs, SNAPSHOTS)}
+        self.kept = {round(k) for k in np.linspace(1, settings.epochs, SNAPSHOTS)}
         self.snapshots: list[Record] = []
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -86,6 +90,8 @@ class _Watch(Callback):
             self.curves.setdefault(key, []).append(value)
         if epoch + 1 in self.kept:
             self.snapshot(self.model, epoch + 1)
+        if self.patience is not None and has_converged(self.curves, self.patience):
+            self.model.stop_training = True
 
     def snapshot(self, model: Network, epoch: int) -> None:
         """Keep the gradient's norm at some steps before the end, and its horizon."""
@@ -95,6 +101,19 @@ class _Watch(Callback):
         self.snapshots.append(
             {"epoch": epoch, "horizon": finite(layer.horizon(0.01)), "norms": rounded(found)}
         )
+
+
+def has_converged(curves: dict[str, list[float]], patience: int) -> bool:
+    """Whether the training accuracy is high, and so many epochs in a row had no better validation loss.
+
+    >>> has_converged({"accuracy": [0.9, 1.0, 1.0], "val_loss": [0.3, 0.3, 0.4]}, 2)
+    True
+    >>> has_converged({"accuracy": [0.9, 1.0, 1.0], "val_loss": [0.3, 0.4, 0.2]}, 2)
+    False
+    """
+    losses = curves["val_loss"]
+    since = len(losses) - 1 - losses.index(min(losses))
+    return curves["accuracy"][-1] >= LEARNED and since >= patience
 
 
 def build_model(settings: Settings, point: Point, data: Dataset) -> Sequential:
@@ -135,7 +154,7 @@ def run_point(settings: Settings, source: Source, point: Point, save: Path | Non
         train.y = np.random.default_rng([settings.seed, point.seed]).permutation(train.y)
     model = build_model(settings, point, data)
     audit = padding_audit(data.train.x, point.length)[0]
-    watch = _Watch(point, validation, settings.epochs)
+    watch = _Watch(point, validation, settings)
     record: Record = point.to_dict() | {"diverged": None}
     record |= _baselines(train, validation, test, data) | dict.fromkeys((*METRICS, "confusion"))
     with np.errstate(all="ignore"):  # what is not finite becomes part of the record

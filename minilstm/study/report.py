@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 COLUMNS = (
     *POINT_FIELDS,
     *("test_metric", "test_low", "test_high", "baseline", "train_metric"),
-    *("validation_metric", "validation_error", "validation_baseline", "seconds_per_epoch", "ms_per_step"),
+    *("validation_metric", "validation_error", "validation_baseline"),
+    *("epochs", "seconds_per_epoch", "ms_per_step"),
     *("ms_low", "ms_high"),
     *("tape_bytes", "data_bytes", "threads", "cut_share", "sequences_cut_share", "padding_share"),
     *("horizon_before", "horizon_after"),
@@ -82,7 +83,7 @@ def to_csv(records: Sequence[Record]) -> str:
     writer = csv.writer(found, lineterminator="\n")
     writer.writerow(COLUMNS)
     for record in records:
-        flat = dict(record)
+        flat = dict(record) | {"epochs": len(record["curves"].get("loss", []))}
         for when in ("before", "after"):
             probe = record[when]
             flat[f"horizon_{when}"], flat[f"first_norm_{when}"] = probe["horizon"], probe["first_norm"]

@@ -82,7 +82,7 @@ CONFIG: Record = {
     "versions": {str: str},
     "platform": {"system": str, "machine": str, "processors": (int, None)},
 }
-LATER_SETTINGS: Record = {"longest_seeds": int, "horizon": (int, None)}
+LATER_SETTINGS: Record = {"longest_seeds": int, "horizon": (int, None), "patience": (int, None)}
 REMARKS: Record = {  # of the data; not in the folders of older versions
     "remarks": [str],
     "alone": {"column": str, "metric": (float, int), "baseline": (float, int)},
@@ -180,7 +180,7 @@ def checked_settings(config: Any) -> Settings:
     found = Settings.from_dict(given)
     numbers = (*found.lengths, *found.units, found.seeds, found.epochs, found.batch_size)
     if (
-        min(numbers) < 1
+        min(*numbers, found.patience or 1) < 1
         or min(found.longest_seeds, found.horizon or 1) < 0
         or not 0 <= found.seed < LARGEST
         or not found.lengths

@@ -66,8 +66,8 @@ def _row(group: Sequence[Record], settings: Settings) -> Row:
     tests, validations = values(group, "test_metric"), values(group, "validation_metric")
     row["test_spread"] = max(tests) - min(tests) if len(tests) > 1 else None
     row["validation_chance"] = row["validation_error"]
-    row["late_learners"] = sum(_learned_late(record, settings.metric) for record in group)
-    row["late_gain"] = _late_gain(group, settings.metric)
+    row["late_learners"] = sum(_learned_late(record, settings) for record in group)
+    row["late_gain"] = _late_gain(group, settings)
     if len(validations) > 1 and row["validation_error"] is not None:
         between = stdev(validations) / math.sqrt(len(validations))
         row["validation_error"] = math.hypot(row["validation_error"], between)
@@ -79,11 +79,17 @@ def _row(group: Sequence[Record], settings: Settings) -> Row:
     return row
 
 
-def _late_gain(group: Sequence[Record], metric: str) -> float | None:
-    """By how much the validation metric is better in the last quarter of the epochs than in that before."""
-    curves = [record["curves"].get("val_loss" if metric == "MSE" else "val_accuracy", []) for record in group]
-    gains = []
-    for curve in curves:
+def _late_gain(group: Sequence[Record], settings: Settings) -> float | None:
+    """By how much the validation metric is better in the last quarter of the epochs than in that before.
+
+    A model that stopped because it had become no better gains nothing.
+    """
+    metric, gains = settings.metric, []
+    for record in group:
+        curve = record["curves"].get("val_loss" if metric == "MSE" else "val_accuracy", [])
+        if stopped(record, settings):
+            gains.append(0.0)
+            continue
         quarter = max(1, len(curve) // 4)
         late, early = curve[-quarter:], curve[-2 * quarter : -quarter]
         if early and None not in (*late, *early):
@@ -91,14 +97,20 @@ def _late_gain(group: Sequence[Record], metric: str) -> float | None:
     return (-fmean(gains) if metric == "MSE" else fmean(gains)) if gains else None
 
 
-def _learned_late(record: Record, metric: str) -> bool:
+def stopped(record: Record, settings: Settings) -> bool:
+    """Whether training ended before the last epoch because the model had learned."""
+    return record["diverged"] is None and len(record["curves"].get("loss", [])) < settings.epochs
+
+
+def _learned_late(record: Record, settings: Settings) -> bool:
     """Whether a model that learned was half-way from baseline to end only after half of the epochs."""
+    metric = settings.metric
     curve = record["curves"].get("val_loss" if metric == "MSE" else "val_accuracy", [])
     if not curve or curve[-1] is None or record["diverged"] is not None or _no_better(record, metric):
         return False
     half = (record["validation_baseline"] + curve[-1]) / 2
     there = [value is not None and (value <= half if metric == "MSE" else value >= half) for value in curve]
-    return there.index(True) >= len(curve) / 2 if True in there else False
+    return there.index(True) >= settings.epochs / 2 if True in there else False
 
 
 def learned(row: Row) -> int:

@@ -134,7 +134,7 @@ def test_lengths_are_sorted_and_the_command_says_everything():
     assert settings.command() == (
         "minilstm study digits --lengths 5,20 --seeds 3,5 --epochs 20 --rnn lstm --units 64 --padding post "
         "--truncating post --clipnorm 2.0 --forget-bias 1 --batch-size 16 "
-        "--learning-rate 0.003 --seed 7 --no-mask"
+        "--learning-rate 0.003 --seed 7 --patience 3 --no-mask"
     )
     assert "--seeds 2 " in Settings.of("digits", seeds=2).command()
     assert Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
@@ -557,12 +557,16 @@ def test_the_sentence_says_when_the_interval_of_the_difference_speaks_against_it
 
 def test_the_sentence_says_when_training_had_not_ended():
     def group(values):
-        return [{"curves": {"val_accuracy": curve}} for curve in values]
+        return [{"diverged": None, "curves": {"val_accuracy": curve, "loss": curve}} for curve in values]
+
+    settings, adding = Settings.of("digits", epochs=8), Settings.of("adding", epochs=2)
 
     rise = [[0.1] * 4 + [0.2] * 2 + [0.5] * 2, [0.1] * 4 + [0.4] * 2 + [0.5] * 2]
-    assert summary._late_gain(group(rise), "accuracy") == pytest.approx(0.2)
-    assert summary._late_gain([{"curves": {"val_loss": [4.0, 3.0]}}], "MSE") == 1.0
-    assert summary._late_gain(group([[0.5]]), "accuracy") is None
+    assert summary._late_gain(group(rise), settings) == pytest.approx(0.2)
+    falls = {"diverged": None, "curves": {"val_loss": [4.0, 3.0], "loss": [4.0, 3.0]}}
+    assert summary._late_gain([falls], adding) == 1.0
+    assert summary._late_gain(group([[0.5]]), Settings.of("digits", epochs=1)) is None
+    assert summary._late_gain(group([rise[0], [0.1, 0.9]]), settings) == pytest.approx(0.15)  # one stopped
     rows = [row(5, validation=0.85), row(10, validation=0.97), row(20, validation=0.98) | {"late_gain": 0.1}]
     assert "improving at the last epoch at 20: more" in words.conclude(rows, Settings.of("digits", mask=True))
 
@@ -645,15 +649,15 @@ def test_seeds_that_learned_and_those_that_did_so_late_are_told(tiny):
     ],
 )
 def test_a_late_learner_is_half_way_only_after_half_of_the_epochs(curve, late):
+    digits, adding = Settings.of("digits", epochs=4), Settings.of("adding", epochs=4)
     record = {"validation_baseline": 0.1, "baseline": 0.1, "test_low": 0.8, "diverged": None}
-    assert summary._learned_late(record | {"curves": {"val_accuracy": curve}}, "accuracy") == bool(late)
-    assert not summary._learned_late(
-        record | {"curves": {"val_accuracy": curve}, "test_low": 0.0}, "accuracy"
-    )
+    learns = record | {"curves": {"val_accuracy": curve}}
+    assert summary._learned_late(learns, digits) == bool(late)
+    assert not summary._learned_late(learns | {"test_low": 0.0}, digits)
+    assert not summary._learned_late(learns, Settings.of("digits", epochs=20))  # it stopped early
     losses = {"curves": {"val_loss": [1 - value for value in curve]}, "test_high": 0.2}
-    assert summary._learned_late(
-        record | {"baseline": 0.9, "validation_baseline": 0.9} | losses, "MSE"
-    ) == bool(late)
+    record |= {"baseline": 0.9, "validation_baseline": 0.9}
+    assert summary._learned_late(record | losses, adding) == bool(late)
 
 
 def test_a_task_whose_difficulty_is_its_length_gets_no_recommendation_but_a_reach():
@@ -773,6 +777,28 @@ def test_a_script_with_the_usual_guard_can_use_workers(tmp_path):
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
     said = [line for line in done.stderr.splitlines() if not line.startswith("minilstm: compil")]
     assert (done.stdout, said) == ("2\n", [])
+
+
+def test_a_model_that_has_learned_stops_by_training_and_validation_values_alone():
+    rng = np.random.default_rng(0)
+    x = [rng.normal(2 * (k % 2) - 1, 3.0, size=(4, 2)) for k in range(120)]
+    given = {"lengths": [4], "seeds": 1, "mask": True, "units": 8, "epochs": 40, "learning_rate": 0.1}
+
+    def curves(patience, **more):
+        result = length_study(x, [k % 2 for k in range(120)], patience=patience, verbose=0, **given | more)
+        return result.cells[0]["curves"]
+
+    whole, found = curves("none"), curves(2)
+    losses, epochs = whole["val_loss"], len(found["loss"])
+    since = [k - losses.index(min(losses[: k + 1])) for k in range(40)]
+    first = next(k for k in range(40) if since[k] >= 2 and whole["accuracy"][k] >= 0.99)
+    assert epochs == first + 1 < 40 == len(losses)
+    assert found == {key: values[:epochs] for key, values in whole.items()}
+    assert len(curves(2, control=True, learning_rate=1e-6)["loss"]) == 40  # it learns nothing
+    assert Settings.of("adding").patience is None
+    assert "--patience none" in Settings.of("digits", patience="none").command()
+    with pytest.raises(ValueError, match="patience must be left out for a regression"):
+        Settings.of("adding", patience=2)
 
 
 @pytest.mark.slow
