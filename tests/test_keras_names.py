@@ -46,6 +46,42 @@ DIFFERENT = {
     "utils.timeseries_dataset_from_array": "an iterable of arrays; no format=, and batch_size is a number",
 }
 
+# What differs in more places than one name, found by Keras's own tests.
+EVERYWHERE = (
+    "Errors have texts of their own, which name the argument, what was expected and what came; they are"
+    " of the kinds ValueError and TypeError, and come at construction where they can.",
+    "Models are Sequential: no functional models, no model inside a model, no subclasses of Model. A"
+    " layer of one's own needs `forward` and `backward`: nothing finds the derivative of a `call`.",
+    "Keras's private parts (`_functional`, `_dtype`, `_build`, `_clip_gradients` and the like), its"
+    " `backend`, `ops`, `random`, `io_utils` and `config` are not here.",
+    "Arrays are NumPy's: a weight is changed by `w[...] = v` or `set_weights`, not by `assign`; the"
+    " learning rate and the step of a schedule are numbers without `value`; an array carries no mask.",
+    "dtypes are float32 and float64: no float16, bfloat16 or whole numbers in layers, losses and"
+    " metrics, no mixed precision, quantization or LoRA; no sparse or ragged tensors.",
+    "No global seed: `Sequential(seed=)`, and whole numbers as seeds of layers and initializers, no"
+    " `SeedGenerator`.",
+    "Optimizers step by `apply` on arrays by name, where Keras has `apply_gradients`; they keep `slots`"
+    " in place of `variables` and have no `set_weights`, no averages of weights, no accumulation of"
+    " gradients and no `exclude_from_weight_decay`; the learning rate is a number or a schedule, not a"
+    " function without arguments; `get(None)` is refused, and names are not counted up.",
+    "No constraints: `weight_decay` and regularizers in their place.",
+    "A mask is (batch, time): none with an axis of features, in TimeDistributed too.",
+    "Token ids are whole numbers: fractions are refused, where Keras cuts them off. Targets that are"
+    " not finite are refused before the first batch.",
+    "Sizes are at least 1, and a sample has at least one axis: Flatten takes no batch of single"
+    " numbers. Channels stand last.",
+    "`Input` has no `sparse`, `ragged`, `tensor` and no `call`; `Embedding(weights=)` holds its table"
+    " once it is built; a layer's activation is given at construction, and cannot be set to None later.",
+    "A description (`get_config`) may hold more than Keras's: `delta` of Huber, `dtype` of losses."
+    " `get` of a loss or a metric gives an object, not a function; initializers go by their short names,"
+    " without the ending `Initializer`; an array in `Constant` is no JSON.",
+    "What `verbose` says is printed, not logged. ReduceLROnPlateau keeps `cooldown_counter` to itself,"
+    " and monitors have no `monitor_op`. A callback works on a model of minilstm, not on a stand-in for"
+    " one.",
+    "`timeseries_dataset_from_array` gives an iterable, without `take`, `format` and a batch_size of None.",
+    "A metric has the arrays of its state only after its first batch; no hinge metrics.",
+)
+
 
 def table() -> str:
     """The page: every name that Keras has in these modules."""
@@ -74,6 +110,7 @@ def table() -> str:
         if rest:
             lines += ["", f"Not here: {rest}."]
         lines.append("")
+    lines += ["## Everywhere", "", *(f"- {sentence}" for sentence in EVERYWHERE), ""]
     return "\n".join(lines)
 
 

@@ -101,6 +101,14 @@ class Bidirectional(Wrapper):
             self.forward_layer.units + self.backward_layer.units if self.merge_mode == "concat" else units,
         )
 
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+        """Shape of a batch's output, or of all that a call returns, as in Keras."""
+        output = super().compute_output_shape(input_shape)
+        outputs = (output, output) if self.merge_mode is None else (output,)
+        layers = (self.forward_layer, self.backward_layer) if self.return_state else ()
+        states = [(output[0], one.units) for one in layers for _ in one.cell.states]
+        return (*outputs, *states) if len(outputs) + len(states) > 1 else output
+
     def forward(
         self,
         x: Array,

@@ -104,6 +104,13 @@ def test_shapes_and_masks_of_calls_are_keras_s(keras):
         check(ours(x_of(*shape)), keras.ops.convert_to_numpy(theirs(x_of(*shape))), BOUND)
         any_batch = (None, *shape[1:])
         assert ours.compute_output_shape(any_batch) == theirs.compute_output_shape(any_batch)
+    for sequences, states in ((False, False), (False, True), (True, True)):
+        words = {"return_sequences": sequences, "return_state": states}
+        theirs, ours = keras.layers.LSTM(2, **words), ml.LSTM(2, **words)
+        assert ours.compute_output_shape((N, T, D)) == theirs.compute_output_shape((N, T, D))
+        for merge in ("concat", "sum", None):
+            theirs, ours = (kind.Bidirectional(kind.LSTM(2, **words), merge) for kind in (keras.layers, ml))
+            assert ours.compute_output_shape((N, T, D)) == theirs.compute_output_shape((N, T, D))
     mask = ml.Masking().compute_mask([[[0.0], [1.0]]])
     assert mask.tolist() == [[False, True]]
     assert ml.LayerNormalization().compute_mask(np.ones((1, 2, 3)), mask).tolist() == [[False, True]]
