@@ -125,6 +125,16 @@ def flag(argument: str, value: Any) -> bool:
     return bool(value)
 
 
+def switch(argument: str, value: Any) -> bool:
+    """A flag as scripts for Keras write it: True or False, or 1 or 0; TypeError otherwise.
+
+    >>> switch("return_sequences", 1)
+    True
+    """
+    number = isinstance(value, (int, np.integer)) and value in (0, 1)
+    return bool(value) if number else flag(argument, value)
+
+
 def described(argument: str, value: Any) -> tuple[Any, dict[str, Any]]:
     """Class name and arguments in what `serialize` gave; TypeError where it is nothing like it.
 
@@ -267,6 +277,10 @@ def rows_of(argument: str, value: Any) -> Any:
     """
     if hasattr(value, "columns"):
         return numeric_array(argument, value)
+    try:
+        iter(value)
+    except TypeError:
+        raise TypeError(wording(argument, "a list of sequences", f"{value!r:.80}")) from None
     return list(value) if hasattr(value, "iloc") else value
 
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from minilstm import losses, optimizers, saving
 from minilstm.arrays import Array
 from minilstm.callbacks import Callback, TerminateOnNaN
-from minilstm.errors import one_of, spelled, whole_number, wording
+from minilstm.errors import one_of, spelled, switch, whole_number, wording
 from minilstm.layers.words import tell_neutral
 from minilstm.losses import Loss
 from minilstm.metrics import Identifier, check_both
@@ -243,7 +243,9 @@ class Sequential(Network):
             if isinstance(callback, TerminateOnNaN):
                 on_nonfinite = "raise" if callback.raise_error else "stop"
         freq = checked_epochs("validation_freq", validation_freq)
-        return Fit(self, data, held_out, epochs, first, shuffle, level, found, on_nonfinite, freq).run()
+        return Fit(
+            self, data, held_out, epochs, first, switch("shuffle", shuffle), level, found, on_nonfinite, freq
+        ).run()
 
     @spelled
     def train_on_batch(
@@ -344,7 +346,7 @@ class Sequential(Network):
         (2, 1)
         """
         x, real = batches.checked_inputs(self, inputs, mask)
-        if training and len(x):
+        if training is not None and switch("training", training) and len(x):
             return passes.forward(self.layers, x, real, keep="nothing", rng=training_rng(self)).output
         return self._output(x, real)
 

@@ -268,7 +268,8 @@ class ModelCheckpoint(Monitor):
         self.filepath = files.checked_path("filepath", filepath)
         self.paths = (self.filepath,)
         self.verbose = verbose
-        foreign = keras_format.WEIGHTS_SUFFIX if save_weights_only else keras_format.SUFFIX
+        only_weights, resume = flag("save_weights_only", save_weights_only), flag("resume", resume)
+        foreign = keras_format.WEIGHTS_SUFFIX if only_weights else keras_format.SUFFIX
         known = SUFFIXES if resume else (*SUFFIXES, foreign)  # Keras's files hold no state of a fit
         if not self.filepath.endswith(known):
             expected = f"a name that ends in {' or '.join(known)}"

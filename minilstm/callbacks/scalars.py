@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from minilstm.callbacks.base import Logs
 from minilstm.callbacks.gradient_tracer import GradientTracer
-from minilstm.errors import misspelled, spelled, whole_number, wording
+from minilstm.errors import listed, misspelled, spelled, whole_number, wording
 from minilstm.network.network import optimizer_and_loss
 
 Write = Callable[[str, float, int], Any]
@@ -56,6 +56,7 @@ class Scalars(GradientTracer):
         if not callable(write):
             raise TypeError(wording("write", "a function (tag, value, step)", repr(write)))
         self.write = write
+        lags = None if lags is None else listed("lags", "a list of whole numbers", lags)
         self.lags = None if lags is None else [whole_number("lags", lag, 0) for lag in lags]
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:

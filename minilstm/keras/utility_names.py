@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
-from minilstm.errors import numeric_array, spelled, whole_number, wording
+from minilstm.errors import numeric_array, spelled, switch, whole_number, wording
 from minilstm.sequences import pad_sequences, sliding_windows
 
 __all__ = ["normalize", "pad_sequences", "timeseries_dataset_from_array", "to_categorical"]
@@ -27,9 +27,9 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
     labels = numeric_array("x", x).astype(np.int64)
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
-    if labels.size == 0 and not num_classes:
+    if labels.size == 0 and num_classes is None:
         raise ValueError(wording("x", "of at least 1 label, where num_classes is None", "none"))
-    classes = whole_number("num_classes", num_classes) if num_classes else int(labels.max()) + 1
+    classes = int(labels.max()) + 1 if num_classes is None else whole_number("num_classes", num_classes)
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(wording("x", f"of labels 0 .. {classes - 1}", f"{labels.min()} .. {labels.max()}"))
     return np.asarray(np.eye(classes)[labels])
@@ -100,9 +100,9 @@ def timeseries_dataset_from_array(
         sequence_length,
         sequence_stride,
         sampling_rate,
-        start_index=start_index or 0,
+        start_index=0 if start_index is None else start_index,
         end_index=end_index,
     )
     x = x[..., 0] if np.ndim(data) == 1 else x
-    rng = np.random.default_rng(seed) if shuffle else None
+    rng = np.random.default_rng(seed) if switch("shuffle", shuffle) else None
     return Windows(x, y, whole_number("batch_size", batch_size), rng)

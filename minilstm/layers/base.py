@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from minilstm import initializers, regularizers
 from minilstm.arrays import Array
 from minilstm.bptt.activations import Activation
-from minilstm.errors import by_name, listed, numeric_array, whole_number, wording
+from minilstm.errors import by_name, listed, numeric_array, switch, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers import checks
 from minilstm.layers.configs import plain, revive
@@ -73,7 +73,7 @@ class Layer(ABC):
         self.seed = None if found.get("seed") is None else whole_number("seed", found["seed"], 0, wide=True)
         self._own_rng: np.random.Generator | None = None  # of calls outside a model
         self._trainable = True
-        if not found.get("trainable", True):
+        if not switch("trainable", found.get("trainable", True)):
             self.trainable = False
 
     @property
@@ -83,7 +83,7 @@ class Layer(ABC):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
+        self._trainable = switch("trainable", value)
 
     @property
     def trainable_params(self) -> dict[str, Array]:
@@ -293,6 +293,7 @@ class Layer(ABC):
         """
         if isinstance(mask, (bool, np.bool_)):
             mask, training = None, bool(mask)
+        training = training is not None and switch("training", training)  # None as in Keras
         x, real = self.checked_call(inputs, mask)
         return self.forward(x, real, keep="nothing", rng=self.call_rng(training))[0]
 

@@ -9,7 +9,7 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.cells import activations
 from minilstm.compiled.engines import products_of
-from minilstm.errors import whole_number, wording
+from minilstm.errors import switch, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers.base import Keep, Layer, Shape, declare_weight
 from minilstm.layers.words import Words
@@ -59,7 +59,7 @@ class Dense(Layer):
         super().__init__(**words)
         self.units = whole_number("units", units)
         self.activation = activations.get(activation)
-        self.use_bias = bool(use_bias)
+        self.use_bias = switch("use_bias", use_bias)
         declare_weight(self, "kernel", "kernel", kernel_initializer, kernel_regularizer)
         declare_weight(self, "bias", "bias", bias_initializer, bias_regularizer)
 

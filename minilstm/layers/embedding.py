@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
 from minilstm.compiled.engines import products_of
-from minilstm.errors import numeric_array, whole_number, wording
+from minilstm.errors import numeric_array, switch, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers import checks
 from minilstm.layers.base import Keep, Layer, Shape, both, declare_weight
@@ -59,7 +59,7 @@ class Embedding(Layer):
         super().__init__(**words)
         self.input_dim = whole_number("input_dim", input_dim)
         self.output_dim = whole_number("output_dim", output_dim)
-        self.mask_zero = bool(mask_zero)
+        self.mask_zero = switch("mask_zero", mask_zero)
         declare_weight(self, "embeddings", "embeddings", embeddings_initializer, embeddings_regularizer)
         if table is not None:
             self.initializers["embeddings"] = self._given(table)

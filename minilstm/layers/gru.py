@@ -10,7 +10,7 @@ from minilstm.arrays import Array
 from minilstm.bptt.cell import Gradients, Weights
 from minilstm.bptt.gru import GRUCell
 from minilstm.cells.activations import get, of_output
-from minilstm.errors import wording
+from minilstm.errors import switch, wording
 from minilstm.layers.recurrent import Common, Recurrent
 
 
@@ -44,7 +44,7 @@ class GRU(Recurrent):
         **common: Unpack[Common],
     ) -> None:
         super().__init__(units, **common)
-        if reset_after is not True:
+        if not switch("reset_after", reset_after):
             expected = "True (Keras's default; PyTorch and cuDNN know no other form)"
             raise ValueError(wording("reset_after", expected, repr(reset_after)))
         self.activation = of_output("activation", activation)

@@ -8,7 +8,7 @@ from typing import NamedTuple, Unpack
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import real_number, wording
+from minilstm.errors import real_number, switch, wording
 from minilstm.initializers import Initializer
 from minilstm.layers.base import Keep, Layer, Shape, declare_weight
 from minilstm.layers.words import Words
@@ -67,7 +67,8 @@ class LayerNormalization(Layer):
             raise ValueError(wording("axis", "none of them 0, the batch's", repr(axis)))
         self.axis = axis if isinstance(axis, int) else list(axis)
         self.epsilon = real_number("epsilon", epsilon)
-        self.center, self.scale, self.rms_scaling = bool(center), bool(scale), bool(rms_scaling)
+        self.center, self.scale = switch("center", center), switch("scale", scale)
+        self.rms_scaling = switch("rms_scaling", rms_scaling)
         declare_weight(self, "beta", "beta", beta_initializer, beta_regularizer)
         declare_weight(self, "gamma", "gamma", gamma_initializer, gamma_regularizer)
         self.by_step = self.axis in (-1, [-1])

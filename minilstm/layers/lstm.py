@@ -12,7 +12,7 @@ from minilstm.bptt.cell import Gradients, Weights
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.variants import FORGET_GATES, LSTMVariant
 from minilstm.cells.activations import get, of_output
-from minilstm.errors import one_of
+from minilstm.errors import one_of, switch
 from minilstm.initializers import Chrono
 from minilstm.layers.base import Shape
 from minilstm.layers.recurrent import Common, Recurrent
@@ -58,9 +58,9 @@ class LSTM(Recurrent):
         super().__init__(units, **common)
         self.activation = of_output("activation", activation)
         self.recurrent_activation = of_output("recurrent_activation", recurrent_activation)
-        self.unit_forget_bias = bool(unit_forget_bias)
+        self.unit_forget_bias = switch("unit_forget_bias", unit_forget_bias)
         self.forget_gate = one_of("forget_gate", forget_gate, FORGET_GATES)
-        self.peepholes = bool(peepholes)
+        self.peepholes = switch("peepholes", peepholes)
         self.initializers["peepholes"] = initializers.zeros
         functions = get(self.activation), get(self.recurrent_activation)
         self._variant = LSTMVariant(*functions, self.forget_gate, self.peepholes)

@@ -7,7 +7,7 @@ from typing import NamedTuple, Unpack
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, wording
+from minilstm.errors import one_of, switch, wording
 from minilstm.layers.base import Keep, Layer, Shape
 from minilstm.layers.reshaping import FORMATS
 from minilstm.layers.words import Words
@@ -39,7 +39,7 @@ class GlobalAveragePooling1D(Layer):
     ) -> None:
         super().__init__(**words)
         self.data_format = None if data_format is None else one_of("data_format", data_format, FORMATS)
-        self.keepdims = bool(keepdims)
+        self.keepdims = switch("keepdims", keepdims)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 2:

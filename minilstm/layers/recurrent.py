@@ -21,7 +21,7 @@ from minilstm.bptt.engine import Engine
 from minilstm.bptt.tape import Contents
 from minilstm.checkpoints.slots import Plan
 from minilstm.compiled import chunks, engines
-from minilstm.errors import numeric_array, one_of, real_number, whole_number, wording
+from minilstm.errors import numeric_array, one_of, real_number, switch, whole_number, wording
 from minilstm.initializers import Chrono, Initializer
 from minilstm.layers.base import Keep, Layer, Shape, declare_weight
 from minilstm.layers.dropout import drop
@@ -149,14 +149,14 @@ class Recurrent(Layer):
     ) -> None:
         super().__init__(**words)
         self.units = whole_number("units", units)
-        self.return_sequences = bool(return_sequences)
-        self.return_state = bool(return_state)
-        self.go_backwards = bool(go_backwards)
-        self.stateful = bool(stateful)
-        self.zero_output_for_mask = bool(zero_output_for_mask)
+        self.return_sequences = switch("return_sequences", return_sequences)
+        self.return_state = switch("return_state", return_state)
+        self.go_backwards = switch("go_backwards", go_backwards)
+        self.stateful = switch("stateful", stateful)
+        self.zero_output_for_mask = switch("zero_output_for_mask", zero_output_for_mask)
         self.dropout = real_number("dropout", dropout, below=1.0)
         self.recurrent_dropout = real_number("recurrent_dropout", recurrent_dropout, below=1.0)
-        self.use_bias = bool(use_bias)
+        self.use_bias = switch("use_bias", use_bias)
         declare_weight(self, "kernel", "kernel", kernel_initializer, kernel_regularizer)
         declare_weight(self, "recurrent_kernel", "recurrent", recurrent_initializer, recurrent_regularizer)
         declare_weight(self, "bias", "bias", bias_initializer, bias_regularizer)
@@ -193,6 +193,10 @@ class Recurrent(Layer):
             expected = f"of {self.params['kernel'].shape[0]} features"
             raise ValueError(wording(f"input of layer {self.label!r}", expected, input_shape[1]))
         return (input_shape[0], self.units) if self.return_sequences else (self.units,)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+        output = super().compute_output_shape(input_shape)
+        return (output, *[(output[0], self.units)] * len(self.cell.states)) if self.return_state else output
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         D, H, n = int(input_shape[-1] or 0), self.units, len(self.cell.gates)
@@ -406,9 +410,7 @@ class Recurrent(Layer):
         output, _, tape = self.forward(
             x, real, keep="nothing", rng=self.call_rng(training), initial_state=state
         )
-        if not self.return_state:
-            return output
-        return output, *tape.last_state
+        return (output, *tape.last_state) if self.return_state else output
 
     def checked_inputs(self, inputs: ArrayLike) -> Array:
         x = numeric_array("x", inputs).astype(self.dtype, copy=False)

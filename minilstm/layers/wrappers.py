@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import wording
+from minilstm.errors import switch, wording
 from minilstm.layers.base import Keep, Layer, Shape
 from minilstm.layers.embedding import Embedding
 from minilstm.layers.words import Words
@@ -54,9 +54,9 @@ class Wrapper(Layer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
+        self._trainable = switch("trainable", value)
         for sub in self.sublayers:
-            sub.trainable = bool(value)
+            sub.trainable = self._trainable
 
     @property
     def trainable_params(self) -> dict[str, Array]:

@@ -207,7 +207,7 @@ class SparseCategoricalCrossentropy(Loss):
 
 def _settle(loss: Any, activation: str) -> None:
     """Check flag and axis, and set what the outputs may be an activation of; logits are of nothing."""
-    if loss.axis != -1:
+    if isinstance(loss.axis, np.ndarray) or loss.axis != -1:
         raise ValueError(wording("axis", "-1: classes stand in the last axis", loss.axis))
     from_logits = flag("from_logits", loss.from_logits)
     settle(loss, from_logits=from_logits, logits_of=None if from_logits else activation)

@@ -107,7 +107,10 @@ class ExponentialDecay(_InPeriods):
     """
 
     def __call__(self, step: int) -> float:
-        return float(self.initial_learning_rate * self.decay_rate ** self._passed(step))
+        try:
+            return float(self.initial_learning_rate * self.decay_rate ** self._passed(step))
+        except OverflowError:
+            return math.inf
 
 
 @spelled

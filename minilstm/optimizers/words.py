@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from minilstm.errors import misspelled, wording
 
 # The values that change nothing (None: all of them), and what is said of the others.
@@ -35,9 +37,11 @@ def name_among(words: Mapping[str, Any], owner: str, known: Sequence[str]) -> st
         if name not in NEUTRAL and name != "name":
             raise misspelled(owner, name, [*known, "name"])
         values, reason = NEUTRAL.get(name, (None, ""))
-        if values is not None and value not in values:
+        if values is not None and (isinstance(value, np.ndarray) or value not in values):
             raise ValueError(wording(name, f"{values[0]}: {reason}", repr(value)))
-    found = words.get("name") or owner.lower()
+    found = words.get("name")
+    if found is None or (isinstance(found, str) and not found):
+        return owner.lower()
     if not isinstance(found, str):
         raise TypeError(wording("name", "a text", repr(found)))
     return found

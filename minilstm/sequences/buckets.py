@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, rows_of, whole_number, wording
+from minilstm.errors import one_of, rows_of, switch, whole_number, wording
 from minilstm.sequences.padding import pad_sequences
 from minilstm.sequences.truncation import lengths_to_mask
 
@@ -78,7 +78,7 @@ class LengthBuckets:
             expected = f"one target for each of {len(self.sequences)} sequences"
             raise ValueError(wording("y", expected, f"shape {self.y.shape}"))
         self.batch_size = whole_number("batch_size", batch_size)
-        self.shuffle, self.seed = bool(shuffle), whole_number("seed", seed, 0, wide=True)
+        self.shuffle, self.seed = switch("shuffle", shuffle), whole_number("seed", seed, 0, wide=True)
         self.dtype, self.padding, self.value = dtype, one_of("padding", padding, ["pre", "post"]), value
         self.epoch = 0
 

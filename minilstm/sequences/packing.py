@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, whole_number, wording
+from minilstm.errors import listed, one_of, switch, whole_number, wording
 
 
 class PackedSequence(NamedTuple):
@@ -49,12 +49,15 @@ def pack_padded_sequence(
     >>> packed.data.tolist(), packed.batch_sizes.tolist()
     ([1, 4, 2, 5, 3], [2, 2, 1])
     """
+    switch("batch_first", batch_first)
+    switch("enforce_sorted", enforce_sorted)
     array = np.asarray(input)
     if array.ndim < 2:
         raise ValueError(wording("input", "of at least 2 axes, time and batch", f"shape {array.shape}"))
     array = array.swapaxes(0, 1) if batch_first else array  # (T, B, ...)
     T, B = array.shape[:2]
-    counts = np.array([whole_number(f"lengths[{b}]", length) for b, length in enumerate(lengths)], np.int64)
+    given = listed("lengths", "a list of whole numbers", lengths)
+    counts = np.array([whole_number(f"lengths[{b}]", length) for b, length in enumerate(given)], np.int64)
     if len(counts) != B or B == 0:
         raise ValueError(wording("lengths", f"one number for each of {B} sequences, at least 1", len(counts)))
     if counts.max() > T:
@@ -89,6 +92,7 @@ def pad_packed_sequence(
     >>> padded.tolist(), lengths.tolist()
     ([[4, 5, -1], [1, 2, 3]], [2, 3])
     """
+    switch("batch_first", batch_first)
     if not hasattr(sequence, "data") or not hasattr(sequence, "batch_sizes"):
         raise TypeError(wording("sequence", "a PackedSequence", f"{sequence!r:.80}"))
     data, sizes = np.asarray(sequence.data), np.asarray(sequence.batch_sizes)
@@ -145,8 +149,9 @@ def unpad_sequence(
     [[1, 2], [3]]
     """
     array = np.asarray(padded_sequences)
-    array = array if batch_first else array.swapaxes(0, 1)
-    counts = [whole_number(f"lengths[{b}]", length, 0) for b, length in enumerate(lengths)]
+    array = array if switch("batch_first", batch_first) else array.swapaxes(0, 1)
+    given = listed("lengths", "a list of whole numbers", lengths)
+    counts = [whole_number(f"lengths[{b}]", length, 0) for b, length in enumerate(given)]
     if len(counts) != len(array) or max(counts, default=0) > array.shape[1]:
         expected = f"{len(array)} numbers of at most {array.shape[1]}"
         raise ValueError(wording("lengths", expected, counts))

@@ -14,7 +14,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.errors import whole_number, wording
+from minilstm.errors import listed, whole_number, wording
 
 Ids = NDArray[np.int32]
 
@@ -95,9 +95,12 @@ class Vocabulary:
     """
 
     def __init__(self, vocabulary: Sequence[str], split: Callable[[str], list[str]] = words) -> None:
-        if isinstance(vocabulary, str) or not all(isinstance(word, str) for word in vocabulary):
+        words = listed("vocabulary", "a list of words", vocabulary)
+        if not all(isinstance(word, str) for word in words):
             raise TypeError(wording("vocabulary", "a list of words", repr(vocabulary)[:60]))
-        self.words, self.split = list(vocabulary), split
+        if not callable(split):
+            raise TypeError(wording("split", "a function of a text", repr(split)))
+        self.words, self.split = words, split
         self._ids = {word: number for number, word in enumerate(self.words, UNKNOWN + 1)}
         if len(self._ids) != len(self.words):
             twice = next(word for word, count in Counter(self.words).items() if count > 1)

@@ -223,3 +223,21 @@ def test_pooling_needs_time():
 def test_names_are_keras_s():
     model = ml.Sequential([ml.Dropout(0.1), ml.GlobalAveragePooling1D(), ml.Dropout(0.1)])
     assert [layer.name for layer in model.layers] == ["dropout", "global_average_pooling1d", "dropout_1"]
+
+
+@pytest.mark.parametrize("flags", [
+    lambda **f: ml.LSTM(2, **f), lambda **f: ml.GRU(2, **f), lambda **f: ml.SimpleRNN(2, **f),
+    lambda **f: ml.Dense(2, **f), lambda **f: ml.Embedding(3, 2, **f), lambda **f: ml.LayerNormalization(**f),
+    lambda **f: ml.GlobalAveragePooling1D(**f),
+])  # fmt: skip
+def test_flags_are_true_or_false_or_1_or_0_as_scripts_for_keras_write_them(flags):
+    made = flags()
+    names = [name for name, value in made.get_config().items() if isinstance(value, bool)]
+    assert names
+    for name in names:
+        assert flags(**{name: 1}).get_config()[name] is True
+        if name != "reset_after":
+            assert flags(**{name: np.False_}).get_config()[name] is False
+        for wrong in ("False", None, 2, 0.0, [], np.ones(2)):
+            with pytest.raises(TypeError, match=f"{name} must be True or False"):
+                flags(**{name: wrong})
