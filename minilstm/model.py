@@ -347,7 +347,7 @@ class Sequential(Network):
         """
         x, real = batches.checked_inputs(self, inputs, mask)
         if training is not None and switch("training", training) and len(x):
-            return passes.forward(self.layers, x, real, keep="nothing", rng=training_rng(self)).output
+            return passes.forward(self.layers, x, real, keep="outputs", rng=training_rng(self)).output
         return self._output(x, real)
 
     @spelled
@@ -392,7 +392,7 @@ class Sequential(Network):
     def _output(self, x: Array, mask: Array | None) -> Array:
         if len(x) == 0:
             return np.zeros((0, *batches.output_shape(self, x)), self.dtype)
-        return passes.forward(self.layers, x, mask, keep="nothing").output
+        return passes.forward(self.layers, x, mask, keep="outputs").output
 
 
 def _as_keras(logs: dict[str, float], as_dict: bool) -> float | list[float] | dict[str, float]:

@@ -71,7 +71,7 @@ def network(rng: Generator, layers: Layers, x: np.ndarray, masked: bool) -> floa
         error = error[torch.tensor(mask)]
     error.mean().backward()
     batch = batches.checked(ours, x, y)
-    done = passes.forward(ours.layers, batch.x, None, keep="gradient")
+    done = passes.forward(ours.layers, batch.x, None, keep="boundaries")
     found = passes.loss_and_gradient(ours.layers, optimizer_and_loss(ours)[1], batch.y, done)
     grads, _ = passes.backward(ours.layers, found, done)
     expected = [w.value.grad for w in theirs.trainable_weights]

@@ -83,7 +83,6 @@ def _compiled_of_users() -> Engine | None:
     return replace(
         engine,
         forward_segment=user_memory.forward_segment,
-        backward_segment=user_memory.backward_segment,
         pack=pack,
         prepare=user_memory.Packed.prepare_backward,
     )

@@ -101,6 +101,27 @@ class Packed:
         for gate, block in enumerate(blocks):
             panels[:, :, block] = values[:, :, gate]
 
+    def run_backward(
+        self,
+        segment: Any,
+        z: Array,
+        external: Array,
+        dstates: Array,  # (states, slots, b, .)
+        room: tuple[Array, Array, Array],  # dx, what is scratched on, the weights' gradient by panels
+        norms: tuple[Array | None, Array | None],  # of the steps, and the rows of db
+    ) -> Weights:
+        """Run the kernel; the weights' gradient."""
+        H, D, n = self.H, self.D, len(self.by_input)
+        if self.cell.name == "gru":
+            by_state, by_input = weights = [empty((rows, n * H), self.dtype) for rows in (H + 1, 1 + D)]
+            found = Weights(W=by_input[1:], U=by_state[:H], b=by_input[0], rb=by_state[H])
+        else:
+            (dw,) = weights = [empty((H + 1 + D, n * H), self.dtype)]
+            found = Weights(W=dw[H + 1 :], U=dw[:H], b=dw[H])
+        arrays = segment.mask, external, *dstates, *room, *weights, *norms
+        kernel(self.cell, "backward")(self.wt, segment.xh, z, *segment.cells, *arrays)
+        return found
+
 
 def panel_count(units: int, NR: int) -> int:
     """Panels of NR units, the last of which may be filled up."""
@@ -279,37 +300,29 @@ def backward_segment(
 ) -> Gradients:
     """Run the steps of one segment backwards; with `overwrite` the gates on the tape become dz."""
     packed.prepare_backward(need_dx)
-    cell, mask, (_, _, S, b, D, H, dtype) = packed.cell, segment.mask, segment.kind
-    n, (P, _, _, NR) = len(cell.gates), packed.w.shape
+    (_, _, S, b, D, H, dtype), (P, _, _, NR) = segment.kind, packed.w.shape
+    n = len(packed.by_input)
     z = segment.z if overwrite else aligned(segment.z)
     external = np.empty((0, 0, H), dtype) if external is None else plain(external.transpose(1, 0, 2), dtype)
     slots = S + 1 if record is True else 2
-    gradients = [empty((slots, b, row_size(P * NR, dtype.itemsize)), dtype) for _ in dstate]
-    for array, part in zip(gradients, dstate, strict=True):
+    dstates = empty((len(dstate), slots, b, row_size(P * NR, dtype.itemsize)), dtype)
+    for array, part in zip(dstates, dstate, strict=True):
         put_state(array, S % slots, part)
     dx = empty((b, S, D) if need_dx else (0, 0, 0), dtype)
     scratch = empty((1, b, max(panel_count(D, NR), -(-max(128, b) // b)) * NR), dtype)
     norms = rows = None
     if record == "norms":
-        norms = np.empty((len(dstate) + n, S, b if len(mask) else 1))
+        norms = np.empty((len(dstate) + n, S, b if len(segment.mask) else 1))
         rows = np.zeros((n, b, P * NR), dtype)
-    if cell.name == "gru":
-        by_state, by_input = weights = [empty((rows, n * H), dtype) for rows in (H + 1, 1 + D)]
-        dweights = Weights(W=by_input[1:], U=by_state[:H], b=by_input[0], rb=by_state[H])
-    else:
-        (dw,) = weights = [empty((H + 1 + D, n * H), dtype)]
-        dweights = Weights(W=dw[H + 1 :], U=dw[:H], b=dw[H])
-    arrays = mask, external, *gradients, dx, scratch, empty(packed.w.shape, dtype), *weights, norms, rows
-    kernel(cell, "backward")(packed.wt, segment.xh, z, *segment.cells, *arrays)
+    room = dx, scratch, empty(packed.w.shape, dtype)
     found = Gradients(
-        dweights=dweights,
-        dstate=tuple(array[0, :, :H] for array in gradients),
+        dweights=packed.run_backward(segment, z, external, dstates, room, (norms, rows)),
+        dstate=tuple(array[0, :, :H] for array in dstates),
         dx=dx.transpose(1, 0, 2) if need_dx else None,
     )
     if norms is not None and rows is not None:
         found.norms = StepNorms(norms, rows[:, :, :H])
     elif record:
-        order = KEPT[cell.name] or [0]
-        found.dz = np.concatenate([segment.block(z, k) for k in order[:n]], axis=2)
-        found.dtotal = tuple(array[1:, :, :H] for array in gradients)
+        found.dz = np.concatenate([segment.block(z, k) for k in packed.by_input], axis=2)
+        found.dtotal = tuple(array[1:, :, :H] for array in dstates)
     return found

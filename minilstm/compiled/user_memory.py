@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt.cell import Gradients, State, Weights
+from minilstm.bptt.cell import State, Weights
 from minilstm.bptt.tape import Contents
 from minilstm.compiled import entry_points, memory
 from minilstm.compiled.jit import lanes
-from minilstm.compiled.memory import Kind, aligned, empty, panel_count, plain, put_state, row_size
+from minilstm.compiled.memory import Kind, empty, panel_count, plain, put_state, row_size
 from minilstm.compiled.user_steps import address, step_of
-from minilstm.norms import StepNorms
 
 
 class Packed(memory.Packed):
@@ -55,6 +54,31 @@ class Packed(memory.Packed):
             columns = source[:, gate * self.H : (gate + 1) * self.H][:, p * self.NR : (p + 1) * self.NR]
             panel[:, : columns.shape[1]] = columns
             panel[:, columns.shape[1] :] = 0
+
+    def run_backward(
+        self,
+        segment: Segment,
+        z: Array,
+        external: Array,
+        dstates: Array,
+        room: tuple[Array, Array, Array],
+        norms: tuple[Array | None, Array | None],
+    ) -> Weights:
+        """Run the kernel; the weights' gradient."""
+        H, n = self.H, len(self.by_input)
+        by_state, by_input = (empty((rows, n * H), self.dtype) for rows in (H + 1, 1 + self.D))
+        dp = np.zeros_like(self.p)
+        entry_points.run_user_backward(
+            address(self.steps["backward"]), self.wt, segment.xh, z, segment.others, segment.own, self.p,
+            segment.mask, self.facts, external, dstates, *room, by_state, by_input, dp, *norms,
+        )  # fmt: skip
+        return Weights(
+            W=by_input[1:],
+            U=by_state[:H] if self.by_state else np.zeros_like(self.U),
+            b=by_input[0],
+            rb=None if self.weights.rb is None else by_state[H],
+            p=None if self.weights.p is None else dp[:, :H],
+        )
 
 
 class Segment(memory.Segment):
@@ -124,55 +148,3 @@ def forward_segment(
     )  # fmt: skip
     segment.last_state = tuple(part[S % len(part)].copy() for part in segment.states)
     return segment
-
-
-def backward_segment(
-    packed: Packed,
-    segment: Segment,
-    external: Array | None,
-    dstate: State,
-    *,
-    need_dx: bool,
-    record: bool | Literal["norms"],
-    overwrite: bool,
-) -> Gradients:
-    """Run the steps of one segment backwards; with `overwrite` the pre-activations on the tape become dz."""
-    packed.prepare_backward(need_dx)
-    (_, _, S, b, D, H, dtype), (P, _, _, NR) = segment.kind, packed.w.shape
-    n, states, slots = len(packed.by_input), len(dstate), S + 1 if record is True else 2
-    z = segment.z if overwrite else aligned(segment.z)
-    external = np.empty((0, 0, H), dtype) if external is None else plain(external.transpose(1, 0, 2), dtype)
-    d = empty((states, slots, b, row_size(P * NR, dtype.itemsize)), dtype)
-    for array, part in zip(d, dstate, strict=True):
-        put_state(array, S % slots, part)
-    dx = empty((b, S, D) if need_dx else (0, 0, 0), dtype)
-    scratch = empty((1, b, max(panel_count(D, NR), -(-max(128, b) // b)) * NR), dtype)
-    norms = rows = None
-    if record == "norms":
-        norms = np.empty((states + n, S, b if len(segment.mask) else 1))
-        rows = np.zeros((n, b, P * NR), dtype)
-    by_state, by_input = (empty((rows, n * H), dtype) for rows in (H + 1, 1 + D))
-    dp = np.zeros_like(packed.p)
-    entry_points.run_user_backward(
-        address(packed.steps["backward"]), packed.wt, segment.xh, z, segment.others, segment.own, packed.p,
-        segment.mask, packed.facts, external, d, dx, scratch, empty(packed.w.shape, dtype), by_state,
-        by_input, dp, norms, rows,
-    )  # fmt: skip
-    U, rb = (by_state[:H], by_state[H]) if packed.by_state else (np.zeros_like(packed.U), None)
-    found = Gradients(
-        dweights=Weights(
-            W=by_input[1:],
-            U=U,
-            b=by_input[0],
-            rb=None if packed.weights.rb is None else rb,
-            p=None if packed.weights.p is None else dp[:, :H],
-        ),
-        dstate=tuple(array[0, :, :H] for array in d),
-        dx=dx.transpose(1, 0, 2) if need_dx else None,
-    )
-    if norms is not None and rows is not None:
-        found.norms = StepNorms(norms, rows[:, :, :H])
-    elif record:
-        found.dz = np.concatenate([segment.block(z, k) for k in packed.by_input], axis=2)
-        found.dtotal = tuple(array[1:, :, :H] for array in d)
-    return found

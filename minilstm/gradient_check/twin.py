@@ -69,7 +69,7 @@ def analytic(
         shift = _Shift(name="\0")
         shift.params, shift.built = {"shift": np.zeros(0)}, True
         layers.insert(0, shift)
-    done = passes.forward(layers, data.x, data.mask, keep="trace", states=states)
+    done = passes.forward(layers, data.x, data.mask, keep="everything", states=states)
     loss = passes.loss_and_gradient(layers, optimizer_and_loss(twin)[1], data.y, done)
     gradients, traces = passes.backward(layers, loss, done, record=True)
     dx = gradients.pop("\0/shift", None)
@@ -138,7 +138,7 @@ class Twin:
         x, mask, tapes, inputs = self.x, self.mask, [], []
         for layer in self.layers:
             inputs.append((x, mask))
-            x, mask, (tape,) = passes.forward([layer], x, mask, keep="trace", states=self.states)
+            x, mask, (tape,) = passes.forward([layer], x, mask, keep="everything", states=self.states)
             tapes.append(tape)
         return passes.Pass(x, mask, tapes), inputs
 
@@ -171,7 +171,7 @@ class Twin:
     def whole(self, start: int) -> float | complex:
         """The loss of the batch with the weights and inputs of layer `start` and above as they are now."""
         x, mask = self.inputs[start]
-        done = passes.forward(self.layers[start:], x, mask, keep="nothing", states=self.states)
+        done = passes.forward(self.layers[start:], x, mask, keep="outputs", states=self.states)
         return self._value(done)
 
     def rows(
@@ -181,7 +181,7 @@ class Twin:
 
         x, mask, states : inputs of layer `start` and the layers above it, one row each.
         """
-        done = passes.forward(self.layers[start:], x, mask, keep="nothing", states=states)
+        done = passes.forward(self.layers[start:], x, mask, keep="outputs", states=states)
         output, logits, row_z = self.done.output.copy(), None, None
         if start < len(self.layers):
             row_logits = self.layers[-1].logits(done.tapes[-1])

@@ -10,7 +10,7 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from minilstm import initializers, regularizers
 from minilstm.arrays import Array
 from minilstm.bptt.activations import Activation
+from minilstm.bptt.tape import Contents
 from minilstm.errors import by_name, listed, numeric_array, switch, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers import checks
@@ -26,8 +27,6 @@ from minilstm.layers.refused import CODE
 from minilstm.layers.words import NEUTRAL, Words, checked_dtype, checked_shape, sample_shape, sort_words
 from minilstm.layers.words import Shape as Shape
 from minilstm.regularizers import Regularizer
-
-Keep = Literal["nothing", "gradient", "trace"]  # what will follow: no backward, backward, backward recorded
 
 
 class Layer(ABC):
@@ -193,10 +192,12 @@ class Layer(ABC):
 
     @abstractmethod
     def forward(
-        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+        self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, Any]:
-        """(B, ...) -> output, the mask it carries on, and a tape for what will follow (`keep`).
+        """(B, ...) -> output, the mask it carries on, and a tape.
 
+        `keep` is what it holds at the least: "outputs" where no backward pass will follow, "boundaries" for
+        one, "everything" for one that is recorded, or where states are looked at.
         `rng` is the randomness of a training step (dropout), None in inference.
         """
 
@@ -283,7 +284,7 @@ class Layer(ABC):
     def compute_mask(self, inputs: ArrayLike, previous_mask: ArrayLike | None = None) -> Array | None:
         """The mask (B, T) that this layer hands on."""
         x, real = self.checked_call(inputs, previous_mask)
-        return self.forward(x, real, keep="nothing")[1]
+        return self.forward(x, real, keep="outputs")[1]
 
     def __call__(self, inputs: ArrayLike, mask: ArrayLike | None = None, training: bool = False) -> Any:
         """The output for `inputs`, (B, ...), on its own; builds the layer at its first use.
@@ -295,7 +296,7 @@ class Layer(ABC):
             mask, training = None, bool(mask)
         training = training is not None and switch("training", training)  # None as in Keras
         x, real = self.checked_call(inputs, mask)
-        return self.forward(x, real, keep="nothing", rng=self.call_rng(training))[0]
+        return self.forward(x, real, keep="outputs", rng=self.call_rng(training))[0]
 
     def checked_call(self, inputs: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array | None]:
         """Inputs and mask of a call, checked; builds the layer at its first use."""

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State
+from minilstm.bptt.tape import Contents
 from minilstm.errors import one_of, wording
-from minilstm.layers.base import Keep, Shape
+from minilstm.layers.base import Shape
 from minilstm.layers.recurrent import Recurrent, RecurrentTape
 from minilstm.layers.words import Words
 from minilstm.layers.wrappers import Wrapper
@@ -114,7 +115,7 @@ class Bidirectional(Wrapper):
         x: Array,
         mask: Array | None,
         *,
-        keep: Keep,
+        keep: Contents,
         rng: np.random.Generator | None = None,
         initial_state: State | None = None,
     ) -> tuple[Any, Array | None, BidirectionalTape]:
@@ -203,7 +204,7 @@ class Bidirectional(Wrapper):
         x, real = self.checked_call(sequences, mask)
         state = None if initial_state is None else self.checked_state(initial_state, len(x))
         output, _, tape = self.forward(
-            x, real, keep="nothing", rng=self.call_rng(training), initial_state=state
+            x, real, keep="outputs", rng=self.call_rng(training), initial_state=state
         )
         if not self.return_state:
             return output

@@ -7,11 +7,12 @@ from typing import NamedTuple, Unpack
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.bptt.tape import Contents
 from minilstm.cells import activations
 from minilstm.compiled.engines import products_of
 from minilstm.errors import switch, whole_number, wording
 from minilstm.initializers import Initializer
-from minilstm.layers.base import Keep, Layer, Shape, declare_weight
+from minilstm.layers.base import Layer, Shape, declare_weight
 from minilstm.layers.words import Words
 from minilstm.regularizers import Regularizer
 
@@ -74,7 +75,7 @@ class Dense(Layer):
         return shapes | ({"bias": (self.units,)} if self.use_bias else {})
 
     def forward(
-        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+        self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, DenseTape]:
         flat = x.reshape(-1, x.shape[-1])
         z = products_of(self.backend).matmul(flat, self.params["kernel"]).reshape(*x.shape[:-1], self.units)

@@ -8,8 +8,9 @@ from typing import Any, Unpack
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.bptt.tape import Contents
 from minilstm.errors import real_number, wording
-from minilstm.layers.base import Keep, Layer, Shape
+from minilstm.layers.base import Layer, Shape
 from minilstm.layers.words import Words, checked_shape
 
 
@@ -26,9 +27,9 @@ class Dropout(Layer):
 
     >>> x = np.ones((2, 3), "float32")
     >>> layer = Dropout(0.5)
-    >>> layer.forward(x, None, keep="nothing")[0].tolist() == x.tolist()
+    >>> layer.forward(x, None, keep="outputs")[0].tolist() == x.tolist()
     True
-    >>> sorted(set(layer.forward(x, None, keep="nothing", rng=np.random.default_rng(0))[0].ravel().tolist()))
+    >>> sorted(set(layer.forward(x, None, keep="outputs", rng=np.random.default_rng(0))[0].ravel().tolist()))
     [0.0, 2.0]
     """
 
@@ -49,7 +50,7 @@ class Dropout(Layer):
         return input_shape
 
     def forward(
-        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+        self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, Array | None]:
         scale = None if rng is None else drop(self._drawn(x.shape), self.rate, rng, x.real.dtype)
         return (x if scale is None else x * scale), mask, scale

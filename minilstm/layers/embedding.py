@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
+from minilstm.bptt.tape import Contents
 from minilstm.compiled.engines import products_of
 from minilstm.errors import numeric_array, switch, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers import checks
-from minilstm.layers.base import Keep, Layer, Shape, both, declare_weight
+from minilstm.layers.base import Layer, Shape, both, declare_weight
 from minilstm.regularizers import Regularizer
 
 
@@ -95,7 +96,7 @@ class Embedding(Layer):
         return both(mask, x != 0) if self.mask_zero else mask
 
     def forward(
-        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+        self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, EmbeddingTape]:
         return self.params["embeddings"].take(x, axis=0), self.input_mask(x, mask), EmbeddingTape(x)
 

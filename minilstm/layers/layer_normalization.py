@@ -8,9 +8,10 @@ from typing import NamedTuple, Unpack
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.bptt.tape import Contents
 from minilstm.errors import real_number, switch, wording
 from minilstm.initializers import Initializer
-from minilstm.layers.base import Keep, Layer, Shape, declare_weight
+from minilstm.layers.base import Layer, Shape, declare_weight
 from minilstm.layers.words import Words
 from minilstm.regularizers import Regularizer
 
@@ -100,7 +101,7 @@ class LayerNormalization(Layer):
         return weight.reshape([next(sizes) if axis in axes else 1 for axis in range(rank)])
 
     def forward(
-        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+        self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, NormalizationTape]:
         axes = self._axes(x.ndim)
         apart = x - x.mean(axis=axes, keepdims=True)

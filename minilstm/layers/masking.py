@@ -7,8 +7,9 @@ from typing import Unpack
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.bptt.tape import Contents
 from minilstm.errors import real_number, wording
-from minilstm.layers.base import Keep, Layer, Shape, both
+from minilstm.layers.base import Layer, Shape, both
 from minilstm.layers.words import Words
 
 
@@ -19,7 +20,7 @@ class Masking(Layer):
     for padding too. `mask=` of fit, predict and trace, from `lengths_to_mask`, has no such trap.
 
     >>> layer = Masking()
-    >>> layer.forward(np.array([[[1.0], [0.0]]]), None, keep="nothing")[1].tolist()
+    >>> layer.forward(np.array([[[1.0], [0.0]]]), None, keep="outputs")[1].tolist()
     [[True, False]]
     """
 
@@ -43,7 +44,7 @@ class Masking(Layer):
         return both(mask, (x.real != self.mask_value).any(axis=-1))
 
     def forward(
-        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+        self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, Array]:
         found = self.input_mask(x, mask)
         return np.where(found[..., None], x, 0), found, found

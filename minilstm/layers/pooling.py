@@ -7,8 +7,9 @@ from typing import NamedTuple, Unpack
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.bptt.tape import Contents
 from minilstm.errors import one_of, switch, wording
-from minilstm.layers.base import Keep, Layer, Shape
+from minilstm.layers.base import Layer, Shape
 from minilstm.layers.reshaping import FORMATS
 from minilstm.layers.words import Words
 
@@ -27,7 +28,7 @@ class GlobalAveragePooling1D(Layer):
     mean is 0, and no gradient reaches it.
 
     >>> x = np.array([[[1.0], [3.0], [8.0]]])
-    >>> GlobalAveragePooling1D().forward(x, np.array([[True, True, False]]), keep="nothing")[0].tolist()
+    >>> GlobalAveragePooling1D().forward(x, np.array([[True, True, False]]), keep="outputs")[0].tolist()
     [[2.0]]
 
     data_format : "channels_last", or None for the same
@@ -48,7 +49,7 @@ class GlobalAveragePooling1D(Layer):
         return (1, input_shape[1]) if self.keepdims else (input_shape[1],)
 
     def forward(
-        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+        self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, PoolingTape]:
         T, dtype = x.shape[1], x.real.dtype
         if mask is None:

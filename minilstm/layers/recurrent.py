@@ -23,7 +23,7 @@ from minilstm.checkpoints.slots import Plan
 from minilstm.compiled import chunks, engines
 from minilstm.errors import numeric_array, one_of, real_number, switch, whole_number, wording
 from minilstm.initializers import Chrono, Initializer
-from minilstm.layers.base import Keep, Layer, Shape, declare_weight
+from minilstm.layers.base import Layer, Shape, declare_weight
 from minilstm.layers.dropout import drop
 from minilstm.layers.words import NEUTRAL, NEUTRAL_RECURRENT, Words
 from minilstm.regularizers import Regularizer
@@ -253,7 +253,7 @@ class Recurrent(Layer):
             self.dtype.itemsize,
             self.training_backend,
             self.segment_steps(length),
-            self._keep("gradient"),
+            self._keep("boundaries"),
             self.plan(length),
         )
 
@@ -264,18 +264,16 @@ class Recurrent(Layer):
         """What runs the steps of a batch of B samples."""
         return engines.engine_of(backend, B)
 
-    def _keep(self, keep: Keep) -> Contents:
-        """What bptt has to keep; checkpoints keep boundaries, but a trace needs every step."""
-        if keep == "nothing":
-            return "outputs"
-        return "boundaries" if keep == "gradient" and self.checkpoint_steps is not None else "everything"
+    def _keep(self, keep: Contents) -> Contents:
+        """What is asked for; without checkpoints a backward pass is given every step."""
+        return "everything" if keep == "boundaries" and self.checkpoint_steps is None else keep
 
     def forward(
         self,
         x: Array,
         mask: Array | None,
         *,
-        keep: Keep,
+        keep: Contents,
         rng: np.random.Generator | None = None,
         initial_state: State | None = None,
     ) -> tuple[Array, Array | None, RecurrentTape]:
@@ -302,9 +300,9 @@ class Recurrent(Layer):
             keep=self._keep(keep),
             outputs=None if outputs is None else outputs.transpose(1, 0, 2),
             drop=drop_h,
-            plan=self.plan(T) if keep == "gradient" else None,
+            plan=self.plan(T) if keep == "boundaries" else None,
         )
-        if self.stateful and keep != "trace":
+        if self.stateful and keep != "everything":
             self.state = tuple(part.copy() for part in steps.last_state)  # the caller may write to the output
         output = steps.last_state[0] if outputs is None else outputs
         return (
@@ -408,7 +406,7 @@ class Recurrent(Layer):
         x, real = self.checked_call(sequences, mask)
         state = None if initial_state is None else self.checked_state(initial_state, len(x))
         output, _, tape = self.forward(
-            x, real, keep="nothing", rng=self.call_rng(training), initial_state=state
+            x, real, keep="outputs", rng=self.call_rng(training), initial_state=state
         )
         return (output, *tape.last_state) if self.return_state else output
 

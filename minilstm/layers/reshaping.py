@@ -8,9 +8,10 @@ from typing import NamedTuple, Unpack
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.bptt.tape import Contents
 from minilstm.cells import activations
 from minilstm.errors import one_of, whole_number, wording
-from minilstm.layers.base import Keep, Layer, Shape
+from minilstm.layers.base import Layer, Shape
 from minilstm.layers.words import Words
 
 FORMATS = ("channels_last",)
@@ -34,7 +35,7 @@ class RepeatVector(Layer):
         return (self.n, *input_shape)
 
     def forward(
-        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+        self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None
     ) -> tuple[Array, None, None]:
         return np.repeat(x[:, None], self.n, axis=1), None, None
 
@@ -59,7 +60,7 @@ class Flatten(Layer):
         return (None if None in input_shape else math.prod(size or 0 for size in input_shape),)
 
     def forward(
-        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+        self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None
     ) -> tuple[Array, None, tuple[int, ...]]:
         return x.reshape(len(x), -1), None, x.shape
 
@@ -93,7 +94,7 @@ class Activation(Layer):
         return input_shape
 
     def forward(
-        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+        self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, ActivationTape]:
         y = self.activation.forward(x)
         return y, mask, ActivationTape(x, y)

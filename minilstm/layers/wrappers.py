@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.bptt.tape import Contents
 from minilstm.errors import switch, wording
-from minilstm.layers.base import Keep, Layer, Shape
+from minilstm.layers.base import Layer, Shape
 from minilstm.layers.embedding import Embedding
 from minilstm.layers.words import Words
 
@@ -186,7 +187,7 @@ class TimeDistributed(Wrapper):
         return batch * length, 1 if S is None else S
 
     def forward(
-        self, x: Array, mask: Array | None, *, keep: Keep, rng: np.random.Generator | None = None
+        self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, TimeDistributedTape]:
         B, T = x.shape[:2]
         y, _, inner = self.layer.forward(x.reshape(B * T, *x.shape[2:]), None, keep=keep, rng=rng)

@@ -395,7 +395,7 @@ def train_step(network: Network, batch: Batch) -> Step:
     if not learned:
         raise ValueError(wording("model", "with at least one weight that learns, to be trained", "none"))
     before = layer_states(layers)
-    done = passes.forward(layers, batch.x, batch.mask, keep="gradient", rng=training_rng(network))
+    done = passes.forward(layers, batch.x, batch.mask, keep="boundaries", rng=training_rng(network))
     found = passes.loss_and_gradient(layers, loss, batch.y, done, batch.weight)
     clipped, update = optimizer.prepare(passes.backward(layers, found, done)[0])
     if not (math.isfinite(found.value) and math.isfinite(update.norm)):
@@ -417,7 +417,7 @@ def record(
 ) -> Trace:
     """One forward and backward pass with every step recorded; `rng` as in training, None in inference."""
     layers = network.layers
-    done = passes.forward(layers, batch.x, batch.mask, keep="trace", rng=rng, states=initial)
+    done = passes.forward(layers, batch.x, batch.mask, keep="everything", rng=rng, states=initial)
     found = passes.loss_and_gradient(layers, optimizer_and_loss(network)[1], batch.y, done, batch.weight)
     grads, traces = passes.backward(layers, found, done, record=True)
     return Trace(found.value, done.output, grads, traces)

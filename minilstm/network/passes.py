@@ -13,8 +13,8 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State
+from minilstm.bptt.tape import Contents
 from minilstm.layers import Bidirectional, Layer, Recurrent
-from minilstm.layers.base import Keep
 from minilstm.layers.wrappers import Wrapper
 from minilstm.losses import Loss
 from minilstm.metrics import Bound
@@ -63,7 +63,7 @@ def forward(
     x: Array,
     mask: Array | None,
     *,
-    keep: Keep,
+    keep: Contents,
     rng: np.random.Generator | None = None,
     states: dict[str, State] | None = None,
 ) -> Pass:

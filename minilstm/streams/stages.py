@@ -69,7 +69,7 @@ class StepwiseStage:
         self.layer = copy.deepcopy(layer) if layer.params else layer
 
     def __call__(self, x: Array, mask: Array | None) -> tuple[Array, Array | None]:
-        y, mask, _ = self.layer.forward(x, mask, keep="nothing")
+        y, mask, _ = self.layer.forward(x, mask, keep="outputs")
         return y, mask
 
 

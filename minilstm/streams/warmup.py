@@ -119,7 +119,7 @@ def _far(state: State, N: int, tolerance: float) -> Array:
 def _exponent(model: Network, x: Array) -> float:
     """The largest Lyapunov exponent of any recurrent layer, the mean over these sequences."""
     with own_states(model.layers):
-        done = passes.forward(model.layers, x, None, keep="trace")
+        done = passes.forward(model.layers, x, None, keep="everything")
     nothing = passes.LossGradient(0.0, np.zeros_like(done.output), False)
     traces = passes.backward(model.layers, nothing, done, record=True)[1]
     return max(

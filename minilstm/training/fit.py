@@ -227,7 +227,7 @@ def score(model: Network, data: Source, hooks: Hooks, bar: ProgressBar | None = 
     hooks("on_test_begin", {})
     for number, batch in enumerate(data.read(None)):
         hooks("on_test_batch_begin", number, {})
-        done = passes.forward(model.layers, batch.x, batch.mask, keep="nothing")
+        done = passes.forward(model.layers, batch.x, batch.mask, keep="outputs")
         found = passes.loss_and_gradient(model.layers, loss, batch.y, done, batch.weight)
         means.add(found.value, batch, done)
         logs = means.result()

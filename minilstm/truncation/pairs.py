@@ -34,7 +34,7 @@ def kept_by_segments(network: Network, batch: Batch, trace: Trace, anchor: str) 
     external = list(trace)[-1].external
     T = external.shape[1]
     with own_states(network.layers):
-        done = passes.forward(layers, batch.x, batch.mask, keep="trace")
+        done = passes.forward(layers, batch.x, batch.mask, keep="everything")
     size = sum(layer.count_params() for layer in found)
     if T * size > ROOM:
         return None

@@ -203,7 +203,7 @@ def _gradient(model: Sequential, batch: Batch) -> dict[str, Array]:
     """The gradients of the recurrent layers' weights on one batch, in float64, by their names."""
     loss = optimizer_and_loss(model)[1]
     with own_states(model.layers):
-        done = passes.forward(model.layers, batch.x, batch.mask, keep="gradient")
+        done = passes.forward(model.layers, batch.x, batch.mask, keep="boundaries")
     found = passes.loss_and_gradient(model.layers, loss, batch.y, done, batch.weight)
     grads = passes.backward(model.layers, found, done)[0]
     own = [layer.name for layer in model.layers if any(isinstance(s, Recurrent) for s in inside([layer]))]

@@ -226,7 +226,7 @@ def test_nothing_is_read_that_was_not_written(monkeypatch, name, dtype, kind):
     made.clear()
     memory.backward_segment(packed, segment, external, states, need_dx=True, record=True, overwrite=True)
     units = packed.w.shape[0] * packed.NR
-    gradients = [array for array in made if array.shape[:2] == (S + 1, b)]
+    gradients = [part for array in made if array.shape[:3] == (len(states), S + 1, b) for part in array]
     assert len(gradients) == len(states)
     for array in [*gradients, segment.xh[:, :, :H], *([] if segment.c is None else [segment.c])]:
         assert np.isfinite(array[:, :, :units]).all()

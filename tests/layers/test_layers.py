@@ -110,7 +110,7 @@ def test_gradients_are_those_of_keras_by_autograd(keras, torch, backend, mask, r
     theirs.build((None, T, D))
     theirs.set_weights(layer.get_weights())
     real = masks()[mask]
-    output, _, tape = layer.forward(x_of(), real, keep="gradient")
+    output, _, tape = layer.forward(x_of(), real, keep="boundaries")
     dy = np.random.default_rng(3).normal(size=output.shape).astype("float32")
     dx, grads = layer.backward(dy, tape, need_dx=True)
     x = torch.tensor(x_of(), requires_grad=True)
@@ -208,7 +208,7 @@ def test_masked_steps_may_contain_anything(backend, rubbish, mask):
     for filler in (0.0, rubbish):
         with np.errstate(over="ignore"):
             x = np.where(real[..., None], x_of(), np.float32(filler))
-        output, _, tape = layer.forward(x, real, keep="gradient")
+        output, _, tape = layer.forward(x, real, keep="boundaries")
         dx, grads = layer.backward(np.ones_like(output), tape, need_dx=True)
         results.append([output, dx, *grads.values()])
     for ours, theirs in zip(*results, strict=True):
@@ -263,7 +263,7 @@ def test_dense_is_keras_s(keras, torch, activation, shape):
     rng = np.random.default_rng(1)
     x = rng.normal(size=shape).astype("float32")
     dy = rng.normal(size=(*shape[:-1], 5)).astype("float32")
-    y, _, tape = layer.forward(x, None, keep="gradient")
+    y, _, tape = layer.forward(x, None, keep="boundaries")
     dx, grads = layer.backward(dy, tape, need_dx=True)
     x_tensor = torch.tensor(x, requires_grad=True)
     expected = theirs(x_tensor)
@@ -277,7 +277,7 @@ def test_dense_is_keras_s(keras, torch, activation, shape):
 def test_dense_without_bias_and_without_dx():
     layer = built(ml.Dense(5, use_bias=False), 3)
     assert list(layer.params) == ["kernel"]
-    y, mask, tape = layer.forward(np.ones((2, 3)), None, keep="gradient")
+    y, mask, tape = layer.forward(np.ones((2, 3)), None, keep="boundaries")
     assert mask is None
     dx, grads = layer.backward(y, tape, need_dx=False)
     assert dx is None
@@ -293,7 +293,7 @@ def test_embedding_is_keras_s(keras, torch, mask_zero):
     theirs.set_weights(layer.get_weights())
     ids = np.random.default_rng(0).integers(0, 7, (B, T))
     ids[0] = [0, 3, 3, 0, 3, 6]
-    y, mask, tape = layer.forward(ids, None, keep="gradient")
+    y, mask, tape = layer.forward(ids, None, keep="boundaries")
     dy = np.random.default_rng(1).normal(size=y.shape).astype("float32")
     dx, grads = layer.backward(dy, tape, need_dx=False)
     assert dx is None
@@ -312,7 +312,7 @@ def test_masking_is_keras_s(keras, value):
     x = np.random.default_rng(0).choice([value, 0.0, 2.0], size=(B, T, 2)).astype("float32")
     layer = built(ml.Masking(value), T, 2)
     theirs = keras.layers.Masking(value)
-    y, mask, tape = layer.forward(x, None, keep="gradient")
+    y, mask, tape = layer.forward(x, None, keep="boundaries")
     np.testing.assert_array_equal(y, numpy_of(theirs(x)))
     np.testing.assert_array_equal(mask, numpy_of(theirs.compute_mask(x)))
     assert 0 < mask.sum() < mask.size
@@ -324,23 +324,23 @@ def test_masking_is_keras_s(keras, value):
 def test_masks_of_two_sources_are_both_honoured():
     given = np.array([[True, True, False]])
     x = np.array([[[1.0], [0.0], [1.0]]])
-    assert ml.Masking().forward(x, given, keep="nothing")[1].tolist() == [[True, False, False]]
+    assert ml.Masking().forward(x, given, keep="outputs")[1].tolist() == [[True, False, False]]
     embedding = built(ml.Embedding(3, 2, mask_zero=True), 3)
-    _, found, _ = embedding.forward(np.array([[1, 0, 2]]), given, keep="nothing")
+    _, found, _ = embedding.forward(np.array([[1, 0, 2]]), given, keep="outputs")
     assert found.tolist() == [[True, False, False]]
 
 
 def test_nan_is_never_taken_for_padding():
     x = np.array([[[np.nan], [0.0]]])
-    assert ml.Masking().forward(x, None, keep="nothing")[1].tolist() == [[True, False]]
+    assert ml.Masking().forward(x, None, keep="outputs")[1].tolist() == [[True, False]]
 
 
 def test_the_mask_goes_on_through_dense_and_ends_at_the_last_output():
     mask = masks()["post"]
     dense = built(ml.Dense(2), T, D)
-    assert dense.forward(x_of(), mask, keep="nothing")[1] is mask
-    assert built(ml.LSTM(H), T, D).forward(x_of(), mask, keep="nothing")[1] is None
-    assert built(ml.LSTM(H, return_sequences=True), T, D).forward(x_of(), mask, keep="nothing")[1] is mask
+    assert dense.forward(x_of(), mask, keep="outputs")[1] is mask
+    assert built(ml.LSTM(H), T, D).forward(x_of(), mask, keep="outputs")[1] is None
+    assert built(ml.LSTM(H, return_sequences=True), T, D).forward(x_of(), mask, keep="outputs")[1] is mask
 
 
 # ------------------------------------------------------------------------------ weights in and out
@@ -502,14 +502,14 @@ def test_a_layer_called_alone_builds_itself():
 def test_state_is_not_shared_between_calls():
     """A tape belongs to its call: two passes may be open at once."""
     layer = built(ml.LSTM(H, return_sequences=True), T, D)
-    first, _, tape_1 = layer.forward(x_of(1), None, keep="gradient")
-    second, _, tape_2 = layer.forward(x_of(2), None, keep="gradient")
+    first, _, tape_1 = layer.forward(x_of(1), None, keep="boundaries")
+    second, _, tape_2 = layer.forward(x_of(2), None, keep="boundaries")
     kept = first.copy()
     grads_2 = layer.backward(np.ones_like(second), tape_2, need_dx=True)
     grads_1 = layer.backward(np.ones_like(first), tape_1, need_dx=True)
     np.testing.assert_array_equal(first, kept)
     for seed, found in ((1, grads_1), (2, grads_2)):
-        output, _, tape = layer.forward(x_of(seed), None, keep="gradient")
+        output, _, tape = layer.forward(x_of(seed), None, keep="boundaries")
         expected = layer.backward(np.ones_like(output), tape, need_dx=True)
         np.testing.assert_array_equal(found[0], expected[0])
 

@@ -76,7 +76,7 @@ def compare(torch, layer, theirs, mask=None, state=None, seed=None, bound=BOUND)
     expected, *states = theirs(x, initial_state=initial, mask=real, training=seed is not None)
     rng = None if seed is None else np.random.default_rng(seed)
     output, _, tape = layer.forward(
-        x_of(), mask, keep="gradient", rng=rng, initial_state=None if state is None else tuple(state)
+        x_of(), mask, keep="boundaries", rng=rng, initial_state=None if state is None else tuple(state)
     )
     check(output, expected.detach().numpy(), BOUND, what="output")
     for ours, reference in zip(tape.last_state, arrays(states), strict=True):
@@ -181,7 +181,7 @@ def test_stateful(keras64, cell, backend):
         x = x_of(batch)
         expected = arrays(theirs(x, mask=MASKS["holes"]))
         for _ in range(2):
-            layer.forward(x, MASKS["holes"], keep="trace")
+            layer.forward(x, MASKS["holes"], keep="everything")
         for ours, reference in zip(layer(x, MASKS["holes"]), expected, strict=True):
             check(ours, reference, BOUND)
 
@@ -277,7 +277,7 @@ def test_the_result_depends_on_no_padding(cell, backend, go_backwards):
         for k, n in enumerate(lengths):
             span = slice(n) if side == "post" else slice(total - n, total)
             padded[k, span], mask[k, span] = x[k, :n], True
-        output, _, tape = layer.forward(padded, mask, keep="gradient")
+        output, _, tape = layer.forward(padded, mask, keep="boundaries")
         state = tape.last_state
         dx, grads = layer.backward(dy, tape, need_dx=True)
         found.append([output, *state, dx[mask], *grads.values()])
@@ -291,7 +291,7 @@ def test_the_result_depends_on_no_padding(cell, backend, go_backwards):
 def test_the_mask_of_a_layer_that_reads_backwards_fits_its_output(cell):
     """Keras carries the mask on unturned, beside an output that is turned."""
     layer = made(cell, go_backwards=True, return_sequences=True, zero_output_for_mask=True)
-    output, after, _ = layer.forward(x_of(), MASKS["post"], keep="nothing")
+    output, after, _ = layer.forward(x_of(), MASKS["post"], keep="outputs")
     np.testing.assert_array_equal(after, MASKS["post"][:, ::-1])
     np.testing.assert_array_equal(after, output.any(axis=-1))
 
@@ -348,7 +348,7 @@ def test_an_irnn_carries_its_state_and_its_gradient_unchanged():
     x = np.zeros((B, 50, D))
     x[:, 0] = np.abs(x_of()[:, 0])
     layer.params["kernel"][:] = np.abs(layer.params["kernel"])
-    output, _, tape = layer.forward(x, None, keep="gradient")
+    output, _, tape = layer.forward(x, None, keep="boundaries")
     check(output, x[:, 0] @ layer.params["kernel"], 1e-14)
     dx, _ = layer.backward(np.ones((B, H)), tape, need_dx=True)
     check(dx[:, 0], np.ones((B, H)) @ layer.params["kernel"].T, 1e-14)
@@ -363,7 +363,7 @@ def test_dropout_in_training_only_one_draw_per_call(backend):
     plain = made("LSTM", backend=backend, return_sequences=True)
     np.testing.assert_array_equal(layer(x_of())[0], plain(x_of())[0])
     first, again, other = (
-        layer.forward(x_of(), None, keep="nothing", rng=np.random.default_rng(seed))[0] for seed in (1, 1, 2)
+        layer.forward(x_of(), None, keep="outputs", rng=np.random.default_rng(seed))[0] for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
@@ -372,7 +372,7 @@ def test_dropout_in_training_only_one_draw_per_call(backend):
 def test_dropout_of_the_input_is_shared_by_all_steps():
     layer = made("SimpleRNN", dropout=0.5, return_sequences=True)
     rng = np.random.default_rng(4)
-    output, _, tape = layer.forward(x_of(), None, keep="gradient", rng=rng)
+    output, _, tape = layer.forward(x_of(), None, keep="boundaries", rng=rng)
     dx, _ = layer.backward(np.ones_like(output), tape, need_dx=True)
     gone = (dx == 0).all(axis=1)  # (B, D)
     assert 0 < gone.sum() < gone.size
@@ -410,7 +410,7 @@ def test_one_warning_names_why_numpy_works(options, cause):
 
 def test_memory_of_a_layer_with_recurrent_dropout_is_that_of_its_training():
     layer = made("LSTM", recurrent_dropout=0.5)
-    tape = layer.forward(x_of(), None, keep="gradient", rng=np.random.default_rng(0))[2]
+    tape = layer.forward(x_of(), None, keep="boundaries", rng=np.random.default_rng(0))[2]
     assert layer.memory(B, T) == {"lstm": tape.nbytes}
 
 

@@ -143,21 +143,21 @@ def test_penalties_reach_loss_and_gradients_as_in_keras(keras):
 def test_dropout_keeps_the_expected_value_and_is_off_in_inference():
     x = np.ones((200, 300), "float32")
     layer = ml.Dropout(0.3)
-    y, _, scale = layer.forward(x, None, keep="gradient", rng=np.random.default_rng(0))
+    y, _, scale = layer.forward(x, None, keep="boundaries", rng=np.random.default_rng(0))
     assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.7)}
     assert (y == 0).mean() == pytest.approx(0.3, abs=0.01)
     assert y.mean() == pytest.approx(1, abs=0.01)
     assert y.dtype == np.float32
     np.testing.assert_array_equal(layer.backward(x, scale, need_dx=True)[0], y)
     for rng, rate in ((None, 0.3), (np.random.default_rng(0), 0.0)):
-        y, _, tape = ml.Dropout(rate).forward(x, None, keep="gradient", rng=rng)
+        y, _, tape = ml.Dropout(rate).forward(x, None, keep="boundaries", rng=rng)
         assert y is x
         assert layer.backward(x, tape, need_dx=True)[0] is x
 
 
 def test_dropout_draws_anew_for_every_number_and_step():
     layer, rng = ml.Dropout(0.5), np.random.default_rng(0)
-    first, second = (layer.forward(np.ones((50, 60, 2)), None, keep="nothing", rng=rng)[0] for _ in range(2))
+    first, second = (layer.forward(np.ones((50, 60, 2)), None, keep="outputs", rng=rng)[0] for _ in range(2))
     assert (first != second).mean() == pytest.approx(0.5, abs=0.05)
     assert (first[:, 0] != first[:, 1]).mean() == pytest.approx(0.5, abs=0.15)
 
@@ -191,7 +191,7 @@ def test_pooling_is_keras_s(keras, torch, masked):
         mask[0, 2] = True
         x[~mask] = np.nan  # masked steps may hold anything
     layer = built(ml.GlobalAveragePooling1D(), T, D)
-    y, after, tape = layer.forward(x, mask, keep="gradient")
+    y, after, tape = layer.forward(x, mask, keep="boundaries")
     assert after is None
     tensor = torch.tensor(x, requires_grad=True)
     theirs = keras.layers.GlobalAveragePooling1D(dtype="float64")
@@ -206,7 +206,7 @@ def test_pooling_is_keras_s(keras, torch, masked):
 def test_pooling_of_a_sample_without_a_real_step_is_zero():
     layer = built(ml.GlobalAveragePooling1D(), T, D)
     mask = mask_of()
-    y, _, tape = layer.forward(x_of(), mask, keep="gradient")
+    y, _, tape = layer.forward(x_of(), mask, keep="boundaries")
     assert not y[0].any()
     dx, _ = layer.backward(np.ones((B, D)), tape, need_dx=True)
     assert not dx[0].any()

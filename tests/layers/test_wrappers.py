@@ -47,7 +47,7 @@ def test_time_distributed_is_keras_s(keras, torch, inner):
     theirs.build((B, T, *shape))
     theirs.set_weights(layer.get_weights())
     expected = theirs(tensor)
-    y, _, tape = layer.forward(x, None, keep="gradient")
+    y, _, tape = layer.forward(x, None, keep="boundaries")
     dy = x_of(*y.shape, seed=2)
     (expected * torch.tensor(dy)).sum().backward()
     dx, grads = layer.backward(dy, tape, need_dx=True)
@@ -90,7 +90,7 @@ def test_time_distributed_dense_is_dense(activation, loss):
 def test_the_mask_goes_on():
     mask = np.ones((B, T), bool)
     layer = built(ml.TimeDistributed(ml.Dense(2)), T, D)
-    assert layer.forward(x_of(), mask, keep="nothing")[1] is mask
+    assert layer.forward(x_of(), mask, keep="outputs")[1] is mask
 
 
 # ------------------------------------------------------------------------------ weights, names, sizes, traces

@@ -34,7 +34,7 @@ def test_gradients_of_all_weights_are_the_complex_step_s(name, masked):
     model.compile(loss="mse")
     model.predict(x)
     loss, layers = MeanSquaredError(), model.layers
-    done = passes.forward(layers, x, mask, keep="gradient")
+    done = passes.forward(layers, x, mask, keep="boundaries")
     y = rng.normal(size=done.output.shape)
     found = passes.loss_and_gradient(layers, loss, y, done)
     grads, traces = passes.backward(layers, found, done)
@@ -45,7 +45,7 @@ def test_gradients_of_all_weights_are_the_complex_step_s(name, masked):
         left = iter(arrays)
         for leaf in (leaf for layer in layers for leaf in getattr(layer, "sublayers", (layer,))):
             leaf.params.update({key: next(left) for key in leaf.params})
-        done = passes.forward(layers, x.astype(complex), mask, keep="nothing")
+        done = passes.forward(layers, x.astype(complex), mask, keep="outputs")
         logits = layers[-1].logits(done.tapes[-1])
         return complex(passes.loss_of(layers, loss, y, done.output, logits, done.mask)[0])
 
@@ -60,7 +60,7 @@ def test_a_recorded_pass_gives_the_same_gradients_and_traces_by_layer():
     model.compile(loss="mse")
     model.predict(x)
     layers, loss = model.layers, MeanSquaredError()
-    done = passes.forward(layers, x.astype("float32"), None, keep="trace")
+    done = passes.forward(layers, x.astype("float32"), None, keep="everything")
     found = passes.loss_and_gradient(layers, loss, y.astype("float32"), done)
     recorded, traces = passes.backward(layers, found, done, record=True)
     assert list(traces) == ["lstm", "bidirectional/forward_gru", "bidirectional/backward_gru"]

@@ -243,7 +243,7 @@ def test_a_record_is_what_a_model_trained_by_hand_gives():
     assert record["ms_low"] <= record["ms_per_step"] <= record["ms_high"]
     audit = ml.padding_audit(data.train.x, 6)[0]
     assert (record["cut_share"], record["padding_share"]) == (audit.cut_share, audit.padding_share)
-    tape = model.layers[0].forward(x["train"][:32], mask["train"][:32], keep=True)[2]
+    tape = model.layers[0].forward(x["train"][:32], mask["train"][:32], keep="everything")[2]
     assert record["tape_bytes"] == tape.nbytes > 0
     assert record["clipped_share"] == 0.0
     assert json.loads(json.dumps(record, allow_nan=False)) == record
