@@ -15,7 +15,7 @@ import numpy as np
 
 from minilstm import layers
 from minilstm.arrays import Array
-from minilstm.errors import wording
+from minilstm.errors import by_name, listed, numeric_array, wording
 from minilstm.layers import Layer
 from minilstm.layers.base import Shape
 from minilstm.model import Sequential
@@ -85,7 +85,9 @@ def from_keras(source: Any, *, dtype: str = "float32") -> Sequential:
             return _model(found, file.weights(found.layers, found.shapes), dtype)
     if not hasattr(source, "get_config") or not hasattr(source, "get_weights"):
         raise TypeError(wording("source", "a keras.Sequential or the path of a .keras file", repr(source)))
-    return _model(_architecture(source.get_config()), source.get_weights(), dtype)
+    arrays = listed("what get_weights() of the Keras model gives", "a list of arrays", source.get_weights())
+    said = by_name("what get_config() of the Keras model gives", source.get_config())
+    return _model(_architecture(said), arrays, dtype)
 
 
 def load_keras_weights(model: Sequential, path: str | os.PathLike[str]) -> None:
@@ -147,7 +149,10 @@ def _model(found: Architecture, arrays: Sequence[Array], dtype: str) -> Sequenti
     for layer, shape, weights in zip(found.layers, found.shapes, wanted, strict=True):
         params = {}
         for key, size in weights.items():
-            array = np.asarray(next(rest))
+            given = next(rest)
+            if isinstance(given, np.ndarray) and given.dtype.name == "bfloat16":  # of ml_dtypes
+                given = given.astype(np.float32)
+            array = numeric_array(f"{layer.label}/{key}", given)
             if array.shape != size:
                 raise ValueError(wording(f"{layer.label}/{key}", f"of shape {size}", array.shape))
             params[key] = in_dtype(f"{layer.label}/{key}", array, model.dtype)

@@ -19,7 +19,7 @@ import numpy as np
 
 from minilstm import files
 from minilstm.arrays import Array
-from minilstm.errors import wording
+from minilstm.errors import switch, wording
 from minilstm.interop.onnx_graph import IR_VERSION, OPSET, Graph
 from minilstm.layers import (
     Dense,
@@ -76,7 +76,7 @@ def to_onnx(model: Sequential, path: str | os.PathLike[str] | None = None, *, le
     except ImportError:
         raise ImportError("to_onnx needs onnx: pip install 'minilstm[onnx]'") from None
     checked_built(model)
-    graph = _Graph(onnx, lengths)
+    graph = _Graph(onnx, switch("lengths", lengths))
     value = graph.start(model)
     for layer in model.layers:
         value = graph.layer(layer, value)

@@ -47,6 +47,7 @@ def to_torch_state_dict(
     >>> {name: array.shape for name, array in to_torch_state_dict(layer).items()}
     {'weight_ih_l0': (16, 3), 'weight_hh_l0': (16, 4), 'bias_ih_l0': (16,), 'bias_hh_l0': (16,)}
     """
+    _check_prefix(prefix)
     state: dict[str, Array] = {}
     for name, layer, key in _places(layers):
         W = layer.params[key]
@@ -80,7 +81,12 @@ def from_torch_state_dict(state: Mapping[str, Any], layers: Layers, *, prefix: s
     """
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
         raise TypeError(wording("state", "a state dict, names -> tensors or arrays", f"{state!r:.60}"))
-    given = {name[len(prefix) :]: _array(name, v) for name, v in state.items() if name.startswith(prefix)}
+    _check_prefix(prefix)
+    given = {
+        name[len(prefix) :]: _array(f"state[{name!r}]", v)
+        for name, v in state.items()
+        if name.startswith(prefix)
+    }
     found: list[tuple[Layer, str, Array]] = []
     used: set[str] = set()
     for name, layer, key in _places(layers):
@@ -190,15 +196,22 @@ def _split_bias(
     names = [prefix + name, prefix + name.replace("_ih_", "_hh_")]
     for one in names:
         if one not in like:
-            raise ValueError(wording("like", f"with an entry {one!r}", ", ".join(like) or "none"))
-    first, second = (_array(one, like[one]) for one in names)
+            raise ValueError(
+                wording("like", f"with an entry {one!r}", f"{', '.join(map(str, like)) or 'none':.300}")
+            )
+    first, second = (_array(f"like[{one!r}]", like[one]) for one in names)
     if first.shape != bias.shape or second.shape != bias.shape:
         raise ValueError(wording(f"like[{names[0]!r}]", f"of shape {bias.shape}", first.shape))
     same = (first + second).astype(bias.dtype) == bias
     return np.where(same, first, bias - second).astype(bias.dtype), second.astype(bias.dtype)
 
 
-def _array(name: str, value: Any) -> Array:
+def _check_prefix(prefix: Any) -> None:
+    if not isinstance(prefix, str):
+        raise TypeError(wording("prefix", "a text", repr(prefix)))
+
+
+def _array(argument: str, value: Any) -> Array:
     """A tensor or an array as floats of NumPy."""
     try:
         if hasattr(value, "detach"):
@@ -207,7 +220,7 @@ def _array(name: str, value: Any) -> Array:
         array = np.asarray(value)
         array = array.astype(np.float32) if array.dtype.name == "bfloat16" else array  # of ml_dtypes
     except Exception as error:  # sparse, quantised, on no device, ragged: each has a type of its own
-        raise TypeError(wording(f"state[{name!r}]", "an array of floats", str(error)[:200])) from None
+        raise TypeError(wording(argument, "an array of floats", str(error)[:200])) from None
     if array.dtype.kind != "f":
-        raise TypeError(wording(f"state[{name!r}]", "an array of floats", f"dtype {array.dtype}"))
+        raise TypeError(wording(argument, "an array of floats", f"dtype {array.dtype}"))
     return array

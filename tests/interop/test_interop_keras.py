@@ -310,3 +310,50 @@ def test_without_h5py_the_error_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ImportError, match=r"needs h5py: pip install 'minilstm\[keras\]'"):
         from_keras(tmp_path / "m.keras")
+
+
+class KerasLike:
+    """What `from_keras` asks of a model: an LSTM(2) whose weights are given."""
+
+    def __init__(self, weights):
+        self.weights = weights
+
+    def get_config(self):
+        start = {"class_name": "InputLayer", "config": {"batch_shape": [None, 4, 3]}}
+        return {
+            "name": "s",
+            "layers": [start, {"class_name": "LSTM", "config": {"name": "lstm", "units": 2}}],
+        }
+
+    def get_weights(self):
+        return self.weights
+
+
+KERNEL, OTHERS = np.ones((3, 8)), [np.ones((2, 8)), np.ones(8)]
+
+
+@pytest.mark.parametrize("weights", [None, 5, "abc", object()])
+def test_weights_that_are_no_list_are_refused_by_name(weights):
+    with pytest.raises(TypeError, match=r"get_weights\(\) of the Keras model gives must be a list of arrays"):
+        from_keras(KerasLike(weights))
+
+
+def test_a_config_that_is_no_dict_is_refused_by_name():
+    like = KerasLike([KERNEL, *OTHERS])
+    like.get_config = lambda: None
+    with pytest.raises(TypeError, match=r"get_config\(\) of the Keras model gives must be a dict"):
+        from_keras(like)
+
+
+@pytest.mark.parametrize(
+    "kernel", [None, "a", b"x", dict, [1, [2]], KERNEL * 1j, np.ma.array(KERNEL, mask=True)]
+)
+def test_a_weight_that_is_no_array_of_numbers_is_refused_by_name(kernel):
+    with pytest.raises((TypeError, ValueError), match=r"^lstm\S*/kernel must be a"):
+        from_keras(KerasLike([kernel, *OTHERS]))
+
+
+def test_weights_of_bfloat16_are_read():
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    model = from_keras(KerasLike([np.asarray(one, bfloat16) for one in (KERNEL * 0.5, *OTHERS)]))
+    assert (model.get_weights()[0] == 0.5).all()

@@ -229,3 +229,26 @@ def test_bfloat16_from_memory_and_from_files(torch, tmp_path):
         from_torch_state_dict(given, layer)
         for ours, name in zip(layer.get_weights()[:2], ("weight_ih_l0", "weight_hh_l0"), strict=True):
             assert (ours == state[name].float().numpy().T).all()
+
+
+@pytest.mark.parametrize("prefix", [None, 1, b"rnn.", ["rnn."]])
+def test_a_prefix_that_is_no_text_is_refused(prefix):
+    layer = ml.LSTM(2)
+    layer(np.ones((1, 2, 3)))
+    state = to_torch_state_dict(layer)
+    for call in (
+        lambda: to_torch_state_dict(layer, prefix=prefix),
+        lambda: from_torch_state_dict(state, layer, prefix=prefix),
+    ):
+        with pytest.raises(TypeError, match="prefix must be a text, got "):
+            call()
+
+
+def test_what_is_wrong_in_like_is_said_of_like():
+    layer = ml.LSTM(2)
+    layer(np.ones((1, 2, 3)))
+    like = to_torch_state_dict(layer) | {"bias_hh_l0": "x"}
+    with pytest.raises(TypeError, match=r"^like\['bias_hh_l0'\] must be an array of floats"):
+        to_torch_state_dict(layer, like=like)
+    with pytest.raises(ValueError, match=r"^like must be with an entry 'bias_ih_l0', got 1"):
+        to_torch_state_dict(layer, like={1: 2})
