@@ -294,7 +294,6 @@ class Layer(ABC):
         """
         if isinstance(mask, (bool, np.bool_)):
             mask, training = None, bool(mask)
-        training = training is not None and switch("training", training)  # None as in Keras
         x, real = self.checked_call(inputs, mask)
         return self.forward(x, real, keep="outputs", rng=self.call_rng(training))[0]
 
@@ -320,7 +319,7 @@ class Layer(ABC):
 
     def call_rng(self, training: bool) -> np.random.Generator | None:
         """Randomness of a call outside a model: from the layer's seed, going on from call to call."""
-        if not training:
+        if training is None or not switch("training", training):  # None as in Keras
             return None
         if self._own_rng is None:
             self._own_rng = np.random.default_rng(self.seed)

@@ -241,3 +241,13 @@ def test_flags_are_true_or_false_or_1_or_0_as_scripts_for_keras_write_them(flags
         for wrong in ("False", None, 2, 0.0, [], np.ones(2)):
             with pytest.raises(TypeError, match=f"{name} must be True or False"):
                 flags(**{name: wrong})
+
+
+@pytest.mark.parametrize("layer", [ml.LSTM(2, backend="numpy"), ml.Dense(2)], ids=["LSTM", "Dense"])
+def test_training_is_a_flag_in_a_call_of_every_layer(layer):
+    x = np.ones((1, 2, 3))
+    for given in (True, 1, np.False_, None):
+        layer(x, training=given)
+    for wrong in ("False", 2, [], np.ones(2)):
+        with pytest.raises(TypeError, match="training must be True or False"):
+            layer(x, training=wrong)
