@@ -67,7 +67,7 @@ def wording(argument: str, expected: str, got: object) -> str:
 
 
 def whole_number(argument: str, value: Any, minimum: int = 1, *, wide: bool = False) -> int:
-    """`value` as an int that is at least `minimum`, of 64 bits but where it is `wide`, as seeds are.
+    """`value` as an int that is at least `minimum`, of 64 bits, or of 10,000 if it is `wide`, as seeds are.
 
     TypeError or ValueError otherwise.
 
@@ -83,8 +83,9 @@ def whole_number(argument: str, value: Any, minimum: int = 1, *, wide: bool = Fa
         raise TypeError(wording(argument, expected, repr(value))) from None
     if number < minimum:
         raise ValueError(wording(argument, expected, number))
-    if number >= 2**63 and not wide:
-        raise ValueError(wording(argument, f"{expected} of 64 bits", f"one of {number.bit_length()}"))
+    if number.bit_length() > (10_000 if wide else 63):  # the first can still be written into a file
+        most = "10,000" if wide else "64"
+        raise ValueError(wording(argument, f"{expected} of {most} bits", f"one of {number.bit_length()}"))
     return number
 
 

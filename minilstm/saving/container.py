@@ -43,7 +43,7 @@ DOCUMENT = "minilstm.json"
 DOCUMENT_LIMIT = 2**18  # bytes; histories are arrays, so a document is some kilobytes
 ARRAYS_LIMIT = 4096
 HEADER_LIMIT = 2**20  # bytes of the safetensors header, which holds the document in quotes
-DIGITS_LIMIT = 40  # of a whole number: a random generator's state has 128 bits
+DIGITS_LIMIT = 4300  # of a whole number, as in Python itself; seeds have 3,010 at most
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}(/[A-Za-z0-9_.-]{1,64}){0,7}")
 DTYPES = {  # NumPy's name -> .npy's, safetensors'
     "float32": ("<f4", "F32"), "float64": ("<f8", "F64"), "int32": ("<i4", "I32"), "int64": ("<i8", "I64"),

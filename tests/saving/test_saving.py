@@ -245,6 +245,17 @@ def stateful():
     return model
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_a_seed_of_any_length_comes_back(tmp_path, suffix):
+    """It was written, and refused when the file was read; one too long for a file is refused at once."""
+    seed = 10**41
+    model = ml.Sequential([ml.LSTM(2, dropout=0.5, seed=seed, input_shape=(3, 2))], seed=2**10_000 - 1)
+    model.save(tmp_path / f"model{suffix}")
+    assert ml.load_model(tmp_path / f"model{suffix}").layers[0].seed == seed
+    with pytest.raises(ValueError, match="seed must be a whole number >= 0 of 10,000 bits, got one of 10001"):
+        ml.Sequential(seed=2**10_000)
+
+
 @on_formats
 def test_the_states_of_stateful_layers_are_saved(tmp_path, suffix):
     """keras#4379: the next batch goes on from the state that the saved model had, not from zeros."""
