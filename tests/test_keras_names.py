@@ -50,14 +50,17 @@ DIFFERENT = {
 EVERYWHERE = (
     "Errors have texts of their own, which name the argument, what was expected and what came; they are"
     " of the kinds ValueError and TypeError, and come at construction where they can.",
-    "Models are Sequential: no functional models, no model inside a model, no subclasses of Model. A"
-    " layer of one's own needs `forward` and `backward`: nothing finds the derivative of a `call`.",
+    "Models are Sequential: no functional models, no model inside a model, no subclasses of Model;"
+    " `layers` is a plain list. A layer of one's own needs `forward` and `backward`: nothing finds the"
+    " derivative of a `call`.",
     "Keras's private parts (`_functional`, `_dtype`, `_build`, `_clip_gradients` and the like), its"
     " `backend`, `ops`, `random`, `io_utils` and `config` are not here.",
     "Arrays are NumPy's: a weight is changed by `w[...] = v` or `set_weights`, not by `assign`; the"
-    " learning rate and the step of a schedule are numbers without `value`; an array carries no mask.",
+    " learning rate and the step of a schedule are numbers without `value`; an array carries no name, no"
+    " path and no mask.",
     "dtypes are float32 and float64: no float16, bfloat16 or whole numbers in layers, losses and"
-    " metrics, no mixed precision, quantization or LoRA; no sparse or ragged tensors.",
+    " metrics, no mixed precision, quantization or LoRA; no sparse or ragged tensors. A loss or a metric"
+    " that is called on float64 arrays answers in float64.",
     "No global seed: `Sequential(seed=)`, and whole numbers as seeds of layers and initializers, no"
     " `SeedGenerator`.",
     "Optimizers step by `apply` on arrays by name, where Keras has `apply_gradients`; they keep `slots`"
@@ -77,7 +80,7 @@ EVERYWHERE = (
     " without the ending `Initializer`; an array in `Constant` is no JSON.",
     "What `verbose` says is printed, not logged. ReduceLROnPlateau keeps `cooldown_counter` to itself,"
     " and monitors have no `monitor_op`. A callback works on a model of minilstm, not on a stand-in for"
-    " one.",
+    " one. A monitor that no log has is refused before the first batch, in ModelCheckpoint too.",
     "`timeseries_dataset_from_array` gives an iterable, without `take`, `format` and a batch_size of None.",
     "A metric has the arrays of its state only after its first batch; no hinge metrics.",
 )

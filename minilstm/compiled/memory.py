@@ -309,7 +309,7 @@ def backward_segment(
     for array, part in zip(dstates, dstate, strict=True):
         put_state(array, S % slots, part)
     dx = empty((b, S, D) if need_dx else (0, 0, 0), dtype)
-    scratch = empty((1, b, max(panel_count(D, NR), -(-max(128, b) // b)) * NR), dtype)
+    scratch = empty((1, b, max(panel_count(D, NR), -(-max(256, b) // b)) * NR), dtype)
     norms = rows = None
     if record == "norms":
         norms = np.empty((len(dstate) + n, S, b if len(segment.mask) else 1))

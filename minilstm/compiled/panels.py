@@ -124,8 +124,8 @@ def weight_gradient(
 
 @kernel
 def steps_of_product(b: int) -> int:
-    """Steps whose gradient of the weights is one product: 128 rows, which still lie in the cache."""
-    return max(1, 128 // b)
+    """Steps whose gradient of the weights is one product: 256 rows, of which a panel takes 16 KB of cache."""
+    return max(1, 256 // b)
 
 
 # ---------------------------------------------------------------- rows of xh, c, dh, dc
