@@ -12,7 +12,7 @@ from typing import Any
 
 from minilstm.arrays import Array
 from minilstm.bptt import steps
-from minilstm.bptt.cell import Cell, Gradients, Weights
+from minilstm.bptt.cell import Cell, Gradients, State, Weights
 from minilstm.bptt.tape import Tape
 
 
@@ -31,7 +31,8 @@ class Engine:
     pack(cell, weights, drop) : the layer as forward_segment and backward_segment want it;
     prepare(packed, need_dx) : called once before segments are run backwards;
     release(segment) : nobody reads this segment any more;
-    stays_zero(tape, external)(t) : whether a gradient of 0 after t steps is sure to be 0 in all of them
+    stays_zero(tape, external)(t) : whether a gradient of 0 after t steps is sure to be 0 in all of them;
+    read : another way forward where no backward pass will follow, see `compiled.chunks`
     """
 
     name: str = "numpy"
@@ -41,6 +42,7 @@ class Engine:
     prepare: Callable[[Any, bool], None] = _nothing
     release: Callable[[Any], None] = _nothing
     stays_zero: Callable[[Tape, Array | None], Callable[[int], bool]] = _never
+    read: Callable[..., State] | None = None
     parallel: bool = False  # whether parts of the batch may go through time at once, see `compiled.chunks`
 
 

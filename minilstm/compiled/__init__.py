@@ -13,7 +13,8 @@ To be read in this order; what makes a step fast is in the first three.
     jit.py           the options of all kernels, and what is asked of the processor
     entry_points.py  what Python calls: compiled once, kept on disk
     user_steps.py  functions.py  user_memory.py    the same for cells that somebody wrote
-    memory.py        the functions of `bptt.steps` by these kernels: packing, chunks of the batch, the tape
-    threads.py       chunks of the batch at the same time
+    memory.py        the functions of `bptt.steps` by these kernels: packing, the tape
+    inference.py     forward where no backward pass will follow
+    chunks.py  threads.py    chunks of the batch, and several of them at the same time
     engines.py       which of the two backends does the work
 """

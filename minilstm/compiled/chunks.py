@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from minilstm.arrays import Array
 from minilstm.bptt import segments
@@ -65,6 +65,13 @@ class Tapes:
         return join([part.join(name) for part in self.parts], 1)
 
 
+class Ended(NamedTuple):
+    """What is left of a forward pass that kept nothing."""
+
+    last_state: State
+    nbytes: int = 0
+
+
 def cut(B: int, parallel: bool) -> list[slice]:
     """The batch in even chunks of at most 16 samples, whatever the number of threads.
 
@@ -93,7 +100,8 @@ def forward(
     **options: Any,
 ) -> Tapes:
     """`segments.forward` for a batch, with the same arguments, and recurrent dropout (B, H) as such."""
-    B, parallel = x.shape[1], engine.parallel and _work(weights, x) > PARALLEL_WORK
+    T, B, _ = x.shape
+    parallel = engine.parallel and _work(weights, B * T) > PARALLEL_WORK
     rows = cut(B, parallel) if engine.parallel else [slice(0, B)]
     packed = engine.pack(cell, weights, drop)
 
@@ -103,6 +111,25 @@ def forward(
         return segments.forward(cell, weights, *own, **more)
 
     return Tapes(x, mask, rows, threads.run(run, rows, parallel))
+
+
+def read(
+    cell: Cell,
+    weights: Weights,
+    x: Array,
+    mask: Array | None,
+    state: State | None,
+    outputs: Array | None,
+    engine: Engine,
+) -> Ended:
+    """The last state after x (B, T, D), where nothing is kept: for an engine that has `read`.
+
+    mask : (B, T) bool, or None; outputs : (B, T, H) to be filled with h of every step, or None
+    """
+    B, T, _ = x.shape
+    parallel = _work(weights, B * T) > PARALLEL_WORK
+    assert engine.read is not None
+    return Ended(engine.read(cell, weights, x, mask, state, outputs, cut(B, parallel), parallel))
 
 
 def backward(
@@ -115,14 +142,14 @@ def backward(
     **options: Any,
 ) -> Gradients:
     """`segments.backward` for a batch, with the same arguments."""
-    first, rows = tapes.parts[0], tapes.rows
+    first, rows, (T, B, _) = tapes.parts[0], tapes.rows, tapes.x.shape
     first.engine.prepare(first.packed, need_dx)
 
     def run(k: int) -> Gradients:
         own = _of(external, rows[k]), _state(dstate, rows[k])
         return segments.backward(weights, tapes.parts[k], *own, need_dx=need_dx, **options)
 
-    parallel = first.engine.parallel and 2 * _work(weights, tapes.x) > PARALLEL_WORK
+    parallel = first.engine.parallel and 2 * _work(weights, B * T) > PARALLEL_WORK
     found = threads.run(run, range(len(rows)), parallel)
     dweights = add_weights([part.dweights for part in found])
     return join_gradients(found, 1, dweights, join_states([part.dstate for part in found]))
@@ -136,8 +163,7 @@ def _state(state: State | None, chunk: slice) -> State | None:
     return None if state is None else tuple(part[chunk] for part in state)
 
 
-def _work(weights: Weights, x: Array) -> int:
-    """Multiply-adds of a forward pass, about; backward takes twice as many."""
-    T, B, D = x.shape
-    work: int = T * B * (len(weights.U) + D + 1) * weights.W.shape[1]
+def _work(weights: Weights, steps: int) -> int:
+    """Multiply-adds of a forward pass of so many steps of samples, about; backward takes twice as many."""
+    work: int = steps * (len(weights.U) + len(weights.W) + 1) * weights.W.shape[1]
     return work

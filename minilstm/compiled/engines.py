@@ -46,7 +46,7 @@ def _is_programmed(cell: Any) -> bool:
 def _compiled() -> Engine | None:
     """The compiled engine, or None, with one warning that names the cause, where Numba cannot be used."""
     try:
-        from minilstm.compiled import exact_zero, memory
+        from minilstm.compiled import exact_zero, inference, memory
     except Exception as error:  # whatever a broken installation raises
         message = f"Numba cannot be used ({type(error).__name__}: {error}); the NumPy backend does the work"
         warnings.warn(message, RuntimeWarning, stacklevel=4)
@@ -64,6 +64,7 @@ def _compiled() -> Engine | None:
         prepare=memory.Packed.prepare_backward,
         release=memory.release,
         stays_zero=exact_zero.stays_zero,
+        read=inference.read,
         parallel=True,
     )
 
@@ -85,6 +86,7 @@ def _compiled_of_users() -> Engine | None:
         forward_segment=user_memory.forward_segment,
         pack=pack,
         prepare=user_memory.Packed.prepare_backward,
+        read=None,
     )
 
 

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from ctypes import addressof, c_char
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -58,6 +58,22 @@ def plain(values: Array, dtype: Any) -> Array:
     return values if values.flags.carray else values.copy()
 
 
+def room_for_weights(cell: Cell, D: int, H: int, dtype: np.dtype[Any]) -> Array:
+    """The weights of the products forward as in `panels`, (P, n, K, NR), with anything in it."""
+    NR = lanes(dtype)
+    return empty((panel_count(H, NR), BLOCKS[cell.name], H + 1 + D, NR), dtype)
+
+
+def pack(cell: Cell, weights: Weights, w: Array) -> None:
+    """Fill w; the weights are as `plain` gives them."""
+    bias = weights.b.reshape(1, -1)
+    if weights.rb is None:
+        kernel(cell, "pack")(w, weights.U, bias, weights.W)
+    else:
+        rb = weights.rb.reshape(1, -1)
+        kernel(cell, "pack")(w, weights.U, bias, weights.W, bias + rb, rb)
+
+
 class Packed:
     """Cell and weights in the kernels' layout; what backward needs, when it is first needed."""
 
@@ -66,13 +82,9 @@ class Packed:
         self.dtype, self.H, self.D = weights.U.dtype, len(weights.U), len(weights.W)
         self.W, self.U, self.b = (plain(part, self.dtype) for part in weights[:3])
         self.NR, self.wt = lanes(self.dtype), np.empty((0,) * 5, self.dtype)
-        shape = panel_count(self.H, self.NR), BLOCKS[cell.name], self.H + 1 + self.D, self.NR
-        self.w, bias = empty(shape, self.dtype), self.b.reshape(1, -1)
-        if weights.rb is None:
-            kernel(cell, "pack")(self.w, self.U, bias, self.W)
-        else:
-            rb = plain(weights.rb, self.dtype).reshape(1, -1)
-            kernel(cell, "pack")(self.w, self.U, bias, self.W, bias + rb, rb)
+        rb = None if weights.rb is None else plain(weights.rb, self.dtype)
+        self.w = room_for_weights(cell, self.D, self.H, self.dtype)
+        pack(cell, Weights(self.W, self.U, self.b, rb), self.w)
 
         first = 1 if cell.name == "gru" else 0  # see `gru`: z, r, q for dh, and g, z, r for dx
         self.by_state = [first + k for k in range(len(cell.gates))]
@@ -169,7 +181,7 @@ class Segment:
     """The tape of one segment of one chunk, as `SegmentTape` describes it, in the kernels' layout."""
 
     last_state: State  # (b, H) each
-    thread = 0  # that used it last, in whose processor's cache it may still lie
+    thread = 0
 
     def __init__(self, cell: Cell, kind: Kind) -> None:
         name, keep, S, b, D, H, dtype = kind
@@ -206,11 +218,22 @@ class Segment:
         return self.xh.nbytes + self.z.nbytes + (0 if self.c is None else self.c.nbytes)
 
 
-Made = TypeVar("Made", bound=Segment)
+class Pooled(Protocol):
+    """What a pool keeps: memory of a kind."""
+
+    thread: int  # that used it last, in whose processor's cache it may still lie
+
+    @property
+    def kind(self) -> Any: ...
+    @property
+    def nbytes(self) -> int: ...
+
+
+Made = TypeVar("Made", bound=Pooled)
 
 
 class Pool:
-    """Segments that wait to be used again, by their kind; at most `limit` bytes, oldest kinds go first.
+    """Memory that waits to be used again, by its kind; at most `limit` bytes, oldest kinds go first.
 
     A fresh array costs a page fault per 4 KB when it is first written, up to a third of the time of a
     training step. Used by several threads at once, each of which gets back what it gave if that is there:
@@ -219,12 +242,12 @@ class Pool:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.waiting: dict[Kind, list[Segment]] = {}
+        self.waiting: dict[Any, list[Any]] = {}
         self.nbytes = 0
         self.lock = threading.Lock()
 
-    def take(self, make: Callable[[], Made], kind: Kind) -> Made:
-        """A segment with anything in it, made anew where none waits."""
+    def take(self, make: Callable[[], Made], kind: Any) -> Made:
+        """One with anything in it, made anew where none waits."""
         thread = threading.get_ident()
         with self.lock:
             if kind not in self.waiting:
@@ -233,23 +256,23 @@ class Pool:
             found: Any = self._pop(kind, own[-1] if own else 0)
             return found  # type: ignore[no-any-return]
 
-    def give(self, segment: Segment) -> None:
-        """Take back a segment that nobody else reads or writes any more."""
-        if segment.nbytes > self.limit:
+    def give(self, used: Pooled) -> None:
+        """Take back what nobody else reads or writes any more."""
+        if used.nbytes > self.limit:
             return
-        segment.thread = threading.get_ident()
+        used.thread = threading.get_ident()
         with self.lock:
-            self.waiting.setdefault(segment.kind, []).append(segment)
-            self.nbytes += segment.nbytes
+            self.waiting.setdefault(used.kind, []).append(used)
+            self.nbytes += used.nbytes
             while self.nbytes > self.limit:
                 self._pop(next(iter(self.waiting)))
 
-    def _pop(self, kind: Kind, k: int = 0) -> Segment:
-        segment = self.waiting[kind].pop(k)
+    def _pop(self, kind: Any, k: int = 0) -> Any:
+        found = self.waiting[kind].pop(k)
         if not self.waiting[kind]:
             del self.waiting[kind]
-        self.nbytes -= segment.nbytes
-        return segment
+        self.nbytes -= found.nbytes
+        return found
 
 
 pool = Pool(limit=64_000_000)

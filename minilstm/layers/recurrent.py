@@ -59,18 +59,19 @@ class Common(Words, total=False):
 class RecurrentTape(NamedTuple):
     """What a recurrent layer leaves for backward."""
 
-    steps: chunks.Tapes  # in the order in which the layer reads
+    steps: Any  # chunks.Tapes, in the order in which the layer reads; chunks.Ended where nothing is kept
     drop: Array | None  # (B, D) the dropout of its input
 
     @property
     def nbytes(self) -> int:
         """Bytes that wait for the backward pass, the input apart."""
-        return self.steps.nbytes
+        return int(self.steps.nbytes)
 
     @property
     def last_state(self) -> State:
         """The state after the last step, (B, H) each."""
-        return self.steps.last_state
+        found: State = self.steps.last_state
+        return found
 
 
 class Recurrent(Layer):
@@ -287,21 +288,28 @@ class Recurrent(Layer):
         if rng is not None:
             drop_x = drop((B, D), self.dropout, rng, x.dtype)
             drop_h = drop((B, self.units), self.recurrent_dropout, rng, x.dtype)
+            x = x if drop_x is None else x * drop_x[:, None]
         outputs = np.empty((B, T, self.units), x.dtype) if self.return_sequences else None
-        steps = chunks.forward(
-            self.cell,
-            self.symbols,
-            (x if drop_x is None else x * drop_x[:, None]).transpose(1, 0, 2),
-            None if mask is None else mask.T,
-            self._first_state(B) if initial_state is None else initial_state,
-            engine=self._engine(self.backend if rng is None else self.training_backend, B),
-            segment_steps=self.segment_steps(T),
-            from_end=self.truncate_from == "end",
-            keep=self._keep(keep),
-            outputs=None if outputs is None else outputs.transpose(1, 0, 2),
-            drop=drop_h,
-            plan=self.plan(T) if keep == "boundaries" else None,
-        )
+        engine = self._engine(self.backend if rng is None else self.training_backend, B)
+        state = self._first_state(B) if initial_state is None else initial_state
+        steps: chunks.Tapes | chunks.Ended
+        if keep == "outputs" and engine.read is not None:
+            steps = chunks.read(self.cell, self.symbols, x, mask, state, outputs, engine)
+        else:
+            steps = chunks.forward(
+                self.cell,
+                self.symbols,
+                x.transpose(1, 0, 2),
+                None if mask is None else mask.T,
+                state,
+                engine=engine,
+                segment_steps=self.segment_steps(T),
+                from_end=self.truncate_from == "end",
+                keep=self._keep(keep),
+                outputs=None if outputs is None else outputs.transpose(1, 0, 2),
+                drop=drop_h,
+                plan=self.plan(T) if keep == "boundaries" else None,
+            )
         if self.stateful and keep != "everything":
             self.state = tuple(part.copy() for part in steps.last_state)  # the caller may write to the output
         output = steps.last_state[0] if outputs is None else outputs
