@@ -75,7 +75,8 @@ def lstm_forward(w: Array, x: Array, xh: Array, z: Array, c: Array, mask: Array)
         before = t % xh.shape[0]
         put_input(xh, before, x, t, K - 1 - D)
         real = count_real(mask, t, b)
-        for p in range(P):
+        for k in range(P):
+            p = k if t % 2 == 0 else P - 1 - k  # back and forth: the panels used last are still in the cache
             if real > 0:
                 forward_product(z, t % z.shape[0], p, 0, 4, 1, xh, before, w, 0, K)  # S1, S2, F1
             forward_gates(z, c, xh, mask, t, p)

@@ -77,7 +77,8 @@ def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
     """The LLVM function  C[panel] (rows, NR) [+]= A (rows, K) B[panel] (K, NR)  for all its `panels`.
 
     K is `parts` times `depth`, both at least 1. With `add` it begins with what C holds, else with 0.
-    For each k it asks for what lies `ahead` numbers behind B's row.
+    For each k it asks for what lies `ahead` numbers behind B's row; not with several panels, where the
+    requests would wait in line with the loads.
     """
     name = f"minilstm_tile_{dtype}_{rows}x{panels}"
     if name in module.globals:
@@ -139,7 +140,8 @@ def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
         for half in range(2):
             there = builder.gep(at, [WORD(half * vector.count)])
             row_of_b[panel, half] = load_vector(builder, there, vector)
-        prefetch(builder, builder.gep(at, [given["ahead"]]))
+        if panels == 1:
+            prefetch(builder, builder.gep(at, [given["ahead"]]))
     column_of_a = []
     for row in range(rows):
         number = builder.load(builder.gep(a, [builder.mul(WORD(row), given["a_row"])]))

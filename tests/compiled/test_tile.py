@@ -143,7 +143,8 @@ def test_no_accumulator_waits_in_memory(dtype):
         assert multiply_adds == {0}, name
         waiting = [line for line in body.splitlines() if "(%rsp" in line and re.search(r"%[xyz]mm", line)]
         assert not waiting, name
-        assert body.count("prefetch") == sum(block.count("vfmadd") for block in loops) / (2 * rows), name
+        asked = sum(block.count("vfmadd") for block in loops) / (2 * rows) if panels == 1 else 0
+        assert body.count("prefetch") == asked, name
 
 
 def test_the_width_is_that_of_the_processor(monkeypatch):
