@@ -11,8 +11,14 @@ import errno
 import glob
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # not POSIX
+    fcntl = None  # type: ignore[assignment]
 
 
 def checked_path(argument: str, path: object) -> str:
@@ -58,23 +64,19 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
         _write_to_device(target, data)
         return
     _sweep(target)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
-        try:
-            with suppress(FileNotFoundError):
-                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
-            _write_all(handle, data)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        os.replace(temporary, target)
-    except BaseException as error:  # Ctrl-C too must not leave the temporary file
-        with suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
-        raise
+        with _sibling(target) as temporary:
+            handle = os.open(temporary, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+            try:
+                with suppress(FileNotFoundError):
+                    os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+                _write_all(handle, data)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            os.replace(temporary, target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     _sync_folder(target.parent)
 
 
@@ -129,25 +131,53 @@ def _write_to_device(target: Path, data: bytes) -> None:
         os.close(handle)
 
 
+@contextmanager
+def _sibling(target: Path) -> Iterator[Path]:
+    """A new empty file beside `target`, of this writer alone, and gone at the end; locked while it is there.
+
+    The lock says that its writer lives, to any process that sees the file: their numbers do not, for two
+    containers that share a folder number theirs apart.
+    """
+    while True:
+        path = target.with_name(f"{_beginning(target)}{os.urandom(4).hex()}.tmp")
+        handle = None
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            if fcntl is None:  # not POSIX, where an open file cannot be renamed
+                os.close(handle)
+                handle = None
+                yield path
+                return
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle).st_nlink:  # nobody swept it before it was locked
+                yield path
+                return
+        finally:
+            with suppress(OSError):
+                os.unlink(path)
+            if handle is not None:
+                os.close(handle)
+
+
+def _beginning(target: Path) -> str:
+    """Of the names of a target's temporary files; short enough where the target's own name is the longest."""
+    return f".{target.name[:50]}."
+
+
 def _sweep(target: Path) -> None:
-    """Remove the temporary files of `target` whose processes are no more."""
-    if os.name != "posix":
-        return  # elsewhere there is no harmless way to ask whether a process lives
+    """Remove the temporary files of `target` whose writers are no more."""
+    if fcntl is None:
+        return  # elsewhere there is no harmless way to ask whether a writer lives
     with suppress(OSError):
-        for left in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
-            number = left.name.split(".")[-2]
-            if number.isdecimal() and not _lives(int(number)):
-                left.unlink()
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):  # it lives, and is not ours; no number of a process
-        return True
-    return True
+        for left in target.parent.glob(glob.escape(_beginning(target)) + 8 * "[0-9a-f]" + ".tmp"):
+            with suppress(OSError):
+                handle = os.open(left, os.O_RDWR)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    left.unlink()
+                finally:
+                    os.close(handle)
 
 
 def _write_all(handle: int, data: bytes) -> None:

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -128,15 +129,54 @@ def test_a_line_that_cannot_be_written_leaves_no_part(tmp_path, monkeypatch):
     assert path.read_bytes() == b"one\n"
 
 
-def test_what_a_killed_process_left_is_removed_and_a_living_one_s_is_not(tmp_path):
-    dead = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
-    )
-    (tmp_path / f".a.txt.{int(dead.stdout)}.tmp").write_text("half")
-    (tmp_path / f".a.txt.{os.getppid()}.tmp").write_text("of a process that lives")
-    (tmp_path / ".a.txt.word.tmp").write_text("of somebody else")
-    files.write_text(tmp_path / "a.txt", "whole")
-    assert listing(tmp_path) == sorted(["a.txt", f".a.txt.{os.getppid()}.tmp", ".a.txt.word.tmp"])
+KILLED = """
+import os, signal, sys
+from minilstm import files
+os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
+files.write_text(sys.argv[1], "half")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no harmless way to ask whether a writer lives")
+def test_what_a_killed_process_left_is_removed_and_a_living_one_s_is_not(tmp_path, monkeypatch):
+    path, others = tmp_path / "a.txt", tmp_path / ".a.txt.word.tmp"
+    others.write_text("of somebody else")
+    subprocess.run([sys.executable, "-c", KILLED, path], check=False)
+    (left,) = set(tmp_path.iterdir()) - {others}
+    real = os.replace
+
+    def another_writer(temporary, target):  # comes while this one, of whatever number, is at work
+        monkeypatch.setattr(os, "replace", real)
+        files.write_text(path, "second")
+        assert sorted(tmp_path.iterdir()) == sorted([path, others, temporary])
+        real(temporary, target)
+
+    monkeypatch.setattr(os, "replace", another_writer)
+    files.write_text(path, "first")
+    assert not left.exists()
+    assert path.read_text() == "first"
+    assert listing(tmp_path) == sorted([path.name, others.name])
+
+
+def test_threads_that_write_one_file_leave_one_of_theirs(tmp_path):
+    path = tmp_path / "a"
+    texts = [str(k) * 10_000 for k in range(4)]
+    files.write_text(path, texts[0])
+
+    def write(text):
+        for _ in range(25):
+            files.write_text(path, text)
+            assert path.read_text() in texts
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, texts))
+    assert listing(tmp_path) == ["a"]
+
+
+def test_the_longest_name_can_be_written(tmp_path):
+    path = tmp_path / ("n" * 255)
+    files.write_text(path, "x")
+    assert listing(tmp_path) == [path.name]
 
 
 def test_a_folder_is_named(tmp_path):

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import argparse
 import ast
-import shutil
 from pathlib import Path
 
 import minilstm
-from minilstm.errors import fail
+from minilstm import files
+from minilstm.errors import fail, in_words
 from minilstm.tables import in_columns
 
 
 def run(options: argparse.Namespace) -> int:
     """List or copy; the exit code."""
-    files = found()
-    if not files:
+    sources = found()
+    if not sources:
         return fail("the examples are not installed with this copy of minilstm", 1)
     if options.what == "list":
-        print("\n".join(in_columns([(name, question(path)) for name, path in files.items()], left=2)))
+        print("\n".join(in_columns([(name, question(path)) for name, path in sources.items()], left=2)))
         return 0
-    wanted = options.names or list(files)
+    wanted = options.names or list(sources)
     chosen = {
-        given: [name for name in files if name.startswith(given.removesuffix(".py"))] for given in wanted
+        given: [name for name in sources if name.startswith(given.removesuffix(".py"))] for given in wanted
     }
     unknown = [given for given, names in chosen.items() if not names]
     if unknown:
@@ -30,13 +30,13 @@ def run(options: argparse.Namespace) -> int:
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         for name in sorted({name for names in chosen.values() for name in names}):
-            target = options.out / files[name].name
-            if target.exists() and target.read_bytes() != files[name].read_bytes():
+            target, text = options.out / sources[name].name, sources[name].read_bytes()
+            if target.exists() and files.read_bytes(target) != text:
                 return fail(f"{target} is there already, and another file: move it, or give --out", 2)
-            shutil.copyfile(files[name], target)
+            files.write_bytes(target, text)
             print(f"copied: {target}")
     except OSError as error:
-        return fail(str(error), 1)
+        return fail(in_words(error), 1)
     return 0
 
 
@@ -44,9 +44,9 @@ def found() -> dict[str, Path]:
     """The examples by name: in the package as it is installed, or beside it in a checkout."""
     package = Path(minilstm.__file__).parent
     for folder in (package / "examples", package.parent / "examples"):
-        files = {path.stem: path for path in sorted(folder.glob("[0-9]*.py"))}
-        if files:
-            return files
+        sources = {path.stem: path for path in sorted(folder.glob("[0-9]*.py"))}
+        if sources:
+            return sources
     return {}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from minilstm import files
 from minilstm.arrays import Array
 from minilstm.datasets.arrays import read_npy, read_npz
-from minilstm.errors import fail, wording
+from minilstm.errors import fail, in_words, wording
 from minilstm.interop.loading import load_model
 from minilstm.layers import RECURRENT, Dense, Recurrent, cells_in
 from minilstm.model import Sequential
@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         trace = traced(options)
     except (ValueError, TypeError, OSError) as error:
-        return fail(str(error), 2)
+        return fail(in_words(error), 2)
     from minilstm.plots.report import layer_words, trace_report
 
     for layer in trace:
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         print(f"written: {trace_report(trace, options.out / 'trace.html')}")
     except OSError as error:
-        return fail(str(error), 1)
+        return fail(in_words(error), 1)
     return 0
 
 

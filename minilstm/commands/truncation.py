@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from minilstm import files
 from minilstm.arrays import Array
 from minilstm.commands.trace import read_data
 from minilstm.datasets import load_digits
-from minilstm.errors import fail, whole_number, wording
+from minilstm.errors import fail, in_words, whole_number, wording
 from minilstm.interop.loading import load_model
 from minilstm.layers import LSTM, Dense, cells_in
 from minilstm.model import Sequential
@@ -27,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         found = studied(options)
     except (ValueError, TypeError, OSError) as error:
-        return fail(str(error), 2)
+        return fail(in_words(error), 2)
     print(found)
     if options.out is not None:
         from minilstm import plots
@@ -35,9 +36,10 @@ def run(options: argparse.Namespace) -> int:
         try:
             options.out.parent.mkdir(parents=True, exist_ok=True)
             figure = found.plot().get_figure(root=True)
-            options.out.write_bytes(plots.save(figure, options.out.suffix.removeprefix(".")))  # type: ignore[arg-type]
+            kind = options.out.suffix.removeprefix(".")
+            files.write_bytes(options.out, plots.save(figure, kind))  # type: ignore[arg-type]
         except (OSError, ValueError) as error:
-            return fail(str(error), 1)
+            return fail(in_words(error), 1)
         print(f"written: {options.out}")
     return 0
 

@@ -133,9 +133,13 @@ def remake(options: argparse.Namespace) -> int:
     try:
         with warnings_as_lines():
             journal = Journal.read(options.folder)
-        result = report.write(result_of(journal), journal)
+        result = result_of(journal)
     except EXPECTED as error:
         return fail(in_words(error), 2)
+    try:
+        result = report.write(result, journal)
+    except OSError as error:
+        return fail(in_words(error), 1)
     print(f"{result.conclusion}\n\n{result.report}")
     return 0
 
@@ -152,7 +156,10 @@ def compare(options: argparse.Namespace) -> int:
         names = [str(folder) for folder in options.folders]
         text = comparison.as_text(results, names)
         if options.out is not None:
-            comparison.write(options.out, results, names)
+            try:
+                comparison.write(options.out, results, names)
+            except OSError as error:
+                return fail(in_words(error), 1)
             text += f"\n\n{options.out}"
         print(text)
     except EXPECTED as error:
