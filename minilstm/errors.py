@@ -89,6 +89,20 @@ def whole_number(argument: str, value: Any, minimum: int = 1, *, wide: bool = Fa
     return number
 
 
+def check_room(what: str, nbytes: int) -> None:
+    """Raise MemoryError where `what` takes more memory than there is: before work that fills it bit by bit.
+
+    >>> check_room("a list of 10**15 models", 10**18)
+    Traceback (most recent call last):
+    MemoryError: a list of 10**15 models takes 1e+09 GB at the least, more than there is
+    """
+    try:
+        np.empty(nbytes, np.uint8)
+    except (MemoryError, ValueError):
+        text = f"{what} takes {nbytes / 1e9:.3g} GB at the least, more than there is"
+        raise MemoryError(text) from None
+
+
 def real_number(
     argument: str, value: Any, minimum: float = 0.0, *, above: bool = False, below: float = np.inf
 ) -> float:

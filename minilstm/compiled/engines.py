@@ -229,7 +229,9 @@ def tape_bytes(
     if plan is not None:
         states, records = plan.waiting
         return states * itemsize * len(cell.states) * B * H + records * size(cell, 1, B, D, H, itemsize)
-    lengths = [min(segment_steps, T - start) for start in range(0, T, segment_steps)]
-    states = itemsize * len(cell.states) * len(lengths) * B * H
-    kept = sum(size(cell, S, B, D, H, itemsize) for S in lengths) if keep == "everything" else 0
-    return states + kept
+    whole, rest = divmod(T, segment_steps)
+    states = itemsize * len(cell.states) * (whole + (rest > 0)) * B * H
+    if keep != "everything":
+        return states
+    kept = whole * size(cell, min(segment_steps, T), B, D, H, itemsize)
+    return states + kept + (size(cell, rest, B, D, H, itemsize) if rest else 0)

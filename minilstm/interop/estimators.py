@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from minilstm.arrays import Array
 from minilstm.callbacks import EarlyStopping
 from minilstm.cells import UserCell
-from minilstm.errors import real_number, spelled, whole_number, wording
+from minilstm.errors import check_room, real_number, spelled, whole_number, wording
 from minilstm.interop.estimator_data import labels_of, numbers_of, sequences_of, weights_of
 from minilstm.layers import Dense, Dropout, Layer, maker_of
 from minilstm.model import Sequential
@@ -86,6 +86,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         make = maker_of(self.cell, "cell")
         depth = whole_number("layers", self.layers)
         whole_number("epochs", self.epochs), whole_number("batch_size", self.batch_size)
+        check_room(f"a model of {depth} layers", 8 * depth * whole_number("units", self.units) ** 2)
         parts: list[Layer] = []
         for k in range(depth):
             shape: dict[str, Any] = {"input_shape": (None, features)} if k == 0 else {}

@@ -15,7 +15,7 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.compiled.engines import products_of, stepping_of
-from minilstm.errors import wording
+from minilstm.errors import check_room, wording
 from minilstm.layers import Dense, Layer, Recurrent
 from minilstm.layers.wrappers import inside
 
@@ -32,6 +32,8 @@ class RecurrentStage:
     def __init__(self, layer: Recurrent, batch: int) -> None:
         self.layer, self.carries_mask = layer, layer.return_sequences
         self.zeros = layer.zero_output_for_mask
+        state = len(layer.cell.states) * layer.units * layer.dtype.itemsize
+        check_room(f"a stream of {batch} sequences", batch * state)
         self.steps = stepping_of(layer.backend, layer.cell, layer.symbols, batch)
 
     def __call__(self, x: Array, mask: Array | None) -> tuple[Array, Array | None]:

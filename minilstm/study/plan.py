@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from minilstm import layers
 from minilstm.cells import UserCell
-from minilstm.errors import one_of, real_number, whole_number, wording
+from minilstm.errors import check_room, one_of, real_number, whole_number, wording
 
 Value = TypeVar("Value")
 
@@ -240,8 +240,10 @@ class Settings:
         cache together, and each takes twice as long a step as beside a short one. A study that is
         interrupted has its first seeds whole.
         """
+        seeds = max(self.seeds, self.longest_seeds)
+        check_room(f"a study of {seeds} seeds", 1000 * seeds * len(self.lengths))  # what Python needs, about
         grid = product(
-            range(max(self.seeds, self.longest_seeds)),
+            range(seeds),
             self.rnn,
             self.units,
             self.mask,
