@@ -56,7 +56,7 @@ class GradientTracer(Callback):
         data: tuple[Any, ...] | None = None,
         limit: int = 1000,
     ) -> None:
-        if every != "epoch":
+        if not isinstance(every, str) or every != "epoch":
             whole_number("every", every)
         if data is not None and (not isinstance(data, (tuple, list)) or len(data) not in (2, 3)):
             raise ValueError(wording("data", "(x, y) or (x, y, mask)", type(data).__name__))

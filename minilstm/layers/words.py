@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from minilstm.errors import misspelled, number_dtype, one_of, whole_number, wording
+from minilstm.errors import misspelled, number_dtype, one_of, switch, whole_number, wording
 
 Shape = tuple[int | None, ...]  # of one sample, without the batch axis; None where the length may vary
 
@@ -57,7 +57,7 @@ def sort_words(
         if name in Words.__annotations__:
             found[name] = value
         elif name in neutral:
-            if name == "time_major" and value:
+            if name == "time_major" and value is not None and switch(name, value):
                 raise ValueError(wording(name, f"False: {neutral[name]}", repr(value)))
             tell_neutral(name, neutral[name])
         elif name in REFUSED:

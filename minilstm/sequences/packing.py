@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
 from minilstm.errors import listed, one_of, switch, whole_number, wording
+from minilstm.sequences.padding import filled
 
 
 class PackedSequence(NamedTuple):
@@ -105,7 +106,7 @@ def pad_packed_sequence(
     if len(sizes) > T:
         raise ValueError(wording("total_length", f"at least {len(sizes)}, the longest sequence", T))
     real = np.arange(sizes[0]) < sizes[:, None]  # (longest, B)
-    padded = np.full((T, sizes[0], *data.shape[1:]), padding_value, data.dtype)
+    padded = filled("padding_value", padding_value, (T, int(sizes[0]), *data.shape[1:]), data.dtype)
     padded[: len(sizes)][real] = data
     lengths = real.sum(axis=0)
     if sequence.unsorted_indices is not None:
@@ -127,12 +128,14 @@ def pad_sequence(
     [[1, 2], [3, 0]]
     """
     one_of("padding_side", padding_side, ("left", "right"))
+    switch("batch_first", batch_first)
     arrays = [np.asarray(sequence) for sequence in sequences]
     if not arrays or any(array.ndim == 0 or array.shape[1:] != arrays[0].shape[1:] for array in arrays):
         got = [array.shape for array in arrays]
         raise ValueError(wording("sequences", "at least one (t, ...), all of one shape but for t", got))
     T = max(len(array) for array in arrays)
-    padded = np.full((len(arrays), T, *arrays[0].shape[1:]), padding_value, np.result_type(*arrays))
+    shape = len(arrays), T, *arrays[0].shape[1:]
+    padded = filled("padding_value", padding_value, shape, np.result_type(*arrays))
     for row, array in zip(padded, arrays, strict=True):
         row[: len(array)] = array
         if padding_side == "left":

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minilstm.arrays import Array
-from minilstm.errors import PaddingWarning, rows_of, spelled, whole_number, wording
+from minilstm.errors import PaddingWarning, reworded, rows_of, spelled, whole_number, wording
 from minilstm.sequences.lossy import Losses
 from minilstm.sequences.truncation import steps_to_keep
 
@@ -92,6 +92,11 @@ def pad_sequences(
         if not lengths:
             raise ValueError(wording("sequences", "at least one sequence where maxlen is None", "none"))
         maxlen = max(lengths)
+    if dtype is not None:
+        try:
+            np.dtype(dtype)
+        except (TypeError, ValueError):  # a lone surrogate is a ValueError
+            raise TypeError(wording("dtype", "a dtype of NumPy", reprlib.repr(dtype))) from None
     is_text = np.issubdtype(dtype, np.str_) or np.issubdtype(dtype, np.bytes_)
     if isinstance(value, str) and dtype is not object and not is_text:  # "object" in quotes is refused too
         expected = f"object (the type, without quotes) or a string dtype for value={value!r}"
@@ -102,12 +107,7 @@ def pad_sequences(
     with warnings.catch_warnings(), np.errstate(**QUIET_CASTS):
         # One PaddingWarning below says what NumPy's warnings about lost parts would say.
         warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
-        try:
-            out: Array = np.full((B, maxlen, *step_shape), value, dtype=dtype)  # (B, T, ...)
-        except Exception as error:
-            expected = f"something that fills an array of shape {(B, maxlen, *step_shape)} and dtype {dtype}"
-            error.add_note(wording("value", expected, reprlib.repr(value)))
-            raise
+        out = filled("value", value, (B, maxlen, *step_shape), dtype)  # (B, T, ...)
         steps_kept = 0
         for b, sequence in enumerate(sequences):
             if len(sequence) == 0:
@@ -139,6 +139,21 @@ def pad_sequences(
     if losses:
         warnings.warn(losses.message(out.dtype), PaddingWarning, stacklevel=3)
     return out
+
+
+def filled(argument: str, value: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+    """An array full of `value`; NumPy's kind of error, which names the argument, where it does not fit.
+
+    >>> filled("value", [], (2, 3), "float32")
+    Traceback (most recent call last):
+    ValueError: value must be something that fills an array of shape (2, 3) and dtype float32, got []
+    """
+    try:
+        found: Array = np.full(shape, value, dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        expected = f"something that fills an array of shape {shape} and dtype {dtype}"
+        raise reworded(error, wording(argument, expected, reprlib.repr(value))) from error
+    return found
 
 
 def _as_whole_numbers(kept: Any, dtype: np.dtype[Any], step_shape: tuple[int, ...]) -> Array | None:
