@@ -7,7 +7,7 @@ little time, and memory that does not grow with batch or units.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -18,9 +18,9 @@ from minilstm.bptt.cell import Gradients, Weights
 from minilstm.callbacks.base import Callback, Logs
 from minilstm.callbacks.records import LayerNorms, Record, columns_of, records_of
 from minilstm.errors import one_of, spelled, whole_number, wording
-from minilstm.layers import Layer, Recurrent
-from minilstm.layers.wrappers import Wrapper
+from minilstm.layers import Recurrent
 from minilstm.network import tracing
+from minilstm.network.states import recurrent_in
 from minilstm.norms import StepNorms, norm, norms_along, over_units, vector_norm
 from minilstm.trace.lags import lags
 
@@ -80,7 +80,7 @@ class GradientTracer(Callback):
         if self.data is not None:
             self._open.layers = _traced(tracing.trace(self.model, *self.data))
         else:
-            for path, layer in _recurrent(self.model.layers):
+            for path, layer in recurrent_in(self.model.layers):
                 layer.observer = partial(self._observe, path, layer, layer.observer)
         self._before = {name: weight.copy() for name, weight in self.model.named_weights.items()}
 
@@ -102,7 +102,7 @@ class GradientTracer(Callback):
         record, self._open = self._open, None
         if record is None:
             return
-        for _, layer in _recurrent(self.model.layers):  # a frozen layer has no backward pass to look on
+        for _, layer in recurrent_in(self.model.layers):  # a frozen layer has no backward pass to look on
             layer.observer = None
         record.loss, record.norm, record.norm_after = (
             logs[key] for key in ("batch_loss", "norm", "norm_after")
@@ -148,15 +148,6 @@ class GradientTracer(Callback):
         for row, values in zip(table, found, strict=True):
             row[: len(values)] = values
         return table
-
-
-def _recurrent(layers: Sequence[Layer], path: str = "") -> Iterator[tuple[str, Recurrent]]:
-    """Every recurrent layer under the name that a trace gives it, those in wrappers too."""
-    for layer in layers:
-        if isinstance(layer, Recurrent):
-            yield f"{path}{layer.label}", layer
-        elif isinstance(layer, Wrapper):
-            yield from _recurrent(layer.sublayers, f"{path}{layer.label}/")
 
 
 def _traced(trace: Any) -> dict[str, LayerNorms]:

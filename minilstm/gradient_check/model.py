@@ -32,8 +32,8 @@ from minilstm.gradient_check.numeric import (
 )
 from minilstm.gradient_check.report import AXES, Comparison, Report
 from minilstm.gradient_check.twin import Twin, analytic
-from minilstm.layers import Layer, Recurrent
-from minilstm.layers.wrappers import Wrapper
+from minilstm.layers import Recurrent
+from minilstm.network.states import recurrent_in
 from minilstm.trace.paths import links_of
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def gradcheck(
                 f"layer {layer.label!r} truncates the gradient at every {layer.truncate_steps}. step, so what"
             )
             report.notes.append(f"{words} it gives is not the gradient of the loss")
-    within = _gates(network.layers).keys() - {layer.label for layer in network.recurrent}
+    within = dict(recurrent_in(network.layers)).keys() - {layer.label for layer in network.recurrent}
     if within and method != "directional":
         names = ", ".join(sorted(within))
         report.notes.append(
@@ -134,7 +134,7 @@ def _weights(network: Twin, rng: np.random.Generator, limit: int | None) -> list
     found = []
     offsets = network.method.offsets
     steps = network.x.shape[1] if network.x.ndim > 1 else 1
-    gates = _gates(network.layers)
+    gates = {path: layer.cell.gates for path, layer in recurrent_in(network.layers)}
     for name, weight in network.model.named_weights.items():
         work = weight.size * steps * len(offsets)
         count = limit or (
@@ -150,17 +150,6 @@ def _weights(network: Twin, rng: np.random.Generator, limit: int | None) -> list
         found.append(
             network.compare(name, weight.shape, chosen, values, axes, blocks if len(blocks) > 1 else ())
         )
-    return found
-
-
-def _gates(layers: Sequence[Layer], path: str = "") -> dict[str, tuple[str, ...]]:
-    """The gates of every recurrent layer, those in wrappers too, by its path."""
-    found: dict[str, tuple[str, ...]] = {}
-    for layer in layers:
-        if isinstance(layer, Recurrent):
-            found[path + layer.label] = layer.cell.gates
-        elif isinstance(layer, Wrapper):
-            found |= _gates(layer.sublayers, f"{path}{layer.label}/")
     return found
 
 

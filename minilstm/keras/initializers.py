@@ -1,15 +1,5 @@
 """The names of `keras.initializers`; see `minilstm.keras.scope` for what each is here."""
 
-from __future__ import annotations
-
-from typing import Any
-
 from minilstm.keras import scope
 
-
-def __getattr__(name: str) -> Any:
-    return scope.find("initializers", name)
-
-
-def __dir__() -> list[str]:
-    return sorted(scope.places("initializers"))
+__getattr__, __dir__ = scope.lookup("initializers")

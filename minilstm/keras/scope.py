@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import dis
 import inspect
+from collections.abc import Callable
 from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
@@ -123,6 +124,15 @@ def find(module: str, name: str) -> Any:
     if home is None:
         missing(module, name, inspect.currentframe())
     return getattr(import_module(home), name)
+
+
+def lookup(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of a module of Keras."""
+
+    def getattr_(name: str) -> Any:
+        return find(module, name)
+
+    return getattr_, lambda: sorted(places(module))
 
 
 def sentence(module: str, name: str) -> str:

@@ -29,7 +29,36 @@ from minilstm.layers.words import Shape as Shape
 from minilstm.regularizers import Regularizer
 
 
-class Layer(ABC):
+class WeightLists:
+    """The weights of a layer or of a network as lists, in Keras's words."""
+
+    trainable_params: Any  # those of `_by_name` that training changes
+
+    def _by_name(self) -> dict[str, Array]:
+        raise NotImplementedError
+
+    @property
+    def weights(self) -> list[Array]:
+        """The weights themselves, no copies, in Keras's order."""
+        return list(self._by_name().values())
+
+    @property
+    def trainable_weights(self) -> list[Array]:
+        """Those of `weights` that training changes."""
+        return list(self.trainable_params.values())
+
+    @property
+    def non_trainable_weights(self) -> list[Array]:
+        """Those of `weights` that it does not change."""
+        learned = self.trainable_params
+        return [value for name, value in self._by_name().items() if name not in learned]
+
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+
+class Layer(WeightLists, ABC):
     """Base of all layers.
 
     Parameters
@@ -88,6 +117,9 @@ class Layer(ABC):
     def trainable_params(self) -> dict[str, Array]:
         """Those of `params` that training changes."""
         return self.params if self.trainable else {}
+
+    def _by_name(self) -> dict[str, Array]:
+        return self.params
 
     def learns(self, key: str) -> bool:
         """Whether training changes the weight of that name."""
@@ -225,25 +257,6 @@ class Layer(ABC):
     def memory(self, batch: int, length: int) -> dict[str, int]:
         """Bytes of the tapes of recurrent layers in here, by name, for one training batch."""
         return {}
-
-    @property
-    def weights(self) -> list[Array]:
-        """The weights themselves, no copies, in Keras's order. Each has its name too: `layer.kernel`."""
-        return list(self.params.values())
-
-    @property
-    def trainable_weights(self) -> list[Array]:
-        """Those of `weights` that training changes."""
-        return list(self.trainable_params.values())
-
-    @property
-    def non_trainable_weights(self) -> list[Array]:
-        """Those of `weights` that it does not change."""
-        return [value for key, value in self.params.items() if not self.learns(key)]
-
-    variables = weights
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
 
     @property
     def losses(self) -> list[Any]:

@@ -13,91 +13,62 @@ from minilstm.losses import (
     mean_squared_error,
     sparse_categorical_crossentropy,
 )
+from minilstm.metrics import confusion, functions, means
 from minilstm.metrics.base import Metric
-from minilstm.metrics.confusion import (
-    AUC,
-    F1Score,
-    FalseNegatives,
-    FalsePositives,
-    FBetaScore,
-    Precision,
-    Recall,
-    TrueNegatives,
-    TruePositives,
-)
-from minilstm.metrics.functions import (
-    binary_accuracy,
-    categorical_accuracy,
-    sparse_categorical_accuracy,
-    sparse_top_k_categorical_accuracy,
-    top_k_categorical_accuracy,
-)
-from minilstm.metrics.means import (
-    Accuracy,
-    BinaryAccuracy,
-    BinaryCrossentropy,
-    CategoricalAccuracy,
-    CategoricalCrossentropy,
-    Mean,
-    MeanAbsoluteError,
-    MeanMetricWrapper,
-    MeanSquaredError,
-    RootMeanSquaredError,
-    SparseCategoricalAccuracy,
-    SparseCategoricalCrossentropy,
-    SparseTopKCategoricalAccuracy,
-    TopKCategoricalAccuracy,
-)
 
 CLASSES: tuple[type[Metric], ...] = (
-    AUC,
-    Accuracy,
-    BinaryAccuracy,
-    BinaryCrossentropy,
-    CategoricalAccuracy,
-    CategoricalCrossentropy,
-    F1Score,
-    FBetaScore,
-    FalseNegatives,
-    FalsePositives,
-    Mean,
-    MeanAbsoluteError,
-    MeanMetricWrapper,
-    MeanSquaredError,
-    Precision,
-    Recall,
-    RootMeanSquaredError,
-    SparseCategoricalAccuracy,
-    SparseCategoricalCrossentropy,
-    SparseTopKCategoricalAccuracy,
-    TopKCategoricalAccuracy,
-    TrueNegatives,
-    TruePositives,
+    confusion.AUC,
+    means.Accuracy,
+    means.BinaryAccuracy,
+    means.BinaryCrossentropy,
+    means.CategoricalAccuracy,
+    means.CategoricalCrossentropy,
+    confusion.F1Score,
+    confusion.FBetaScore,
+    confusion.FalseNegatives,
+    confusion.FalsePositives,
+    means.Mean,
+    means.MeanAbsoluteError,
+    means.MeanMetricWrapper,
+    means.MeanSquaredError,
+    confusion.Precision,
+    confusion.Recall,
+    means.RootMeanSquaredError,
+    means.SparseCategoricalAccuracy,
+    means.SparseCategoricalCrossentropy,
+    means.SparseTopKCategoricalAccuracy,
+    means.TopKCategoricalAccuracy,
+    confusion.TrueNegatives,
+    confusion.TruePositives,
 )
 FUNCTIONS: dict[Callable[..., Any], type[Metric]] = {
-    binary_accuracy: BinaryAccuracy,
-    binary_crossentropy: BinaryCrossentropy,
-    categorical_accuracy: CategoricalAccuracy,
-    categorical_crossentropy: CategoricalCrossentropy,
-    mean_absolute_error: MeanAbsoluteError,
-    mean_squared_error: MeanSquaredError,
-    sparse_categorical_accuracy: SparseCategoricalAccuracy,
-    sparse_categorical_crossentropy: SparseCategoricalCrossentropy,
-    sparse_top_k_categorical_accuracy: SparseTopKCategoricalAccuracy,
-    top_k_categorical_accuracy: TopKCategoricalAccuracy,
+    functions.binary_accuracy: means.BinaryAccuracy,
+    binary_crossentropy: means.BinaryCrossentropy,
+    functions.categorical_accuracy: means.CategoricalAccuracy,
+    categorical_crossentropy: means.CategoricalCrossentropy,
+    mean_absolute_error: means.MeanAbsoluteError,
+    mean_squared_error: means.MeanSquaredError,
+    functions.sparse_categorical_accuracy: means.SparseCategoricalAccuracy,
+    sparse_categorical_crossentropy: means.SparseCategoricalCrossentropy,
+    functions.sparse_top_k_categorical_accuracy: means.SparseTopKCategoricalAccuracy,
+    functions.top_k_categorical_accuracy: means.TopKCategoricalAccuracy,
 }
 BY_SHAPE: dict[str, tuple[type[Metric], ...]] = {
-    "accuracy": (BinaryAccuracy, SparseCategoricalAccuracy, CategoricalAccuracy),
-    "crossentropy": (BinaryCrossentropy, SparseCategoricalCrossentropy, CategoricalCrossentropy),
+    "accuracy": (means.BinaryAccuracy, means.SparseCategoricalAccuracy, means.CategoricalAccuracy),
+    "crossentropy": (
+        means.BinaryCrossentropy,
+        means.SparseCategoricalCrossentropy,
+        means.CategoricalCrossentropy,
+    ),
 }
 BY_SHAPE |= {"acc": BY_SHAPE["accuracy"], "ce": BY_SHAPE["crossentropy"]}
-_ALONE = [cls for cls in CLASSES if cls not in (Mean, MeanMetricWrapper, Accuracy)]
+_ALONE = [cls for cls in CLASSES if cls not in (means.Mean, means.MeanMetricWrapper, means.Accuracy)]
 NAMES: dict[str, type[Metric]] = {
     **{cls.default_name(): cls for cls in _ALONE},
     **{cls.__name__: cls for cls in _ALONE},
-    **dict.fromkeys(("mse", "MSE"), MeanSquaredError),
-    **dict.fromkeys(("mae", "MAE"), MeanAbsoluteError),
-    **dict.fromkeys(("bce", "BCE"), BinaryCrossentropy),
+    **dict.fromkeys(("mse", "MSE"), means.MeanSquaredError),
+    **dict.fromkeys(("mae", "MAE"), means.MeanAbsoluteError),
+    **dict.fromkeys(("bce", "BCE"), means.BinaryCrossentropy),
 }
 KNOWN = (*BY_SHAPE, *NAMES)
 
@@ -108,7 +79,7 @@ def get(identifier: Any) -> Metric | None:
     Any other function (y_true, y_pred) -> one number per row is a `MeanMetricWrapper`. ValueError for
     anything else. Source: `keras.metrics.get`.
 
-    >>> get("mse").name, get("AUC").name, get(categorical_accuracy).name
+    >>> get("mse").name, get("AUC").name, get(functions.categorical_accuracy).name
     ('mean_squared_error', 'auc', 'categorical_accuracy')
     """
     if identifier is None or isinstance(identifier, Metric):
@@ -121,14 +92,14 @@ def get(identifier: Any) -> Metric | None:
         return identifier()
     if callable(identifier):
         known = FUNCTIONS.get(identifier)
-        return MeanMetricWrapper(identifier) if known is None else known()
+        return means.MeanMetricWrapper(identifier) if known is None else known()
     raise ValueError(wording("metric", f"one of {', '.join(NAMES)}, or a Metric", repr(identifier)))
 
 
 def serialize(metric: Metric) -> dict[str, Any]:
     """What `deserialize` makes the same metric of. Source: `keras.metrics.serialize`.
 
-    >>> serialize(Recall(0.7))["config"]["thresholds"]
+    >>> serialize(confusion.Recall(0.7))["config"]["thresholds"]
     0.7
     """
     return {"class_name": type(metric).__name__, "config": metric.get_config()}

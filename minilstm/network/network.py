@@ -18,7 +18,7 @@ from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.errors import NonFiniteError, by_name, listed, one_of, spelled, whole_number, wording
 from minilstm.layers import Bidirectional, Input, Layer, Recurrent
-from minilstm.layers.base import Shape, checked_list
+from minilstm.layers.base import Shape, WeightLists, checked_list
 from minilstm.layers.configs import plain, revive
 from minilstm.layers.words import checked_dtype, checked_shape
 from minilstm.layers.wrappers import inside
@@ -36,7 +36,7 @@ DROPOUT = 2**32 - 1  # key of the layers' randomness, beside the keys that `spaw
 NOT_USED = np.random.default_rng(0)  # says "training" to layers that draw nothing
 
 
-class Network:
+class Network(WeightLists):
     """What `Sequential` is below the words of Keras; its arguments are explained there.
 
     optimizer, loss, metrics : as compiled;  progress : where the last fit stands;
@@ -249,25 +249,8 @@ class Network:
         for layer in self.layers:
             layer.trainable = value
 
-    @property
-    def weights(self) -> list[Array]:
-        """The weights themselves, no copies, in Keras's order."""
-        return list(self.named_weights.values())
-
-    @property
-    def trainable_weights(self) -> list[Array]:
-        """Those of `weights` that training changes."""
-        return list(self.trainable_params.values())
-
-    @property
-    def non_trainable_weights(self) -> list[Array]:
-        """Those of `weights` that it does not change."""
-        learned = self.trainable_params
-        return [value for name, value in self.named_weights.items() if name not in learned]
-
-    variables = weights
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
+    def _by_name(self) -> dict[str, Array]:
+        return self.named_weights
 
     @property
     def trainable_params(self) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""What stateful layers carry from batch to batch, of all recurrent layers in a row."""
+"""The recurrent layers of a network, and what stateful ones carry from batch to batch."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from contextlib import contextmanager
 
 from minilstm.bptt.cell import State
 from minilstm.layers import Layer, Recurrent
-from minilstm.layers.wrappers import inside
+from minilstm.layers.wrappers import Wrapper
 
 
 def layer_states(layers: Sequence[Layer]) -> list[State | None]:
     """The state of every recurrent layer, those in wrappers included; None for one that kept none."""
-    return [layer.state for layer in _recurrent(layers)]
+    return [layer.state for _, layer in recurrent_in(layers)]
 
 
 def set_layer_states(layers: Sequence[Layer], found: Sequence[State | None]) -> None:
     """Give every recurrent layer the state that `layer_states` found."""
-    for layer, state in zip(_recurrent(layers), found, strict=True):
+    for (_, layer), state in zip(recurrent_in(layers), found, strict=True):
         layer.state = state
 
 
@@ -32,5 +32,10 @@ def own_states(layers: Sequence[Layer]) -> Iterator[None]:
         set_layer_states(layers, before)
 
 
-def _recurrent(layers: Sequence[Layer]) -> list[Recurrent]:
-    return [layer for layer in inside(layers) if isinstance(layer, Recurrent)]
+def recurrent_in(layers: Sequence[Layer], path: str = "") -> Iterator[tuple[str, Recurrent]]:
+    """Every recurrent layer under the name that a trace gives it, those in wrappers too."""
+    for layer in layers:
+        if isinstance(layer, Recurrent):
+            yield f"{path}{layer.label}", layer
+        elif isinstance(layer, Wrapper):
+            yield from recurrent_in(layer.sublayers, f"{path}{layer.label}/")

@@ -11,13 +11,12 @@ from minilstm import metrics
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.cells import UserCell
-from minilstm.layers import Layer, Recurrent
+from minilstm.layers import Layer
 from minilstm.layers.base import Shape
-from minilstm.layers.wrappers import inside
 from minilstm.losses import Loss
 from minilstm.network.network import Network, share_backend
 from minilstm.network.progress import FitState, History, Kept, Means, Stateful
-from minilstm.network.states import layer_states, set_layer_states
+from minilstm.network.states import layer_states, recurrent_in, set_layer_states
 from minilstm.optimizers import Optimizer
 from minilstm.saving.container import DamagedError, Document
 from minilstm.saving.objects import decode
@@ -221,7 +220,7 @@ class Saved:
         return unflatten(said, take)
 
     def _read_states(self, said: list[Any]) -> None:
-        recurrent = [layer for layer in inside(self.layers) if isinstance(layer, Recurrent)]
+        recurrent = [layer for _, layer in recurrent_in(self.layers)]
         found = [self._state(one) for one in said]
         if len(found) != len(recurrent):
             raise DamagedError("its states are not those of its layers")

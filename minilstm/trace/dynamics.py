@@ -69,12 +69,6 @@ def singular_values(steps: Array, length: int = 1) -> Array:
     return found
 
 
-def spectral_radius(steps: Array) -> Array:
-    """The largest |eigenvalue| of each Jacobian: (T,)."""
-    found: Array = np.abs(np.linalg.eigvals(_jacobians(steps))).max(axis=1)
-    return found
-
-
 def lyapunov_exponents(steps: Array) -> Array:
     """Finite-time Lyapunov exponents, (S,), falling: mean ln of stretching per step, by QR after each step.
 

@@ -24,7 +24,7 @@ from minilstm.model import Sequential
 from minilstm.network import batches, passes
 from minilstm.network.network import optimizer_and_loss, record
 from minilstm.network.passes import Batch
-from minilstm.network.states import own_states
+from minilstm.network.states import own_states, recurrent_in
 from minilstm.study.statistics import t_quantile
 from minilstm.tables import in_columns
 from minilstm.truncation.ledger import cosine_of, random_cuts, ratio_of, suffixes
@@ -162,7 +162,7 @@ def truncation_study(
 
 
 def _recurrent(model: Sequential) -> list[Recurrent]:
-    found = [layer for layer in inside(model.layers) if isinstance(layer, Recurrent)]
+    found = [layer for _, layer in recurrent_in(model.layers)]
     if not found:
         got = [type(layer).__name__ for layer in model.layers]
         raise ValueError(wording("model", "with at least one recurrent layer", got))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations, permutations
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -35,22 +36,27 @@ class Mistake(NamedTuple):
 TANH = {"g", "h"}  # the gates whose activation is tanh; the others have sigmoid
 
 
+def _derivative(gate: str, s: Array) -> Array:
+    """Of the gate's activation, through its value s."""
+    return 1 - s * s if gate in TANH else s * (1 - s)
+
+
 def _slope(gate: str, form: str) -> Formula:
     """d(gate) -> dz_gate, with the derivative of the activation in one of several forms."""
     upstream = "dh" if gate == "h" else f"d{gate}"
 
     def formula(v: Any) -> Array:
         d, s, z = getattr(v, upstream), getattr(v, gate), getattr(v, f"pre_{gate}")
-        slopes = {
+        slopes: dict[str, Callable[[], Array]] = {
             "none": lambda: np.ones_like(s),
             "input": lambda: 1 - z * z if gate in TANH else z * (1 - z),
             "other": lambda: s * (1 - s) if gate in TANH else 1 - s * s,
             "half": lambda: 1 - s,
-            "minus": lambda: -(1 - s * s) if gate in TANH else -s * (1 - s),
-            "double": lambda: 2 * (1 - s * s) if gate in TANH else 2 * s * (1 - s),
+            "minus": lambda: -_derivative(gate, s),
+            "double": lambda: 2 * _derivative(gate, s),
             "value": lambda: s,
             "again": lambda: 1 - np.tanh(s) ** 2 if gate in TANH else sigmoid(s) * (1 - sigmoid(s)),
-            "twice": lambda: (1 - s * s) ** 2 if gate in TANH else (s * (1 - s)) ** 2,
+            "twice": lambda: _derivative(gate, s) ** 2,
         }
         found: Array = d * slopes[form]()
         return found
@@ -120,7 +126,7 @@ def _last_step_only(total: str, part: str) -> Formula:
 def _at_other(gate: str, other: str) -> Formula:
     def formula(v: Any) -> Array:
         s = getattr(v, other)
-        found: Array = getattr(v, f"d{gate}") * (1 - s * s if gate in TANH else s * (1 - s))
+        found: Array = getattr(v, f"d{gate}") * _derivative(gate, s)
         return found
 
     return formula
@@ -131,7 +137,7 @@ def _with_other_bias(gate: str, a: int, b: int, count: int) -> Formula:
         bias = _blocks(v.b, count)
         z = getattr(v, f"pre_{gate}") - bias[a] + bias[b]
         s = np.tanh(z) if gate in TANH else sigmoid(z)
-        found: Array = getattr(v, f"d{gate}") * (1 - s * s if gate in TANH else s * (1 - s))
+        found: Array = getattr(v, f"d{gate}") * _derivative(gate, s)
         return found
 
     return formula
