@@ -33,6 +33,15 @@ study classic
 truncation
 commands
 """
+FOUNDATIONS = {
+    "arrays",
+    "errors",
+    "files",
+    "norms",
+    "tables",
+    "notebook",
+    "interrupts",
+}  # every room may use them
 FLOOR = {room: floor for floor, line in enumerate(ORDER.strip().splitlines()) for room in line.split()}
 # Private members of other modules that are still to be given a public name.
 STILL_PRIVATE = {"compiled/classic.py: import _compile"}
@@ -196,7 +205,8 @@ def figures() -> str:
     return "\n".join(
         [
             f"modules at the top: {len(files)}, folders {sum(p.is_dir() for p in PACKAGE.iterdir())}",
-            f"arrows between rooms: {len(arrows)}, upward: {sum(map(len, upward().values()))}",
+            f"arrows between rooms: {len(arrows)}, upward: {sum(map(len, upward().values()))}; "
+            f"to the foundations {sum(room in FOUNDATIONS for _, room in arrows)}",
             f"circles of files: {len(circles())}",
             f"lesson: {sum(lesson.values())} lines in {len(lesson)} files",
             f"of it the LSTM's path: {sum(lesson.get(f'{name}.py', 0) for name in path)}",

@@ -49,7 +49,7 @@ class Engine:
 PLAIN = Engine()
 
 
-def variant_of(cell: Any, common: Any) -> str | None:
-    """The settings in which a cell differs from the common one, such as "activation='relu'"; or None."""
-    settings = ((name, getattr(cell, name)) for name in cell.__dataclass_fields__)
-    return ", ".join(f"{k}={v!r}" for k, v in settings if v != getattr(common, k)) or None
+def variant_of(cell: Any) -> str | None:
+    """The settings in which a cell differs from its class's common one: "activation='relu'"; or None."""
+    common, settings = type(cell)(), vars(cell).items()
+    return ", ".join(f"{k}={v!r}" for k, v in settings if v != vars(common)[k]) or None

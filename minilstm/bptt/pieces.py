@@ -23,11 +23,6 @@ def join(pieces: Sequence[Array], axis: int) -> Array:
     return np.concatenate(pieces, axis, out)
 
 
-def join_states(chunks: Sequence[State]) -> State:
-    """The states of the chunks as one state of the whole batch."""
-    return chunks[0] if len(chunks) == 1 else tuple(map(np.concatenate, zip(*chunks, strict=True)))
-
-
 def add_weights(parts: Sequence[Weights]) -> Weights:
     """The sum of several gradients, in their order; the first ones are written over."""
     first, *others = parts

@@ -121,9 +121,9 @@ def backward(
     stays_zero = engine.stays_zero(tape, external)
     found: list[Gradients] = []  # of the segments, from the last to the first; those of the weights in sum
     for span, segment, again in _backwards(tape, overwrite):
-        dh = None if external is None else external[span]
+        above = None if external is None else external[span]  # (S, B, H)
         options = {"need_dx": need_dx, "record": record, "overwrite": overwrite or again}
-        gradients: Gradients = engine.backward_segment(tape.packed, segment, dh, dstate, **options)
+        gradients: Gradients = engine.backward_segment(tape.packed, segment, above, dstate, **options)
         if overwrite or again:
             engine.release(segment)
         if found:

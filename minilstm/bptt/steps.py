@@ -116,16 +116,16 @@ def backward_segment(
             real = segment.mask[t][:, None]  # (B, 1)
             inside = tuple(np.where(real, part, 0) for part in dstate)  # S6
         step = cell.backward(inside, prev, state, kept, weights.p)  # B1..
-        before = (dropped(step.dhu @ weights.U.T, drop) + step.dprev[0], *step.dprev[1:])  # S5
+        dprev = (dropped(step.dhu @ weights.U.T, drop) + step.dprev[0], *step.dprev[1:])  # S5
         total = step.total
         if segment.mask is not None:  # S6: the state after a masked step is the state before it
-            before, total = chosen(real, before, dstate), chosen(real, total, dstate)
+            dprev, total = chosen(real, dprev, dstate), chosen(real, total, dstate)
         dxw[t], dhu[t] = step.dxw, step.dhu
         for array, part in zip(dtotal, total, strict=False):  # none where nothing is recorded
             array[t] = part
         if dp is not None:
             dp += step.dp  # S7
-        dstate = before
+        dstate = dprev  # on to the step before
     h_prev = dropped(segment.states[0][:-1], drop)  # (S, B, H): the h that each step began with
     x, h_prev, flat_dxw, flat_dhu = (a.reshape(S * B, a.shape[2]) for a in (segment.x, h_prev, dxw, dhu))
     return Gradients(

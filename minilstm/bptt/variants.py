@@ -61,7 +61,7 @@ class LSTMVariant:
 
     @property
     def variant(self) -> str | None:
-        return variant_of(self, LSTMVariant())
+        return variant_of(self)
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None

@@ -7,15 +7,18 @@ bits for any number. An engine that is not parallel takes the batch as one chunk
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Cell, Gradients, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine
-from minilstm.bptt.pieces import add_weights, join, join_gradients, join_states
+from minilstm.bptt.pieces import add_weights, join, join_gradients
 from minilstm.bptt.tape import Contents, Tape
 from minilstm.compiled import threads
 from minilstm.compiled.engines import PARALLEL_WORK
@@ -70,6 +73,11 @@ class Ended(NamedTuple):
 
     last_state: State
     nbytes: int = 0
+
+
+def join_states(chunks: Sequence[State]) -> State:
+    """The states of the chunks as one state of the whole batch."""
+    return chunks[0] if len(chunks) == 1 else tuple(map(np.concatenate, zip(*chunks, strict=True)))
 
 
 def cut(B: int, parallel: bool) -> list[slice]:

@@ -12,6 +12,7 @@ import pytest
 from minilstm.bptt import pieces, segments
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.lstm import LSTMCell
+from minilstm.compiled import chunks
 from minilstm.norms import join_norms, step_norms
 
 T, B, D, H = 7, 3, 2, 4
@@ -78,7 +79,7 @@ def test_pieces_become_the_whole_laid_out_by_sample():
 
 def test_states_of_chunks_become_the_state_of_the_batch():
     h, c = CASE.h0, CASE.c0
-    found = pieces.join_states([(h[:2], c[:2]), (h[2:], c[2:])])
+    found = chunks.join_states([(h[:2], c[:2]), (h[2:], c[2:])])
     for ours, whole in zip(found, (h, c), strict=True):
         np.testing.assert_array_equal(ours, whole)
 
