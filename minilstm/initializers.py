@@ -294,7 +294,6 @@ class GlorotUniform(VarianceScaling):
     scale: float = field(default=1.0, init=False, repr=False)
     mode: str = field(default="fan_avg", init=False, repr=False)
     distribution: str = field(default="uniform", init=False, repr=False)
-    seed: int | None = field(default=None, repr=False)
 
 
 @spelled
@@ -309,7 +308,6 @@ class GlorotNormal(VarianceScaling):
     scale: float = field(default=1.0, init=False, repr=False)
     mode: str = field(default="fan_avg", init=False, repr=False)
     distribution: str = field(default="truncated_normal", init=False, repr=False)
-    seed: int | None = field(default=None, repr=False)
 
 
 @spelled
@@ -324,7 +322,6 @@ class HeUniform(VarianceScaling):
     scale: float = field(default=2.0, init=False, repr=False)
     mode: str = field(default="fan_in", init=False, repr=False)
     distribution: str = field(default="uniform", init=False, repr=False)
-    seed: int | None = field(default=None, repr=False)
 
 
 @spelled
@@ -339,7 +336,6 @@ class HeNormal(VarianceScaling):
     scale: float = field(default=2.0, init=False, repr=False)
     mode: str = field(default="fan_in", init=False, repr=False)
     distribution: str = field(default="truncated_normal", init=False, repr=False)
-    seed: int | None = field(default=None, repr=False)
 
 
 @spelled
@@ -354,7 +350,6 @@ class LecunUniform(VarianceScaling):
     scale: float = field(default=1.0, init=False, repr=False)
     mode: str = field(default="fan_in", init=False, repr=False)
     distribution: str = field(default="uniform", init=False, repr=False)
-    seed: int | None = field(default=None, repr=False)
 
 
 @spelled
@@ -369,7 +364,6 @@ class LecunNormal(VarianceScaling):
     scale: float = field(default=1.0, init=False, repr=False)
     mode: str = field(default="fan_in", init=False, repr=False)
     distribution: str = field(default="truncated_normal", init=False, repr=False)
-    seed: int | None = field(default=None, repr=False)
 
 
 @spelled

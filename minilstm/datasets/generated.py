@@ -8,6 +8,7 @@ Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8), 1997, sections 5
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -61,19 +62,17 @@ def recall(
         noise = rng.integers(symbols, symbols + noise_symbols, size=(size, length - 1))  # (B, T-1)
         return Split([one_hot[np.append(first, rest)] for first, rest in zip(y, noise, strict=True)], y)
 
-    train, validation, test = splits = _draw_splits(draw, sizes, seed)
-    return Dataset(
+    return _drawn(
+        draw,
+        sizes,
+        seed,
         name="recall",
-        train=train,
-        validation=validation,
-        test=test,
         task="classification",
         classes=symbols,
         features=symbols + noise_symbols,
         description=f"Name the first of {length} symbols after {length - 1} steps of noise.",
         source=f"minilstm.datasets.recall({length}, samples={sizes}, symbols={symbols}, "
         f"noise_symbols={noise_symbols}, seed={seed})",
-        checksum=fingerprint(splits),
     )
 
 
@@ -109,18 +108,16 @@ def adding(length: int, *, samples: Sequence[int] = (2000, 400, 600), seed: int 
         y = values[rows, early] + values[rows, late]  # (B,)
         return Split(list(np.stack([values, marker], axis=2)), y[:, None])  # B of (T, 2), (B, 1)
 
-    train, validation, test = splits = _draw_splits(draw, sizes, seed)
-    return Dataset(
+    return _drawn(
+        draw,
+        sizes,
+        seed,
         name="adding",
-        train=train,
-        validation=validation,
-        test=test,
         task="regression",
         classes=None,
         features=2,
         description=f"Add the two marked ones of {length} random values.",
         source=f"minilstm.datasets.adding({length}, samples={sizes}, seed={seed})",
-        checksum=fingerprint(splits),
     )
 
 
@@ -137,10 +134,10 @@ def _sizes(samples: Sequence[int]) -> tuple[int, int, int]:
     return train, validation, test
 
 
-def _draw_splits(draw: Draw, sizes: tuple[int, int, int], seed: int) -> tuple[Split, Split, Split]:
+def _drawn(draw: Draw, sizes: tuple[int, int, int], seed: int, **facts: Any) -> Dataset:
     """Each split from its own child of the seed, so that changing one size leaves the others alone."""
     streams = np.random.SeedSequence(seed).spawn(3)
-    train, validation, test = (
+    train, validation, test = splits = [
         draw(np.random.default_rng(stream), size) for stream, size in zip(streams, sizes, strict=True)
-    )
-    return train, validation, test
+    ]
+    return Dataset(train=train, validation=validation, test=test, checksum=fingerprint(splits), **facts)

@@ -358,5 +358,5 @@ def _description(
     return f"{what}{left_out}; {aim}"
 
 
-def _short(text: str, most: int = 40) -> str:
-    return text if len(text) <= most else text[: most - 3] + "..."
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}..."
