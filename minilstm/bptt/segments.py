@@ -66,7 +66,8 @@ def forward(
     spans = [slice(max(start, 0), min(start + length, T)) for start in range(-early, T, length)]
     if initial_state is None:
         initial_state = tuple(np.zeros((B, len(weights.U)), weights.U.dtype) for _ in cell.states)
-    packed, kept = packed or engine.pack(cell, weights, None), keep == "everything"
+    packed = packed or engine.pack(cell, weights, None)
+    kept = keep == "everything"
     tape = Tape(cell, engine, packed, x, mask, spans, [initial_state], [], keep, plan)
     passing: Contents = "boundaries" if outputs is None else "outputs"  # of steps that are not kept
 
