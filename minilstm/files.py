@@ -54,8 +54,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Put `data` at `path`, whole; on failure the old file is as it was, and nothing else is left.
 
     Follows a symbolic link, and keeps the mode of a file that it replaces. Removes what an earlier process
-    left when it was killed in the middle of this. A device or a pipe is written to, not replaced. Raises
-    OSError that names the file.
+    left when it was killed in the middle of this. A device or a pipe is written to, not replaced; a file that
+    may not be written is not replaced either. Raises OSError that names the file.
     """
     target = Path(os.path.realpath(checked_path("path", path)))
     if target.is_dir():
@@ -63,6 +63,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     if target.exists() and not target.is_file():
         _write_to_device(target, data)
         return
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
     _sweep(target)
     try:
         with _sibling(target) as temporary:
@@ -107,6 +109,14 @@ def append_line(path: str | os.PathLike[str], line: str) -> None:
         os.close(handle)
     if created:
         _sync_folder(Path(path).parent)
+
+
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Make `path` and what is missing above it, where it is not there; an OSError names what is no folder."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except FileExistsError:  # a file, or a link that leads nowhere
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(path)) from None
 
 
 def truncate(path: str | os.PathLike[str], size: int) -> None:

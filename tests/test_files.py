@@ -221,3 +221,29 @@ def test_a_file_larger_than_memory_is_named_with_its_size(tmp_path, monkeypatch)
         file.truncate(2**43)
     with pytest.raises(MemoryError, match=r"Unable to read the 8,796,093,022,208 bytes of .*hole.csv"):
         read_file(tmp_path / "hole.csv")
+
+
+def refused_to_write(path, mode):
+    return mode != os.W_OK
+
+
+def test_a_file_that_may_not_be_written_is_not_replaced(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    path.write_text("old")
+    monkeypatch.setattr(os, "access", refused_to_write)  # root may write everywhere
+    with pytest.raises(PermissionError) as caught:
+        files.write_text(path, "new")
+    assert caught.value.filename == str(path)
+    assert path.read_text() == "old"
+    files.write_text(tmp_path / "b", "new")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("file", "link"):
+        with pytest.raises(NotADirectoryError) as caught:
+            files.make_folder(tmp_path / name)
+        assert caught.value.filename == str(tmp_path / name)
+    for _ in range(2):
+        files.make_folder(tmp_path / "a" / "b")

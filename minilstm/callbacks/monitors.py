@@ -334,7 +334,7 @@ class ModelCheckpoint(Monitor):
     def _make_folder(self, path: str) -> None:
         folder = Path(path).parent
         if "{" not in str(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            files.make_folder(folder)
 
     def _wanted(self, epoch: int, logs: Logs, path: str) -> bool:
         start = f"\nEpoch {epoch + 1}: "

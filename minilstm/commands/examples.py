@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     if unknown:
         return fail(f"no example is called {unknown[0]}: see `minilstm examples list`", 2)
     try:
-        options.out.mkdir(parents=True, exist_ok=True)
+        files.make_folder(options.out)
         for name in sorted({name for names in chosen.values() for name in names}):
             target, text = options.out / sources[name].name, sources[name].read_bytes()
             if target.exists() and files.read_bytes(target) != text:

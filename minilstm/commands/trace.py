@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     if origin is not None:
         print(origin)
     try:
-        options.out.mkdir(parents=True, exist_ok=True)
+        files.make_folder(options.out)
         print(f"written: {trace_report(trace, options.out / 'trace.html')}")
     except OSError as error:
         return fail(in_words(error), 1)

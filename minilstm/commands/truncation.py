@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         from minilstm import plots
 
         try:
-            options.out.parent.mkdir(parents=True, exist_ok=True)
+            files.make_folder(options.out.parent)
             figure = found.plot().get_figure(root=True)
             kind = options.out.suffix.removeprefix(".")
             files.write_bytes(options.out, plots.save(figure, kind))  # type: ignore[arg-type]

@@ -105,6 +105,8 @@ class Journal:
                 raise ValueError(f"{folder} holds {taken[0]}, but no {CONFIG} of a study it could belong to")
             files.write_text(folder / CONFIG, to_json(self.config))
         self.records = _read(folder / RESULTS, self.settings.points(), mend=True)
+        with (folder / RESULTS).open("ab"):
+            pass  # that it can be written is known before anything is trained
         self.times = _read_times(folder / TIMES)
 
     @property
@@ -261,9 +263,10 @@ def read_lines(path: Path, key_of: Callable[[Record], Key], mend: bool) -> dict[
     A torn last line is dropped with a warning (and cut off to `mend`). Other damage, and a record of which
     `key_of` raises a ValueError, KeyError or TypeError, is a ValueError.
     """
-    if not path.exists():
+    try:
+        data = files.read_bytes(path)
+    except FileNotFoundError:
         return {}
-    data = files.read_bytes(path)
     whole = data.rfind(b"\n") + 1
     found: dict[Key, Record] = {}
     for number, line in enumerate(data[:whole].splitlines(), 1):
@@ -302,6 +305,8 @@ def _check_folder(folder: Path) -> None:
             folder.mkdir()
         except FileNotFoundError:
             raise FileNotFoundError(f"the folder above {folder} does not exist") from None
+        except FileExistsError:
+            raise NotADirectoryError(f"{folder} is a link that leads nowhere") from None
     elif not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; --out must be a folder")
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -54,7 +54,7 @@ def write(result: StudyResult, journal: Journal, kinds: Sequence[str] = ("png", 
     """
     folder = write_tables(result, journal)
     drawings = folder / "figures"
-    drawings.mkdir(exist_ok=True)
+    files.make_folder(drawings)
     shown = []
     for chart in study_figures(result.summary, result.cells, journal.settings):
         figure = draw(chart)

@@ -430,6 +430,23 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+def test_a_journal_that_cannot_be_written_or_read_is_refused_before_any_training(tmp_path):
+    settings = Settings.of("recall", **TINY)
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(NotADirectoryError, match="is a link that leads nowhere"):
+        open_journal(settings, tmp_path / "link")
+    for name, target, error in (
+        ("loop", "results.jsonl", "symbolic links"),
+        ("lost", "no/x", "No such file"),
+    ):
+        open_journal(settings, tmp_path / name).close()
+        (tmp_path / name / "results.jsonl").unlink()
+        (tmp_path / name / "results.jsonl").symlink_to(target)
+        with pytest.raises(OSError, match=error):
+            open_journal(settings, tmp_path / name)
+
+
 def test_a_full_disk_keeps_what_was_there(tmp_path, monkeypatch):
     folder = tmp_path / "s"
     length_study("recall", out=folder, **TINY)
