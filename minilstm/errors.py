@@ -12,10 +12,11 @@ import inspect
 import operator
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
 from decimal import Decimal
-from numbers import Real
+from numbers import Number, Real
 from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
@@ -150,6 +151,17 @@ def switch(argument: str, value: Any) -> bool:
     return bool(value) if number else flag(argument, value)
 
 
+def verbosity(value: Any) -> int:
+    """`verbose` as 0, 1 or 2, False and True being 0 and 1; ValueError otherwise.
+
+    >>> verbosity(True)
+    1
+    """
+    if not isinstance(value, (int, np.integer, np.bool_)) or value not in (0, 1, 2):
+        raise ValueError(wording("verbose", "0, 1 or 2", f"{value!r:.80}"))
+    return int(value)
+
+
 def described(argument: str, value: Any) -> tuple[Any, dict[str, Any]]:
     """Class name and arguments in what `serialize` gave; TypeError where it is nothing like it.
 
@@ -190,14 +202,37 @@ def number_dtype(argument: str, value: Any) -> np.dtype[Any]:
     return found
 
 
+def held_by(argument: str, value: Any, dtype: np.dtype[Any]) -> Any:
+    """`value` as a number of `dtype`, to its precision; TypeError or ValueError where it has none.
+
+    >>> int(held_by("padding_value", -1, np.dtype("int32")))
+    -1
+    """
+    expected = f"one number that {dtype} can hold"
+    numeric = isinstance(value, (Number, np.ndarray, np.bool_))
+    if not numeric or np.ndim(value):
+        raise TypeError(wording(argument, expected, f"{value!r:.80}"))
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy's, which say that something is lost
+            stored = np.asarray(value).astype(dtype)[()]
+            number = complex(value)
+            held = np.isfinite(stored) == np.isfinite(number)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(wording(argument, expected, f"{value!r:.80}")) from None
+    if not held or (number.imag and dtype.kind != "c") or (dtype.kind in "iub" and stored != value):
+        raise ValueError(wording(argument, expected, f"{value!r:.80}"))
+    return stored
+
+
 def listed(argument: str, expected: str, value: Any) -> list[Any]:
-    """What `value` consists of; TypeError where it is text, or nothing that can be gone through.
+    """What `value` consists of, in order; TypeError where it has none: text, a set, a dict, a number.
 
     >>> listed("boundaries", "a list of numbers", (1, 2))
     [1, 2]
     """
     with suppress(TypeError):
-        if not isinstance(value, (str, bytes)):
+        if not isinstance(value, (str, bytes, Set, Mapping)):
             return list(value)
     raise TypeError(wording(argument, expected, f"{value!r:.80}"))
 

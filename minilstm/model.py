@@ -146,12 +146,14 @@ class Sequential(Network):
         if loss_weights is not None:
             raise ValueError(wording("loss_weights", "None: a model has one output", repr(loss_weights)))
         reason = "kernels are compiled, and batches taken one by one, whatever it says"
-        if run_eagerly:
+        if run_eagerly is not None and switch("run_eagerly", run_eagerly):
             tell_neutral("run_eagerly", reason)
-        if steps_per_execution != 1:
+        if steps_per_execution is not None and whole_number("steps_per_execution", steps_per_execution) > 1:
             tell_neutral("steps_per_execution", reason)
-        if jit_compile not in ("auto", None):
+        if jit_compile is not None and not (isinstance(jit_compile, str) and jit_compile == "auto"):
+            switch("jit_compile", jit_compile)
             tell_neutral("jit_compile", reason)
+        switch("auto_scale_loss", auto_scale_loss)
         width = self.output_shape[-1] if self.layers and self.built else None
         checked: tuple[Identifier, ...] = check_both(metrics, weighted_metrics, width)
         self.optimizer = optimizers.get(optimizer)
@@ -259,6 +261,7 @@ class Sequential(Network):
         mask: ArrayLike | None = None,
     ) -> float | list[float] | dict[str, float]:
         """One update on one batch; the loss before it, or [loss, metrics...] if there are metrics."""
+        switch("return_dict", return_dict)
         tell_changed_learning(self)
         batch = batches.checked(self, x, y, mask, sample_weight)
         batch = batches.weigh_classes(self, batch, class_weight)
@@ -286,12 +289,11 @@ class Sequential(Network):
         Arguments as in fit, `steps` as `steps_per_epoch`; unlike Keras's, silent unless asked. The dict has
         "loss_per_step" too where a mask reaches the loss, as in fit.
         """
-        given = Given("x", x, y, sample_weight, mask, batch_size, steps, "steps")
-        data, found = batches.source(self, given), checked_callbacks(callbacks)
+        switch("return_dict", return_dict)
+        found, level = checked_callbacks(callbacks), checked_verbose(verbose)
+        data = batches.source(self, Given("x", x, y, sample_weight, mask, batch_size, steps, "steps"))
         hooks = Hooks(found, self, {"verbose": verbose, "steps": data.steps})
-        return _as_keras(
-            score(self, data, hooks, ProgressBar(data.steps, checked_verbose(verbose))), return_dict
-        )
+        return _as_keras(score(self, data, hooks, ProgressBar(data.steps, level)), return_dict)
 
     @spelled
     def predict(
@@ -361,6 +363,7 @@ class Sequential(Network):
         mask: ArrayLike | None = None,
     ) -> float | list[float] | dict[str, float]:
         """The loss of one batch, or [loss, metrics...] if there are metrics; nothing changes."""
+        switch("return_dict", return_dict)
         batch = batches.checked(self, x, y, mask, sample_weight)
         return _as_keras(score(self, batches.Arrays(batch, batch.size), Hooks([], self, {})), return_dict)
 

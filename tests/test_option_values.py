@@ -11,12 +11,14 @@ import pytest
 import minilstm as ml
 from minilstm import callbacks, metrics
 from minilstm.interop import from_torch_state_dict, load_keras_weights, to_keras, to_onnx, to_torch_state_dict
+from minilstm.keras.utils import normalize, to_categorical
+from minilstm.sequences import pack_padded_sequence, pad_packed_sequence
 
 VALUES = {
     "None": None, "True": True, "-1": -1, "0": 0, "1.5": 1.5, "nan": np.nan, "inf": np.inf, "text": "x",
     "empty": "", "bytes": b"x", "list": [], "dict": {}, "object": object(), "int64": np.int64(3),
     "float32": np.float32(0.5), "array": np.array(3), "wide": 10**30, "complex": 1j, "surrogate": "\udc80",
-    "class": dict,
+    "class": dict, "square": np.ones((2, 2)), "set": {1},
 }  # fmt: skip
 WHOLE = ("int64", "array")
 REAL = ("0", "1.5", "int64", "float32", "array", "wide")
@@ -38,7 +40,31 @@ def layers_of(layers):
     return from_torch_state_dict({}, layers)
 
 
+def fitted(**options):
+    return ml.LSTMRegressor(2, epochs=1, random_state=0, **options).fit(np.ones((4, 3, 1)), [0.0, 1, 0, 1])
+
+
+PACKED = pack_padded_sequence(np.ones((3, 2)), [3, 2])
+
 CALLS = [
+    called(fitted, "validation_fraction", ("float32",)),
+    called(fitted, "dropout", ("0", "float32")),
+    called(fitted, "early_stopping", ("True", "0")),
+    called(fitted, "n_iter_no_change", WHOLE),
+    called(pad_packed_sequence, "padding_value", ("True", "-1", "nan", "inf", *REAL), sequence=PACKED),
+    called(to_categorical, "x", ("0", "True", "square", *WHOLE)),
+    called(normalize, "axis", ("None", "-1", "0"), x=[1.0, 2.0]),
+    called(normalize, "order", ("-1", "inf", *REAL), x=[1.0, 2.0]),
+    called(ml.EarlyStopping, "verbose", ("True", "0")),
+    called(ml.EarlyStopping, "monitor", ("text", "empty", "surrogate")),
+    called(
+        ml.PiecewiseConstantDecay,
+        "name",
+        ("None", "text", "empty", "surrogate"),
+        boundaries=[1],
+        values=[1, 2],
+    ),
+    called(ml.lengths_to_mask, "lengths", ()),
     *(called(kind, "units", WHOLE) for kind in (ml.LSTM, ml.GRU, ml.SimpleRNN, ml.Dense)),
     called(ml.LSTM, "truncate_steps", (*WHOLE, "None"), units=2),
     called(ml.LSTM, "checkpoint_slots", (*WHOLE, "None"), units=2),
@@ -47,12 +73,16 @@ CALLS = [
     called(ml.Embedding, "weights", ("None",), input_dim=3, output_dim=2),
     called(ml.Sequential, "dtype", ()),
     called(ml.Sequential, "name", ("text", "empty", "surrogate")),
-    called(ml.Sequential, "layers", ("None", "list", "dict")),
+    called(ml.Sequential, "layers", ("None", "list")),
     called(ml.Sequential, "seed", ("0", *WHOLE, "None", "wide")),
     called(compiled, "metrics", ("None", "list")),
-    called(
-        compiled().fit, "callbacks", ("None", "list", "dict", "empty"), x=np.ones((2, 3)), y=[0, 1], verbose=0
-    ),
+    called(compiled().fit, "callbacks", ("None", "list"), x=np.ones((2, 3)), y=[0, 1], verbose=0),
+    called(compiled, "run_eagerly", ("None", "True", "0")),
+    called(compiled, "steps_per_execution", ("None", *WHOLE)),
+    called(compiled, "jit_compile", ("None", "True", "0")),
+    called(compiled, "auto_scale_loss", ("True", "0")),
+    called(compiled().evaluate, "return_dict", ("True", "0"), x=np.ones((2, 3)), y=[0, 1]),
+    called(compiled().predict, "verbose", ("True", "0"), x=np.ones((2, 3))),
     called(compiled().summary, "print_fn", ("class",)),
     called(compiled().get_layer, "index", ("-1", "0")),
     called(compiled().save, "path", ()),
@@ -72,7 +102,7 @@ CALLS = [
     called(ml.BinaryCrossentropy, "from_logits", ("True",)),
     called(ml.SparseCategoricalCrossentropy, "ignore_class", ("None", "-1", "0", *WHOLE)),
     called(ml.Huber, "delta", set(REAL) - {"0"}),
-    called(metrics.AUC, "thresholds", ("None", "list", "dict")),
+    called(metrics.AUC, "thresholds", ("None", "list")),
     called(metrics.AUC, "multi_label", ("True",)),
     called(ml.Adam, "learning_rate", REAL),
     called(ml.Adam, "amsgrad", ("True",)),

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from minilstm import files, metrics, saving
 from minilstm.arrays import Array
 from minilstm.callbacks.base import Callback, Logs, settable_rate
-from minilstm.errors import flag, one_of, real_number, spelled, whole_number, wording
+from minilstm.errors import flag, one_of, real_number, spelled, verbosity, whole_number, wording
 from minilstm.network.progress import PER_STEP
 from minilstm.saving import keras_format
 from minilstm.saving.container import SUFFIXES
@@ -33,6 +33,8 @@ class Monitor(Callback):
 
     @spelled
     def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(wording("monitor", "the name of a value in the logs", f"{monitor!r:.80}"))
         self.monitor = monitor
         self.mode = one_of("mode", mode, ("auto", "min", "max"))
         self.min_delta = real_number("min_delta", min_delta)
@@ -45,7 +47,7 @@ class Monitor(Callback):
         self.told, self._sign = False, self._direction()
 
     def check_logs(self, names: Set[str]) -> None:
-        if not isinstance(self.monitor, str) or self.monitor not in names:
+        if self.monitor not in names:
             raise ValueError(wording("monitor", f"one of {', '.join(sorted(names))}", repr(self.monitor)))
 
     def get_state(self) -> dict[str, Any]:
@@ -125,7 +127,7 @@ class EarlyStopping(Monitor):
     ) -> None:
         super().__init__(monitor, mode, min_delta)
         self.patience = whole_number("patience", patience, 0)
-        self.verbose = verbose
+        self.verbose = verbosity(verbose)
         self.baseline = None if baseline is None else real_number("baseline", baseline, -math.inf)
         self.restore_best_weights = flag("restore_best_weights", restore_best_weights)
         self.start_from_epoch = whole_number("start_from_epoch", start_from_epoch, 0)
@@ -199,7 +201,7 @@ class ReduceLROnPlateau(Monitor):
         super().__init__(monitor, mode, min_delta)
         self.factor = real_number("factor", factor, below=1.0)
         self.patience = whole_number("patience", patience, 0)
-        self.verbose = verbose
+        self.verbose = verbosity(verbose)
         self.cooldown = whole_number("cooldown", cooldown, 0)
         self.min_lr = real_number("min_lr", min_lr)
         self.wait = self.cooling = 0
@@ -267,7 +269,7 @@ class ModelCheckpoint(Monitor):
         super().__init__(monitor, mode, 0.0)
         self.filepath = files.checked_path("filepath", filepath)
         self.paths = (self.filepath,)
-        self.verbose = verbose
+        self.verbose = verbosity(verbose)
         only_weights, resume = flag("save_weights_only", save_weights_only), flag("resume", resume)
         foreign = keras_format.WEIGHTS_SUFFIX if only_weights else keras_format.SUFFIX
         known = SUFFIXES if resume else (*SUFFIXES, foreign)  # Keras's files hold no state of a fit
@@ -279,7 +281,7 @@ class ModelCheckpoint(Monitor):
         self.save_weights_only = flag("save_weights_only", save_weights_only)
         if isinstance(save_freq, str) and save_freq != "epoch":
             raise ValueError(wording("save_freq", "'epoch' or a number of batches", repr(save_freq)))
-        self.save_freq = save_freq if save_freq == "epoch" else whole_number("save_freq", save_freq)
+        self.save_freq = save_freq if isinstance(save_freq, str) else whole_number("save_freq", save_freq)
         if initial_value_threshold is not None:
             initial_value_threshold = real_number(
                 "initial_value_threshold", initial_value_threshold, -math.inf

@@ -18,7 +18,7 @@ import numpy as np
 
 from minilstm import files
 from minilstm.callbacks.base import Callback, Logs, settable_rate
-from minilstm.errors import flag, misspelled, spelled, wording
+from minilstm.errors import flag, misspelled, spelled, verbosity, wording
 from minilstm.network.progress import PER_STEP
 
 
@@ -38,7 +38,7 @@ class LearningRateScheduler(Callback):
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         if not callable(schedule):
             raise TypeError(wording("schedule", "a function of (epoch, learning_rate)", repr(schedule)))
-        self.schedule, self.verbose = schedule, verbose
+        self.schedule, self.verbose = schedule, verbosity(verbose)
         self.by_epoch_alone = _arguments(schedule) == 1
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -71,7 +71,7 @@ class CSVLogger(Callback):
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         self.paths = (files.checked_path("filename", filename),)
         self.path = Path(filename)
-        if not isinstance(separator, str) or len(separator) != 1:
+        if not isinstance(separator, str) or len(separator) != 1 or "\ud800" <= separator <= "\udfff":
             raise ValueError(wording("separator", "a string of one character", repr(separator)))
         if not self.path.parent.is_dir():
             raise ValueError(wording("filename", "in a folder that exists", repr(os.fspath(filename))))

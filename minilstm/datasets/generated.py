@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minilstm.datasets.base import Dataset, Split, fingerprint
-from minilstm.errors import whole_number, wording
+from minilstm.errors import check_room, whole_number, wording
 
 __all__ = ["adding", "recall"]
 
@@ -55,6 +55,7 @@ def recall(
     symbols = whole_number("symbols", symbols, 2)
     noise_symbols = whole_number("noise_symbols", noise_symbols, 1)
     sizes, seed = _sizes(samples), whole_number("seed", seed, 0, wide=True)
+    check_room(f"a code of {symbols + noise_symbols} symbols", 4 * (symbols + noise_symbols) ** 2)
     one_hot = np.eye(symbols + noise_symbols, dtype=np.float32)
 
     def draw(rng: np.random.Generator, size: int) -> Split:

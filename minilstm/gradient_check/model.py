@@ -96,7 +96,7 @@ def gradcheck(
     chosen = CENTRAL if method == "central" else COMPLEX
     bound = TOLERANCES[method] if tolerance is None else real_number("tolerance", tolerance, above=True)
     limit = None if entries is None else whole_number("entries", entries)
-    whole_number("seed", seed, 0, wide=True)
+    seed = whole_number("seed", seed, 0, wide=True)
     if not hasattr(model, "layers") or not hasattr(model, "compile"):
         raise TypeError(wording("model", "a Sequential", type(model).__name__))
     network = Twin(analytic(model, x, y, mask, initial_state), chosen)

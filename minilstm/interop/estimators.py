@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from minilstm.arrays import Array
 from minilstm.callbacks import EarlyStopping
 from minilstm.cells import UserCell
-from minilstm.errors import check_room, real_number, spelled, whole_number, wording
+from minilstm.errors import check_room, real_number, spelled, switch, whole_number, wording
 from minilstm.interop.estimator_data import labels_of, numbers_of, sequences_of, weights_of
 from minilstm.layers import Dense, Dropout, Layer, maker_of
 from minilstm.model import Sequential
@@ -86,12 +86,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         make = maker_of(self.cell, "cell")
         depth = whole_number("layers", self.layers)
         whole_number("epochs", self.epochs), whole_number("batch_size", self.batch_size)
+        dropout = real_number("dropout", self.dropout, below=1.0)
         check_room(f"a model of {depth} layers", 8 * depth * whole_number("units", self.units) ** 2)
         parts: list[Layer] = []
         for k in range(depth):
             shape: dict[str, Any] = {"input_shape": (None, features)} if k == 0 else {}
             parts.append(make(self.units, return_sequences=k < depth - 1, **shape))
-            parts += [Dropout(self.dropout)] if self.dropout else []
+            parts += [Dropout(dropout)] if dropout else []
         model = Sequential([*parts, last], seed=seed)
         model.compile(Adam(self.learning_rate, global_clipnorm=self.clipnorm), loss)
         return model
@@ -102,14 +103,16 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         """Build the model and train it; `y` is what the loss takes."""
         if len(sequences) != len(y):
             raise ValueError(wording("X and y", "of the same length", f"{len(sequences)} and {len(y)}"))
+        share = real_number("validation_fraction", self.validation_fraction, above=True, below=1.0)
+        patience = whole_number("n_iter_no_change", self.n_iter_no_change)
+        least = real_number("tol", self.tol)
+        stopping = switch("early_stopping", self.early_stopping)
         x, mask = self._padded(sequences)
         seed = self._seed()
         self.model_ = self._model(last, loss, x.shape[2], seed)
         rows, held, callbacks = np.arange(len(y)), None, []
-        if self.early_stopping:
-            share = real_number("validation_fraction", self.validation_fraction, above=True, below=1.0)
+        if stopping:
             rows, held = train_test_split(rows, test_size=share, random_state=seed, stratify=classes)
-            patience, least = self.n_iter_no_change, self.tol
             callbacks.append(EarlyStopping("val_loss", least, patience, restore_best_weights=True))
         scale = len(rows) / weight[rows].sum()
         self.history_ = self.model_.fit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,17 @@ __all__ = ["normalize", "pad_sequences", "timeseries_dataset_from_array", "to_ca
 def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
     """Labels (...) or (..., 1) as rows with a 1 at the label, (..., classes), float64.
 
-    ValueError for a label that is no class. Source: `keras.utils.to_categorical`.
+    ValueError for a label that is no class, where Keras cuts fractions off, and takes -1 for the last class.
+    Source: `keras.utils.to_categorical`.
 
     >>> to_categorical([0, 2]).tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    labels = numeric_array("x", x).astype(np.int64)
+    given = numeric_array("x", x)
+    with np.errstate(invalid="ignore"):
+        labels = given.astype(np.int64)
+    if (labels != given).any():
+        raise ValueError(wording("x", "of whole numbers", given[labels != given].flat[0]))
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     if labels.size == 0 and num_classes is None:
@@ -32,7 +38,9 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
     classes = int(labels.max()) + 1 if num_classes is None else whole_number("num_classes", num_classes)
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(wording("x", f"of labels 0 .. {classes - 1}", f"{labels.min()} .. {labels.max()}"))
-    return np.asarray(np.eye(classes)[labels])
+    rows = np.zeros((*labels.shape, classes))
+    np.put_along_axis(rows, labels[..., None], 1.0, axis=-1)
+    return rows
 
 
 @spelled
@@ -43,6 +51,9 @@ def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> Array:
     [[0.6, 0.8]]
     """
     array = np.atleast_1d(numeric_array("x", x))
+    axis = None if axis is None else whole_number("axis", axis, -array.ndim)
+    if not isinstance(order, Real) or isinstance(order, bool) or order != order:
+        raise TypeError(wording("order", "the order of a norm, as 2 or inf", f"{order!r:.80}"))
     try:
         norm = np.linalg.norm(array, order, axis, keepdims=True)
     except (TypeError, ValueError, OverflowError) as error:
@@ -104,5 +115,6 @@ def timeseries_dataset_from_array(
         end_index=end_index,
     )
     x = x[..., 0] if np.ndim(data) == 1 else x
+    seed = None if seed is None else whole_number("seed", seed, 0, wide=True)
     rng = np.random.default_rng(seed) if switch("shuffle", shuffle) else None
     return Windows(x, y, whole_number("batch_size", batch_size), rng)

@@ -40,6 +40,8 @@ class CustomLoss(Loss):
         if not callable(self.function):
             expected = "a function (y, p) -> (loss of each row, its gradient)"
             raise TypeError(wording("function", expected, repr(self.function)))
+        if not isinstance(self.name, str):
+            raise TypeError(wording("name", "a text", f"{self.name!r:.80}"))
         name = self.name or (self.function.__name__ if hasattr(self.function, "__name__") else "custom_loss")
         object.__setattr__(self, "name", name)
         super().__post_init__()

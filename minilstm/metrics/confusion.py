@@ -343,6 +343,9 @@ class AUC(Metric):
                 raise ValueError(wording("y_pred", "(samples, labels)", p.shape))
             return confusion(y, p, weight, thresholds)
         if self.label_weights is not None:
+            if self.label_weights.size != np.shape(p)[-1]:
+                expected = f"{np.shape(p)[-1]} numbers, one for each label"
+                raise ValueError(wording("label_weights", expected, self.label_weights.size))
             weight = self.label_weights * (1.0 if weight is None else weight) * np.ones(p.shape)
         return confusion(*_column(y, p, weight), thresholds)[..., 0]
 

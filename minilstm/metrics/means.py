@@ -380,8 +380,11 @@ def _labels(y: Array, p: Array) -> Array:
 
 
 def _in_top(k: int, labels: Array, p: Array) -> Array:
+    if p.ndim == 0 or labels.shape != p.shape[:-1]:
+        raise ValueError(wording("y_true", f"one label for each row of y_pred {p.shape}", labels.shape))
     rows, flat = p.reshape(-1, p.shape[-1]), labels.reshape(-1)
-    k = min(k, p.shape[-1])
+    inside = (flat >= 0) & (flat < rows.shape[-1]) & (flat == np.floor(flat))  # no other label is in the top
+    k = min(k, rows.shape[-1])
     least = np.partition(rows, -k, axis=-1)[:, -k]  # (N,)
-    own = np.take_along_axis(rows, flat[:, None].astype(np.intp), axis=-1)[:, 0]
-    return np.asarray(own >= least).reshape(labels.shape)
+    own = np.take_along_axis(rows, np.where(inside, flat, 0)[:, None].astype(np.intp), axis=-1)[:, 0]
+    return np.asarray(inside & (own >= least)).reshape(labels.shape)

@@ -218,8 +218,10 @@ class Network(WeightLists):
         >>> ml.Sequential([ml.LSTM(4), ml.Dense(1)]).compute_output_shape((None, 5, 3))
         (None, 1)
         """
-        batch, *sample = checked_shape("input_shape", input_shape)
-        shape = tuple(sample)
+        given = checked_shape("input_shape", input_shape)
+        if not given:
+            raise ValueError(wording("input_shape", "(batch, ...)", given))
+        batch, shape = given[0], given[1:]
         for layer in self.layers:
             shape = layer.output_shape(shape)
         return batch, *shape

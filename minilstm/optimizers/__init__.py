@@ -69,7 +69,7 @@ def get(identifier: Any) -> Optimizer:
         return identifier
     if isinstance(identifier, Mapping):
         return deserialize(identifier)
-    if identifier in _OPTIMIZERS.values():
+    if isinstance(identifier, type) and identifier in _OPTIMIZERS.values():
         return identifier()  # type: ignore[no-any-return]
     if not isinstance(identifier, str):
         raise ValueError(

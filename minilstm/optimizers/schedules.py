@@ -141,6 +141,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     name: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if self.name is not None and not isinstance(self.name, str):
+            raise TypeError(wording("name", "a text or None", repr(self.name)))
         settle(self, boundaries=listed("boundaries", "a list of rising whole numbers", self.boundaries))
         settle(self, values=listed("values", "a list of numbers", self.values))
         found = [whole_number("boundaries", boundary, 0) for boundary in self.boundaries]

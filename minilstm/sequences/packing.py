@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
-from minilstm.errors import listed, one_of, switch, whole_number, wording
-from minilstm.sequences.padding import filled
+from minilstm.errors import held_by, listed, one_of, switch, whole_number, wording
 
 
 class PackedSequence(NamedTuple):
@@ -102,11 +101,12 @@ def pad_packed_sequence(
         raise ValueError(
             wording("sequence", expected, f"batch_sizes {sizes.tolist()!r:.60} of {len(data)} steps")
         )
+    value = held_by("padding_value", padding_value, data.dtype)
     T = len(sizes) if total_length is None else whole_number("total_length", total_length)
     if len(sizes) > T:
         raise ValueError(wording("total_length", f"at least {len(sizes)}, the longest sequence", T))
     real = np.arange(sizes[0]) < sizes[:, None]  # (longest, B)
-    padded = filled("padding_value", padding_value, (T, int(sizes[0]), *data.shape[1:]), data.dtype)
+    padded = np.full((T, sizes[0], *data.shape[1:]), value, data.dtype)
     padded[: len(sizes)][real] = data
     lengths = real.sum(axis=0)
     if sequence.unsorted_indices is not None:
@@ -127,15 +127,16 @@ def pad_sequence(
     >>> pad_sequence([[1, 2], [3]], batch_first=True).tolist()
     [[1, 2], [3, 0]]
     """
-    one_of("padding_side", padding_side, ("left", "right"))
     switch("batch_first", batch_first)
-    arrays = [np.asarray(sequence) for sequence in sequences]
+    one_of("padding_side", padding_side, ("left", "right"))
+    arrays = [np.asarray(sequence) for sequence in listed("sequences", "a list of (t, ...)", sequences)]
     if not arrays or any(array.ndim == 0 or array.shape[1:] != arrays[0].shape[1:] for array in arrays):
         got = [array.shape for array in arrays]
         raise ValueError(wording("sequences", "at least one (t, ...), all of one shape but for t", got))
     T = max(len(array) for array in arrays)
-    shape = len(arrays), T, *arrays[0].shape[1:]
-    padded = filled("padding_value", padding_value, shape, np.result_type(*arrays))
+    dtype = np.result_type(*arrays)
+    value = held_by("padding_value", padding_value, dtype)
+    padded = np.full((len(arrays), T, *arrays[0].shape[1:]), value, dtype)
     for row, array in zip(padded, arrays, strict=True):
         row[: len(array)] = array
         if padding_side == "left":
@@ -167,8 +168,9 @@ def pack_sequence(sequences: Sequence[ArrayLike], enforce_sorted: bool = True) -
     >>> pack_sequence([[1, 2], [3]]).data.tolist()
     [1, 3, 2]
     """
+    padded = pad_sequence(sequences)  # which checks them
     lengths = [len(np.asarray(sequence)) for sequence in sequences]
-    return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
+    return pack_padded_sequence(padded, lengths, enforce_sorted=enforce_sorted)
 
 
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Array]:

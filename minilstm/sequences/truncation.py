@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, rows_of, whole_number, wording
+from minilstm.errors import listed, one_of, rows_of, whole_number, wording
 
 Mask = NDArray[np.bool_]
 
@@ -127,10 +127,7 @@ def lengths_to_mask(lengths: Iterable[int], maxlen: int | None = None, padding: 
            [ True,  True]])
     """
     one_of("padding", padding, ["pre", "post"])
-    try:
-        given = list(lengths)
-    except TypeError:
-        raise TypeError(wording("lengths", "a list of whole numbers", reprlib.repr(lengths))) from None
+    given = listed("lengths", "a list of whole numbers", lengths)
     if not given:
         raise ValueError(wording("lengths", "at least one whole number", "none"))
     counts = [whole_number(f"lengths[{b}]", length, minimum=0, wide=True) for b, length in enumerate(given)]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from minilstm.callbacks import Callback
-from minilstm.errors import listed, whole_number, wording
+from minilstm.errors import listed, verbosity, whole_number, wording
 
 
 def checked_callbacks(callbacks: Sequence[Callback] | Callback | None) -> list[Callback]:
@@ -34,10 +34,8 @@ def checked_callbacks(callbacks: Sequence[Callback] | Callback | None) -> list[C
 
 
 def checked_verbose(verbose: int | str) -> int:
-    """`verbose` as 0, 1 or 2; ValueError otherwise."""
-    if verbose not in (0, 1, 2, "auto"):
-        raise ValueError(wording("verbose", "0, 1, 2 or 'auto'", repr(verbose)))
-    return 1 if verbose == "auto" else int(verbose)
+    """`verbose` as 0, 1 or 2, for "auto" 1; ValueError otherwise."""
+    return 1 if isinstance(verbose, str) and verbose == "auto" else verbosity(verbose)
 
 
 def checked_epochs(argument: str, value: int | Sequence[int]) -> int | list[int]:

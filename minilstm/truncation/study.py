@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, whole_number, wording
+from minilstm.errors import listed, one_of, whole_number, wording
 from minilstm.layers import Recurrent
 from minilstm.layers.wrappers import inside
 from minilstm.model import Sequential
@@ -175,9 +175,7 @@ def _recurrent(model: Sequential) -> list[Recurrent]:
 
 def _checked_steps(steps: Any, T: int) -> list[int]:
     expected = f"at least one whole number from 1 to {T}, the number of time steps"
-    if not isinstance(steps, Iterable) or isinstance(steps, (str, bytes)):
-        raise TypeError(wording("steps", f"a list of {expected}", repr(steps)))
-    found = sorted({whole_number("steps", k) for k in steps})
+    found = sorted({whole_number("steps", k) for k in listed("steps", f"a list of {expected}", steps)})
     if not found or found[-1] > T:
         raise ValueError(wording("steps", expected, found[-1] if found else "none"))
     return found

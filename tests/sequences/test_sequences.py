@@ -570,7 +570,7 @@ def test_mask_takes_lists_tuples_and_arrays():
         ([1, True], {}, TypeError, r"lengths\[1\] must be a whole number >= 0, got True"),
         (np.array([True]), {}, TypeError, r"lengths\[0\] must be a whole number >= 0, got .*True"),
         ([None], {}, TypeError, r"lengths\[0\] must be a whole number >= 0, got None"),
-        ("12", {}, TypeError, r"lengths\[0\] must be a whole number >= 0, got '1'"),
+        ("12", {}, TypeError, "lengths must be a list of whole numbers, got '12'"),
         ([[1], [2]], {}, TypeError, r"lengths\[0\] must be a whole number >= 0, got \[1\]"),
         (np.array([[1, 2]]), {}, TypeError, r"lengths\[0\] must be a whole number >= 0, got array"),
         (np.array([[1]]), {}, TypeError, r"lengths\[0\] must be a whole number >= 0, got array"),
