@@ -2,8 +2,35 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import textwrap
 from collections.abc import Sequence
+from typing import Any
+
+WHOLE: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}  # options and names
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal; None where the output is no terminal, and its lines stay whole."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def wrapped(text: str, width: int | None) -> str:
+    """The text, each line of it broken between words at `width`, with its indent; None: as it is.
+
+    >>> print(wrapped("one two three\\n  four five", 11))
+    one two
+    three
+      four five
+    """
+    if width is None:
+        return text
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()))
+        lines += textwrap.wrap(line, width, subsequent_indent=indent, **WHOLE) or [""]
+    return "\n".join(lines)
 
 
 def in_columns(
@@ -33,7 +60,5 @@ def in_columns(
         if width is None or len(line) <= width or width - indent < 20:
             lines.append(line)
         else:
-            lines += textwrap.wrap(
-                line, width, subsequent_indent=" " * indent, drop_whitespace=True, break_long_words=False
-            )
+            lines += textwrap.wrap(line, width, subsequent_indent=" " * indent, **WHOLE)
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]] if rule else lines

@@ -9,7 +9,7 @@ from pathlib import Path
 import minilstm
 from minilstm import files
 from minilstm.errors import fail, in_words
-from minilstm.tables import in_columns
+from minilstm.tables import in_columns, terminal_width
 
 
 def run(options: argparse.Namespace) -> int:
@@ -18,7 +18,8 @@ def run(options: argparse.Namespace) -> int:
     if not sources:
         return fail("the examples are not installed with this copy of minilstm", 1)
     if options.what == "list":
-        print("\n".join(in_columns([(name, question(path)) for name, path in sources.items()], left=2)))
+        rows = [(name, question(path)) for name, path in sources.items()]
+        print("\n".join(in_columns(rows, left=2, width=terminal_width())))
         return 0
     wanted = options.names or list(sources)
     chosen = {

@@ -25,6 +25,7 @@ from minilstm.study.journal import locked, read_lines, to_json
 from minilstm.study.pool import StudyError, run_in_pool
 from minilstm.study.progress import Display
 from minilstm.study.run import processors
+from minilstm.tables import in_columns, terminal_width
 
 JOURNAL, TABLE, TEXT, PAGE = "results.jsonl", "results.json", "table.md", "report.html"
 KEPT = "finished trials are kept, the same command goes on"
@@ -54,8 +55,8 @@ def run(options: argparse.Namespace) -> int:
         if options.json:
             sys.stdout.write(to_json([row.words() for row in ROWS]))
         else:
-            for row in ROWS:
-                print(f"{row.name:<22} {row.claim} ({row.source})")
+            listed = [(row.name, f"{row.claim} ({row.source})") for row in ROWS]
+            print("\n".join(in_columns(listed, left=2, width=terminal_width())))
         return 0
     try:
         rows = _wanted(options)

@@ -16,6 +16,8 @@ MASKS = ("mask", "masks")
 TIMES = ("time", "timestamp", "datetime", "date", "t", "step", "timestep", "time_step", "order", "frame")
 BOOLEANS = {"True": "1", "true": "1", "TRUE": "1", "False": "0", "false": "0", "FALSE": "0", "": ""}
 LEADING_ZERO = re.compile(r"[+-]?0\d")
+COMMA = re.compile(r"\s*[+-]?\d+(,\d+)+(\.\d*)?\s*")  # before decimals, or between thousands
+FEW = 20  # values that show it
 LONGEST = 10_000  # characters of a number; a text may be nearly all of a file
 SHOWN = 12  # columns named in a message
 
@@ -100,6 +102,14 @@ def to_number(text: str, column: str, place: str) -> float:
     if number is None:
         raise ValueError(f"{place}, column {column!r}: expected a number, got {text[:40]!r}")
     return number
+
+
+def check_no_comma(column: str, values: Sequence[str]) -> None:
+    """ValueError where what is no number in a column has a comma for the point, or between thousands."""
+    others = [value for value in values if value.strip() and as_number(value) is None]
+    if others and all(map(COMMA.fullmatch, others[:FEW])):
+        got = f"such as {others[0]!r} in column {column!r}"
+        raise ValueError(f"numbers must have a decimal point, no comma, got some {got}")
 
 
 def not_utf8(data: bytes) -> ValueError:

@@ -26,6 +26,7 @@ from minilstm.datasets.columns import (
     booleans_as_numbers,
     by_of,
     check_named,
+    check_no_comma,
     check_written_alike,
     label_of,
     not_utf8,
@@ -38,8 +39,6 @@ from minilstm.datasets.grouped import group_rows, in_order
 from minilstm.datasets.identifiers import measured
 from minilstm.datasets.records import records
 
-COMMA = re.compile(r"\s*[+-]?\d+(,\d+)+(\.\d*)?\s*")  # before decimals, or between thousands
-FEW = 20  # values that show it
 WHOLE = re.compile(r"0|-?[1-9]\d{0,15}")
 WORD = re.compile(r"\S+")
 EXACT = 2**53  # whole numbers from here on are not all in float64
@@ -77,9 +76,9 @@ def read_table(
                 bad.add(k, f"{place} has no value to split by (column {by!r})")
     others = [column for column in columns if column not in (label, by)]
     told = {names[what] for what in ("text", "group", "order")}
-    remarks = booleans_as_numbers(cells, (column for column in others if column not in told))
+    flags = booleans_as_numbers(cells, (column for column in others if column not in told))
     rest, more = measured(others, cells, names, timed=names["group"] is not None)
-    remarks += more
+    remarks = flags + more
     if names["group"] is not None:
         found = group_rows(cells, y, label, rest, places, names, bad, by)
         return found._replace(said=found.said + remarks)
@@ -88,6 +87,7 @@ def read_table(
     column = _text_column(names, cells, rest)
     x: list[Any]
     if column is not None:
+        remarks = flags + measured(others, cells, names | {"text": column})[1]  # no number is read
         said = f"text from column {column!r}, labels from {label!r}{unused(rest, [column])}"
         x, used = list(cells[column]), None
     else:
@@ -158,10 +158,7 @@ def _text_column(names: Names, cells: Cells, rest: Sequence[str]) -> str | None:
         return found
     texts = [column for column in rest if not mostly_numbers(cells[column])]
     for column in texts:
-        others = [value for value in cells[column] if value.strip() and as_number(value) is None]
-        if all(map(COMMA.fullmatch, others[:FEW])):
-            got = f"such as {others[0]!r} in column {column!r}"
-            raise ValueError(f"numbers must have a decimal point, no comma, got some {got}")
+        check_no_comma(column, cells[column])
     if len(texts) > 1:
         raise ValueError(f"{some(texts)} could each be the text; say which with --text, or name --features")
     if texts and len(rest) > 1 and 2 * len(set(cells[texts[0]])) <= len(cells[texts[0]]):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from minilstm.tables import wrapped
+
 __all__ = ["FORMATS", "formats"]
 
 
@@ -67,8 +69,8 @@ reviews.parquet, .feather, .arff: as a .csv; or, where a column holds lists, as 
   pip install 'minilstm[parquet]' (pyarrow) or 'minilstm[arff]' (SciPy) reads them
 """
 ENDS = """\
-Files are UTF-8. A .csv may have commas, semicolons, tabs or | between its columns, and may be called .tsv;
-all may be compressed, as .csv.gz. Columns are found by their usual names, or named by --text, --label,
+Files are UTF-8. A .csv may have commas, semicolons, tabs or | between its columns, and may be called .tsv; \
+all may be compressed, as .csv.gz. Columns are found by their usual names, or named by --text, --label, \
 --features, --group, --order and --by."""
 
 
@@ -83,4 +85,4 @@ def formats() -> str:
         command = " ".join(filter(None, ["minilstm study --data", one.name, one.options]))
         lines = [f"{one.name}: {one.what}", *(f"  {line}" for line in one.sample.splitlines())]
         found.append("\n".join([*lines, f"  -> {command}", ""]))
-    return "\n".join([*found, ARRAYS, TYPED, ENDS])
+    return wrapped("\n".join([*found, ARRAYS, TYPED, ENDS]), 80)

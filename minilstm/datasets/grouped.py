@@ -18,7 +18,9 @@ from minilstm.datasets.columns import (
     TIMES,
     Found,
     Names,
+    as_number,
     check_named,
+    check_no_comma,
     check_written_alike,
     pick,
     some,
@@ -26,7 +28,7 @@ from minilstm.datasets.columns import (
     unused,
 )
 from minilstm.datasets.identifiers import is_unnamed, names_groups
-from minilstm.datasets.times import are_dates, as_times, counted, spacing
+from minilstm.datasets.times import are_dates, as_times, counted, no_times, spacing
 
 LINES = "lines"  # what to say for the order of the lines
 CHOICE = f"--order COLUMN sorts by a column, --order {LINES} keeps the order of the lines"
@@ -66,6 +68,14 @@ def group_rows(
     order, ordered = in_order(cells, list(members.values()), others, places, names, bad)
     features = names["features"] or [column for column in rest if column not in (group, order)]
     check_named(features, rest)
+    for column in features:
+        if all(as_number(value) is None for value in cells[column]):
+            check_no_comma(column, cells[column])
+            shown = next(filter(str.strip, cells[column]), "")[:40]
+            raise ValueError(
+                f"column {column!r} holds no number, only such as {shown!r}: "
+                "name the columns of numbers with --features"
+            )
     x, kept = [], {}
     for key, own in members.items():
         faulty = next((k for k in own if k in bad.errors), None)
@@ -127,6 +137,9 @@ def in_order(
         raise ValueError(
             f"no column tells the order of the steps of a sequence: {CHOICE}; it has {some(rest)}"
         )
+    if unread := no_times(cells[column]):
+        expected = "numbers or dates as 2024-12-31T23:59"
+        raise ValueError(f"column {column!r} must hold {expected}, got {unread[:40]!r}: {CHOICE}")
     times, unit = as_times(cells[column], f"column {column!r}", places, bad)
     steps = [np.diff(times[own]) for own in members]
     back = next((k for k, step in enumerate(steps) if (step < 0).any()), None)

@@ -1,7 +1,7 @@
 """Columns that number the rows or name what they belong to, instead of measuring anything.
 
-One without a name that counts the rows is left out, and said, as are dates where each row is a sequence. One
-with a name is only pointed out, for a count may be what was measured.
+One that counts the rows and has no name, or an identifier's, is left out, and said, as are dates where each
+row is a sequence. One with another name is only pointed out, for a count may be what was measured.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def measured(
         if INDEX.fullmatch(column) and column not in named and not are_dates(cells[column]):
             remarks += ", left out: pandas's index"
             continue
-        if is_unnamed(column) and counts:
+        if counts and (is_unnamed(column) or NAMED.search(column)):
             remarks += f", left out: column {column!r}, which only counts the rows"
             continue
         if not timed and column not in named and are_dates(cells[column]):

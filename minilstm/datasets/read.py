@@ -176,6 +176,8 @@ def read_file(
         found = reader(data, names)
     except (ValueError, TypeError, ModuleNotFoundError) as error:
         raise reworded(error, f"{path.name}: {error}") from None
+    if not found.x:
+        raise ValueError(f"{path.name}: no row is left to use: {found.said}")
     y = list(map(_stripped, found.y))
     groups = None if found.by is None else list(map(_stripped, found.by))
     return Table(found.x, y, found.places, _source(path, data), found.said, found.columns, groups)

@@ -94,6 +94,17 @@ def are_dates(values: Sequence[str]) -> bool:
         return False
 
 
+def no_times(values: Sequence[str]) -> str:
+    """The first of these, where none is a number or a date of ISO 8601; "" where one is.
+
+    >>> no_times(["31.12.2024", "01.01.2025"]), no_times(["31.12.2024", "2025-01-01"])
+    ('31.12.2024', '')
+    """
+    if any(as_number(value) is not None or are_dates([value]) for value in values):
+        return ""
+    return next(filter(str.strip, values), "")
+
+
 def _number(value: str, name: str, place: str) -> tuple[Decimal, bool]:
     number = as_number(value)
     if number is None:

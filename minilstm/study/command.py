@@ -30,15 +30,13 @@ from minilstm.study.request import request
 from minilstm.study.result import StudyResult, result_of
 from minilstm.study.run import cluster, prepare_kernels, processors
 from minilstm.study.source import Source
+from minilstm.tables import in_columns, terminal_width, wrapped
 
 if TYPE_CHECKING:
     pass
 
 EXTRA = "minilstm study needs its extra packages: pip install 'minilstm[study]'"
 EXPECTED = (ValueError, TypeError, OSError, ModuleNotFoundError)  # what a request or its data can be wrong in
-
-
-NEXT = "\n" + 10 * " "  # the next line of a value
 
 
 def extras_missing() -> bool:
@@ -120,7 +118,7 @@ def _reported(journal: Journal, source: Source, spent: dict[str, Any], options: 
         if not options.quiet:
             print(result.report, file=sys.stderr)
         return 0
-    print(f"{_table(result)}\n\n{result.conclusion}\n\n{result.report}")
+    print(f"{_table(result)}\n\n{wrapped(result.conclusion, terminal_width())}\n\n{result.report}")
     return 0
 
 
@@ -140,7 +138,7 @@ def remake(options: argparse.Namespace) -> int:
         result = report.write(result, journal)
     except OSError as error:
         return fail(in_words(error), 1)
-    print(f"{result.conclusion}\n\n{result.report}")
+    print(f"{wrapped(result.conclusion, terminal_width())}\n\n{result.report}")
     return 0
 
 
@@ -175,8 +173,10 @@ def _describe(source: Source, settings: Settings, stream: Any) -> None:
     data = source.at(settings.lengths[-1])
     sizes = ", ".join(f"{name} {len(getattr(data, name).x):,}" for name in ("train", "validation", "test"))
     most = "" if settings.patience is None else "at most "
+    origin, _, reading = printable(data.source).partition("; ")
     lines = [
-        ("data", printable(data.source).replace("; ", NEXT, 1)),
+        ("data", origin),
+        *[("", reading)] * bool(reading),
         ("found", printable(data.description)),
         ("parts", sizes),
         ("lengths", ", ".join(map(str, settings.lengths))),
@@ -192,8 +192,7 @@ def _describe(source: Source, settings: Settings, stream: Any) -> None:
         lines.append(("note", f"{kept}: {longest}; --lengths max reads all of it"))
     alone = "" if data.alone is None else data.alone.warning(None, data.classes is not None)
     lines += [("note", printable(remark)) for remark in (*data.remarks, alone) if remark]
-    for name, value in lines:
-        print(f"{name:<9} {value}", file=stream)
+    print("\n".join(in_columns(lines, left=2, width=terminal_width())), file=stream)
 
 
 def printable(text: str) -> str:

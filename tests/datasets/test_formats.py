@@ -39,8 +39,9 @@ def test_each_sample_is_read(tmp_path, layout):
 def test_the_command_prints_them_all(capsys):
     assert cli.main(["study", "--formats"]) == 0
     printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
     for layout in FORMATS:
-        assert f"{layout.name}: {layout.what}" in printed
+        assert f"{layout.name}: {layout.what}" in " ".join(printed.split())
     assert "walks.npz" in printed
 
 

@@ -110,7 +110,7 @@ def test_options_that_a_file_has_no_use_for_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("header", "rows", "options", "note"),
     [
-        ("a,row_id,label", ["5,1,0", "7,2,1", "6,3,0"], {}, "'row_id' counts the rows"),
+        ("a,count,label", ["5,1,0", "7,2,1", "6,3,0"], {}, "'count' counts the rows"),
         ("a,user_id,label", ["5,31,0", "7,12,1", "6,53,0"], {}, "'user_id' looks like an identifier"),
         ("a,b,label", ["5,31,0", "7,12,1", "6,53,0"], {}, None),
         ("a,user_id,label", ["5,31,0", "7,31,1", "6,53,0"], {}, None),
@@ -130,3 +130,30 @@ def test_columns_that_look_like_identifiers_are_pointed_out_and_kept(tmp_path, h
     assert ("note: column" in found.reading) == (note is not None)
     assert note is None or note in found.reading
     assert found.x[0].size == 2
+
+
+def test_a_column_that_cannot_be_read_is_named_and_not_every_row(tmp_path):
+    for date, speed, match in [
+        ("31.12.2024", "1", "column 'date' must hold numbers or dates as .* got '31.12.2024': --order"),
+        ("2024-12-31", "fast", "column 'speed' holds no number, only such as 'fast': name .* --features"),
+        ("2024-12-31", "1,5", "a decimal point, no comma, got some such as '1,5' in column 'speed'"),
+    ]:
+        lines = [f"{key};{date};{speed};{key == 'p'}" for key in "ppqq"]
+        (tmp_path / "a.csv").write_text("\n".join(["id;date;speed;label", *lines]))
+        for way in ("refuse", "skip"):
+            with pytest.raises(ValueError, match=match):
+                read_file(tmp_path / "a.csv", group="id", bad_rows=way)
+
+
+def test_no_row_that_is_left_is_said(tmp_path):
+    (tmp_path / "a.csv").write_text("id,step,x,label\n" + "".join(f"{k},1,{k * k},\n" for k in range(4)))
+    with pytest.raises(ValueError, match=r"no row is left to use: .*left out: 4 bad rows"):
+        read_file(tmp_path / "a.csv", group="id", bad_rows="skip")
+
+
+def test_a_note_on_an_identifier_is_for_numbers_that_are_read(tmp_path):
+    rows = [f"u{7 * k % 20},some words {k},{k % 2}" for k in range(20)]
+    (tmp_path / "a.csv").write_text("\n".join(["user_id,review,label", *rows]))
+    found = read_file(tmp_path / "a.csv")
+    assert "note:" not in found.reading
+    assert "not used: 'user_id'" in found.reading
