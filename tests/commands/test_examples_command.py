@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from minilstm.commands.cli import main
@@ -15,6 +16,14 @@ def test_every_example_is_listed_with_its_question(capsys):
     assert [line.split()[0] for line in lines] == [path.stem for path in sorted(EXAMPLES.glob("*.py"))]
     assert all(line.endswith(("?", ".")) for line in lines)
     assert "Why does the LSTM not forget, and when does it?" in lines[2]
+
+
+def test_lists_are_as_wide_as_the_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for command in (["examples", "list"], ["reproduce", "--list"]):
+        assert main(command) == 0
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_copies_are_the_files_themselves(tmp_path, capsys):
