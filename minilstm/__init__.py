@@ -25,6 +25,7 @@ Names are imported when they are first used: `import minilstm` loads neither Num
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
@@ -112,7 +113,12 @@ _HOMES = {
 _PLACES = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ["cells", "interop", "initializers", "keras", "plots", "regularizers"]
 
-__all__ = sorted([*_PLACES, *_MODULES, "__version__"])
+_ESTIMATORS = _HOMES[
+    "minilstm.interop.estimators"
+]  # without scikit-learn these are neither listed nor starred
+_ABSENT = set() if find_spec("sklearn") else set(_ESTIMATORS)
+
+__all__ = sorted({*_PLACES, *_MODULES, "__version__"} - _ABSENT)
 
 if TYPE_CHECKING:
     from minilstm import cells as cells
@@ -206,6 +212,10 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"minilstm.{name}")
+    if name in _ABSENT:
+        raise ModuleNotFoundError(
+            f"{name} needs scikit-learn: pip install 'minilstm[sklearn]'", name="sklearn"
+        )
     if name in _PLACES:
         return getattr(import_module(_PLACES[name]), name)
     reason = None if name.startswith("_") else import_module("minilstm.layers.refused").why_not(name)

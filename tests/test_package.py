@@ -85,6 +85,21 @@ assert all(sys.modules[name] is None for name in ("scipy", "threadpoolctl"))
     assert done.returncode == 0, done.stderr
 
 
+def test_help_and_a_star_need_no_scikit_learn():
+    code = """
+import pydoc, sys
+sys.modules["sklearn"] = None  # an import of it fails
+from minilstm import *
+import minilstm as ml
+assert LSTM is ml.LSTM and "LSTMClassifier" not in dir(ml)
+assert pydoc.render_doc(ml)
+ml.LSTMClassifier
+"""
+    done = run_python("-c", code)
+    wanted = "ModuleNotFoundError: LSTMClassifier needs scikit-learn: pip install 'minilstm[sklearn]'"
+    assert done.stderr.endswith(f"{wanted}\n"), done.stderr
+
+
 def test_every_public_name_is_there():
     assert sorted(minilstm.__all__) == minilstm.__all__ == dir(minilstm)
     for name in minilstm.__all__:
