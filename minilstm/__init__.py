@@ -113,10 +113,8 @@ _HOMES = {
 _PLACES = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ["cells", "interop", "initializers", "keras", "plots", "regularizers"]
 
-_ESTIMATORS = _HOMES[
-    "minilstm.interop.estimators"
-]  # without scikit-learn these are neither listed nor starred
-_ABSENT = set() if find_spec("sklearn") else set(_ESTIMATORS)
+# without scikit-learn the estimators are neither listed nor starred
+_ABSENT = set() if find_spec("sklearn") else set(_HOMES["minilstm.interop.estimators"])
 
 __all__ = sorted({*_PLACES, *_MODULES, "__version__"} - _ABSENT)
 

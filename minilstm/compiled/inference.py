@@ -62,7 +62,7 @@ class Reader:
             part = x[rows, start : start + room]
             S = part.shape[1]
             real = NO_MASK if mask is None else plain(mask[rows, start : start + S].T, bool)
-            self.run(self.w, plain(part, x.dtype), segment.xh, segment.z, *segment.cells, real)
+            self.run(self.w, plain(part, self.kind.dtype), segment.xh, segment.z, *segment.cells, real)
             if out is not None:
                 out[rows, start : start + S] = segment.xh[1 : S + 1, :, :H].transpose(1, 0, 2)
             if start + S < T:

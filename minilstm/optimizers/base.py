@@ -301,11 +301,15 @@ class Optimizer(ABC):
         return unchanged
 
     def _advance(self, a: float, w: Array, g: Array) -> None:
-        """Change w, all 1-D."""
+        """Change w, all 1-D; where it becomes infinite or NaN, the slots stay as they were."""
+        before = [slot.copy() for slot in self._slots]
         with np.errstate(over="ignore", invalid="ignore"):  # the squares of huge gradients become inf
             for start in range(0, w.size, BLOCK):
                 block = slice(start, start + BLOCK)
                 w[block] += self._change(a, g[block], [slot[block] for slot in self._slots])
+        if not np.isfinite(w).all():
+            for slot, values in zip(self._slots, before, strict=True):
+                slot[...] = values
 
     def _rate(self, dtype: np.dtype[Any]) -> float:
         """a in the formula of step `iterations` + 1, for parameters of this dtype."""

@@ -56,9 +56,10 @@ class KerasFile:
         self.stored = self._member("model.weights.h5") if whole else self.data
         try:
             self.file = self.h5py.File(io.BytesIO(self.stored), "r")
+            legacy = any(name in self.file.attrs for name in LEGACY)
         except Exception as error:  # h5py has a type for each of many ways to be damaged
             raise self._refused(f"its weights are not HDF5: {error}") from None
-        if any(name in self.file.attrs for name in LEGACY):
+        if legacy:
             way = "save it again from Keras, as .keras or .weights.h5"
             raise self._refused(f"it is an .h5 file as before Keras 3, which is not read; {way}")
         return self

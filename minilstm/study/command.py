@@ -151,7 +151,7 @@ def compare(options: argparse.Namespace) -> int:
     try:
         with warnings_as_lines():
             results = [result_of(Journal.read(folder)) for folder in options.folders]
-        names = [str(folder) for folder in options.folders]
+        names = [printable(str(folder)) for folder in options.folders]
         text = comparison.as_text(results, names)
         if options.out is not None:
             try:

@@ -295,6 +295,12 @@ def test_damaged_files_are_refused(file, keras):
     before = model.get_weights()
     with pytest.raises(ml.WeightsFileError, match="its weights are not HDF5"):
         load_keras_weights(model, file.with_suffix(".h5"))
+    made(keras, "lstm").save_weights(file.with_suffix(".weights.h5"))
+    stored = bytearray(file.with_suffix(".weights.h5").read_bytes())
+    stored[14] = 2  # the size of lengths: it opens, and its root cannot be looked at
+    file.with_suffix(".h5").write_bytes(stored)
+    with pytest.raises(ml.WeightsFileError, match="its weights are not HDF5"):
+        load_keras_weights(model, file.with_suffix(".h5"))
     made(keras, "gru").save_weights(file.with_suffix(".weights.h5"))
     with pytest.raises(
         ml.WeightsFileError, match="it holds no 'layers/lstm/cell/vars/0', which the model has"

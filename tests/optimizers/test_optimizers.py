@@ -421,3 +421,27 @@ def test_a_decay_that_overflows_is_an_error_and_no_warning(optimizer):
     with pytest.raises(NonFiniteError, match="would make w infinite or NaN"):
         optimizer.apply(params, {"w": np.ones(3, np.float32)})
     assert (params["w"] == np.float32(3e38)).all()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SGD(momentum=0.9),
+        lambda: SGD(momentum=0.9, nesterov=True),
+        lambda: RMSprop(momentum=0.5),
+        lambda: RMSprop(momentum=0.5, centered=True),
+    ],
+)
+def test_a_refused_step_leaves_the_slots_and_a_smaller_one_follows(make):
+    optimizer, params, grads = make(), {"w": np.ones(3, "float32")}, {"w": np.full(3, 1e3, "float32")}
+    optimizer.apply(params, grads)
+    before = {name: slot.copy() for name, slot in optimizer.slots.items()}
+    rate, optimizer.learning_rate = optimizer.learning_rate, 1e308
+    with pytest.raises(NonFiniteError):
+        optimizer.apply(params, grads)
+    for name, slot in optimizer.slots.items():
+        np.testing.assert_array_equal(slot, before[name])
+    optimizer.learning_rate = rate
+    optimizer.apply(params, grads)
+    assert np.isfinite(params["w"]).all()
+    assert optimizer.iterations == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +32,10 @@ def test_the_page_has_the_figure_and_the_interval_and_a_name_in_html(folders, ca
     line = next(line for line in printed.splitlines() if line.strip().startswith("3 "))
     low, high = map(float, line.split("[")[-1].split("]")[0].split(","))
     assert low < high
+    odd = folders / os.fsdecode(b"\xff")  # a name that is no text
+    odd.symlink_to(a)
+    assert cli.main(["compare", str(odd), b, "--out", str(folders / "both.html")]) == 0
+    capsys.readouterr()
     assert cli.main(["compare", a, b, "--out", str(folders / "both.pdf")]) == 2
     told = capsys.readouterr()
     assert told.out == ""

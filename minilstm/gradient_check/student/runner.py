@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from minilstm import files
 from minilstm.gradient_check import adapters
 from minilstm.gradient_check.report import Report
 from minilstm.gradient_check.student.check import check_sequence, check_step
@@ -180,7 +181,7 @@ def main() -> None:
     if os.getpid() != process:  # the file forked: only the first process tells
         os._exit(0)
     lift()
-    Path(result).write_text(json.dumps(found), encoding="utf-8")
+    files.write_text(result, json.dumps(found))
     sys.stdout.flush()
     os._exit(0)  # whatever threads the file has started
 
