@@ -10,6 +10,7 @@ import pytest
 
 from minilstm.commands import cli
 from minilstm.study import compare, length_study
+from minilstm.study.run import prepare_kernels
 
 TINY = {"lengths": [3], "seeds": 1, "epochs": 1, "units": 2, "verbose": 0}
 
@@ -90,6 +91,8 @@ def test_a_misspelled_option_gets_the_nearest(capsys, words, text):
 
 
 def test_length_study_shows_progress_unless_it_is_told_not_to(capsys):
+    prepare_kernels()
+    capsys.readouterr()  # where nothing is compiled yet, that is said
     length_study("recall", **TINY)
     assert capsys.readouterr().err == ""
     length_study("recall", **TINY | {"verbose": 1})
