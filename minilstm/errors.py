@@ -151,14 +151,14 @@ def switch(argument: str, value: Any) -> bool:
     return bool(value) if number else flag(argument, value)
 
 
-def verbosity(value: Any) -> int:
+def verbosity(value: Any, expected: str = "0, 1 or 2") -> int:
     """`verbose` as 0, 1 or 2, False and True being 0 and 1; ValueError otherwise.
 
     >>> verbosity(True)
     1
     """
     if not isinstance(value, (int, np.integer, np.bool_)) or value not in (0, 1, 2):
-        raise ValueError(wording("verbose", "0, 1 or 2", f"{value!r:.80}"))
+        raise ValueError(wording("verbose", expected, f"{value!r:.80}"))
     return int(value)
 
 

@@ -105,8 +105,9 @@ class Journal:
                 raise ValueError(f"{folder} holds {taken[0]}, but no {CONFIG} of a study it could belong to")
             files.write_text(folder / CONFIG, to_json(self.config))
         self.records = _read(folder / RESULTS, self.settings.points(), mend=True)
-        with (folder / RESULTS).open("ab"):
-            pass  # that it can be written is known before anything is trained
+        if os.path.lexists(folder / RESULTS):  # a link that leads nowhere too
+            with (folder / RESULTS).open("ab"):
+                pass  # that it can be written is known before anything is trained
         self.times = _read_times(folder / TIMES)
 
     @property

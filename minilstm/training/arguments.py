@@ -35,7 +35,8 @@ def checked_callbacks(callbacks: Sequence[Callback] | Callback | None) -> list[C
 
 def checked_verbose(verbose: int | str) -> int:
     """`verbose` as 0, 1 or 2, for "auto" 1; ValueError otherwise."""
-    return 1 if isinstance(verbose, str) and verbose == "auto" else verbosity(verbose)
+    auto = isinstance(verbose, str) and verbose == "auto"
+    return 1 if auto else verbosity(verbose, "0, 1, 2 or 'auto'")
 
 
 def checked_epochs(argument: str, value: int | Sequence[int]) -> int | list[int]:

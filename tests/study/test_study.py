@@ -441,7 +441,6 @@ def test_a_journal_that_cannot_be_written_or_read_is_refused_before_any_training
         ("lost", "no/x", "No such file"),
     ):
         open_journal(settings, tmp_path / name).close()
-        (tmp_path / name / "results.jsonl").unlink()
         (tmp_path / name / "results.jsonl").symlink_to(target)
         with pytest.raises(OSError, match=error):
             open_journal(settings, tmp_path / name)
