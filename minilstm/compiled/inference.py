@@ -6,6 +6,7 @@ for a small batch that takes longer than the steps.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,22 +54,34 @@ class Reader:
     def read(self, k: int, x: Array, mask: Array | None, state: State | None, out: Array | None) -> State:
         """The state after all steps of chunk k, of which x, mask, state and out are the whole batch's."""
         rows, segment, H = self.rows[k], self.segments[k], self.kind.H
-        arrays, room, T = (segment.xh, *segment.cells), segment.kind.S, x.shape[1]
+        arrays = (segment.xh, *segment.cells)
         for array in arrays:
             array[0] = 0
         for array, first in zip(arrays, state or (), strict=False):
             array[0, :, :H] = first[rows]
-        for start in range(0, T, room):
-            part = x[rows, start : start + room]
-            S = part.shape[1]
-            real = NO_MASK if mask is None else plain(mask[rows, start : start + S].T, bool)
-            self.run(self.w, plain(part, self.kind.dtype), segment.xh, segment.z, *segment.cells, real)
-            if out is not None:
-                out[rows, start : start + S] = segment.xh[1 : S + 1, :, :H].transpose(1, 0, 2)
-            if start + S < T:
-                for array in arrays:
-                    array[0] = array[S % len(array)]
-        return tuple(array[S % len(array), :, :H] for array in arrays)
+        real, h = None if mask is None else mask[rows], None if out is None else out[rows]
+        run_steps(self.run, self.w, segment, x[rows], real, h)
+        return tuple(array[0, :, :H] for array in arrays)
+
+
+def run_steps(
+    run: Callable[..., None], w: Array, segment: Segment, x: Array, mask: Array | None, out: Array | None
+) -> None:
+    """From the state in row 0 of the segment's arrays through x (b, T, D), and back to row 0.
+
+    As many steps at a time as the segment was made for; fills out (b, T, H) where h of every step is wanted.
+    """
+    room, T, (_, _, _, _, _, H, dtype) = segment.kind.S, x.shape[1], segment.kind
+    for start in range(0, T, room):
+        part = plain(x[:, start : start + room], dtype)
+        S = part.shape[1]
+        real = NO_MASK if mask is None else plain(mask[:, start : start + S].T, bool)
+        run(w, part, segment.xh, segment.z, *segment.cells, real)
+        if out is not None:
+            out[:, start : start + S] = segment.xh[1 : S + 1, :, :H].transpose(1, 0, 2)
+        for array in (segment.xh, *segment.cells):
+            if S % len(array):
+                array[0] = array[S % len(array)]
 
 
 def read(

@@ -13,7 +13,8 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.compiled import threads
-from minilstm.compiled.memory import Kind, Packed, Segment, kernel, plain, put_state
+from minilstm.compiled.inference import run_steps
+from minilstm.compiled.memory import Kind, Packed, Segment, kernel, put_state
 
 ROWS = 128  # samples in a chunk, at most: a call from Python costs what a few rows cost
 ROOM = 1024  # samples times steps of a chunk, at most: what a call fills stays in a processor's own cache
@@ -73,28 +74,14 @@ class Stepping:
             return self.h.copy()
         out = np.empty((B, S, self.packed.H), self.packed.dtype)
         if len(self.rows) == 1:
-            self._advance(0, x, mask, out)
+            run_steps(self.forward, self.packed.w, self.segments[0], x, mask, out)
             return out
         w = self.packed.w
 
         def chunk(k: int) -> None:
             rows = self.rows[k]
-            self._advance(k, x[rows], None if mask is None else mask[rows], out[rows])
+            real = None if mask is None else mask[rows]
+            run_steps(self.forward, w, self.segments[k], x[rows], real, out[rows])
 
         threads.run(chunk, range(len(self.rows)), B * S * w.size > PARALLEL_WORK)
         return out
-
-    def _advance(self, k: int, x: Array, mask: Array | None, out: Array) -> None:
-        """The steps of one chunk, as many at a time as there is room for."""
-        segment, H = self.segments[k], self.packed.H
-        room, total = len(segment.xh) - 1, x.shape[1]
-        for start in range(0, total, room):
-            S = min(room, total - start)
-            part = x if total == S else plain(x[:, start : start + S], x.dtype)
-            real = segment.mask if mask is None else plain(mask[:, start : start + S].T, bool)
-            self.forward(self.packed.w, part, segment.xh, segment.z, *segment.cells, real)
-            h = segment.xh[1 : S + 1, :, :H]
-            out[:, start : start + S] = h.transpose(1, 0, 2)
-            for array in (segment.xh, *segment.cells):
-                if S % len(array):
-                    array[0] = array[S % len(array)]

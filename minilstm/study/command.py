@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minilstm import interrupts
 from minilstm.datasets.formats import formats
@@ -31,9 +31,6 @@ from minilstm.study.result import StudyResult, result_of
 from minilstm.study.run import cluster, prepare_kernels, processors
 from minilstm.study.source import Source
 from minilstm.tables import in_columns, terminal_width, wrapped
-
-if TYPE_CHECKING:
-    pass
 
 EXTRA = "minilstm study needs its extra packages: pip install 'minilstm[study]'"
 EXPECTED = (ValueError, TypeError, OSError, ModuleNotFoundError)  # what a request or its data can be wrong in
