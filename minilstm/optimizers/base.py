@@ -96,6 +96,7 @@ class Optimizer(ABC):
         self._g = self._w = np.empty(0)
         self._parts: dict[str, slice] = {}  # of the vector
         self._slots: list[Array] = []
+        self._kept: list[Array] = []  # the slots before a step, for one that is refused
 
     @classmethod
     def _arguments(cls) -> list[str]:
@@ -197,7 +198,7 @@ class Optimizer(ABC):
         """One step with gradients that are already clipped: `params` change in place, `grads` do not.
 
         Raises ValueError where names, shapes or dtypes do not fit, and NonFiniteError where a parameter would
-        become infinite or NaN, before any of them changes.
+        become infinite or NaN, before any of them, or of the slots, changes.
         Source: `keras/src/optimizers/base_optimizer.py`, `_backend_update_step`.
 
         >>> from minilstm.optimizers import SGD
@@ -210,18 +211,25 @@ class Optimizer(ABC):
             self._lay_out(params)
         self._check("params", params)
         self._check("grads", grads)
-        g, w, rate = self._g, self._w, self._rate(self._g.dtype)
+        g, w = self._g, self._w
         np.concatenate([grads[name].ravel() for name in self._layout], out=g)
         np.concatenate([params[name].ravel() for name in self._layout], out=w)
-        if self.weight_decay is not None:
-            with np.errstate(over="ignore", invalid="ignore"):  # looked for below
-                w -= self._decay(w)
-        self._advance(rate, w, g)
-        if not np.isfinite(w).all():
-            name = next(name for name, part in self._parts.items() if not np.isfinite(w[part]).all())
-            raise NonFiniteError(
-                f"the step would make {name} infinite or NaN; is the learning rate too large?"
-            )
+        for kept, slot in zip(self._kept, self._slots, strict=True):
+            kept[...] = slot
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is looked for below
+                if self.weight_decay is not None:
+                    w -= self._decay(w)
+                self._advance(self._rate(g.dtype), w, g)
+            if not np.isfinite(w).all():
+                name = next(name for name, part in self._parts.items() if not np.isfinite(w[part]).all())
+                raise NonFiniteError(
+                    f"the step would make {name} infinite or NaN; is the learning rate too large?"
+                )
+        except BaseException:
+            for kept, slot in zip(self._kept, self._slots, strict=True):
+                slot[...] = kept
+            raise
         for name, part in self._parts.items():
             params[name][...] = w[part].reshape(params[name].shape)
         self.iterations += 1
@@ -267,7 +275,7 @@ class Optimizer(ABC):
             return
         parts, slots = self._parts, self.slots
         if not params:
-            self._layout, self._parts, self._slots = {}, {}, []
+            self._layout, self._parts, self._slots, self._kept = {}, {}, [], []
             return
         self._lay_out(params)
         for name in parts.keys() & self._parts.keys():
@@ -301,15 +309,10 @@ class Optimizer(ABC):
         return unchanged
 
     def _advance(self, a: float, w: Array, g: Array) -> None:
-        """Change w, all 1-D; where it becomes infinite or NaN, the slots stay as they were."""
-        before = [slot.copy() for slot in self._slots]
-        with np.errstate(over="ignore", invalid="ignore"):  # the squares of huge gradients become inf
-            for start in range(0, w.size, BLOCK):
-                block = slice(start, start + BLOCK)
-                w[block] += self._change(a, g[block], [slot[block] for slot in self._slots])
-        if not np.isfinite(w).all():
-            for slot, values in zip(self._slots, before, strict=True):
-                slot[...] = values
+        """Change w, all 1-D."""
+        for start in range(0, w.size, BLOCK):
+            block = slice(start, start + BLOCK)
+            w[block] += self._change(a, g[block], [slot[block] for slot in self._slots])
 
     def _rate(self, dtype: np.dtype[Any]) -> float:
         """a in the formula of step `iterations` + 1, for parameters of this dtype."""
@@ -329,6 +332,7 @@ class Optimizer(ABC):
         size = sum(w.size for w in params.values())
         self._layout = {name: (w.shape, dtype) for name, w in params.items()}
         self._g, self._w, *self._slots = (np.zeros(size, dtype) for _ in range(2 + len(self._slot_names)))
+        self._kept = [slot.copy() for slot in self._slots]
         edges = [0, *accumulate(w.size for w in params.values())]
         self._parts = {name: slice(*pair) for name, pair in zip(params, pairwise(edges), strict=True)}
 

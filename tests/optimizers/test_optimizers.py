@@ -430,10 +430,14 @@ def test_a_decay_that_overflows_is_an_error_and_no_warning(optimizer):
         lambda: SGD(momentum=0.9, nesterov=True),
         lambda: RMSprop(momentum=0.5),
         lambda: RMSprop(momentum=0.5, centered=True),
+        Adam,
+        lambda: Adam(amsgrad=True),
     ],
 )
-def test_a_refused_step_leaves_the_slots_and_a_smaller_one_follows(make):
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_a_refused_step_leaves_the_slots_and_a_smaller_one_follows(make, backend):
     optimizer, params, grads = make(), {"w": np.ones(3, "float32")}, {"w": np.full(3, 1e3, "float32")}
+    optimizer.backend = backend
     optimizer.apply(params, grads)
     before = {name: slot.copy() for name, slot in optimizer.slots.items()}
     rate, optimizer.learning_rate = optimizer.learning_rate, 1e308
