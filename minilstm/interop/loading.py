@@ -10,7 +10,7 @@ from typing import Any
 from minilstm import losses, metrics, optimizers, saving
 from minilstm.cells import UserCell
 from minilstm.errors import spelled, wording
-from minilstm.interop.keras import from_keras
+from minilstm.interop.keras import of_file
 from minilstm.model import Sequential
 from minilstm.saving.container import read_file
 from minilstm.saving.keras_file import KerasFile, is_keras
@@ -50,18 +50,18 @@ def loaded(
     path: str | os.PathLike[str], cells: Mapping[str, UserCell] | None, compile: bool, named: str
 ) -> Sequential:
     """What `load_model` does; `named` is what its caller calls the cells."""
-    if is_keras(read_file(path)):
+    data = read_file(path)
+    if is_keras(data):
         if cells:
             expected = "None for a file of Keras, whose layers are those of minilstm"
             raise ValueError(wording(named, expected, sorted(cells)))
-        found = from_keras(path)
-        with KerasFile(path) as file:
-            said = file.compiled()
+        with KerasFile(path, data) as file:
+            found, said = of_file(file), file.compiled()
         if compile:
             _compile(found, said)
         return found
     found = Sequential()
-    saving.restore(found, path, cells)
+    saving.restore(found, path, data, cells)
     if not compile:
         found.optimizer, found.loss, found.metrics = None, None, ()
     return found

@@ -2,7 +2,7 @@
 
     describe   model -> a JSON document and named arrays           (objects, container)
     save       the same into a file, atomically                    (files)
-    restore    a file -> a model that goes on with the same bits
+    restore    its bytes -> a model that goes on with the same bits
 
 What this file is not: `interop` reads and writes the files of other libraries.
 """
@@ -61,7 +61,7 @@ def load_weights(model: Network, path: Path_) -> None:
     """Put the weights of a file into `model`; see `Sequential.load_weights`."""
     data = read_file(path)
     if keras_file.is_keras(data):
-        keras_file.load_weights(model, path)
+        keras_file.load_weights(model, path, data)
         return
     checked_built(model)
     try:
@@ -93,16 +93,14 @@ def resume(model: Network, path: Path_, samples: int | None) -> None:
         raise WeightsFileError(os.fspath(path), str(error)) from None
 
 
-def restore(model: Network, path: Path_, cells: Mapping[str, UserCell] | None = None) -> None:
-    """Make `model` the one that `path` holds, of `cells` of the user's; it stays as it was where that raises.
+def restore(model: Network, path: Path_, data: bytes, cells: Mapping[str, UserCell] | None) -> None:
+    """Make `model` the one in `data`, of `cells` of the user's; it stays as it was where that raises.
 
-    Raises WeightsFileError for a file that is not a model of minilstm, whole and unchanged; OSError where it
-    cannot be read.
+    Raises WeightsFileError, which names `path`, for what is not a model of minilstm, whole and unchanged.
     """
     whole = cells is None or isinstance(cells, Mapping)
     if not whole or not all(isinstance(cell, UserCell) for cell in (cells or {}).values()):
         raise TypeError(wording("cells", "a dict of cells made by minilstm.cell, by name", repr(cells)))
-    data = read_file(path)
     try:
         found = Saved(*unpack(data), cells)
     except DamagedError as error:

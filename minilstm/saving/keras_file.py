@@ -19,13 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from minilstm import files
 from minilstm.arrays import Array
 from minilstm.errors import WeightsFileError, wording
 from minilstm.layers import Layer
 from minilstm.layers.base import Shape
 from minilstm.network.network import Network, checked_built
-from minilstm.saving.container import DOCUMENT, read_file
+from minilstm.saving.container import DOCUMENT
 from minilstm.saving.keras_format import places
 
 METADATA_LIMIT = 2**21  # bytes of config.json; a layer takes about 1,500
@@ -41,15 +40,14 @@ def is_keras(data: bytes) -> bool:
 
 
 class KerasFile:
-    """An open .keras or .weights.h5 file; any error while it is open is a WeightsFileError that names it."""
+    """An open .keras or .weights.h5 file, of these bytes; any error meanwhile is a WeightsFileError."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], data: bytes) -> None:
         try:
             import h5py
         except ImportError:
             raise ImportError("reading files of Keras needs h5py: pip install 'minilstm[keras]'") from None
-        self.h5py, self.path = h5py, files.checked_path("path", path)
-        self.data = read_file(path)
+        self.h5py, self.path, self.data = h5py, os.fspath(path), data
 
     def __enter__(self) -> KerasFile:
         whole = not self.data.startswith(HDF5)
@@ -157,10 +155,10 @@ class KerasFile:
         return found
 
 
-def load_weights(model: Network, path: str | os.PathLike[str]) -> None:
+def load_weights(model: Network, path: str | os.PathLike[str], data: bytes) -> None:
     """Put the weights of a .weights.h5 or .keras file into `model`: see `interop.load_keras_weights`."""
     checked_built(model)
-    with KerasFile(path) as file:
+    with KerasFile(path, data) as file:
         found = file.weights(model.layers, [layer.input_shape or () for layer in model.layers])
         model.set_weights([in_dtype(f"weight {k}", w, model.dtype) for k, w in enumerate(found)])
 

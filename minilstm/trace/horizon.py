@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from minilstm.arrays import Array
 from minilstm.errors import wording
 from minilstm.norms import norm
 from minilstm.tables import in_columns
-from minilstm.trace.lags import lag_table, lags
+from minilstm.trace.lags import by_lag, lag_table, lags, reach
 from minilstm.trace.paths import links_of
 from minilstm.trace.recording import Recording
 
@@ -142,15 +143,11 @@ def decay_of(norms: Array) -> Decay:
     return Decay(rate, 1 - left / variance if variance > 0 else 1.0, int(usable.sum()))
 
 
-def lag_norms(trace: Recording, name: str) -> Array:
-    """The norm of each sample at each lag, (B, L), nan where a sample is shorter."""
-    return lag_table(trace.norm(name, per_sample=True), trace.real)
-
-
 def verdict_of(trace: Recording, name: str = "dh", threshold: float = 0.01) -> Verdict:
     """Say what the gradient `name` does on its way back. See `Verdict`."""
-    horizon = trace.horizon(threshold, name)
-    norms, status = lag_norms(trace, name), set(trace.status(name).tolist())
+    per_sample = trace.norm(name, per_sample=True)  # (B, T)
+    norms, pooled = lag_table(per_sample, trace.real), by_lag(per_sample, trace.real)  # (B, L), (L,)
+    horizon, status = reach(pooled, threshold), set(trace.status(name).tolist())
     longest = ~np.isnan(norms[:, -1]) if norms.size else np.zeros(0, bool)
     first, last = (norm(norms[longest, k]) for k in (0, -1)) if longest.any() else (0.0, 0.0)
     ratio = float(last / first) if first > 0 else math.nan
@@ -165,18 +162,17 @@ def verdict_of(trace: Recording, name: str = "dh", threshold: float = 0.01) -> V
     else:
         word = "vanishing" if ratio < VANISHED else "exploding" if ratio > EXPLODED else "steady"
     decay, gates, length = decay_of(norms), gate_rate(trace), norms.shape[1]
-    every, lost = _reads_every_step(trace), _lost(trace, name, word)
+    every, lost = _reads_every_step(trace), _lost(pooled, trace.arrays[name].dtype, word)
     zero = int((trace.arrays[name] != 0).any(axis=(0, 2)).argmax()) or None  # where all are 0 too: None
     return Verdict(word, name, ratio, length, threshold, horizon, decay, gates, every, lost, zero)
 
 
-def _lost(trace: Recording, name: str, word: str) -> int | None:
+def _lost(pooled: Array, dtype: np.dtype[Any], word: str) -> int | None:
     """The first lag of which the pooled norm is what the word says."""
-    pooled = trace.lag_norm(name)
     if word == "not finite":
         gone = ~np.isfinite(pooled)
     elif word == "underflow":
-        gone = pooled < np.finfo(trace.arrays[name].dtype).tiny
+        gone = pooled < np.finfo(dtype).tiny
     else:
         return None
     return int(gone.argmax()) if gone.any() else None

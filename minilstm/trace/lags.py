@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.errors import real_number
 from minilstm.norms import norm
 
 
@@ -40,3 +41,17 @@ def by_lag(per_sample: Array, real: Array) -> Array:
     """
     lag = lags(real)
     return np.array([norm(per_sample[lag == k]) for k in range(int(lag.max(initial=-1)) + 1)])
+
+
+def reach(norms: Array, threshold: float) -> float:
+    """1 + the largest lag whose norm is `threshold` of the largest; 0 if all are zero, nan if one is nan.
+
+    >>> reach(np.array([8.0, 4.0, 2.0, 1.0]), 0.25)
+    3
+    """
+    real_number("threshold", threshold, above=True, below=1.0)
+    if np.isnan(norms).any():
+        return float("nan")
+    if not norms.any():
+        return 0
+    return int(1 + np.nonzero(norms >= threshold * norms.max())[0].max())

@@ -15,9 +15,9 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, Gradients, StepGradients, Weights
 from minilstm.compiled.chunks import Tapes
-from minilstm.errors import one_of, real_number, whole_number, wording
+from minilstm.errors import one_of, whole_number, wording
 from minilstm.norms import norm
-from minilstm.trace.lags import by_lag
+from minilstm.trace.lags import by_lag, reach
 from minilstm.trace.paths import paths
 
 ALL = slice(None)
@@ -233,17 +233,11 @@ class Recording:
         all norms are zero, nan if one is nan. Made for a loss on the last real step; for a loss on every
         step it is the reach of the pooled gradient, whatever step it started from.
         """
-        real_number("threshold", threshold, above=True, below=1.0)
         if sample is None:
-            norms = self.lag_norm(name)
-        else:
-            row = self.row(sample)
-            norms = by_lag(self.norm(name, per_sample=True)[row, None], self.real[row, None])
-        if np.isnan(norms).any():
-            return float("nan")
-        if not norms.any():
-            return 0
-        return int(1 + np.nonzero(norms >= threshold * norms.max())[0].max())
+            return reach(self.lag_norm(name), threshold)
+        row = self.row(sample)
+        norms = by_lag(self.norm(name, per_sample=True)[row, None], self.real[row, None])
+        return reach(norms, threshold)
 
     def status(self, name: str) -> Array:
         """What the values of each time step are, as (T,) strings.

@@ -21,7 +21,8 @@ from minilstm import notebook
 from minilstm.arrays import Array
 from minilstm.errors import wording
 from minilstm.norms import norm
-from minilstm.trace.horizon import Decay, Verdict, decay_of, effective_memory, lag_norms, verdict_of
+from minilstm.trace.horizon import Decay, Verdict, decay_of, effective_memory, verdict_of
+from minilstm.trace.lags import lag_table
 from minilstm.trace.ledger import Ledger, ledger_of
 from minilstm.trace.nonfinite import Origin, find_origin
 from minilstm.trace.recording import Recording
@@ -52,7 +53,7 @@ class LayerTrace(Recording):
 
         Of one sample, or one rate for all of them.
         """
-        norms = lag_norms(self, name)
+        norms = lag_table(self.norm(name, per_sample=True), self.real)
         return decay_of(norms if sample is None else norms[self.row(sample)])
 
     def verdict(self, name: str = "dh", threshold: float = 0.01) -> Verdict:
