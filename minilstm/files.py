@@ -150,9 +150,13 @@ def _sibling(target: Path) -> Iterator[Path]:
     """
     while True:
         path = target.with_name(f"{_beginning(target)}{os.urandom(4).hex()}.tmp")
-        handle = None
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            handle: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            continue  # another's
+        assert handle is not None
+        made = os.fstat(handle)
+        try:
             if fcntl is None:  # not POSIX, where an open file cannot be renamed
                 os.close(handle)
                 handle = None
@@ -165,7 +169,8 @@ def _sibling(target: Path) -> Iterator[Path]:
                 return
         finally:
             with suppress(OSError):
-                os.unlink(path)
+                if os.path.samestat(os.lstat(path), made):  # by that name there may be another's by now
+                    os.unlink(path)
             if handle is not None:
                 os.close(handle)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -156,6 +157,31 @@ def test_what_a_killed_process_left_is_removed_and_a_living_one_s_is_not(tmp_pat
     assert not left.exists()
     assert path.read_text() == "first"
     assert listing(tmp_path) == sorted([path.name, others.name])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an open file cannot be renamed")
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_file_of_another_is_never_removed(tmp_path, monkeypatch, fails):
+    """Neither one that has the name first, nor one that has it when this writer's is renamed or swept."""
+    path, first, later = (tmp_path / name for name in ("a", ".a.01010101.tmp", ".a.02020202.tmp"))
+    first.write_text("first")
+    held = os.open(first, os.O_RDWR)
+    files.fcntl.flock(held, files.fcntl.LOCK_EX)  # its writer lives
+    names, replace = iter([b"\1" * 4, b"\2" * 4]), os.replace
+    monkeypatch.setattr(os, "urandom", lambda size: next(names))
+
+    def taken(temporary, target):
+        replace(temporary, target if not fails else tmp_path / "elsewhere")
+        later.write_text("later")
+        if fails:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "replace", taken)
+    with pytest.raises(OSError, match="Input") if fails else contextlib.nullcontext():
+        files.write_text(path, "mine")
+    os.close(held)
+    assert (first.read_text(), later.read_text()) == ("first", "later")
+    assert path.exists() is not fails
 
 
 def test_threads_that_write_one_file_leave_one_of_theirs(tmp_path):

@@ -24,8 +24,9 @@ import numpy as np
 
 import minilstm
 from minilstm import interrupts
-from minilstm.errors import fail, real_number, whole_number
+from minilstm.errors import fail, in_words, real_number, whole_number
 from minilstm.gradient_check import gradcheck
+from minilstm.gradient_check.student.runner import UNWRITABLE
 from minilstm.layers import RECURRENT, Dense
 from minilstm.model import Sequential
 from minilstm.tables import in_columns
@@ -47,11 +48,14 @@ def run(options: argparse.Namespace) -> int:
         return _own(options)
     if options.method != "complex":
         return fail(f"--method {options.method} is not for --file, which takes the complex step", 2)
-    if options.folder is not None:
-        return _folder(options)
-    if not options.file.is_file():
-        return fail(f"--file {options.file}: no such file", 2)
-    found = _checked(options.file, options)
+    try:
+        if options.folder is not None:
+            return _folder(options)
+        if not options.file.is_file():
+            return fail(f"--file {options.file}: no such file", 2)
+        found = _checked(options.file, options)
+    except OSError as error:  # no fault of the file
+        return fail(in_words(error), 2)
     if "usage" in found:
         return fail(found["usage"], 2)
     return _told(found, options)
@@ -128,7 +132,10 @@ def _row(path: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _checked(file: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """The functions of a file, in a process of their own that cannot hurt this one."""
+    """The functions of a file, in a process of their own that cannot hurt this one.
+
+    An OSError is about the folder for temporary files: there is none, or it is full.
+    """
     given = {name: getattr(options, name) for name in ("cell", "length", "seed", "adapter", "memory")}
     with tempfile.TemporaryDirectory() as folder:
         result, printed = Path(folder, "result.json"), Path(folder, "printed.txt")
@@ -136,6 +143,8 @@ def _checked(file: Path, options: argparse.Namespace) -> dict[str, Any]:
         command += [str(file.resolve()), str(result), json.dumps(given)]
         found: dict[str, Any]
         code = _waited(command, printed, options.timeout, file.resolve().parent)
+        if code == UNWRITABLE and not result.exists():
+            raise OSError(f"{folder} is full or cannot be written; TMPDIR names another folder")
         if code is None:
             found = {"fault": f"{file.name} did not finish within {options.timeout:g} s (--timeout)."}
         elif not result.exists():

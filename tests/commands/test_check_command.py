@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import bug_zoo as zoo
 import pytest
 import right_zoo
 
+from minilstm.commands.cli import main
 from minilstm.gradient_check.student import runner
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "05_check_your_own_backward.py"
@@ -184,6 +188,28 @@ def test_bad_usage(arguments, words):
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
+
+
+def test_a_folder_for_temporary_files_that_cannot_be_used_is_no_fault_of_the_file(
+    tmp_path, monkeypatch, capsys
+):
+    path = tmp_path / "mine.py"
+    path.write_text("import pathlib, shutil, sys\nshutil.rmtree(pathlib.Path(sys.argv[2]).parent)\n")
+    assert main(["gradcheck", "--file", str(path)]) == 2  # as on a full disk: what was found goes nowhere
+    ((out, error),) = (capsys.readouterr(),)
+    assert out == ""
+    assert error.endswith(" is full or cannot be written; TMPDIR names another folder\n")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(os, "open", refused)
+    for asked in ("--file", path), ("--folder", tmp_path):
+        assert main(["gradcheck", *map(str, asked)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("minilstm: error: No usable temporary directory found in [")
+        assert error.count("\n") == 1
+
+
+def refused(*_, **__):
+    raise PermissionError(errno.EACCES, "Permission denied")
 
 
 @pytest.mark.parametrize("cell", ["", 'CELL = "simple_rnn"\n'])

@@ -20,6 +20,7 @@ import os
 import runpy
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ PLAIN = (
     *("course", "separate", "states"),
 )
 LARGEST_OUTPUT = 1_000_000  # bytes that the file may print
+UNWRITABLE = 74  # exit code: RESULT cannot be written, whatever was found
 
 
 def run(path: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -181,8 +183,12 @@ def main() -> None:
     if os.getpid() != process:  # the file forked: only the first process tells
         os._exit(0)
     lift()
-    files.write_text(result, json.dumps(found))
-    sys.stdout.flush()
+    try:
+        files.write_text(result, json.dumps(found))
+    except OSError:
+        os._exit(UNWRITABLE)
+    with suppress(OSError):
+        sys.stdout.flush()
     os._exit(0)  # whatever threads the file has started
 
 
