@@ -29,7 +29,6 @@ and a few names; what the letters mean is told in each cell's file:
     kept      of a step, for backward, beside its states        simple -   LSTM i f g o   GRU z r g q
     rows      of p; one with a gate's name is the peephole of that gate
     direct    for the trace: the path of c (or h) to the step before past all weights, as a name and in words
-    variant   for the choice of an engine: in words, how the cell differs from the common one; or None
 """
 
 from __future__ import annotations
@@ -91,8 +90,6 @@ class Cell(Protocol):
     def rows(self) -> tuple[str, ...]: ...
     @property
     def direct(self) -> tuple[str, str]: ...
-    @property
-    def variant(self) -> str | None: ...
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None

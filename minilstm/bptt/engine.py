@@ -47,9 +47,3 @@ class Engine:
 
 
 PLAIN = Engine()
-
-
-def variant_of(cell: Any) -> str | None:
-    """The settings in which a cell differs from its class's common one: "activation='relu'"; or None."""
-    common, settings = type(cell)(), vars(cell).items()
-    return ", ".join(f"{k}={v!r}" for k, v in settings if v != vars(common)[k]) or None

@@ -32,7 +32,6 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.activations import SIGMOID, TANH, Activation
 from minilstm.bptt.cell import State, StepGradients
-from minilstm.bptt.engine import variant_of
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,6 @@ class GRUCell:
     kept: ClassVar[tuple[str, ...]] = ("z", "r", "g", "q")
     rows: ClassVar[tuple[str, ...]] = ()
     direct: ClassVar[tuple[str, str]] = ("from_z", "update gate")
-
-    @property
-    def variant(self) -> str | None:
-        return variant_of(self)
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None

@@ -68,7 +68,6 @@ class LSTMCell:
     kept: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
     rows: ClassVar[tuple[str, ...]] = ()
     direct: ClassVar[tuple[str, str]] = ("from_c", "carousel")
-    variant: ClassVar[str | None] = None
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None

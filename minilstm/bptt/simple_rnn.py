@@ -19,7 +19,6 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.activations import TANH, Activation
 from minilstm.bptt.cell import State, StepGradients
-from minilstm.bptt.engine import variant_of
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,6 @@ class SimpleRNNCell:
     kept: ClassVar[tuple[str, ...]] = ()  # B1 needs h alone, which is a state
     rows: ClassVar[tuple[str, ...]] = ()
     direct: ClassVar[tuple[str, str]] = ("from_h_prev", "past all weights")
-
-    @property
-    def variant(self) -> str | None:
-        return variant_of(self)
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None

@@ -25,7 +25,6 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.activations import SIGMOID, TANH, Activation
 from minilstm.bptt.cell import State, StepGradients
-from minilstm.bptt.engine import variant_of
 from minilstm.bptt.lstm import LSTMCell
 
 FORGET_GATES = ("learned", "coupled", "none")
@@ -58,10 +57,6 @@ class LSTMVariant:
     def rows(self) -> tuple[str, ...]:
         """Rows of p: the gates that have a peephole."""
         return tuple(gate for gate in self.gates if gate != "g") if self.peepholes else ()
-
-    @property
-    def variant(self) -> str | None:
-        return variant_of(self)
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None

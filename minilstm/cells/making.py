@@ -24,7 +24,7 @@ TAKEN = {  # names that a trace has already
     *("x", "dx", "dz", "external", "name", "cell", "weights", "arrays", "real", "cut", "reached", "states"),
     *("gates", "memory", "names", "before", "blocks", "row", "norm", "horizon", "status", "ledger", "decay"),
     *("verdict", "peepholes", "lag_norm", "effective_memory", "named_weights", "name_of_p", "step_back"),
-    *("go_backwards", "of_pass"),
+    "go_backwards",
 }
 
 

@@ -63,11 +63,6 @@ class UserCell:
         words = f"gates {', '.join(self.gates)}; states {', '.join(self.states)}"
         return f"<cell {self.name!r}: {words}>"
 
-    @property
-    def variant(self) -> str | None:
-        found = self.program("float64")
-        return f"a forward that uses {found}" if isinstance(found, str) else None
-
     def program(self, dtype: str) -> Program | str:
         """Its step as text to be compiled, for arrays of that dtype, or in words what cannot be."""
         return program(self, dtype)

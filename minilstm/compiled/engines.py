@@ -90,6 +90,20 @@ def _compiled_of_users() -> Engine | None:
     )
 
 
+def without_kernel(cell: Any) -> str | None:
+    """In words, what of `cell` no kernel computes: settings, or what a user's forward uses; or None.
+
+    >>> from minilstm.bptt.variants import LSTMVariant
+    >>> without_kernel(LSTMVariant(forget_gate="none"))
+    "forget_gate='none'"
+    """
+    if _is_programmed(cell):
+        found = cell.program("float64")
+        return f"a forward that uses {found}" if isinstance(found, str) else None
+    common, settings = type(cell)(), vars(cell).items()
+    return ", ".join(f"{k}={v!r}" for k, v in settings if v != vars(common)[k]) or None
+
+
 def resolve_backend(backend: str, cell: Cell | None = None) -> str:
     """`backend` if it can be used here, for this cell, otherwise "numpy" after one warning.
 
@@ -97,8 +111,9 @@ def resolve_backend(backend: str, cell: Cell | None = None) -> str:
     'numpy'
     """
     one_of("backend", backend, BACKENDS)
-    if backend == "numba" and cell is not None and cell.variant is not None:
-        message = f"no compiled kernel for {cell.name} with {cell.variant}; the NumPy backend does the work"
+    missing = without_kernel(cell) if backend == "numba" and cell is not None else None
+    if cell is not None and missing is not None:
+        message = f"no compiled kernel for {cell.name} with {missing}; the NumPy backend does the work"
         warnings.warn(message, RuntimeWarning, stacklevel=4)
         return "numpy"
     return "numpy" if backend == "numba" and _compiled() is None else backend

@@ -207,9 +207,9 @@ def _affordable(size: int, cost: int) -> int:
 def _states(network: Twin, layer: Recurrent, rng: np.random.Generator, limit: int | None) -> list[Comparison]:
     """dh_t, dc_t and dz_t of every step of one recurrent layer."""
     k = network.layers.index(layer)
-    tape = network.done.tapes[k].steps
-    T = len(tape.x)
-    carried = tape.mask if layer.return_sequences else None
+    tape = network.done.tapes[k]
+    T, real = len(tape.steps.x), tape.steps.mask
+    carried = real if layer.return_sequences else None
     found = []
     for kind in (*layer.cell.states, "z"):
         name = f"{layer.label}/d{kind}"
@@ -223,7 +223,7 @@ def _states(network: Twin, layer: Recurrent, rng: np.random.Generator, limit: in
             samples = part[:, 0]
             outputs = nudged_states(layer, tape, Nudged(kind, samples, part[:, 1], part[:, 2], nudges))
             mask = None if carried is None else carried.T[samples]
-            outputs = layer.visible(outputs, None if tape.mask is None else tape.mask.T[samples])
+            outputs = layer.visible(outputs, None if real is None else real.T[samples])
             return network.rows(samples, outputs, mask, network.row_states(samples), k + 1)
 
         values = by_rows(network.method, chosen, per_run, run)

@@ -15,8 +15,8 @@ from minilstm.arrays import Array
 from minilstm.bptt import segments
 from minilstm.bptt.cell import State, Weights
 from minilstm.cells import with_state
-from minilstm.compiled.chunks import Tapes
 from minilstm.layers import Recurrent
+from minilstm.layers.recurrent import RecurrentTape
 
 
 class Nudged(NamedTuple):
@@ -29,16 +29,16 @@ class Nudged(NamedTuple):
     offsets: Array  # (R,)
 
 
-def nudged_states(layer: Recurrent, tape: Tapes, nudged: Nudged) -> Array:
+def nudged_states(layer: Recurrent, tape: RecurrentTape, nudged: Nudged) -> Array:
     """The layer's output for each row: (R, T, H) with `return_sequences`, otherwise (R, H)."""
-    T = len(tape.x)
-    weights, cell = layer.symbols, layer.cell
+    steps, weights, cell = tape.steps, layer.symbols, layer.cell
+    T = len(steps.x)
     history = tuple(
-        np.concatenate([first[None], tape.join(name)])
-        for name, first in zip(cell.states, tape.first_state, strict=True)
+        np.concatenate([first[None], steps.join(name)])
+        for name, first in zip(cell.states, steps.first_state, strict=True)
     )  # (T+1, B, H) each
-    x = tape.x[:, nudged.samples]  # (T, R, D)
-    mask = None if tape.mask is None else tape.mask[:, nudged.samples]
+    x = steps.x[:, nudged.samples]  # (T, R, D)
+    mask = None if steps.mask is None else steps.mask[:, nudged.samples]
     outputs = history[0][1:, nudged.samples]  # (T, R, H), right up to each row's own step
     begin = int(nudged.steps.min())
     state: State = tuple(part[begin, nudged.samples] for part in history)

@@ -226,9 +226,8 @@ class _Graph(Graph):
                 raise ValueError(wording(f"layer {layer.label!r}", expected, f"RNN of {layer.cell!r}"))
             if set(layer.cell.gates) != set(BLOCKS[cell]):
                 expected = "an LSTM with a learned forget gate, for ONNX"
-                raise ValueError(
-                    wording(f"layer {layer.label!r}", expected, f"forget_gate={layer.cell.variant}")
-                )
+                got = f"one of the gates {', '.join(layer.cell.gates)}"
+                raise ValueError(wording(f"layer {layer.label!r}", expected, got))
             if layer.stateful or (layer.zero_output_for_mask and not layer.return_sequences):
                 expected = "without stateful=True, and without zero_output_for_mask=True for a last state"
                 raise ValueError(wording(f"layer {layer.label!r}", f"{expected}, for ONNX", repr(layer)))

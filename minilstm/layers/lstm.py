@@ -64,7 +64,7 @@ class LSTM(Recurrent):
         self.initializers["peepholes"] = initializers.zeros
         functions = get(self.activation), get(self.recurrent_activation)
         self._variant = LSTMVariant(*functions, self.forget_gate, self.peepholes)
-        self.cell = LSTMCell() if self._variant.variant is None else self._variant
+        self.cell = LSTMCell() if self._variant == LSTMVariant() else self._variant
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, tuple[int, ...]]:
         peepholes = {"peepholes": (len(self._variant.rows), self.units)} if self.peepholes else {}

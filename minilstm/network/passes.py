@@ -15,9 +15,9 @@ from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.bptt.tape import Contents
 from minilstm.layers import Bidirectional, Layer, Recurrent
-from minilstm.layers.wrappers import Wrapper
 from minilstm.losses import Loss
 from minilstm.metrics import Bound
+from minilstm.network.recorded import recorded
 from minilstm.trace.trace import LayerTrace
 
 
@@ -148,7 +148,7 @@ def backward(
             if loss.from_logits and k == len(layers) - 1:
                 dy, found = layer.backward_logits(dy, tape, need_dx=k > lowest)
             elif record:
-                dy, found, reached = _recorded(layer, layer.label, dy, tape, reached, traces)
+                dy, found, reached = recorded(layer, layer.label, dy, tape, reached, traces)
             else:
                 dy, found = layer.backward(dy, tape, need_dx=k > lowest)
             for key, regularizer in layer.regularizers.items():
@@ -157,44 +157,3 @@ def backward(
             grads[k] = found
     named = {f"{layer.name}/{key}": grads[k][key] for k, layer in enumerate(layers) for key in wanted[k]}
     return named, dict(reversed(traces.items()))
-
-
-def _recorded(
-    layer: Layer, path: str, dy: Array, tape: Any, reached: Array | None, traces: dict[str, LayerTrace]
-) -> tuple[Any, dict[str, Array], Array | None]:
-    """Backward through a layer with every step of the recurrent layers in it recorded, last ones first.
-
-    reached : (B, T), the steps of the output that a path from the loss enters; the same of the input is
-    returned, beside dL/d(input) and dL/d(each weight). None where it is not known.
-    """
-    if isinstance(layer, Recurrent):
-        trace, found = _recorded_steps(layer, path, dy, tape, reached)
-        traces[path] = trace
-        return layer.input_order(trace.dx), found, layer.input_order(trace.reached["dx"])
-    if not isinstance(layer, Wrapper):
-        dx, found = layer.backward(dy, tape, need_dx=True)
-        return dx, found, reached
-    dxs: list[Array] = []
-    grads: dict[str, Array] = {}
-    entered: list[Array | None] = []
-    pieces = zip(layer.sublayers, layer.split(dy, tape), layer.split_steps(reached), strict=True)
-    for sub, (piece, inner), steps in reversed(list(pieces)):
-        dx, found, steps = _recorded(sub, f"{path}/{sub.label}", piece, inner, steps, traces)
-        dxs.append(dx)
-        entered.append(steps)
-        grads |= {f"{sub.label}/{key}": grad for key, grad in found.items()}
-    return layer.join(dxs[::-1], tape), grads, layer.join_steps(entered[::-1], reached)
-
-
-def _recorded_steps(
-    layer: Recurrent, path: str, dy: Array, tape: Any, reached: Array | None
-) -> tuple[LayerTrace, dict[str, Array]]:
-    """Backward through a recurrent layer, recorded."""
-    gradients = layer.bptt(dy, tape, need_dx=True, record=True, overwrite=False)
-    external = layer.external(dy, tape)
-    entered = (external != 0).any(axis=-1) | (False if reached is None else reached)
-    cut = layer.truncate_steps is not None
-    trace = LayerTrace.of_pass(
-        path, layer.symbols, tape.steps, gradients, external, entered, cut, layer.go_backwards
-    )
-    return trace, layer.named(gradients)

@@ -107,7 +107,7 @@ def pad_sequences(
     with warnings.catch_warnings(), np.errstate(**QUIET_CASTS):
         # One PaddingWarning below says what NumPy's warnings about lost parts would say.
         warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
-        out = filled("value", value, (B, maxlen, *step_shape), dtype)  # (B, T, ...)
+        out = _filled(value, (B, maxlen, *step_shape), dtype)  # (B, T, ...)
         steps_kept = 0
         for b, sequence in enumerate(sequences):
             if len(sequence) == 0:
@@ -141,18 +141,13 @@ def pad_sequences(
     return out
 
 
-def filled(argument: str, value: Any, shape: tuple[int, ...], dtype: Any) -> Array:
-    """An array full of `value`; NumPy's kind of error, which names the argument, where it does not fit.
-
-    >>> filled("value", [], (2, 3), "float32")
-    Traceback (most recent call last):
-    ValueError: value must be something that fills an array of shape (2, 3) and dtype float32, got []
-    """
+def _filled(value: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+    """An array full of `value`; NumPy's kind of error, in our words, where it does not fit."""
     try:
         found: Array = np.full(shape, value, dtype)
     except (TypeError, ValueError, OverflowError) as error:
         expected = f"something that fills an array of shape {shape} and dtype {dtype}"
-        raise reworded(error, wording(argument, expected, reprlib.repr(value))) from error
+        raise reworded(error, wording("value", expected, reprlib.repr(value))) from error
     return found
 
 

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
 
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.bptt.cell import Cell, Gradients, StepGradients, Weights
-from minilstm.compiled.chunks import Tapes
+from minilstm.bptt.cell import Cell, StepGradients, Weights
 from minilstm.errors import one_of, whole_number, wording
 from minilstm.norms import norm
 from minilstm.trace.lags import by_lag, reach
-from minilstm.trace.paths import paths
 
 ALL = slice(None)
 
@@ -50,53 +47,6 @@ class Recording:
     cut: Array = field(repr=False)
     reached: dict[str, Array] = field(repr=False)  # (B, T) bool each: a path from the loss exists
     go_backwards: bool = False
-
-    @classmethod
-    def of_pass(
-        cls,
-        name: str,
-        weights: Weights,
-        tape: Tapes,
-        gradients: Gradients,
-        external: Array,
-        reached: Array,
-        truncated: bool,
-        go_backwards: bool = False,
-    ) -> Self:
-        """Put a tape and its gradients, recorded per step, together for the reader.
-
-        external : (B, T, H); reached : (B, T) bool, the steps that a path from the loss enters directly;
-        truncated : whether the gradient was cut at the start of each segment.
-        """
-        T, B, _ = tape.x.shape
-        real = np.ones((B, T), bool) if tape.mask is None else tape.mask.T.copy()
-        cut = np.zeros(T, bool)
-        cut[[span.start for span in tape.spans]] = truncated
-
-        def batch_first(array: Any) -> Array:
-            found: Array = array.transpose(1, 0, 2)
-            return found
-
-        cell, first = tape.cell, tape.first_state
-        assert gradients.dtotal is not None  # recorded
-        arrays = {key: batch_first(tape.join(key)) for key in (*cell.states, *cell.kept)}
-        arrays |= {
-            f"d{key}": batch_first(part) for key, part in zip(cell.states, gradients.dtotal, strict=True)
-        }
-        arrays |= {"external": external, "dz": batch_first(gradients.dz), "dx": batch_first(gradients.dx)}
-        arrays |= {"x": batch_first(tape.x).copy()}
-        arrays |= {f"{key}0": part for key, part in zip(cell.states, first, strict=True)}
-        arrays |= {f"d{key}0": part for key, part in zip(cell.states, gradients.dstate, strict=True)}
-        return cls(
-            name=name,
-            cell=cell,
-            weights=Weights(*(None if weight is None else weight.copy() for weight in weights)),  # type: ignore[arg-type]
-            arrays=arrays,
-            real=real,
-            cut=cut,
-            reached=paths(cell, weights, real, reached, cut),
-            go_backwards=go_backwards,
-        )
 
     def __repr__(self) -> str:
         B, T, H = self.arrays["h"].shape

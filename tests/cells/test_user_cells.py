@@ -17,6 +17,7 @@ from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.bptt.variants import LSTMVariant
 from minilstm.cells.activations import get
 from minilstm.cells.user import ENGINE
+from minilstm.compiled.engines import without_kernel
 from minilstm.trace import dynamics
 
 B, T, D, H = 4, 7, 3, 5
@@ -56,7 +57,7 @@ def close(found, expected, bound, what=""):
 # ------------------------------------------------------------ the derivatives
 
 
-@pytest.mark.parametrize("base", LESSON, ids=lambda cell: f"{cell.name} {cell.variant}")
+@pytest.mark.parametrize("base", LESSON, ids=lambda cell: f"{cell.name} {without_kernel(cell)}")
 @pytest.mark.parametrize("by_hand", [False, True])
 def test_gradients_are_those_of_the_hand_written_cells(base, by_hand):
     """To 1e-13 in float64, of weights, inputs, states, and of each step."""
