@@ -151,6 +151,17 @@ def switch(argument: str, value: Any) -> bool:
     return bool(value) if number else flag(argument, value)
 
 
+def instance(argument: str, value: Any, kind: type[Any] | tuple[type[Any], ...], expected: str) -> Any:
+    """`value`, which is of that kind; TypeError otherwise.
+
+    >>> instance("label", "trained", str, "a text")
+    'trained'
+    """
+    if not isinstance(value, kind):
+        raise TypeError(wording(argument, expected, f"{value!r:.80}"))
+    return value
+
+
 def verbosity(value: Any, expected: str = "0, 1 or 2") -> int:
     """`verbose` as 0, 1 or 2, False and True being 0 and 1; ValueError otherwise.
 

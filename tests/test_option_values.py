@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 import minilstm as ml
-from minilstm import callbacks, metrics
+from minilstm import callbacks, metrics, plots
 from minilstm.interop import from_torch_state_dict, load_keras_weights, to_keras, to_onnx, to_torch_state_dict
 from minilstm.keras.utils import normalize, to_categorical
 from minilstm.sequences import pack_padded_sequence, pad_packed_sequence
+from minilstm.sequences.packing import unpad_sequence
+from minilstm.trace import dynamics, horizon
+from minilstm.trace.ledger import ledger_of
 
 VALUES = {
     "None": None, "True": True, "-1": -1, "0": 0, "1.5": 1.5, "nan": np.nan, "inf": np.inf, "text": "x",
@@ -44,9 +47,88 @@ def fitted(**options):
     return ml.LSTMRegressor(2, epochs=1, random_state=0, **options).fit(np.ones((4, 3, 1)), [0.0, 1, 0, 1])
 
 
+def traced_layer():
+    model = ml.Sequential([ml.LSTM(2, input_shape=(4, 3), backend="numpy"), ml.Dense(1)], dtype="float64")
+    model.compile("sgd", "mse")
+    return model, model.trace(np.ones((2, 4, 3)), [0.0, 1.0])
+
+
+MODEL, TRACE = traced_layer()
+LAYER = MODEL.layers[0]
+TRACED = {"layer_trace": TRACE[0]}
+TRACER = {"tracer": ml.GradientTracer()}
+MODEL.fit(np.ones((2, 4, 3)), [0.0, 1.0], verbose=0, callbacks=list(TRACER.values()))
+REPORT = {"report": ml.gradcheck(MODEL, np.ones((2, 4, 3)), [0.0, 1.0], entries=2)}
+ROWS = [{"steps": 1, "cosine": 1.0, "cosine_low": 1.0, "cosine_high": 1.0}]
+WORDS = ml.Vocabulary(["a", "b"])
+FIGURES = [
+    (plots.clipping, TRACER),
+    (plots.updates, TRACER),
+    (plots.training_heatmap, {"layer": "lstm", **TRACER}),
+    (plots.contributions, TRACED),
+    (plots.credit_map, TRACED),
+    (plots.gates, TRACED),
+    (plots.gradient_flow, TRACED),
+    (plots.heatmap, {**TRACED, "name": "dh"}),
+    (plots.ledger, TRACED),
+    (plots.singular_values, TRACED),
+    (plots.gradient_errors, REPORT),
+    (plots.history, {"history": {"loss": [1.0]}}),
+    (plots.truncation_cost, {"rows": ROWS}),
+    (plots.side_by_side, {"traces": {"a": TRACE[0]}}),
+    (plots.trace_report, {"traces": {"a": TRACE}, "path": "x.html"}),
+]
+EMPTY = {"history": ("dict",), "rows": ("list",), "layer": ()}
+
+
+def figures():
+    """Each figure, given something else than what it draws, and other axes than matplotlib's."""
+    for function, given in FIGURES:
+        first = next(name for name in given if name not in ("layer", "name"))
+        others = {name: value for name, value in given.items() if name != first}
+        yield called(function, first, EMPTY.get(first, ()), **others)
+        if function not in (plots.gates, plots.side_by_side, plots.trace_report):
+            yield called(function, "ax", ("None",), **given)
+
+
 PACKED = pack_padded_sequence(np.ones((3, 2)), [3, 2])
 
 CALLS = [
+    *figures(),
+    called(plots.gradient_flow, "label", ("None", "text", "empty", "surrogate"), **TRACED),
+    called(plots.credit_map, "most", WHOLE, **TRACED),
+    called(plots.singular_values, "lengths", ("list",), **TRACED),
+    called(plots.gradient_errors, "tensor", ("None",), **REPORT),
+    called(plots.truncation_cost, "mark", ("None", *WHOLE), rows=ROWS),
+    called(plots.truncation_cost, "predicted", ("None", "list"), rows=ROWS),
+    called(
+        plots.trace_report, "title", ("text", "empty", "surrogate"), traces=TRACE, path="no folder/x.html"
+    ),
+    called(plots.save, "figure", (), kind="png"),
+    called(plots.save, "kind", (), figure=plots.new_figure()[0]),
+    called(plots.new_figure, "rows", WHOLE),
+    called(plots.new_figure, "width", set(REAL) - {"0"}),
+    called(plots.legend, "ax", ()),
+    called(plots.whole_ticks, "axes", ("list",)),
+    called(TRACE[0].norm, "per_sample", ("True",), name="dh"),
+    called(TRACE[0].effective_memory, "per_sample", ("True",)),
+    called(TRACE[0].blocks, "array", ()),
+    called(TRACE[0].step_back, "dstate", ("dict",)),
+    called(TRACE[0].decay, "sample", ("None", "0")),
+    called(dynamics.jacobians, "trace", ()),
+    called(dynamics.credit_map, "steps", ("None", "list"), trace=TRACE[0]),
+    called(dynamics.lyapunov_exponents, "steps", ()),
+    called(horizon.side_by_side, "traces", ("dict",)),
+    called(ledger_of, "trace", ()),
+    called(LAYER.memory, "batch", WHOLE, length=3),
+    called(LAYER.memory, "length", WHOLE, batch=2),
+    called(LAYER.compute_output_shape, "input_shape", ()),
+    called(ml.Vocabulary.of, "texts", ("list",)),
+    called(ml.Vocabulary.of, "split", ("class",), texts=["a"]),
+    called(WORDS.split, "text", ("text", "empty", "surrogate")),
+    called(WORDS.ids, "texts", ("list",)),
+    called(WORDS.text, "ids", ("list",)),
+    called(unpad_sequence, "padded_sequences", ("square",), lengths=[1, 1]),
     called(fitted, "validation_fraction", ("float32",)),
     called(fitted, "dropout", ("0", "float32")),
     called(fitted, "early_stopping", ("True", "0")),
@@ -141,3 +223,19 @@ def test_numbers_of_numpy_are_numbers():
     assert (type(penalty.l1), type(penalty.l2)) == (float, float)
     assert type(ml.Huber(np.float32(0.5)).delta) is float
     assert ml.LSTM(2, truncate_steps=np.array(3)).truncate_steps == 3
+
+
+def test_a_layer_of_a_trace_is_asked_for_by_name_or_number():
+    assert TRACE[-1] is TRACE["lstm"] is TRACE[np.int64(0)]
+    with pytest.raises(IndexError, match="layer must be below 1, the number of layers, got 1"):
+        TRACE[1]
+    for key in (-2, True, 1.5, None, [0]):
+        with pytest.raises((TypeError, ValueError), match="layer must be a whole number >= -1"):
+            TRACE[key]
+    assert [layer.name for layer in TRACE] == ["lstm"]
+
+
+def test_memory_of_a_layer_without_weights():
+    for layer in (ml.LSTM(2), ml.TimeDistributed(ml.LSTM(2))):
+        with pytest.raises(RuntimeError, match="must be built first"):
+            layer.memory(2, 3)

@@ -256,6 +256,9 @@ class Layer(WeightLists, ABC):
 
     def memory(self, batch: int, length: int) -> dict[str, int]:
         """Bytes of the tapes of recurrent layers in here, by name, for one training batch."""
+        whole_number("batch", batch), whole_number("length", length)
+        if not self.built:
+            raise RuntimeError(f"layer {self.label!r} must be built first: give it input_shape=(T, D)")
         return {}
 
     @property
@@ -291,7 +294,7 @@ class Layer(WeightLists, ABC):
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
         """Shape of a batch's output, the batch axis first, as in Keras."""
-        batch, *sample = checked_shape("input_shape", input_shape)
+        batch, *sample = checked_shape("input_shape", input_shape) or (None,)
         return batch, *self.output_shape(tuple(sample))
 
     def compute_mask(self, inputs: ArrayLike, previous_mask: ArrayLike | None = None) -> Array | None:

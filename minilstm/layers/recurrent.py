@@ -259,7 +259,7 @@ class Recurrent(Layer):
         )
 
     def memory(self, batch: int, length: int) -> dict[str, int]:
-        return {self.label: self.tape_bytes(batch, length)}
+        return super().memory(batch, length) | {self.label: self.tape_bytes(batch, length)}
 
     def _engine(self, backend: str, B: int) -> Engine:
         """What runs the steps of a batch of B samples."""

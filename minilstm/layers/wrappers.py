@@ -113,7 +113,7 @@ class Wrapper(Layer):
         return reached
 
     def memory(self, batch: int, length: int) -> dict[str, int]:
-        inner: dict[str, int] = {}
+        inner = super().memory(batch, length)
         for sub in self.sublayers:
             inner |= sub.memory(*self.inner_batch(batch, length))
         return {f"{self.label}/{name}": size for name, size in inner.items()}

@@ -22,11 +22,23 @@ from matplotlib.ticker import (
 )
 
 from minilstm.arrays import Array
+from minilstm.errors import (
+    by_name,
+    instance,
+    listed,
+    numeric_array,
+    one_of,
+    real_number,
+    whole_number,
+    wording,
+)
 from minilstm.network.progress import History
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#595959"
 MARKERS = "osD^vP*X"
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+AXES, FIGURE = "axes of matplotlib", "a figure of matplotlib, as ax.figure"
+LENGTHS = "a list of whole numbers"
 COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", GREY)
 
 
@@ -35,15 +47,16 @@ COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", GREY)
 
 def history(history: History | Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:
     """Every loss and metric of a History (or of its dict) against the epoch; validation is dashed."""
-    ax = ax or new_figure()[1][0]
-    curves = history.history if isinstance(history, History) else history
+    curves = by_name("history", history.history if isinstance(history, History) else history)
+    ax = axes_or_new(ax)
     names = sorted({name.removeprefix("val_") for name in curves})
     for name, values in curves.items():
         k = names.index(name.removeprefix("val_"))
         validation = name.startswith("val_")
+        heights = vector(f"history[{name!r}]", values)
         ax.plot(
-            np.arange(1, len(values) + 1),
-            _floats(values),
+            np.arange(1, len(heights) + 1),
+            heights,
             color=(BLUE, ORANGE, GREEN, GREY)[k % 4],
             linestyle="--" if validation else "-",
             marker=MARKERS[k % len(MARKERS)],
@@ -61,16 +74,17 @@ def history(history: History | Mapping[str, Sequence[float]], ax: Axes | None = 
 
 def series_style(number: int) -> dict[str, Any]:
     """Colour and marker of the k-th series of a figure; they repeat after the colours are used up."""
+    number = whole_number("number", number, 0)
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
 def line(ax: Axes, x: Any, y: Any, low: Any = None, high: Any = None, **style: Any) -> None:
     """y against x, in `style`, with a bar from `low` to `high`; what is no number is a gap and a cross."""
     style = series_style(0) | {"linewidth": 2, "markersize": 7} | style
-    x, y = _floats(x), _floats(y)
+    x, y = vector("x", x), vector("y", y)
     every = max(1, len(x) // 12)
     if low is not None and high is not None:
-        error = np.maximum(0, np.array([y - _floats(low), _floats(high) - y]))
+        error = np.maximum(0, np.array([y - vector("low", low), vector("high", high) - y]))
         ax.errorbar(x, y, error, capsize=4, **style)
     else:
         ax.plot(x, y, markevery=every, **style)
@@ -79,7 +93,10 @@ def line(ax: Axes, x: Any, y: Any, low: Any = None, high: Any = None, **style: A
 
 def log_line(ax: Axes, x: Array, y: Array, **style: Any) -> None:
     """y against x on a log axis; zeros are triangles at the lower edge, NaN and Inf crosses at the upper."""
-    y = _floats(y)
+    instance("ax", ax, Axes, AXES)
+    x, y = vector("x", x), vector("y", y)
+    if len(x) != len(y):
+        raise ValueError(wording("y", f"of {len(x)} numbers, as x", len(y)))
     usable = np.isfinite(y) & (y > 0)
     every = max(1, len(x) // 12)
     style = {"linewidth": 2, "markersize": 5} | style
@@ -101,6 +118,7 @@ def log_axis(ax: Axes) -> None:
 
     Other ticks would take most of the drawing time. To be called when the data stand in the axes.
     """
+    instance("ax", ax, Axes, AXES)
     ax.set_yscale("log", nonpositive="mask")
     ax.yaxis.set_minor_locator(NullLocator())
     low, high = ax.get_ylim()
@@ -122,7 +140,8 @@ def _power(value: float) -> str:
 
 def ordered_colours(count: int) -> list[Any]:
     """`count` colours for an order, from plasma without its pale end: blue, purple, red, orange."""
-    return [matplotlib.colormaps["plasma"](k) for k in np.linspace(0.0, 0.85, count)]
+    places = np.linspace(0.0, 0.85, whole_number("count", count, 0))
+    return [matplotlib.colormaps["plasma"](k) for k in places]
 
 
 # ------------------------------------------------------------ what all figures share
@@ -144,11 +163,21 @@ class ShownAxes(Axes):
         return save(figure, "png")
 
 
+def axes_or_new(ax: Axes | None, width: float = 7, height: float = 4.4) -> Axes:
+    """`ax`, or the axes of a new figure; TypeError where it is neither None nor axes."""
+    if ax is None:
+        return new_figure(width=width, height=height)[1][0]
+    found: Axes = instance("ax", ax, Axes, f"{AXES}, or None")
+    return found
+
+
 def new_figure(
     rows: int = 1, columns: int = 1, *, width: float = 7, height: float = 4.4
 ) -> tuple[Figure, list[Axes]]:
     """A figure with a grid of axes, given row by row."""
-    figure = ShownFigure(figsize=(width, height), layout="constrained", facecolor="white")
+    whole_number("rows", rows), whole_number("columns", columns)
+    size = real_number("width", width, above=True), real_number("height", height, above=True)
+    figure = ShownFigure(figsize=size, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False, subplot_kw={"axes_class": ShownAxes})
     return figure, list(np.ravel(grid))
@@ -156,6 +185,7 @@ def new_figure(
 
 def name_axes(ax: Axes, x: str, y: str, title: str = "") -> None:
     """Names of the axes, and the common look."""
+    instance("ax", ax, Axes, AXES)
     ax.set_xlabel(x, fontsize=12)
     ax.set_ylabel(y, fontsize=12)
     if title:
@@ -169,14 +199,16 @@ def name_axes(ax: Axes, x: str, y: str, title: str = "") -> None:
 
 def legend(ax: Axes, **options: Any) -> None:
     """A legend, if there is something to tell apart."""
-    if ax.get_legend_handles_labels()[0]:
+    if instance("ax", ax, Axes, AXES).get_legend_handles_labels()[0]:
         ax.legend(fontsize=options.pop("fontsize", 11), frameon=False, **options)
 
 
 def length_axis(ax: Axes, lengths: Sequence[int]) -> None:
     """A log axis with a tick at each length studied, and nothing else."""
+    instance("ax", ax, Axes, AXES)
+    lengths = [whole_number("lengths", length) for length in listed("lengths", LENGTHS, lengths)]
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(FixedLocator(list(lengths)))
+    ax.xaxis.set_major_locator(FixedLocator(lengths))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xticklabels([str(length) for length in lengths])
@@ -184,13 +216,14 @@ def length_axis(ax: Axes, lengths: Sequence[int]) -> None:
 
 def whole_ticks(axes: Sequence[Axes]) -> None:
     """Ticks at whole numbers only: there is no half step or half epoch."""
-    for ax in axes:
+    for ax in listed("axes", "a list of axes of matplotlib", axes):
+        instance("axes", ax, Axes, "a list of axes of matplotlib")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def settle(figure: Figure) -> None:
     """Lay the figure out once and for all, so that saving it twice does not do that work twice."""
-    engine = figure.get_layout_engine()
+    engine = instance("figure", figure, Figure, FIGURE).get_layout_engine()
     if engine is not None:
         engine.execute(figure)
         with matplotlib.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
@@ -203,6 +236,8 @@ def save(figure: Figure, kind: str) -> bytes:
     Text in PDF is TrueType (42), which publishers take; matplotlib's default, Type 3, many do not.
     In SVG it is outlines, which look the same on every machine.
     """
+    instance("figure", figure, Figure, FIGURE)
+    one_of("kind", kind, ("png", "svg", "pdf"))
     found = io.BytesIO()
     undated: dict[str, Any] = {
         "svg": {"Date": None, "Creator": None},
@@ -229,6 +264,10 @@ def _mark_gaps(ax: Axes, x: Array, y: Array, colour: str) -> None:
         )
 
 
-def _floats(values: Any) -> Array:
-    """Numbers as float64, None as NaN."""
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+def vector(argument: str, values: Any) -> Array:
+    """Numbers as float64 (L,), None as NaN; TypeError or ValueError where they are none."""
+    numbers = [np.nan if value is None else value for value in listed(argument, "a list of numbers", values)]
+    found = numeric_array(argument, numbers).astype(np.float64)
+    if found.ndim != 1:
+        raise ValueError(wording(argument, "a list of numbers", f"shape {found.shape}"))
+    return found

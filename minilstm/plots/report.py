@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 import minilstm
 from minilstm import files
-from minilstm.errors import wording
+from minilstm.errors import by_name, instance, wording
 from minilstm.plots.base import legend, new_figure, save
 from minilstm.plots.glossary import GLOSSARY
 from minilstm.plots.traces import (
@@ -66,11 +66,16 @@ def trace_report(
     One block of figures for each recurrent layer, the maps for the first of the longest samples. Of several
     traces, such as {"untrained": before, "trained": after}, the page begins with a comparison.
     """
-    path = Path(path)
+    path = Path(files.checked_path("path", path))
+    instance("title", title, str, "a text")
     kind = path.suffix.lower()
     if kind not in (".html", ".pdf", ".png"):
         raise ValueError(wording("path", "one that ends in .html, .pdf or .png", repr(str(path))))
-    given = {"": traces} if isinstance(traces, Trace) else dict(traces)
+    given = {"": traces} if isinstance(traces, Trace) else by_name("traces", traces)
+    if not given:
+        raise ValueError(wording("traces", "at least one trace by its label", "none"))
+    for label, trace in given.items():
+        instance(f"traces[{label!r}]", trace, Trace, "a trace, as model.trace gives it")
     layers = {
         f"{label}: {layer.name}" if label and len(trace) > 1 else label or layer.name: layer
         for label, trace in given.items()
@@ -80,7 +85,7 @@ def trace_report(
     origins = [f"{label}: {one}" if label else str(one) for label, one in found.items() if one is not None]
     compared = layers if len(given) > 1 else {}
     if kind == ".html":
-        data = _html(layers, compared, origins, title).encode()
+        data = _html(layers, compared, origins, title).encode(errors="replace")
     else:
         text = origins + [line for name, layer in layers.items() for line in layer_words(layer, name)]
         data = save(page_figure(layers, title, text), kind[1:])

@@ -11,20 +11,24 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, wording
+from minilstm.errors import by_name, instance, listed, one_of, whole_number, wording
 from minilstm.plots.base import (
     BLUE,
     COLOURS,
     GREY,
+    LENGTHS,
     MARKERS,
+    axes_or_new,
     legend,
     log_axis,
     log_line,
     name_axes,
     new_figure,
+    series_style,
     whole_ticks,
 )
 from minilstm.trace import dynamics
+from minilstm.trace.recording import ONE_LAYER
 from minilstm.trace.trace import LayerTrace
 
 LAG = "steps before the loss"
@@ -61,10 +65,11 @@ def gradient_flow(
     >>> ax.get_xlabel()
     'steps before the loss'
     """
-    ax = ax or new_figure()[1][0]
-    norms = layer_trace.lag_norm(name)
+    instance("layer_trace", layer_trace, LayerTrace, ONE_LAYER)
+    instance("label", label, (str, type(None)), "a text or None")
+    norms, ax = layer_trace.lag_norm(name), axes_or_new(ax)
     number = sum(not str(line.get_label()).startswith("_") for line in ax.lines)
-    style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+    style = series_style(number)
     log_line(ax, np.arange(len(norms)), norms, label=label or f"{layer_trace.name}: {name}", **style)
     found = set(layer_trace.status(name).tolist())
     for words, height, there in (
@@ -92,8 +97,8 @@ def ledger(layer_trace: LayerTrace, ax: Axes | None = None) -> Axes:
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['loss', 'recurrent weights', 'update gate']
     """
-    ax = ax or new_figure()[1][0]
-    shares = layer_trace.ledger().shares()
+    instance("layer_trace", layer_trace, LayerTrace, ONE_LAYER)
+    shares, ax = layer_trace.ledger().shares(), axes_or_new(ax)
     lags = np.arange(len(next(iter(shares.values()))))
     edges = np.arange(len(lags) + 1) - 0.5
     bottom = np.zeros(len(lags))
@@ -117,8 +122,10 @@ def side_by_side(traces: Mapping[str, LayerTrace]) -> Figure:
 
     Of the state that carries the memory, c of an LSTM and h otherwise. See `horizon.side_by_side`.
     """
-    if not traces:
+    if not by_name("traces", traces):
         raise ValueError(wording("traces", "at least one trace by its label", "none"))
+    for label, layer in traces.items():
+        instance(f"traces[{label!r}]", layer, LayerTrace, ONE_LAYER)
     figure, (flow, routes) = new_figure(1, 2, width=12, height=4.6)
     verdicts = {}
     for place, (label, layer) in enumerate(traces.items()):
@@ -154,6 +161,7 @@ def gates(layer_trace: LayerTrace, sample: int = 0) -> Figure:
 
     Masked steps are grey.
     """
+    instance("layer_trace", layer_trace, LayerTrace, ONE_LAYER)
     names = [*dict.fromkeys(("z", "r", "g", "h") if layer_trace.cell.name == "gru" else ())]
     names = names or [*layer_trace.cell.kept, "c" if "c" in layer_trace.states else "h"]
     figure, axes = new_figure(len(names), 1, width=8, height=1 + 1.6 * len(names))
@@ -166,9 +174,10 @@ def gates(layer_trace: LayerTrace, sample: int = 0) -> Figure:
 
 def heatmap(layer_trace: LayerTrace, name: str, sample: int = 0, ax: Axes | None = None) -> Axes:
     """One gate or state of one sample over time: units up, steps to the right; masked steps are grey."""
-    ax = ax or new_figure(height=2.6)[1][0]
+    instance("layer_trace", layer_trace, LayerTrace, ONE_LAYER)
     one_of("name", name, layer_trace.names)
     real = layer_trace.real[layer_trace.row(sample)]
+    ax = axes_or_new(ax, height=2.6)
     values = np.where(real[:, None], layer_trace.arrays[name][sample], np.nan).T  # (H, T)
     title = TITLES.get((layer_trace.cell.name, name))
     signed = title is None
@@ -196,10 +205,10 @@ def credit_map(layer_trace: LayerTrace, sample: int = 0, ax: Axes | None = None,
 
     Of a longer sample, `most` steps t, evenly spaced. See `dynamics.credit_map`.
     """
-    ax = ax or new_figure(width=5.6, height=4.6)[1][0]
+    instance("layer_trace", layer_trace, LayerTrace, ONE_LAYER)
     T = layer_trace.real.shape[1]
-    steps = sorted({round(t) for t in np.linspace(0, T - 1, min(T, most))})
-    values = dynamics.credit_map(layer_trace, steps, sample)
+    steps = sorted({round(t) for t in np.linspace(0, T - 1, min(T, whole_number("most", most)))})
+    values, ax = dynamics.credit_map(layer_trace, steps, sample), axes_or_new(ax, width=5.6, height=4.6)
     finite = values[np.isfinite(values)]
     top = max(float(finite.max(initial=0)), 1.0)
     image = ax.imshow(
@@ -231,14 +240,16 @@ def singular_values(
     Values above 1 (dashed line) stretch a gradient on its way back, values below shrink it. Values below the
     rounding error of the largest one are noise, and left out.
     """
-    ax = ax or new_figure()[1][0]
+    instance("layer_trace", layer_trace, LayerTrace, ONE_LAYER)
+    lengths = [whole_number("lengths", length) for length in listed("lengths", LENGTHS, lengths)]
     jacobians = dynamics.jacobians(layer_trace, sample)[layer_trace.real[sample]]
+    ax = axes_or_new(ax)
     for k, length in enumerate(length for length in lengths if length <= len(jacobians)):
         values = np.linalg.svd(dynamics.product(jacobians[-length:]), compute_uv=False)
         values = values[values >= values[0] * len(values) * np.finfo(values.dtype).eps]
         label = "1 step" if length == 1 else f"{length} steps"
         order = np.arange(1, len(values) + 1)
-        log_line(ax, order, values, label=label, color=COLOURS[k], marker=MARKERS[k])
+        log_line(ax, order, values, label=label, **series_style(k))
     log_axis(ax)
     low, high = ax.get_ylim()
     ax.set_ylim(max(low, 1e-30), max(high, 3))
@@ -251,7 +262,8 @@ def singular_values(
 
 def contributions(layer_trace: LayerTrace, ax: Axes | None = None) -> Axes:
     """The norm of what each time step adds to the gradient of each weight, on a log axis."""
-    ax = ax or new_figure()[1][0]
+    instance("layer_trace", layer_trace, LayerTrace, ONE_LAYER)
+    ax = axes_or_new(ax)
     for k, (name, norms) in enumerate(layer_trace.ledger().weight_norms().items()):
         steps: Array = np.arange(len(norms))
         log_line(ax, steps, norms, label=name, color=COLOURS[k], marker=MARKERS[k])

@@ -8,17 +8,20 @@ from matplotlib.colors import LogNorm
 
 from minilstm.arrays import Array
 from minilstm.callbacks import GradientTracer
+from minilstm.errors import instance
 from minilstm.plots.base import (
     COLOURS,
     MARKERS,
+    axes_or_new,
     legend,
     log_axis,
     log_line,
     name_axes,
-    new_figure,
     whole_ticks,
 )
 from minilstm.plots.traces import LAG
+
+TRACER = "a GradientTracer"
 
 
 def training_heatmap(tracer: GradientTracer, layer: str, name: str = "dh", ax: Axes | None = None) -> Axes:
@@ -27,8 +30,8 @@ def training_heatmap(tracer: GradientTracer, layer: str, name: str = "dh", ax: A
     Log colour scale over twelve decades below the largest; zero (or underflow) is black, what is not finite
     is red, and grey are steps that no sample of the batch has.
     """
-    ax = ax or new_figure()[1][0]
-    values = tracer.norms(layer, name).T  # (L, records)
+    instance("tracer", tracer, GradientTracer, TRACER)
+    values, ax = tracer.norms(layer, name).T, axes_or_new(ax)  # (L, records)
     lengths = [
         len(record.layers[layer].states["dh"]) if layer in record.layers else 0 for record in tracer.records
     ]
@@ -65,8 +68,8 @@ def training_heatmap(tracer: GradientTracer, layer: str, name: str = "dh", ax: A
 
 def clipping(tracer: GradientTracer, ax: Axes | None = None) -> Axes:
     """The norm of the gradient before and after clipping, over the recorded batches."""
-    ax = ax or new_figure()[1][0]
-    steps = np.arange(len(tracer.records))
+    instance("tracer", tracer, GradientTracer, TRACER)
+    steps, ax = np.arange(len(tracer.records)), axes_or_new(ax)
     for k, (key, label) in enumerate((("norm", "before clipping"), ("norm_after", "after clipping"))):
         values: Array = np.array([getattr(record, key) for record in tracer.records])
         log_line(ax, steps, values, label=label, color=COLOURS[1 - k], marker=MARKERS[k])
@@ -80,8 +83,8 @@ def clipping(tracer: GradientTracer, ax: Axes | None = None) -> Axes:
 
 def updates(tracer: GradientTracer, ax: Axes | None = None) -> Axes:
     """The size of each update relative to the weight it changes; about 1e-3 is common."""
-    ax = ax or new_figure()[1][0]
-    steps = np.arange(len(tracer.records))
+    instance("tracer", tracer, GradientTracer, TRACER)
+    steps, ax = np.arange(len(tracer.records)), axes_or_new(ax)
     names = dict.fromkeys(name for record in tracer.records for name in record.update_to_weight)
     for k, name in enumerate(names):
         values: Array = np.array([record.update_to_weight.get(name, np.nan) for record in tracer.records])

@@ -9,7 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from minilstm.arrays import Array
-from minilstm.plots.base import BLUE, GREY, ORANGE, legend, line, name_axes, new_figure
+from minilstm.errors import by_name, listed, whole_number, wording
+from minilstm.plots.base import BLUE, GREY, ORANGE, axes_or_new, legend, line, name_axes, vector
+
+ROWS = "the rows of a truncation study"
 
 
 def truncation_cost(
@@ -22,10 +25,18 @@ def truncation_cost(
 
     rows : of a truncation study; predicted : the cosine by the ledger for k = 1, 2, ...; mark : its k
     """
-    ax = ax or new_figure()[1][0]
-    steps = [row["steps"] for row in rows]
-    ends = ([row[f"cosine_{end}"] for row in rows] for end in ("low", "high"))
-    line(ax, steps, [row["cosine"] for row in rows], *ends, color=BLUE, marker="o", label="measured")
+    names = ("steps", "cosine", "cosine_low", "cosine_high")
+    rows = listed("rows", ROWS, rows)
+    for row in rows:
+        if not set(names) <= set(by_name("rows", row)):
+            raise ValueError(wording("rows", f"{ROWS}, with {', '.join(names)}", f"{row!r:.80}"))
+    columns = [[row[name] for row in rows] for name in names]
+    if mark is not None:
+        whole_number("mark", mark)
+    if predicted is not None:
+        predicted = vector("predicted", predicted)
+    ax = axes_or_new(ax)
+    line(ax, *columns, color=BLUE, marker="o", label="measured")
     if predicted is not None:
         k = np.arange(1, len(predicted) + 1)
         ax.plot(k, predicted, color=ORANGE, linestyle="--", label="from the ledger of one batch")

@@ -153,6 +153,9 @@ def unpad_sequence(
     [[1, 2], [3]]
     """
     array = np.asarray(padded_sequences)
+    if array.ndim < 2:
+        expected = "(T, B, ...), or (B, T, ...) with batch_first"
+        raise ValueError(wording("padded_sequences", expected, f"shape {array.shape}"))
     array = array if switch("batch_first", batch_first) else array.swapaxes(0, 1)
     given = listed("lengths", "a list of whole numbers", lengths)
     counts = [whole_number(f"lengths[{b}]", length, 0) for b, length in enumerate(given)]

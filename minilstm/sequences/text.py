@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.errors import listed, whole_number, wording
+from minilstm.errors import instance, listed, whole_number, wording
 
 Ids = NDArray[np.int32]
 
@@ -42,6 +42,7 @@ def words(text: str) -> list[str]:
     >>> words("It's 3 o'clock, 'Zoë'!")
     ["it's", '3', "o'clock", 'zoë']
     """
+    instance("text", text, str, "a text")
     spaced = f" {text.lower().translate(_CHARACTERS)} "  # three times as fast as a regular expression
     return spaced.replace("''", " ").replace(" '", " ").replace("' ", " ").split()
 
@@ -98,9 +99,7 @@ class Vocabulary:
         words = listed("vocabulary", "a list of words", vocabulary)
         if not all(isinstance(word, str) for word in words):
             raise TypeError(wording("vocabulary", "a list of words", repr(vocabulary)[:60]))
-        if not callable(split):
-            raise TypeError(wording("split", "a function of a text", repr(split)))
-        self.words, self.split = words, split
+        self.words, self.split = words, _checked_split(split)
         self._ids = {word: number for number, word in enumerate(self.words, UNKNOWN + 1)}
         if len(self._ids) != len(self.words):
             twice = next(word for word, count in Counter(self.words).items() if count > 1)
@@ -122,7 +121,7 @@ class Vocabulary:
 
         Take the training texts alone: a word that only test texts have is unknown.
         """
-        whole_number("min_count", min_count)
+        whole_number("min_count", min_count), _checked_split(split)
         counts: Counter[str] = Counter()
         for text in _texts(texts):
             counts.update(split(text))
@@ -138,7 +137,7 @@ class Vocabulary:
     def text(self, ids: Iterable[int]) -> str:
         """The words of these ids: "[UNK]" for an unknown one, nothing for padding; ValueError for others."""
         found = []
-        for position, number in enumerate(ids):
+        for position, number in enumerate(listed("ids", "a list of whole numbers", ids)):
             k = whole_number(f"ids[{position}]", number, 0)
             if k >= len(self):
                 raise ValueError(wording(f"ids[{position}]", f"below {len(self)}", k))
@@ -202,9 +201,22 @@ def _commonest(counts: Iterable[tuple[str, int]], size: int | None, least: int =
     return [word for _, word in sorted((-number, word) for word, number in counts if number >= least)][:most]
 
 
+def _checked_split(split: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
+    if not callable(split):
+        raise TypeError(wording("split", "a function of a text", repr(split)))
+    return split
+
+
 def _texts(texts: Iterable[str]) -> Iterable[str]:
+    expected = "a list of texts"
     if isinstance(texts, (str, bytes)):
-        raise TypeError(wording("texts", "a list of texts", "one text"))
+        raise TypeError(wording("texts", expected, "one text"))
+    try:
+        if isinstance(texts, (Set, Mapping)):
+            raise TypeError
+        iter(texts)
+    except TypeError:
+        raise TypeError(wording("texts", expected, f"{texts!r:.80}")) from None
     for position, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(wording(f"texts[{position}]", "a text", repr(text)[:60]))

@@ -16,9 +16,9 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.simple_rnn import SimpleRNNCell
-from minilstm.errors import whole_number, wording
+from minilstm.errors import instance, listed, numeric_array, whole_number, wording
 from minilstm.norms import norm
-from minilstm.trace.recording import Recording
+from minilstm.trace.recording import ONE_LAYER, Recording
 
 
 def jacobians(trace: Recording, sample: int = 0) -> Array:
@@ -50,7 +50,8 @@ def jacobians(trace: Recording, sample: int = 0) -> Array:
 
 def product(steps: Array) -> Array:
     """J_T ... J_2 J_1 of Jacobians in order of time (T, S, S): d(last state) / d(first state), (S, S)."""
-    found = np.eye(_jacobians(steps).shape[1])
+    steps = _jacobians(steps)
+    found = np.eye(steps.shape[1])
     for step in steps:
         found = step @ found
     return found
@@ -61,7 +62,8 @@ def singular_values(steps: Array, length: int = 1) -> Array:
 
     The first column is the spectral norm: the most that `length` steps can lengthen a perturbation.
     """
-    T = len(_jacobians(steps))
+    steps = _jacobians(steps)
+    T = len(steps)
     if whole_number("length", length) > T:
         raise ValueError(wording("length", f"a whole number <= {T}, the number of steps", length))
     products = np.stack([product(steps[start : start + length]) for start in range(T - length + 1)])
@@ -79,7 +81,8 @@ def lyapunov_exponents(steps: Array) -> Array:
     >>> np.round(lyapunov_exponents(steps), 3).tolist()
     [0.693, -0.693]
     """
-    T, S, _ = _jacobians(steps).shape
+    steps = _jacobians(steps)
+    T, S, _ = steps.shape
     frame, total = np.eye(S), np.zeros(S)
     for step in steps:
         frame, r = np.linalg.qr(step @ frame)
@@ -99,7 +102,8 @@ def credit_map(trace: Recording, steps: list[int] | None = None, sample: int = 0
     """
     jacobian = jacobians(trace, sample)
     T, H = len(jacobian), trace.h.shape[-1]
-    chosen = np.arange(T) if steps is None else np.array([_step(step, T) for step in steps], int)
+    given = range(T) if steps is None else listed("steps", "a list of time steps", steps)
+    chosen = np.array([_step(step, T) for step in given], int)
     order = np.argsort(-chosen, kind="stable")  # the latest first: those that s has passed are a prefix
     found = np.full((len(chosen), T), np.nan)
     rows = np.zeros((len(chosen), H, jacobian.shape[1]))  # d h_t / d state_s
@@ -107,8 +111,8 @@ def credit_map(trace: Recording, steps: list[int] | None = None, sample: int = 0
         begun = int((chosen >= s).sum())
         rows[:begun][chosen[order[:begun]] == s, :, :H] = np.eye(H)
         found[order[:begun], s] = norm(rows[:begun, :, :H], (1, 2)) / np.sqrt(H)
-        flat = rows[:begun].reshape(begun * H, -1)
-        rows[:begun] = (flat @ jacobian[s]).reshape(begun, H, -1)
+        flat = rows[:begun].reshape(begun * H, rows.shape[-1])
+        rows[:begun] = (flat @ jacobian[s]).reshape(begun, H, rows.shape[-1])
     return found
 
 
@@ -119,18 +123,21 @@ def pascanu_bound(trace: Recording) -> float:
     logistic function. Below 1 the gradient must vanish; above 1 it may explode. ValueError for other cells,
     whose paths past U it does not know.
     """
+    instance("trace", trace, Recording, ONE_LAYER)
     if not isinstance(trace.cell, SimpleRNNCell):
         raise ValueError(wording("trace", "that of a SimpleRNN", trace.cell.name))
     return float(trace.cell.activation.slope * np.linalg.norm(trace.weights.U.astype(np.float64), 2))
 
 
 def _jacobians(steps: Array) -> Array:
-    if np.ndim(steps) != 3 or steps.shape[1] != steps.shape[2] or len(steps) == 0:
+    steps = numeric_array("steps", steps)
+    if steps.ndim != 3 or steps.shape[1] != steps.shape[2] or len(steps) == 0:
         raise ValueError(wording("steps", "(T, S, S) Jacobians, T >= 1", np.shape(steps)))
     return steps
 
 
 def _sample(trace: Recording, sample: int) -> int:
+    instance("trace", trace, Recording, ONE_LAYER)
     if not trace.real[trace.row(sample)].any():
         raise ValueError(
             wording("sample", "one with at least one real step", f"{sample}, which is all masked")

@@ -16,12 +16,12 @@ import numpy as np
 
 from minilstm import notebook
 from minilstm.arrays import Array
-from minilstm.errors import wording
+from minilstm.errors import by_name, flag, instance, numeric_array, real_number, wording
 from minilstm.norms import norm
 from minilstm.tables import in_columns
 from minilstm.trace.lags import by_lag, lag_table, lags, reach
 from minilstm.trace.paths import links_of
-from minilstm.trace.recording import Recording
+from minilstm.trace.recording import ONE_LAYER, Recording
 
 VANISHED = 0.01  # the fraction of the first norm below which the last one counts as vanished
 EXPLODED = 100.0
@@ -129,7 +129,7 @@ def decay_of(norms: Array) -> Decay:
     >>> decay_of(0.5 ** np.arange(8)).half_life
     1.0
     """
-    norms = np.atleast_2d(norms)
+    norms = np.atleast_2d(numeric_array("norms", norms))
     usable = np.isfinite(norms) & (norms > 0)
     count = np.maximum(usable.sum(axis=1, keepdims=True), 1)
     x = np.where(usable, np.arange(norms.shape[1]), 0).astype(np.float64)
@@ -145,6 +145,7 @@ def decay_of(norms: Array) -> Decay:
 
 def verdict_of(trace: Recording, name: str = "dh", threshold: float = 0.01) -> Verdict:
     """Say what the gradient `name` does on its way back. See `Verdict`."""
+    instance("trace", trace, Recording, ONE_LAYER)
     per_sample = trace.norm(name, per_sample=True)  # (B, T)
     norms, pooled = lag_table(per_sample, trace.real), by_lag(per_sample, trace.real)  # (B, L), (L,)
     horizon, status = reach(pooled, threshold), set(trace.status(name).tolist())
@@ -196,6 +197,7 @@ def effective_memory(trace: Recording, per_sample: bool = False) -> Array:
     -1 / mean(ln f) over the real steps (z for a GRU, |d memory / d memory before| for any cell): 1 / (1 - f)
     for f near 1. inf where f is 1 throughout, nan without real steps. ValueError without such a way past U.
     """
+    instance("trace", trace, Recording, ONE_LAYER), flag("per_sample", per_sample)
     gate = _gate(trace)
     if gate is None:
         raise ValueError(wording("trace", "that of a cell that keeps its state past U", trace.cell.name))
@@ -213,8 +215,9 @@ def side_by_side(traces: Mapping[str, Recording], name: str = "dh", threshold: f
     Compare at the same data and seed; the norms themselves depend on the scale of the loss, the columns
     shown here do not.
     """
+    real_number("threshold", threshold, above=True, below=1.0)
     rows = [("", "verdict", "last/first", "half-life", "R^2", "gates alone", f"reach of {threshold:.0%}")]
-    for label, trace in traces.items():
+    for label, trace in by_name("traces", traces).items():
         found = verdict_of(trace, name, threshold)
         gates = -math.log(2) / found.gate_rate if found.gate_rate else math.inf
         numbers = (

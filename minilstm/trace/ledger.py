@@ -30,11 +30,11 @@ import numpy as np
 from minilstm import notebook
 from minilstm.arrays import Array
 from minilstm.bptt.cell import StepGradients
-from minilstm.errors import one_of, whole_number, wording
+from minilstm.errors import instance, one_of, whole_number, wording
 from minilstm.norms import norm
 from minilstm.trace.lags import by_lag
 from minilstm.trace.paths import links_of
-from minilstm.trace.recording import Recording
+from minilstm.trace.recording import ONE_LAYER, Recording
 
 quiet = np.errstate(over="ignore", invalid="ignore")  # NaN and Inf are shown, and not warned of
 
@@ -184,6 +184,7 @@ class Ledger:
 @quiet
 def ledger_of(trace: Recording) -> Ledger:
     """Open the sums of a layer's trace. See the module's docstring."""
+    instance("trace", trace, Recording, ONE_LAYER)
     cell, links, memory = trace.cell, links_of(trace.cell), trace.memory
     real, masked, flows = trace.real, ~trace.real, ~trace.cut
     dstate, steps = _alone(trace)

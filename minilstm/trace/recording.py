@@ -13,11 +13,12 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, StepGradients, Weights
-from minilstm.errors import one_of, whole_number, wording
+from minilstm.errors import by_name, flag, instance, numeric_array, one_of, whole_number, wording
 from minilstm.norms import norm
 from minilstm.trace.lags import by_lag, reach
 
 ALL = slice(None)
+ONE_LAYER = 'the trace of one layer, as model.trace(x, y)["lstm"]'
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,10 @@ class Recording:
 
     def blocks(self, array: Array) -> dict[str, Array]:
         """An array of blocks, such as dz (B, T, nH), as one array (B, T, H) for each gate."""
+        array = numeric_array("array", array)
+        if array.ndim == 0 or array.shape[-1] != self.arrays["dz"].shape[-1]:
+            expected = f"of blocks side by side, {self.arrays['dz'].shape[-1]} columns"
+            raise ValueError(wording("array", expected, f"shape {array.shape}"))
         parts = np.split(array, len(self.gates), axis=-1)
         return dict(zip(self.gates, parts, strict=True))
 
@@ -123,7 +128,13 @@ class Recording:
         dstate : (B, S, H) by the name of the state, as the cell is told; 0 for those left out, and at
         masked steps. With `gates_held`, what dprev gets through peepholes is left out.
         """
+        instance("steps", steps, slice, "a slice of time steps"), flag("gates_held", gates_held)
+        dstate = by_name("dstate", dstate)
         shape, p = self.h[:, steps].shape, self.weights.p
+        for state, part in dstate.items():
+            one_of("a name in dstate", state, self.states)
+            if np.shape(part) != shape:
+                raise ValueError(wording(f"dstate[{state!r}]", f"of shape {shape}", np.shape(part)))
 
         def flat(array: Array) -> Array:
             return array[:, steps].reshape(-1, array.shape[-1]).astype(np.float64)
@@ -165,8 +176,8 @@ class Recording:
         >>> model.trace(np.ones((3, 6, 2)), np.zeros(3))["lstm"].norm("dh").shape
         (6,)
         """
-        values = np.where(self.real[..., None], self._array(name), 0)  # (B, T, .)
-        return norm(values, (2,) if per_sample else (0, 2))
+        axes = (2,) if flag("per_sample", per_sample) else (0, 2)
+        return norm(np.where(self.real[..., None], self._array(name), 0), axes)  # of (B, T, .)
 
     def lag_norm(self, name: str) -> Array:
         """The same norm, counted back from each sample's last real step: (L,), L the longest length.

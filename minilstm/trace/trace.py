@@ -19,7 +19,7 @@ import numpy as np
 
 from minilstm import notebook
 from minilstm.arrays import Array
-from minilstm.errors import wording
+from minilstm.errors import whole_number, wording
 from minilstm.norms import norm
 from minilstm.trace.horizon import Decay, Verdict, decay_of, effective_memory, verdict_of
 from minilstm.trace.lags import lag_table
@@ -110,7 +110,10 @@ class Trace:
             if key not in self.layers:
                 raise KeyError(wording("layer", f"one of {list(self.layers)}", repr(key)))
             return self.layers[key]
-        return list(self.layers.values())[key]
+        position = whole_number("layer", key, -len(self.layers))
+        if position >= len(self.layers):
+            raise IndexError(wording("layer", f"below {len(self.layers)}, the number of layers", position))
+        return list(self.layers.values())[position]
 
     def __len__(self) -> int:
         return len(self.layers)
