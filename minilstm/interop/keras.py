@@ -21,7 +21,6 @@ from minilstm.layers.base import Shape
 from minilstm.model import Sequential
 from minilstm.regularizers import L1L2
 from minilstm.saving import keras_file
-from minilstm.saving.container import read_file
 from minilstm.saving.keras_file import KerasFile, in_dtype
 from minilstm.saving.keras_format import refused
 
@@ -81,7 +80,7 @@ def from_keras(source: Any, *, dtype: str = "float32") -> Sequential:
         hold the weights of the model it describes
     """
     if isinstance(source, (str, os.PathLike)):
-        with KerasFile(source, read_file(source)) as file:
+        with KerasFile(source) as file:
             return of_file(file, dtype)
     if not hasattr(source, "get_config") or not hasattr(source, "get_weights"):
         raise TypeError(wording("source", "a keras.Sequential or the path of a .keras file", repr(source)))
@@ -102,7 +101,7 @@ def load_keras_weights(model: Sequential, path: str | os.PathLike[str]) -> None:
     Layers belong together by class and order, as in Keras: their names do not matter. Nothing is changed
     where something does not fit: WeightsFileError. Needs h5py (`pip install 'minilstm[keras]'`), not Keras.
     """
-    keras_file.load_weights(model, path, read_file(path))
+    keras_file.load_weights(model, path)
 
 
 # ------------------------------------------------------------------------------------------ architecture

@@ -59,11 +59,11 @@ def save_weights(model: Network, path: Path_) -> None:
 
 def load_weights(model: Network, path: Path_) -> None:
     """Put the weights of a file into `model`; see `Sequential.load_weights`."""
+    checked_built(model)
     data = read_file(path)
     if keras_file.is_keras(data):
         keras_file.load_weights(model, path, data)
         return
-    checked_built(model)
     try:
         arrays = unpack(data)[1]
         found = {name: array for name, array in arrays.items() if name.startswith("layers/")}

@@ -24,7 +24,7 @@ from minilstm.errors import WeightsFileError, wording
 from minilstm.layers import Layer
 from minilstm.layers.base import Shape
 from minilstm.network.network import Network, checked_built
-from minilstm.saving.container import DOCUMENT
+from minilstm.saving.container import DOCUMENT, read_file
 from minilstm.saving.keras_format import places
 
 METADATA_LIMIT = 2**21  # bytes of config.json; a layer takes about 1,500
@@ -40,14 +40,15 @@ def is_keras(data: bytes) -> bool:
 
 
 class KerasFile:
-    """An open .keras or .weights.h5 file, of these bytes; any error meanwhile is a WeightsFileError."""
+    """An open .keras or .weights.h5 file, of `data` where it is read; any error is a WeightsFileError."""
 
-    def __init__(self, path: str | os.PathLike[str], data: bytes) -> None:
+    def __init__(self, path: str | os.PathLike[str], data: bytes | None = None) -> None:
         try:
             import h5py
         except ImportError:
             raise ImportError("reading files of Keras needs h5py: pip install 'minilstm[keras]'") from None
-        self.h5py, self.path, self.data = h5py, os.fspath(path), data
+        self.h5py, self.data = h5py, read_file(path) if data is None else data
+        self.path = os.fspath(path)
 
     def __enter__(self) -> KerasFile:
         whole = not self.data.startswith(HDF5)
@@ -155,7 +156,7 @@ class KerasFile:
         return found
 
 
-def load_weights(model: Network, path: str | os.PathLike[str], data: bytes) -> None:
+def load_weights(model: Network, path: str | os.PathLike[str], data: bytes | None = None) -> None:
     """Put the weights of a .weights.h5 or .keras file into `model`: see `interop.load_keras_weights`."""
     checked_built(model)
     with KerasFile(path, data) as file:
