@@ -25,6 +25,12 @@ cycle; with one row it would be 3 loads for 2. Twelve accumulators are also what
 multiply-add waits four cycles for the one before in the same register, and in that time eight others start.
 With a row more some would have to wait in memory ("spill"); a test reads the assembly to see that none does.
 
+A core that runs a second program at the same time (simultaneous multithreading) has about three places a
+cycle for ours: 18 in the six cycles of those twelve multiply-adds. Each number that only counts or points
+takes one of them, so a turn of the loop is four k long, B's rows follow each other, and rows of A are reached
+from one pointer by distances in registers: 22 places for each k. Left to itself LLVM adds from row to row,
+29 for each k, and beside a second program the product takes 1.3 times as long; `opaque` keeps it from that.
+
 Rows of A may stand any distance apart, and so may its columns: the same tile multiplies by A and by its
 transpose. B's numbers come in panels of NR columns, so that they are read one after the other. The sum over
 k may come in `parts` of `depth` (one for each gate), whose operands stand any distance apart.
@@ -42,6 +48,7 @@ a sum is cut into pieces of at most `DEPTH` terms, which take 19 KB of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -63,14 +70,43 @@ from minilstm.compiled.vectors import (
 
 ROWS = 12 if REGISTERS == 32 else 6  # of C in a tile
 PANELS = 4  # of B at a time, where there is one row
+TURN = 4  # k in a turn of the loop
+POINTER = 6  # rows of A that are reached from one pointer
 DEPTH = 300  # terms of a sum between reading and writing C
 
 WORD = ir.IntType(64)
-STRIDES = ("c_row", "c_panel", "a_row", "a_step", "a_part", "b_step", "b_part", "b_panel")  # in numbers
+STRIDES = ("c_row", "c_panel", "a_row", "a_step", "a_part", "b_part", "b_panel")  # in numbers
 SIZES = ("depth", "parts", "add", "ahead")
 
 AHEAD = 8192 // 4  # numbers of B; 8 KB of float32
 LARGE = 4_000_000  # bytes of all of B beyond which it comes from so far that asking early pays
+
+
+def loop(builder: Any, count: Any, values: list[Any], turn: Callable[[list[Any]], list[Any]]) -> list[Any]:
+    """LLVM's loop: the values after `count` turns, 0 or more, each of which gives those of the next."""
+    before, body = builder.block, builder.append_basic_block("turn")
+    end = builder.append_basic_block("end")
+    builder.cbranch(builder.icmp_signed(">", count, WORD(0)), body, end)
+    builder.position_at_end(body)
+    now = [builder.phi(value.type) for value in (count, *values)]
+    left = builder.sub(now[0], WORD(1))
+    found = [left, *turn(now[1:])]
+    last = builder.block
+    for phi, start, value in zip(now, (count, *values), found, strict=True):
+        phi.add_incoming(start, before)
+        phi.add_incoming(value, last)
+    builder.cbranch(builder.icmp_signed(">", left, WORD(0)), body, end)
+    builder.position_at_end(end)
+    after = [builder.phi(value.type) for value in values]
+    for phi, start, value in zip(after, values, found[1:], strict=True):
+        phi.add_incoming(start, before)
+        phi.add_incoming(value, last)
+    return after
+
+
+def opaque(builder: Any, value: Any) -> Any:
+    """`value`, of which LLVM forgets how it was computed: no instruction."""
+    return builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], False)
 
 
 def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
@@ -92,12 +128,9 @@ def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
     function.linkage = "internal"
     function.attributes.add("noinline")
     given = dict(zip(names, function.args, strict=True))
-    places = [(row, panel, half) for panel in range(panels) for row in range(rows) for half in range(2)]
+    places = [(row, panel, half) for row in range(rows) for panel in range(panels) for half in range(2)]
 
-    entry, begin, part, step, next_part, end = (
-        function.append_basic_block(label) for label in ("entry", "begin", "part", "step", "next_part", "end")
-    )
-    builder = ir.IRBuilder(entry)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
 
     def place_of_c(row: int, panel: int, half: int) -> Any:
         start = builder.add(
@@ -105,69 +138,62 @@ def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
         )
         return builder.gep(given["c"], [builder.add(start, WORD(half * vector.count))])
 
-    def loop_variable(kind: Any, start: Any, source: Any) -> Any:
-        phi = builder.phi(kind)
-        phi.add_incoming(start, source)
-        return phi
+    def step(values: list[Any]) -> list[Any]:
+        """One k: the sums, and the places of the next k in A and B."""
+        sums, of_a, b = values[: len(places)], values[len(places) : -1], values[-1]
+        row_of_b = {}
+        for panel in range(panels):
+            at = builder.gep(b, [builder.mul(WORD(panel), given["b_panel"])])
+            for half in range(2):
+                there = builder.gep(at, [WORD(half * vector.count)])
+                row_of_b[panel, half] = load_vector(builder, there, vector)
+        found: list[Any] = []
+        for row in range(rows):
+            there = of_a[row // POINTER]
+            if row % POINTER:
+                there = builder.gep(there, [to_row[row % POINTER]])
+            number = repeat(builder, builder.load(there), vector)
+            for panel in range(panels):
+                for half in range(2):
+                    total = sums[len(found)]
+                    found.append(multiply_add(builder, number, row_of_b[panel, half], total))
+        following = [opaque(builder, builder.gep(a, [given["a_step"]])) for a in of_a]
+        return [*found, *following, builder.gep(b, [WORD(whole.count)])]
 
-    zero = splat(vector, 0.0)
-    adding = builder.icmp_signed("!=", given["add"], WORD(0))
-    builder.cbranch(adding, begin, part)
-    builder.position_at_end(begin)
-    held = [load_vector(builder, place_of_c(*place), vector) for place in places]
-    builder.branch(part)
+    def steps(values: list[Any]) -> list[Any]:
+        """TURN of k."""
+        if panels == 1:
+            with builder.if_then(builder.icmp_signed("!=", given["ahead"], WORD(0))):
+                for k in range(TURN):
+                    there = builder.add(given["ahead"], WORD(k * whole.count))
+                    prefetch(builder, builder.gep(values[-1], [there]))
+        for _ in range(TURN):
+            values = step(values)
+        return values
 
-    builder.position_at_end(part)  # for each part
+    def part(values: list[Any]) -> list[Any]:
+        *_, b = values
+        of_a = values[len(places) : -1]
+        values = loop(builder, builder.udiv(given["depth"], WORD(TURN)), values, steps)
+        values = loop(builder, builder.urem(given["depth"], WORD(TURN)), values, step)
+        following = [builder.gep(a, [given["a_part"]]) for a in of_a]
+        return [*values[: len(places)], *following, builder.gep(b, [given["b_part"]])]
+
+    to_row = [opaque(builder, builder.mul(WORD(row), given["a_row"])) for row in range(min(rows, POINTER))]
+    of_a = [
+        builder.gep(given["a"], [builder.mul(WORD(row), given["a_row"])]) for row in range(0, rows, POINTER)
+    ]
+    entry = builder.block
+    with builder.if_then(builder.icmp_signed("!=", given["add"], WORD(0))):
+        held = [load_vector(builder, place_of_c(*place), vector) for place in places]
+        adding = builder.block
     first = []
     for value in held:
-        phi = loop_variable(vector, zero, entry)
-        phi.add_incoming(value, begin)
+        phi = builder.phi(vector)
+        phi.add_incoming(splat(vector, 0.0), entry)
+        phi.add_incoming(value, adding)
         first.append(phi)
-    starts = {}
-    for name, start in (("a", given["a"]), ("b", given["b"]), ("left", given["parts"])):
-        starts[name] = loop_variable(start.type, start, entry)
-        starts[name].add_incoming(start, begin)
-    builder.branch(step)
-
-    builder.position_at_end(step)  # for each k of the part
-    sums = [loop_variable(vector, value, part) for value in first]
-    a = loop_variable(pointer, starts["a"], part)
-    b = loop_variable(pointer, starts["b"], part)
-    left = loop_variable(WORD, given["depth"], part)
-    row_of_b = {}
-    for panel in range(panels):
-        at = builder.gep(b, [builder.mul(WORD(panel), given["b_panel"])])
-        for half in range(2):
-            there = builder.gep(at, [WORD(half * vector.count)])
-            row_of_b[panel, half] = load_vector(builder, there, vector)
-        if panels == 1:
-            prefetch(builder, builder.gep(at, [given["ahead"]]))
-    column_of_a = []
-    for row in range(rows):
-        number = builder.load(builder.gep(a, [builder.mul(WORD(row), given["a_row"])]))
-        column_of_a.append(repeat(builder, number, vector))
-    found = [
-        multiply_add(builder, column_of_a[row], row_of_b[panel, half], total)
-        for (row, panel, half), total in zip(places, sums, strict=True)
-    ]
-    for phi, value in zip(sums, found, strict=True):
-        phi.add_incoming(value, step)
-    a.add_incoming(builder.gep(a, [given["a_step"]]), step)
-    b.add_incoming(builder.gep(b, [given["b_step"]]), step)
-    fewer = builder.sub(left, WORD(1))
-    left.add_incoming(fewer, step)
-    builder.cbranch(builder.icmp_signed(">", fewer, WORD(0)), step, next_part)
-
-    builder.position_at_end(next_part)
-    for phi, value in zip(first, found, strict=True):
-        phi.add_incoming(value, next_part)
-    for name in ("a", "b"):
-        starts[name].add_incoming(builder.gep(starts[name], [given[f"{name}_part"]]), next_part)
-    fewer = builder.sub(starts["left"], WORD(1))
-    starts["left"].add_incoming(fewer, next_part)
-    builder.cbranch(builder.icmp_signed(">", fewer, WORD(0)), part, end)
-
-    builder.position_at_end(end)
+    found = loop(builder, given["parts"], [*first, *of_a, given["b"]], part)[: len(places)]
     for place, value in zip(places, found, strict=True):
         store_vector(builder, value, place_of_c(*place))
     builder.ret_void()
@@ -176,7 +202,7 @@ def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
 
 def _tile_in_numpy(
     rows: int, panels: int, c: Array, a: Array, b: Array, c_row: int, c_panel: int, a_row: int, a_step: int,
-    a_part: int, b_step: int, b_part: int, b_panel: int, depth: int, parts: int, add: int, ahead: int,
+    a_part: int, b_part: int, b_panel: int, depth: int, parts: int, add: int, ahead: int,
 ) -> None:  # fmt: skip
     def view(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
         assert sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) < array.size
@@ -184,7 +210,7 @@ def _tile_in_numpy(
 
     NR = lanes(c.dtype)
     left = view(a, (rows, parts, depth), (a_row, a_part, a_step))
-    right = view(b, (panels, parts, depth, NR), (b_panel, b_part, b_step, 1))
+    right = view(b, (panels, parts, depth, NR), (b_panel, b_part, NR, 1))
     out = view(c, (panels, rows, NR), (c_panel, c_row, 1))
     found = left.reshape(rows, -1) @ right.reshape(panels, -1, NR)
     out[...] = out + found if add else found
@@ -193,7 +219,7 @@ def _tile_in_numpy(
 @instruction(_tile_in_numpy)
 def tile(
     typing_context: Any, rows: Any, panels: Any, c: Any, a: Any, b: Any, c_row: Any, c_panel: Any, a_row: Any,
-    a_step: Any, a_part: Any, b_step: Any, b_part: Any, b_panel: Any, depth: Any, parts: Any, add: Any,
+    a_step: Any, a_part: Any, b_part: Any, b_panel: Any, depth: Any, parts: Any, add: Any,
     ahead: Any,
 ) -> Any:  # fmt: skip
     """`build_tile` for 1 ... ROWS rows and a panel, or a row and PANELS panels; c, a, b as from `at`.
@@ -218,19 +244,19 @@ def tile(
         builder.position_at_end(done)
         return context.get_dummy_value()
 
-    return types.void(number, number, c, a, b, *[number] * 12), generate
+    return types.void(number, number, c, a, b, *[number] * 11), generate
 
 
 @kernel
 def product(
     m: int, panels: int, c: Array, a: Array, b: Array, c_row: int, c_panel: int, a_row: int, a_step: int,
-    a_part: int, b_step: int, b_part: int, b_panel: int, depth: int, parts: int, add: int, ahead: int,
+    a_part: int, NR: int, b_part: int, b_panel: int, depth: int, parts: int, add: int, ahead: int,
 ) -> None:  # fmt: skip
     """C[panel] (m, NR) [+]= A (m, K) B[panel] (K, NR) for each panel; K = parts * depth. c, a, b from `at`.
 
     Row r of C[panel] begins at number r * c_row + panel * c_panel of c. For k, step s of part p: A's number
     in row r is r * a_row + s * a_step + p * a_part of a, and B[panel]'s row begins at number
-    panel * b_panel + s * b_step + p * b_part of b. With `add` the sum begins with what C holds. For each k
+    panel * b_panel + s * NR + p * b_part of b. With `add` the sum begins with what C holds. For each k
     it asks for what lies `ahead` numbers behind B's row; 0 where that would not pay (see LARGE).
     """
     count = (m + ROWS - 1) // ROWS  # blocks of rows, of even size: 16 = 6 + 5 + 5
@@ -244,12 +270,12 @@ def product(
             for piece in range(pieces):
                 start, stop = piece * depth // pieces, (piece + 1) * depth // pieces
                 at_a = part * a_part + start * a_step
-                at_b = panel * b_panel + part * b_part + start * b_step
+                at_b = panel * b_panel + part * b_part + start * NR
                 for block in range(count):
                     row, end = block * m // count, (block + 1) * m // count
                     tile(
                         end - row, width, at(c, panel * c_panel + row * c_row), at(a, at_a + row * a_row),
-                        at(b, at_b), c_row, c_panel, a_row, a_step, a_part, b_step, b_part, b_panel,
+                        at(b, at_b), c_row, c_panel, a_row, a_step, a_part, b_part, b_panel,
                         stop - start, min(together, parts - part), add + part + piece, ahead,
                     )  # fmt: skip
         panel += width
