@@ -296,16 +296,8 @@ def _comparison(
         numeric, bound = numbers.parts[-2], numbers.bounds[-2]
     if eps > LOW_PRECISION:
         bound = np.maximum(bound, 1e-35)
-    kind = {
-        "x": "steps",
-        "W": "weight",
-        "U": "weight",
-        "WU": "weight",
-        "WUb": "weight",
-        "b": "bias",
-        "rb": "bias",
-    }
-    axes = AXES[kind.get(name, "state")]
+    kind = "bias" if name in ("b", "rb") else "weight" if name in WEIGHTS else "state"
+    axes = AXES["steps" if name == "x" else kind]
     if functions.step and name == "x":
         axes = ("sample", "feature")
     gates = case.spec.gates if name in WEIGHTS and len(case.spec.gates) > 1 else ()

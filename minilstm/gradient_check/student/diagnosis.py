@@ -21,13 +21,12 @@ from minilstm.gradient_check.student.derivatives import Numbers
 from minilstm.gradient_check.student.endings import Wrong
 from minilstm.gradient_check.student.exceptions import FunctionError
 from minilstm.gradient_check.student.formulas import Table
-from minilstm.gradient_check.student.forwards import Known
+from minilstm.gradient_check.student.forwards import CLOSE, Known, near
 from minilstm.gradient_check.student.functions import Functions
 from minilstm.gradient_check.student.laws import Laws
 from minilstm.gradient_check.student.shared_mistakes import Mistake
 
 SHORT = 5  # steps of the sequence that known mistakes are tried on
-CLOSE = 1e-8
 Found = dict[str, Array]
 
 
@@ -69,7 +68,7 @@ def _right_for_small(wrong: Wrong) -> bool:
     small = 2.0**-40
     found = wrong.functions.gradients(wrong.case.values, laws.scaled(wrong.losses, small))
     return all(
-        _near(np.asarray(found[name])[n.checked] / small, n.parts.sum(axis=0)[n.checked], 1e-6)
+        near(np.asarray(found[name])[n.checked] / small, n.parts.sum(axis=0)[n.checked], 1e-6)
         for name, n in wrong.numbers.items()
     )
 
@@ -135,7 +134,7 @@ class _Trial:
             if not right:
                 break
             found = self._tried(changes, loss)
-            right &= {n for n in right if _near(student[n], found[n], self.close, steps=n == "x")}
+            right &= {n for n in right if near(student[n], found[n], self.close, steps=n == "x")}
         return right
 
     def _tried(self, changes: Table, loss: Values) -> Found:
@@ -176,8 +175,7 @@ class _Trial:
         T = self.short.steps
         if T < 4 or "h" not in wrong.losses or "x" not in wrong.functions.judged:
             return []
-        loss = laws.scaled({n: self.short.losses[n] for n in wrong.losses}, 0.0)
-        loss["h"][:, -1] = self.short.losses["h"][:, -1]
+        loss = laws.alone({n: self.short.losses[n] for n in wrong.losses}, T - 1)
         dx = np.asarray(wrong.functions.gradients(self.short.values, loss, self.short.mask)["x"])
         start = loss["h"][:, -1], np.zeros_like(loss["h"][:, -1])
         for words, through in (
@@ -191,7 +189,7 @@ class _Trial:
                 for t in through(s) if s < T - 1 else []:
                     _, dh, dc = formulas.one_step(self.table, self.run, t, dh, dc)
                 found.append(formulas.one_step(self.table, self.run, s, dh, dc)[0])
-            if all(_near(dx[:, s], found[s], self.close) for s in range(T)):
+            if all(near(dx[:, s], found[s], self.close) for s in range(T)):
                 return [words]
         return []
 
@@ -294,7 +292,7 @@ def _turned(wrong: Wrong) -> str | None:
     """The cause, if dx is right but for the order of its steps."""
     if wrong.case.steps < 2 or any(not one.name.startswith("dx") for one in wrong.tensors):
         return None
-    turned = (_near(one.analytic[:, ::-1], one.numeric, CLOSE) for one in wrong.tensors)
+    turned = (near(one.analytic[:, ::-1], one.numeric, CLOSE) for one in wrong.tensors)
     return "dx has its steps in reverse order" if all(turned) else None
 
 
@@ -306,13 +304,3 @@ def _capped(wrong: list[Comparison]) -> str | None:
         if bad.sum() < 2 or np.ptp(size) > 1e-9 * size.max() or (size >= np.abs(one.numeric[bad])).any():
             return None
     return f"gradients are clipped, at {size.max():.4g}"
-
-
-def _near(found: Array, expected: Array, close: float, steps: bool = False) -> bool:
-    """Equal to that many digits of the largest entry; of each step (first axis) if `steps`."""
-    if np.shape(found) != np.shape(expected) or not np.isfinite(found).all():
-        return False
-    axes = tuple(range(1 if steps else 0, np.ndim(expected)))
-    with np.errstate(invalid="ignore"):
-        error = np.abs(found - expected).max(axis=axes, initial=0)
-        return bool((error <= close * np.abs(expected).max(axis=axes, initial=0)).all())

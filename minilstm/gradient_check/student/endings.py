@@ -17,7 +17,7 @@ from minilstm.gradient_check.student import formulas
 from minilstm.gradient_check.student.cases import Case, Values
 from minilstm.gradient_check.student.derivatives import Numbers
 from minilstm.gradient_check.student.functions import Functions
-from minilstm.gradient_check.student.laws import reach, scaled, wraps_around
+from minilstm.gradient_check.student.laws import alone, reach, wraps_around
 from minilstm.gradient_check.student.shared_mistakes import Mistake
 
 LOUD = 1e6  # times a loss, to see a threshold move; a cut does not
@@ -86,9 +86,7 @@ def _how_cut(wrong: Wrong, first: int) -> str:
 
 def _ends(wrong: Wrong, step: int, size: float = 1.0) -> int:
     """The earliest step that gets a gradient from a loss on `step` alone; `step` itself if none does."""
-    loss = scaled(wrong.losses, 0.0)
-    loss["h"][:, step] = size * wrong.losses["h"][:, step]
-    dx = np.asarray(wrong.functions.gradients(wrong.case.values, loss)["x"])
+    dx = np.asarray(wrong.functions.gradients(wrong.case.values, alone(wrong.losses, step, size))["x"])
     reached: Array = np.flatnonzero(dx.any(axis=(0, 2)))
     return int(reached[0]) if len(reached) else step
 

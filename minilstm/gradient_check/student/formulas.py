@@ -203,18 +203,11 @@ def backward(
     (T, B, H) by its name;  externals : (T, B, H) dL/dh_t from above;  last : (B, H) dL/dc_T or None.
     Returns x, h0, c0 (LSTM), W, U, b, rb under those names, time-major.
     """
-    v = SimpleNamespace(**{key: value for key, value in vars(forward).items() if key != "gates"})
-    v.externals, v.T, v.B = externals, *externals.shape[:2]
-    v.dh_next = np.zeros_like(externals[0])
-    v.dc_next = np.zeros_like(v.dh_next) if last is None else last
-    v.W_sum = v.U_sum = v.b_sum = v.rb_sum = 0
+    zero = np.zeros_like(externals[0])
+    v = _at_the_end(forward, externals, zero, zero if last is None else last)
     dx = np.zeros_like(v.xs)
     for t in reversed(range(v.T)):
-        v.t = t
-        for name, values in forward.gates.items():
-            setattr(v, name, values[t])
-        for name, formula in table.items():
-            setattr(v, name, formula(v))
+        _step(table, forward, v, t)
         dx[t] = v.dx
         v.dh_next = v.dh_prev
         if "dc_prev" in table:
@@ -223,16 +216,28 @@ def backward(
     return found | ({"c0": v.dc_prev} if "dc_prev" in table else {})
 
 
-def one_step(
-    table: Table, forward: SimpleNamespace, t: int, dh: Array, dc: Array
-) -> tuple[Array, Array, Array]:
-    """What one step gives for the gradients dh, dc of its states: dx, and dh, dc of the states before it."""
+def _at_the_end(forward: SimpleNamespace, externals: Array, dh: Array, dc: Array) -> SimpleNamespace:
+    """The namespace before any step backwards."""
     v = SimpleNamespace(**{key: value for key, value in vars(forward).items() if key != "gates"})
-    v.T, v.B, v.t = len(forward.mask), len(dh), t
-    v.externals, v.dh_next, v.dc_next = np.zeros((v.T, *dh.shape)), dh, dc
+    v.externals, v.T, v.B = externals, *externals.shape[:2]
+    v.dh_next, v.dc_next = dh, dc
     v.W_sum = v.U_sum = v.b_sum = v.rb_sum = 0
+    return v
+
+
+def _step(table: Table, forward: SimpleNamespace, v: SimpleNamespace, t: int) -> None:
+    """Step t backwards: each formula in its turn."""
+    v.t = t
     for name, values in forward.gates.items():
         setattr(v, name, values[t])
     for name, formula in table.items():
         setattr(v, name, formula(v))
+
+
+def one_step(
+    table: Table, forward: SimpleNamespace, t: int, dh: Array, dc: Array
+) -> tuple[Array, Array, Array]:
+    """What one step gives for the gradients dh, dc of its states: dx, and dh, dc of the states before it."""
+    v = _at_the_end(forward, np.zeros((len(forward.mask), *dh.shape)), dh, dc)
+    _step(table, forward, v, t)
     return v.dx, v.dh_prev, vars(v).get("dc_prev", dc)

@@ -104,11 +104,9 @@ def recognise(case: Case, inputs: tuple[str, ...], outputs: Values, close: float
 
 
 def _begins(found: Array, expected: Array, prefix: int | None, close: float) -> bool:
-    if prefix is None:
-        return near(found, expected, close)
-    if found.ndim < 3:
+    if prefix is not None and found.ndim < 3:
         return False
-    return near(found[:, :prefix], expected, close)
+    return near(found if prefix is None else found[:, :prefix], expected, close)
 
 
 def _candidates(spec: Spec, inputs: tuple[str, ...]) -> Iterator[Known]:
@@ -216,8 +214,11 @@ def _shifted(constant: float) -> Formula:
     return lambda v: sigmoid(v.pre_f + constant)
 
 
-def near(found: Array, expected: Array, close: float = CLOSE) -> bool:
-    """Equal to that many digits of the largest entry."""
+def near(found: Array, expected: Array, close: float = CLOSE, steps: bool = False) -> bool:
+    """Equal to that many digits of the largest entry; of each step (first axis) if `steps`."""
     if np.shape(found) != np.shape(expected) or not np.isfinite(found).all():
         return False
-    return bool(np.abs(found - expected).max(initial=0) <= close * np.abs(expected).max(initial=0))
+    axes = tuple(range(1 if steps else 0, np.ndim(expected)))
+    with np.errstate(invalid="ignore"):
+        error = np.abs(found - expected).max(axis=axes, initial=0)
+        return bool((error <= close * np.abs(expected).max(axis=axes, initial=0)).all())

@@ -32,6 +32,13 @@ def scaled(losses: Values, factor: float) -> Values:
     return {name: factor * weight for name, weight in losses.items()}
 
 
+def alone(losses: Values, t: int, factor: float = 1.0) -> Values:
+    """What the loss says of the output of step t, times `factor`, and nothing else."""
+    found = scaled(losses, 0.0)
+    found["h"][:, t] = factor * losses["h"][:, t]
+    return found
+
+
 def obeyed(functions: Functions, case: Case, losses: Values) -> Laws:
     """Linearity, precision, and dependence on every incoming gradient."""
     once = functions.gradients(case.values, losses)
@@ -158,10 +165,7 @@ def reach(functions: Functions, case: Case, losses: Values) -> Reach | None:
         return None
     rows, gradients = [], []
     for t in range(case.steps):
-        alone = scaled(losses, 0.0)
-        alone["h"] = np.zeros_like(losses["h"])
-        alone["h"][:, t] = losses["h"][:, t]
-        found = functions.gradients(case.values, alone)
+        found = functions.gradients(case.values, alone(losses, t))
         gradients.append(found)
         rows.append(np.asarray(found["x"]).any(axis=(0, 2)))
     return Reach(np.array(rows), gradients)
@@ -171,11 +175,9 @@ def wraps_around(functions: Functions, case: Case, losses: Values, first: Found)
     """Whether the gradient of a loss on step 0 changes with the input of the last step."""
     if case.step or case.steps < 2 or "h" not in losses:
         return False
-    alone = scaled(losses, 0.0)
-    alone["h"][:, 0] = losses["h"][:, 0]
     x = case.values["x"].copy()
     x[:, -1] = np.roll(x[:, -1], 1, axis=0)
-    found = functions.gradients(case.values | {"x": x}, alone)
+    found = functions.gradients(case.values | {"x": x}, alone(losses, 0))
     return any(
         not np.allclose(np.asarray(found[n]), np.asarray(first[n])) for n in functions.judged if n != "x"
     )

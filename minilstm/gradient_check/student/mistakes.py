@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilstm.gradient_check.student.shared_mistakes import Mistake, any_cell, first
+from minilstm.gradient_check.student.shared_mistakes import Mistake, any_cell
 
 
 def known(cell: str) -> list[Mistake]:
@@ -93,11 +93,11 @@ def _lstm() -> list[Mistake]:
         Mistake("df uses c_t where c_{t-1} belongs: off by one step", {"df": lambda v: v.dc * v.c}),
         Mistake("df uses h_{t-1} where c_{t-1} belongs", {"df": lambda v: v.dc * v.h_prev}),
         Mistake("di uses c_{t-1} where g belongs", {"di": lambda v: v.dc * v.c_prev}),
-        Mistake("dc_T ignored: the gradient of the last cell state is not used", first("dc_in", 0)),
-        Mistake("df is left at 0", {"df": lambda v: 0 * v.dc}),
-        Mistake("di is left at 0", {"di": lambda v: 0 * v.dc}),
-        Mistake("dg is left at 0", {"dg": lambda v: 0 * v.dc}),
-        Mistake("do is left at 0", {"do": lambda v: 0 * v.dh}),
+        Mistake(
+            "dc_T ignored: the gradient of the last cell state is not used",
+            {"dc_in": lambda v: v.dc_next * (v.t < v.T - 1)},
+        ),
+        *(Mistake(f"d{gate} is left at 0", {f"d{gate}": lambda v: 0 * v.dh}) for gate in "figo"),
         Mistake(
             "mask ignored for c: at a masked step dc is passed on as at a real one",
             {"dc_prev": lambda v: v.dc_through},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import combinations, permutations
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -234,12 +235,18 @@ def _steps(cell: str, gates: tuple[str, ...]) -> list[Mistake]:
             "the incoming dh of a step is passed on beside dh_prev",
             {"dh_prev": lambda v: np.where(v.real, v.dh_through, 0) + v.dh},
         ),
-        Mistake("dh of later steps replaces the step's own dh", _all_but_last("dh", "dh_next")),
+        Mistake(
+            "dh of later steps replaces the step's own dh",
+            {"dh": lambda v: v.external if v.t == v.T - 1 else v.dh_next},
+        ),
         Mistake(
             "the step's own dh replaces that of later steps: dh is not accumulated",
             {"dh": lambda v: v.external},
         ),
-        Mistake("dh_T ignored: the gradient of the last output is not used", first("external", 0)),
+        Mistake(
+            "dh_T ignored: the gradient of the last output is not used",
+            {"external": lambda v: v.externals[v.t] * (v.t < v.T - 1)},
+        ),
         Mistake(
             "the incoming dh is read one step too early: off by one step",
             {"external": lambda v: v.externals[v.t - 1]},
@@ -248,7 +255,10 @@ def _steps(cell: str, gates: tuple[str, ...]) -> list[Mistake]:
             "the incoming dh is read one step too late: off by one step",
             {"external": lambda v: v.externals[v.t + 1] if v.t + 1 < v.T else 0 * v.externals[v.t]},
         ),
-        Mistake("only the last dh is used: those of earlier steps are ignored", _only_last()),
+        Mistake(
+            "only the last dh is used: those of earlier steps are ignored",
+            {"external": lambda v: v.externals[v.t] * (v.t == v.T - 1)},
+        ),
         Mistake(
             "mask ignored: masked steps are treated as real ones",
             {"real": lambda v: np.ones_like(v.mask[v.t][:, None])},
@@ -277,38 +287,17 @@ def _sums(cell: str) -> list[Mistake]:
     if cell == "lstm":
         ends["dc_prev"] = _not_at_the_start("dc_through", "dc_in")
     found.append(Mistake("the gradient of the initial state is left at 0", ends))
-    for name, weight in (("W", "W"), ("U", "U"), ("b", "b")):
-        cause = f"gradient of {weight} not accumulated over the steps: only that of the first step is left"
-        found.append(Mistake(cause, {f"{name}_sum": _first_step_only(f"d{name}")}))
-    overwritten = {f"{name}_sum": _first_step_only(f"d{name}") for name in ("W", "U", "b", "rb")}
-    found.append(
-        Mistake("gradients not accumulated over the steps: only that of the first step is left", overwritten)
-    )
+    left = "not accumulated over the steps: only that of the first step is left"
+    overwritten: Table = {f"{name}_sum": attrgetter(f"d{name}") for name in ("W", "U", "b", "rb")}
+    for name in "WUb":
+        found.append(Mistake(f"gradient of {name} {left}", {f"{name}_sum": overwritten[f"{name}_sum"]}))
+    found.append(Mistake(f"gradients {left}", overwritten))
     for rows, words_of in ((slice(0, 1), "first"), (slice(-1, None), "last")):
-        for name, value in (("dW", "x"), ("dU", "h_prev"), ("db", "")):
-            cause = f"{name} not accumulated over the batch: only its {words_of} sample counts"
-            found.append(Mistake(cause, {name: _some_rows(name, value, rows)}))
+        cause = f"not accumulated over the batch: only its {words_of} sample counts"
         every = {n: _some_rows(n, value, rows) for n, value in (("dW", "x"), ("dU", "h_prev"), ("db", ""))}
-        found.append(Mistake(f"not accumulated over the batch: only its {words_of} sample counts", every))
+        found += [Mistake(f"{name} {cause}", {name: formula}) for name, formula in every.items()]
+        found.append(Mistake(cause, every))
     return found
-
-
-def first(name: str, factor: float) -> Table:
-    """The value of `name` at the last step, the first that backward meets, times `factor`."""
-    source: dict[str, Formula] = {
-        "dc_in": lambda v: v.dc_next,
-        "external": lambda v: v.externals[v.t],
-    }
-    right = source[name]
-    return {name: lambda v: right(v) * (factor if v.t == v.T - 1 else 1)}
-
-
-def _only_last() -> Table:
-    return {"external": lambda v: v.externals[v.t] * (v.t == v.T - 1)}
-
-
-def _all_but_last(name: str, other: str) -> Table:
-    return {name: lambda v: v.external if v.t == v.T - 1 else getattr(v, other)}
 
 
 def _blocks(array: Array, count: int) -> list[Array]:
@@ -377,10 +366,6 @@ def _without(values: str, weight: str, count: int, gate: int) -> Formula:
 
 def _not_at_the_start(through: str, held: str) -> Formula:
     return lambda v: np.where(v.real, getattr(v, through), getattr(v, held)) * (v.t > 0)
-
-
-def _first_step_only(name: str) -> Formula:
-    return lambda v: getattr(v, name)
 
 
 def _some_rows(name: str, value: str, rows: slice) -> Formula:
