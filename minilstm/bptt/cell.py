@@ -77,7 +77,7 @@ class Gradients:
 class Cell(Protocol):
     """The contract; see the module's docstring."""
 
-    def __hash__(self) -> int: ...  # what is made once for a cell is found by it
+    def __hash__(self) -> int: ...  # so that a cell can be a key
     @property
     def name(self) -> str: ...
     @property

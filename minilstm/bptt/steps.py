@@ -94,11 +94,11 @@ def backward_segment(
     external: Array | None,  # (S, B, H) dL/dh_t from the layer above
     dstate: State,  # (B, H) each, dL/d(state after the segment)
     *,
-    need_dx: bool,
-    record: bool | Literal["norms"],
-    overwrite: bool,  # the compiled engine makes use of it
+    need_dx: bool,  # dL/dx, too
+    record: bool | Literal["norms"],  # dz and the total gradients of every step, too; or only their norms
+    overwrite: bool,  # allow the segment to be written over, which the compiled engine makes use of
 ) -> Gradients:
-    """Run the steps of one segment backwards; the options are those of `segments.backward`."""
+    """Run the steps of one segment backwards."""
     cell, weights, drop = layer
     S, B, _ = segment.x.shape
     dxw = np.empty((S, B, weights.W.shape[1]), segment.states[0].dtype)

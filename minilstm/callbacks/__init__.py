@@ -16,16 +16,6 @@ from minilstm.callbacks.observers import (
 from minilstm.callbacks.scalars import Scalars, TensorBoard
 
 __all__ = [
-    "CSVLogger",
-    "Callback",
-    "EarlyStopping",
-    "GradientTracer",
-    "LambdaCallback",
-    "LearningRateScheduler",
-    "Logs",
-    "ModelCheckpoint",
-    "ReduceLROnPlateau",
-    "Scalars",
-    "TensorBoard",
-    "TerminateOnNaN",
-]
+    "CSVLogger", "Callback", "EarlyStopping", "GradientTracer", "LambdaCallback", "LearningRateScheduler",
+    "Logs", "ModelCheckpoint", "ReduceLROnPlateau", "Scalars", "TensorBoard", "TerminateOnNaN",
+]  # fmt: skip

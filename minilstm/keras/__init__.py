@@ -16,19 +16,9 @@ from typing import Any
 from minilstm.keras import scope
 
 _FLAT = (
-    "GRU",
-    "LSTM",
-    "Bidirectional",
-    "Dense",
-    "Dropout",
-    "Embedding",
-    "GlobalAveragePooling1D",
-    "Masking",
-    "Sequential",
-    "SimpleRNN",
-    "TimeDistributed",
-    "pad_sequences",
-)
+    "GRU", "LSTM", "Bidirectional", "Dense", "Dropout", "Embedding", "GlobalAveragePooling1D", "Masking",
+    "Sequential", "SimpleRNN", "TimeDistributed", "pad_sequences",
+)  # fmt: skip
 _CALLED = {"Input": "layers", "Layer": "layers", "Loss": "losses", "Metric": "metrics"}
 _CALLED |= {"Optimizer": "optimizers"}
 _MODULES = sorted({name.partition(".")[0] for name in scope.HOMES})

@@ -14,21 +14,9 @@ from minilstm.cells import activations
 from minilstm.errors import flag, numeric_array, real_number, wording
 
 __all__ = [
-    "elu",
-    "gelu",
-    "get",
-    "hard_sigmoid",
-    "linear",
-    "relu",
-    "selu",
-    "serialize",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softplus",
-    "swish",
-    "tanh",
-]
+    "elu", "gelu", "get", "hard_sigmoid", "linear", "relu", "selu", "serialize", "sigmoid", "silu",
+    "softmax", "softplus", "swish", "tanh",
+]  # fmt: skip
 
 Function = Callable[[ArrayLike], Array]
 

@@ -347,7 +347,7 @@ class Layer(WeightLists, ABC):
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Take over weights in Keras's order and shapes; nothing is changed if one of them does not fit."""
-        weights = checked_list("weights", weights)
+        weights = listed("weights", "a list of arrays", weights)
         if len(weights) != len(self.params):
             expected = f"{len(self.params)} arrays for layer {self.label!r}"
             if not self.built:
@@ -383,11 +383,6 @@ def declare_weight(
     penalty = regularizers.get(f"{prefix}_regularizer", regularizer)
     if penalty is not None:
         layer.regularizers[key] = penalty
-
-
-def checked_list(argument: str, value: Any) -> list[Any]:
-    """`value` as a list; TypeError where it has no items."""
-    return listed(argument, "a list of arrays", value)
 
 
 def both(first: Array | None, second: Array) -> Array:

@@ -432,21 +432,21 @@ class Recurrent(Layer):
         states = self.cell.states
         if isinstance(initial_state, np.ndarray) and len(states) == 1 and initial_state.ndim == 2:
             initial_state = [initial_state]
+        what = f"initial_state of layer {self.label!r}"
         expected = f"[{', '.join(states)}] of shape {(B, self.units)}" + " each" * (len(states) > 1)
         if not isinstance(initial_state, (list, tuple)) or len(initial_state) != len(states):
             got = type(initial_state).__name__
             if isinstance(initial_state, (list, tuple)):
                 got += f" of {len(initial_state)}"
-            raise ValueError(wording(f"initial_state of layer {self.label!r}", expected, got))
-        what = f"initial_state of layer {self.label!r}"
+            raise ValueError(wording(what, expected, got))
         found = tuple(np.ascontiguousarray(numeric_array(what, part), self.dtype) for part in initial_state)
         if any(np.asarray(part).dtype == bool for part in initial_state):
             raise ValueError(wording(what, "of numbers", "True and False: is it the mask? pass mask="))
         for part in found:
             if part.shape != (B, self.units):
-                raise ValueError(wording(f"initial_state of layer {self.label!r}", expected, part.shape))
+                raise ValueError(wording(what, expected, part.shape))
             if not np.isfinite(part).all():
-                raise ValueError(wording(f"initial_state of layer {self.label!r}", "finite", "NaN or Inf"))
+                raise ValueError(wording(what, "finite", "NaN or Inf"))
         return found
 
 

@@ -34,26 +34,11 @@ from minilstm.losses.custom import CustomLoss
 from minilstm.losses.regression import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError
 
 __all__ = [
-    "BinaryCrossentropy",
-    "CategoricalCrossentropy",
-    "CustomLoss",
-    "Huber",
-    "LogCosh",
-    "Loss",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "SparseCategoricalCrossentropy",
-    "binary_crossentropy",
-    "categorical_crossentropy",
-    "deserialize",
-    "get",
-    "huber",
-    "log_cosh",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "serialize",
-    "sparse_categorical_crossentropy",
-]
+    "BinaryCrossentropy", "CategoricalCrossentropy", "CustomLoss", "Huber", "LogCosh", "Loss",
+    "MeanAbsoluteError", "MeanSquaredError", "SparseCategoricalCrossentropy", "binary_crossentropy",
+    "categorical_crossentropy", "deserialize", "get", "huber", "log_cosh", "mean_absolute_error",
+    "mean_squared_error", "serialize", "sparse_categorical_crossentropy",
+]  # fmt: skip
 
 
 def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> Any:

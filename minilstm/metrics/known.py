@@ -17,30 +17,14 @@ from minilstm.metrics import confusion, functions, means
 from minilstm.metrics.base import Metric
 
 CLASSES: tuple[type[Metric], ...] = (
-    confusion.AUC,
-    means.Accuracy,
-    means.BinaryAccuracy,
-    means.BinaryCrossentropy,
-    means.CategoricalAccuracy,
-    means.CategoricalCrossentropy,
-    confusion.F1Score,
-    confusion.FBetaScore,
-    confusion.FalseNegatives,
-    confusion.FalsePositives,
-    means.Mean,
-    means.MeanAbsoluteError,
-    means.MeanMetricWrapper,
-    means.MeanSquaredError,
-    confusion.Precision,
-    confusion.Recall,
-    means.RootMeanSquaredError,
-    means.SparseCategoricalAccuracy,
-    means.SparseCategoricalCrossentropy,
-    means.SparseTopKCategoricalAccuracy,
-    means.TopKCategoricalAccuracy,
-    confusion.TrueNegatives,
+    confusion.AUC, means.Accuracy, means.BinaryAccuracy, means.BinaryCrossentropy,
+    means.CategoricalAccuracy, means.CategoricalCrossentropy, confusion.F1Score, confusion.FBetaScore,
+    confusion.FalseNegatives, confusion.FalsePositives, means.Mean, means.MeanAbsoluteError,
+    means.MeanMetricWrapper, means.MeanSquaredError, confusion.Precision, confusion.Recall,
+    means.RootMeanSquaredError, means.SparseCategoricalAccuracy, means.SparseCategoricalCrossentropy,
+    means.SparseTopKCategoricalAccuracy, means.TopKCategoricalAccuracy, confusion.TrueNegatives,
     confusion.TruePositives,
-)
+)  # fmt: skip
 FUNCTIONS: dict[Callable[..., Any], type[Metric]] = {
     functions.binary_accuracy: means.BinaryAccuracy,
     binary_crossentropy: means.BinaryCrossentropy,

@@ -18,7 +18,7 @@ from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.errors import NonFiniteError, by_name, listed, one_of, spelled, whole_number, wording
 from minilstm.layers import Bidirectional, Input, Layer, Recurrent
-from minilstm.layers.base import Shape, WeightLists, checked_list
+from minilstm.layers.base import Shape, WeightLists
 from minilstm.layers.configs import plain, revive
 from minilstm.layers.words import checked_dtype, checked_shape
 from minilstm.layers.wrappers import inside
@@ -269,7 +269,7 @@ class Network(WeightLists):
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Take over weights in Keras's order and shapes; nothing is changed if one of them does not fit."""
-        weights = checked_list("weights", weights)
+        weights = listed("weights", "a list of arrays", weights)
         counts = [len(layer.params) for layer in self.layers]
         if len(weights) != sum(counts):
             raise ValueError(wording("weights", f"{sum(counts)} arrays", len(weights)))

@@ -30,23 +30,10 @@ from minilstm.optimizers.schedules import (
 )
 
 __all__ = [
-    "SGD",
-    "Adam",
-    "AdamW",
-    "CosineDecay",
-    "CosineDecayRestarts",
-    "ExponentialDecay",
-    "InverseTimeDecay",
-    "LearningRateSchedule",
-    "Optimizer",
-    "PiecewiseConstantDecay",
-    "PolynomialDecay",
-    "RMSprop",
-    "Update",
-    "deserialize",
-    "get",
-    "serialize",
-]
+    "SGD", "Adam", "AdamW", "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay",
+    "LearningRateSchedule", "Optimizer", "PiecewiseConstantDecay", "PolynomialDecay", "RMSprop", "Update",
+    "deserialize", "get", "serialize",
+]  # fmt: skip
 
 _OPTIMIZERS: dict[str, type[SGD] | type[RMSprop] | type[Adam]] = {
     "sgd": SGD,

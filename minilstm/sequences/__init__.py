@@ -28,20 +28,7 @@ from minilstm.sequences.truncation import lengths_to_mask, truncate
 from minilstm.sequences.windows import sliding_windows
 
 __all__ = [
-    "LengthBuckets",
-    "PackedSequence",
-    "PaddingAudit",
-    "PaddingAuditRow",
-    "Vocabulary",
-    "lengths_to_mask",
-    "pack_padded_sequence",
-    "pack_sequence",
-    "pad_packed_sequence",
-    "pad_sequence",
-    "pad_sequences",
-    "padding_audit",
-    "sliding_windows",
-    "truncate",
-    "unpack_sequence",
-    "unpad_sequence",
-]
+    "LengthBuckets", "PackedSequence", "PaddingAudit", "PaddingAuditRow", "Vocabulary", "lengths_to_mask",
+    "pack_padded_sequence", "pack_sequence", "pad_packed_sequence", "pad_sequence", "pad_sequences",
+    "padding_audit", "sliding_windows", "truncate", "unpack_sequence", "unpad_sequence",
+]  # fmt: skip

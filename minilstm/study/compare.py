@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from minilstm import files, plots
 from minilstm.errors import wording
 from minilstm.plots.chart import Axis, Chart, Line, Panel, draw
+from minilstm.study.journal import plain
 from minilstm.study.plan import DIMENSIONS, words_of
 from minilstm.study.result import StudyResult
 from minilstm.study.statistics import difference
@@ -29,7 +29,7 @@ def differences(studies: Sequence[StudyResult]) -> list[tuple[str, str, str]]:
         for name in dict.fromkeys([*before, *after]):
             if before.get(name) != after.get(name):
                 label = name if key in ("settings", "versions") else f"{key} {name}"
-                found.append((label, _plain(before.get(name)), _plain(after.get(name))))
+                found.append((label, plain(before.get(name)), plain(after.get(name))))
     return found
 
 
@@ -70,10 +70,6 @@ def _change(pair: Sequence[Row | None]) -> str:
 def _ratio(pair: Sequence[Row | None], name: str) -> str:
     values = [None if row is None else row[name] for row in pair]
     return f"{values[1] / values[0]:.2f} x" if values[0] and values[1] else "-"
-
-
-def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def as_text(studies: Sequence[StudyResult], names: Sequence[str]) -> str:

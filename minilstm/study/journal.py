@@ -209,15 +209,14 @@ def _same_study(path: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     keys = [key for key in [*after, *before] if before.get(key) != after.get(key)]
     if keys:
         names = [key for key in dict.fromkeys(keys) if key != "data"] or ["data"]  # settings decide the data
-        what = "; ".join(
-            f"{key} was {_plain(before.get(key))}, now {_plain(after.get(key))}" for key in names
-        )
+        what = "; ".join(f"{key} was {plain(before.get(key))}, now {plain(after.get(key))}" for key in names)
         advice = "choose another folder with --out, or remove this one"
         raise ValueError(f"{path.parent} holds a study with other settings: {what}; {advice}")
     return found
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A setting in words."""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
