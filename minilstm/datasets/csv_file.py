@@ -217,7 +217,8 @@ def series_of(
     group, bad = pick("group", names["group"], (), columns), BadRows(names["bad_rows"])
     named = [column for column in columns if column == target or column in (names["features"] or ())]
     remarks = booleans_as_numbers(cells, named)
-    rest, more = measured([column for column in columns if column != group], cells, names, timed=True)
+    others = [column for column in columns if column != group]
+    rest, more = measured(others, cells, names, timed=True, target=target)
     remarks += more
     members: dict[str, list[int]] = {}
     for k, key in enumerate(cells[group] if group else ["one"] * len(places)):

@@ -75,6 +75,7 @@ def from_series(
     goals = [one[:, target] for one in given]
     ends = [_ends(one, steps, horizon) for one in given]
     bad = sum(int((~_usable(one)).sum()) for one in given)
+    possible = sum(len(one) - horizon - steps + 1 for one in given)
     owner = np.repeat(np.arange(len(given)), [len(own) for own in ends])
     parts = _parts(owner, horizon, split, seed)
     ahead = np.concatenate(ends) + horizon
@@ -109,12 +110,17 @@ def from_series(
         features=given[0].shape[1],
         description=_description(given, steps, horizon, split, seed, column)
         + f"{note}; baselines: {rules}"
-        + (f"; left out: {bad:,} bad steps, and the windows and targets they stand in." if bad else "."),
+        + (f"; left out: {_lost(bad, possible - len(owner), possible)}." if bad else "."),
         source=source,
         checksum=fingerprint([Split(inputs, aims), *(Split([], part) for part in parts)]),
         horizon=horizon,
         baselines=baselines,
     )
+
+
+def _lost(bad: int, windows: int, possible: int) -> str:
+    steps = f"{bad:,} bad step{'s' if bad > 1 else ''}"
+    return f"{steps}, and {windows:,} of {possible:,} windows, which hold such a step or are to forecast one"
 
 
 def _usable(one: Array) -> Array:

@@ -1,7 +1,8 @@
 """Columns that number the rows or name what they belong to, instead of measuring anything.
 
-One that counts the rows and has no name, or an identifier's, is left out, and said, as are dates where each
-row is a sequence. One with another name is only pointed out, for a count may be what was measured.
+One that counts the rows is left out, and said, as are dates and one word for each row where each row is a
+sequence. What may be a measurement all the same, or the time, is only pointed out: a count of few rows, one
+beside which every column counts, and one of steps whose order no other column tells.
 """
 
 from __future__ import annotations
@@ -18,17 +19,25 @@ UNNAMED = re.compile(r"(unnamed: \d+([._]\w+)*)?", re.IGNORECASE)  # what pandas
 INDEX = re.compile(r"__index_level_\d+__")  # what it calls an index without a name in a .parquet or .feather
 NAMED = re.compile(r"(^|[\s_.-])(id|uuid|guid|index|idx|key|nr|no|number|row|row_?id)$", re.IGNORECASE)
 FEWEST = 3  # values from which a pattern can be seen
+SEVERAL = 5  # values from which it is believed whatever the column's name
+LONGEST_ID = 40  # characters: a UUID has 36
 
 
 def measured(
-    rest: Sequence[str], cells: dict[str, list[str]], names: Names, timed: bool = False
+    rest: Sequence[str],
+    cells: dict[str, list[str]],
+    names: Names,
+    timed: bool = False,
+    target: str | None = None,
 ) -> tuple[list[str], str]:
     """The columns that may hold data, and remarks on those that look like an identifier.
 
     timed : rows are steps, so that a column with the usual name of a time may well count them
+    target : a column that is what is to be forecast
     """
-    named = {names["text"], names["group"], names["order"], *(names["features"] or ())}
+    named = {names["text"], names["group"], names["order"], target, *(names["features"] or ())}
     left, remarks = [], ""
+    believed = _believed(rest, cells, names, named, timed)
     for column in rest:
         counts = column not in named and counts_rows(cells[column])
         if INDEX.fullmatch(column) and column not in named and not are_dates(cells[column]):
@@ -36,6 +45,9 @@ def measured(
             continue
         if counts and (is_unnamed(column) or NAMED.search(column)):
             remarks += f", left out: column {column!r}, which only counts the rows"
+            continue
+        if column in believed:
+            remarks += f", left out: column {column!r}, which only {believed[column]}"
             continue
         if not timed and column not in named and are_dates(cells[column]):
             remarks += f", left out: column {column!r}, which holds dates"
@@ -52,6 +64,42 @@ def measured(
         elif NAMED.search(column) and _all_differ(cells[column]):
             remarks += _pointed_out(column, "looks like an identifier: no value stands twice")
     return left, remarks
+
+
+def _believed(
+    rest: Sequence[str],
+    cells: dict[str, list[str]],
+    names: Names,
+    named: set[str | None],
+    timed: bool,
+) -> dict[str, str]:
+    """The columns that identify the rows whatever their names, and what each does."""
+    if names["features"] is not None:
+        return {}  # the others are not read
+    free = [column for column in rest if column not in named and len(cells[column]) >= SEVERAL]
+    if timed:
+        if names["group"] is None or not (names["order"] or any(name.lower() in TIMES for name in rest)):
+            return {}
+        free = [column for column in free if column.lower() not in TIMES]
+    counting = [column for column in free if counts_rows(cells[column])]
+    others = [column for column in free if column not in counting]
+    found = dict.fromkeys(counting, "counts the rows (--features keeps it)") if others else {}
+    numbers = [column for column in others if None not in map(as_number, filter(str.strip, cells[column]))]
+    if not timed and names["text"] is None and len(numbers) > 1:
+        words = (column for column in others if column not in numbers and _names_rows(cells[column]))
+        found |= dict.fromkeys(words, "names the rows")
+    return found
+
+
+def _names_rows(values: Sequence[str]) -> bool:
+    """Whether each value is one short word that is no number, and none stands twice.
+
+    >>> _names_rows(["P001", "P002", "P003"]), _names_rows(["P1", "P1", "P2"]), _names_rows(["1", "2", "3"])
+    (True, False, False)
+    """
+    return _all_differ(values) and all(
+        len(value) <= LONGEST_ID and len(value.split()) == 1 and as_number(value) is None for value in values
+    )
 
 
 def names_groups(column: str, cells: Sequence[str], members: Sequence[Sequence[int]]) -> str:

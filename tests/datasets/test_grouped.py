@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minilstm.datasets import read_file
+from minilstm.datasets import read_file, read_series
 from minilstm.datasets.grouped import spacing
 
 ROWS = ["p,1,10,yes", "q,5,50,no", "p,3,30,yes", "q,7,70,no", "p,2,20,yes"]
@@ -130,6 +130,37 @@ def test_columns_that_look_like_identifiers_are_pointed_out_and_kept(tmp_path, h
     assert ("note: column" in found.reading) == (note is not None)
     assert note is None or note in found.reading
     assert found.x[0].size == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "options", "left_out", "size"),
+    [
+        ("patient,a,b,label", [f"{1000 + k},{k % 3},{k % 2},{k % 2}" for k in range(6)], {}, "counts", 2),
+        ("left,a,b,label", [f"{9 - k},{k % 3},{k % 2},{k % 2}" for k in range(6)], {}, "counts", 2),
+        ("patient,a,b,label", [f"P00{k},{k % 3},{k % 2},{k % 2}" for k in range(6)], {}, "names", 2),
+        ("patient,a,b,label", [f"{k},{k % 3},{k % 2},{k}" for k in range(4)], {}, None, 3),  # few rows
+        ("a,b,label", [f"{k},{k + 1},{k % 2}" for k in range(6)], {}, None, 2),  # all of them count
+        ("n,a,label", [f"{k},{k % 3},0" for k in range(6)], {"features": ["n", "a"]}, None, 2),
+        (
+            "id,step,n,a,label",
+            [f"{k // 3},{k % 3},{k},{k % 4},0" for k in range(9)],
+            {"group": "id"},
+            "counts",
+            3,
+        ),
+    ],
+)
+def test_columns_that_number_or_name_the_rows_are_left_out(tmp_path, header, rows, options, left_out, size):
+    (tmp_path / "a.csv").write_text("\n".join([header, *rows]) + "\n")
+    found = read_file(tmp_path / "a.csv", **options)
+    assert ("left out" in found.reading) == (left_out is not None)
+    assert left_out is None or f"which only {left_out} the rows" in found.reading
+    assert found.x[0].size == size
+
+
+def test_what_is_to_be_forecast_may_count(tmp_path):
+    (tmp_path / "a.csv").write_text("index,x\n" + "".join(f"{k},{k * k % 7}\n" for k in range(60)))
+    assert read_series(tmp_path / "a.csv", target="index", order="lines").columns == ["index", "x"]
 
 
 def test_a_column_that_cannot_be_read_is_named_and_not_every_row(tmp_path):

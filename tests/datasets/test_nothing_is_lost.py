@@ -196,7 +196,7 @@ def test_no_window_has_a_step_that_is_bad(tmp_path):
     assert all(np.isfinite(part.y).all() for part in parts)
     # 80 - 4 - 1 windows; each bad step stands in 4 windows and is the target of 1; horizon - 1 left out twice
     assert sum(len(part.x) for part in parts) == 75 - 2 * 5 - 2
-    assert "left out: 2 bad steps" in data.description
+    assert "left out: 2 bad steps, and 10 of 75 windows, which hold such a step" in data.description
     whole = from_series(found.series[0][:30], steps=4, horizon=2)
     same = from_series(found.series[0][:30], steps=4, horizon=2, bad_rows="skip")
     assert whole.checksum == same.checksum
