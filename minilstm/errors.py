@@ -25,6 +25,8 @@ from minilstm.arrays import Array
 
 __all__ = ["NonFiniteError", "PaddingWarning", "WeightsFileError"]
 
+LONGEST = 2000  # letters of an error of a command, which may quote a file
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -418,9 +420,21 @@ def spelled(function: Any) -> Any:
 
 
 def fail(message: str, code: int) -> int:
-    """For commands: the message as one line on stderr; the exit code."""
-    print(f"minilstm: error: {' '.join(message.split())}", file=sys.stderr)
+    """For commands: the message as one line on stderr, of LONGEST letters at most; the exit code."""
+    line = printable(" ".join(message.split()))
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+    print(f"minilstm: error: {line}", file=sys.stderr)
     return code
+
+
+def printable(text: str) -> str:
+    """`text` for a terminal: without control characters and without marks that turn its direction.
+
+    >>> printable("red\x1b[31m")
+    'red?[31m'
+    """
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "?", text)
 
 
 def reworded(error: Exception, text: str) -> Exception:

@@ -88,5 +88,9 @@ def test_errors_carry_what_they_are_about():
 def test_commands_say_it_in_one_line(capsys):
     assert errors.fail("two\n  lines", 3) == 3
     assert capsys.readouterr().err == "minilstm: error: two lines\n"
+    assert errors.fail("\x1b[2J\u202e" + "x" * 10**6, 2) == 2  # quoted from a file
+    error = capsys.readouterr().err
+    assert error.startswith("minilstm: error: ?[2J?xxx")
+    assert len(error) < 2100
     assert errors.in_words(FileNotFoundError(2, "No such file", "a.csv")) == "No such file: a.csv"
     assert errors.in_words(KeyError()) == "KeyError"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -17,7 +16,7 @@ from typing import Any
 
 from minilstm import interrupts
 from minilstm.datasets.formats import formats
-from minilstm.errors import fail, in_words, whole_number, wording
+from minilstm.errors import fail, in_words, printable, whole_number, wording
 from minilstm.study import journal as journals
 from minilstm.study import run_missing
 from minilstm.study.best import save_best
@@ -115,7 +114,8 @@ def _reported(journal: Journal, source: Source, spent: dict[str, Any], options: 
         if not options.quiet:
             print(result.report, file=sys.stderr)
         return 0
-    print(f"{_table(result)}\n\n{wrapped(result.conclusion, terminal_width())}\n\n{result.report}")
+    text = f"{_table(result)}\n\n{wrapped(result.conclusion, terminal_width())}\n\n{result.report}"
+    print(printable_lines(text))
     return 0
 
 
@@ -135,7 +135,7 @@ def remake(options: argparse.Namespace) -> int:
         result = report.write(result, journal)
     except OSError as error:
         return fail(in_words(error), 1)
-    print(f"{wrapped(result.conclusion, terminal_width())}\n\n{result.report}")
+    print(printable_lines(f"{wrapped(result.conclusion, terminal_width())}\n\n{result.report}"))
     return 0
 
 
@@ -156,7 +156,7 @@ def compare(options: argparse.Namespace) -> int:
             except OSError as error:
                 return fail(in_words(error), 1)
             text += f"\n\n{options.out}"
-        print(text)
+        print(printable_lines(text))
     except EXPECTED as error:
         return fail(in_words(error), 2)
     return 0
@@ -192,9 +192,9 @@ def _describe(source: Source, settings: Settings, stream: Any) -> None:
     print("\n".join(in_columns(lines, left=2, width=terminal_width())), file=stream)
 
 
-def printable(text: str) -> str:
-    """`text` for a terminal: without control characters and without marks that turn its direction."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "?", text)
+def printable_lines(text: str) -> str:
+    """`printable` line by line."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def default_folder(options: argparse.Namespace) -> Path:
@@ -210,7 +210,7 @@ def warnings_as_lines() -> Iterator[None]:
         warnings.simplefilter("always")
         yield
     for warning in caught:
-        print(f"minilstm: warning: {warning.message}", file=sys.stderr)
+        print(f"minilstm: warning: {printable(str(warning.message))}", file=sys.stderr)
 
 
 def _stopped(journal: Journal, code: int, options: argparse.Namespace) -> int:

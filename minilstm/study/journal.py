@@ -7,6 +7,7 @@ run while the first is at work.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -32,6 +33,7 @@ Timed = tuple[Any, ...]  # a length, and the dimensions of a variant but that of
 
 FORMAT = 2
 CONFIG, RESULTS, TIMES, LOCK = "config.json", "results.jsonl", "times.jsonl", ".lock"
+MARK = "study"  # of a record, with the mark of the study that it belongs to
 TIMED = ("length", *DIMENSIONS[:-1])
 OTHERS = ("results.csv", "summary.json", "report.html", "figures")
 PACKAGES = ("numpy", "numba", "matplotlib")
@@ -78,7 +80,7 @@ class Journal:
         planned = settings.points()
         journal = cls(settings, config)
         journal.folder = Path(folder)
-        journal.records = _read(Path(folder) / RESULTS, planned, mend=False)
+        journal.records = _read(Path(folder) / RESULTS, planned, mark(config), mend=False)
         journal.times = _read_times(Path(folder) / TIMES)
         return journal
 
@@ -104,7 +106,7 @@ class Journal:
             if taken:
                 raise ValueError(f"{folder} holds {taken[0]}, but no {CONFIG} of a study it could belong to")
             files.write_text(folder / CONFIG, to_json(self.config))
-        self.records = _read(folder / RESULTS, self.settings.points(), mend=True)
+        self.records = _read(folder / RESULTS, self.settings.points(), mark(self.config), mend=True)
         if os.path.lexists(folder / RESULTS):  # a link that leads nowhere too
             with (folder / RESULTS).open("ab"):
                 pass  # that it can be written is known before anything is trained
@@ -118,7 +120,8 @@ class Journal:
     def add(self, point: Point, record: Record) -> None:
         """Keep a finished point; it is on the disk when this returns."""
         if self.folder is not None:
-            files.append_line(self.folder / RESULTS, json.dumps(record, allow_nan=False))
+            line = json.dumps(record | {MARK: mark(self.config)}, allow_nan=False)
+            files.append_line(self.folder / RESULTS, line)
         self.records[point] = record
 
     def keep_times(self, times: dict[Timed, Record]) -> None:
@@ -183,7 +186,7 @@ def to_json(value: Any) -> str:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        found = strict_json(files.read_bytes(path).decode("utf-8"))
+        found = strict_json(files.read_bytes(path).decode("utf-8-sig"))
     except FileNotFoundError:
         raise FileNotFoundError(f"{path.parent} holds no study: there is no {path.name}") from None
     except ValueError as error:
@@ -192,7 +195,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not the {CONFIG} of a study; choose another folder")
     if found["minilstm_study"] != FORMAT:
         raise ValueError(
-            f"{path} was written by another version of minilstm (format {found['minilstm_study']}, "
+            f"{path} was written by another version of minilstm (format {found['minilstm_study']!r:.20}, "
             f"this one reads {FORMAT}); choose another folder"
         )
     try:
@@ -226,6 +229,12 @@ def _identity(config: dict[str, Any]) -> dict[str, Any]:
     return settings | {"data": data.get("checksums"), "minilstm": versions.get("minilstm")}
 
 
+def mark(config: dict[str, Any]) -> str:
+    """Of the study that a config describes; it stands in each record."""
+    identity = json.dumps(_identity(config), sort_keys=True)
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
 def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
@@ -233,17 +242,16 @@ def _dict(value: object) -> dict[str, Any]:
 # ------------------------------------------------------------ the lines
 
 
-def _read(path: Path, planned: list[Point], mend: bool) -> dict[Point, Record]:
-    """The finished points in `path`. A torn last line is dropped with a warning (and cut off to `mend`).
-
-    Other damage is a ValueError.
-    """
+def _read(path: Path, planned: list[Point], own: str, mend: bool) -> dict[Point, Record]:
+    """The finished points in `path`, without their study's mark, which must be `own`: see `read_lines`."""
     known = {point: point for point in planned}
 
     def point_of(record: Record) -> Point:
         point = checked_point(record)
         if point not in known or repr(point) != repr(known[point]):  # 1 is not True
             raise ValueError(f"{point} is not part of this study")
+        if record.pop(MARK, own) != own:  # records of older versions have none
+            raise ValueError(f"it belongs to another study than {CONFIG} describes")
         return point
 
     return read_lines(path, point_of, mend)
@@ -258,30 +266,51 @@ def _read_times(path: Path) -> dict[Timed, Record]:
 
 
 def read_lines(path: Path, key_of: Callable[[Record], Key], mend: bool) -> dict[Key, Record]:
-    """The records in `path`, one a line, by their keys; of several with one key the first.
+    """The records in `path`, one a line, by their keys; of several with one key the first, after a warning.
 
-    A torn last line is dropped with a warning (and cut off to `mend`). Other damage, and a record of which
-    `key_of` raises a ValueError, KeyError or TypeError, is a ValueError.
+    A last line that was torn as it was written is dropped with a warning (and cut off to `mend`). Other
+    damage, and a record of which `key_of` raises a ValueError, KeyError or TypeError, is a ValueError.
     """
     try:
         data = files.read_bytes(path)
     except FileNotFoundError:
         return {}
-    whole = data.rfind(b"\n") + 1
     found: dict[Key, Record] = {}
-    for number, line in enumerate(data[:whole].splitlines(), 1):
+    again: list[int] = []
+    whole = 0  # bytes
+    for number, line in enumerate(data.splitlines(keepends=True), 1):
+        ended = line.endswith((b"\n", b"\r"))
         try:
-            record = strict_json(line)
-            found.setdefault(key_of(record), record)
+            record = strict_json(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            key = key_of(record)
         except (ValueError, KeyError, TypeError) as error:
+            if not ended and _torn(line):
+                break
             raise ValueError(f"{path}:{number} is damaged: {error}") from None
+        if found.setdefault(key, record) is not record:
+            again.append(number)
+        whole += len(line)
+    if again:
+        repeated = f"{path}:{again[0]} is of a model that stands above it already"
+        more = f", and so are {len(again) - 1} more lines" if len(again) > 1 else ""
+        warnings.warn(f"{repeated}{more}; the first record of a model counts", UserWarning, stacklevel=2)
     if whole < len(data):
-        warnings.warn(
-            f"the last line of {path} is torn; its model is trained again", UserWarning, stacklevel=2
-        )
-        if mend:
-            os.truncate(path, whole)
+        then = "its model is trained again" if mend else "it is left out"
+        warnings.warn(f"the last line of {path} is torn; {then}", UserWarning, stacklevel=2)
+    if mend and whole < len(data):
+        os.truncate(path, whole)
+    elif mend and data and not ended:  # an editor left the last line without its end
+        files.append_line(path, "")
     return found
+
+
+def _torn(line: bytes) -> bool:
+    """Whether this is the beginning of a record, or what a file system puts in the place of one: zeros."""
+    try:
+        strict_json(line)
+    except ValueError:
+        return line.startswith(b"{") or not line.strip(b"\0")
+    return False
 
 
 # ------------------------------------------------------------ one run at a time

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 from minilstm import layers
 from minilstm.errors import wording
@@ -45,9 +45,10 @@ RECORD: Record = {
     "lags": [int],
     "snapshots": [{"epoch": int, "horizon": NUMBER, "norms": [NUMBER]}],
 }
-LATER: Record = dict.fromkeys(("ms_low", "ms_high"), NUMBER) | {
-    "baseline_name": str
-}  # not in the records of older versions
+LATER: Record = {  # not in the records of older versions
+    **dict.fromkeys(("ms_low", "ms_high"), NUMBER),
+    **dict.fromkeys(("baseline_name", "study"), str),
+}
 SETTINGS: Record = {
     "task": (*TASKS, OWN),
     "lengths": [int],
@@ -91,15 +92,30 @@ WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or f
 
 
 def strict_json(text: str | bytes) -> Any:
-    """JSON without the constants that are none; ValueError for anything else."""
+    """JSON of finite numbers, with each key once; ValueError for anything else."""
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
 
-def _refuse(constant: str) -> Any:
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    if not math.isfinite(number := float(digits)):
+        raise ValueError(f"{digits:.20} is larger than any number")
+    return number
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Record:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        name = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {name!r:.60} stands in it twice")
+    return found
 
 
 def check(value: Any, shape: Any, place: str = "") -> None:
@@ -134,7 +150,7 @@ def _fits(value: Any, shape: Any) -> bool:
         return False
     if isinstance(value, str):
         return not any("\ud800" <= letter <= "\udfff" for letter in value)
-    return not isinstance(value, (int, float)) or (math.isfinite(value) and abs(value) < LARGEST)
+    return not isinstance(value, (int, float)) or abs(value) < LARGEST  # nor is it NaN
 
 
 def _worded(shape: Any) -> str:

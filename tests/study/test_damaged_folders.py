@@ -54,6 +54,8 @@ RECORDS = {
     "text": (lambda r: r["before"]["norms"].__setitem__(1, "2"), r"before.norms\[1\] must be a number"),
     "a list": (lambda r: r.update(curves=[1]), "curves must be an object"),
     "a huge number": (lambda r: r.update(tape_bytes=10**30), "tape_bytes must be a whole number"),
+    "more than a float": (lambda r: r.update(tape_bytes=10**400), "tape_bytes must be a whole number"),
+    "another study": (lambda r: r.update(study="0" * 16), "belongs to another study than config.json"),
     "a number for a flag": (lambda r: r.update(mask=0), "is not part of this study"),
     "another model": (lambda r: r.update(length=4), "is not part of this study"),
     "lags": (lambda r: r["lags"].append(99), "norms and lags"),
@@ -75,6 +77,77 @@ def test_a_damaged_record_is_refused_with_its_line(folder, name, capsys):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert main(["report", str(folder)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def replaced(folder, change):
+    """The journal's bytes changed; what is in the folder then."""
+    path = folder / "results.jsonl"
+    path.write_bytes(change(path.read_bytes()))
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+LINES = {
+    "a key twice": (
+        lambda data: data.replace(b'{"', b'{"seed": 7, "', 1),
+        "1 is damaged: the key 'seed' stands",
+    ),
+    "infinite": (
+        lambda data: data.replace(b"{", b'{"new": 1e999, ', 1),
+        "1 is damaged: 1e999 is larger than",
+    ),
+    "two in a line": (lambda data: data.replace(b"\n", b"", 1), "1 is damaged: Extra data"),
+    "UTF-16": (lambda data: data.decode().encode("utf-16"), "1 is damaged: 'utf-8' codec can't decode"),
+    "a tail that is no record": (lambda data: data + b"hello", "5 is damaged: Expecting value"),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_damaged_line_is_refused_and_nothing_is_cut_off(folder, name):
+    change, reason = LINES[name]
+    before = replaced(folder, change)
+    settings = Settings.of("recall", **TINY)
+    for read in (
+        lambda: Journal.read(folder),
+        lambda: Journal(settings, journals.config(settings, Source.of("recall", settings.seed)), folder),
+    ):
+        with pytest.raises(ValueError, match=rf"results\.jsonl:{reason}"):
+            read()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+WAYS = {
+    "lines that end as in Windows": (lambda data: data.replace(b"\n", b"\r\n"), b""),
+    "lines that end as they did on a Mac": (lambda data: data.replace(b"\n", b"\r"), b""),
+    "a byte order mark": (lambda data: b"\xef\xbb\xbf" + data, b""),
+    "a last line without its end": (lambda data: data[:-1], b"\n"),
+    "another order": (lambda data: b"".join(data.splitlines(keepends=True)[::-1]), b""),
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_what_an_editor_does_to_a_journal_loses_no_model(whole, folder, name):
+    change, added = WAYS[name]
+    before = replaced(folder, change)
+    config = (folder / "config.json").read_bytes()
+    (folder / "config.json").write_bytes(config if name == "another order" else change(config))
+    settings = Settings.of("recall", **TINY)
+    expected = Journal.read(whole).records
+    assert Journal.read(folder).records == expected
+    with Journal(settings, journals.config(settings, Source.of("recall", settings.seed)), folder) as book:
+        assert (book.records, book.missing) == (expected, [])
+    assert (folder / "results.jsonl").read_bytes() == before["results.jsonl"] + added
+
+
+def test_a_model_that_is_in_a_journal_twice_counts_once_and_is_told(whole, folder):
+    replaced(folder, lambda data: data + data.replace(b'"test_metric": ', b'"test_metric": 1'))
+    with pytest.warns(UserWarning, match=r"jsonl:5 is of a model that .* and so are 3 more lines; the first"):
+        assert Journal.read(folder).records == Journal.read(whole).records
+
+
+def test_a_record_of_an_older_version_has_no_mark_of_its_study(whole, folder):
+    for line in range(4):
+        changed(folder / "results.jsonl", line, lambda record: record.pop("study"))
+    assert Journal.read(folder).records == Journal.read(whole).records
 
 
 CONFIGS = {
