@@ -154,6 +154,17 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
     book.close()
 
 
+def test_a_lock_that_is_a_link_is_refused_and_what_it_leads_to_is_left_alone(tmp_path):
+    pytest.importorskip("fcntl")
+    (tmp_path / "thesis").write_text("three years of work")
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / ".lock").symlink_to("../thesis")
+    with pytest.raises(OSError, match="symbolic links"):
+        open_journal(Settings.of("recall", **TINY), tmp_path / "s")
+    assert (tmp_path / "thesis").read_text() == "three years of work"
+    assert (tmp_path / "s" / ".lock").is_symlink()
+
+
 def test_looking_at_a_study_changes_nothing(tmp_path):
     settings = Settings.of("recall", **TINY)
     book, _ = open_journal(settings, tmp_path)
