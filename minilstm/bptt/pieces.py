@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,16 +36,15 @@ def add_weights(parts: Sequence[Weights]) -> Weights:
 def join_gradients(pieces: Sequence[Gradients], axis: int, dweights: Weights, dstate: State) -> Gradients:
     """The gradients of the whole, whose `dweights` are a sum, and `dstate` is that of the first step."""
 
-    def joined(pick: Callable[[Gradients], Any]) -> Array:
-        return join([pick(piece) for piece in pieces], axis)
+    def joined(parts: Sequence[Any]) -> Any:
+        return None if parts[-1] is None else join(parts, axis)  # None: it was not asked for
 
-    last, norms = pieces[-1], [piece.norms for piece in pieces]  # the last has what was asked for
-    states = range(len(last.dtotal or ()))
+    norms = [piece.norms for piece in pieces if piece.norms is not None]
     return Gradients(
         dweights=dweights,
         dstate=dstate,
-        dx=None if last.dx is None else joined(lambda piece: piece.dx),
-        dz=None if last.dz is None else joined(lambda piece: piece.dz),
-        dtotal=tuple(joined(lambda piece, k=k: piece.dtotal[k]) for k in states) or None,  # type: ignore[misc]
-        norms=last.norms and join_norms([norms] if axis == 0 else [[one] for one in norms]),  # type: ignore[list-item]
+        dx=joined([piece.dx for piece in pieces]),
+        dz=joined([piece.dz for piece in pieces]),
+        dtotal=tuple(map(joined, zip(*(piece.dtotal or () for piece in pieces), strict=True))) or None,
+        norms=join_norms([norms] if axis == 0 else [[one] for one in norms]) if norms else None,
     )
