@@ -81,7 +81,7 @@ class Journal:
         journal = cls(settings, config)
         journal.folder = Path(folder)
         journal.records = _read(Path(folder) / RESULTS, planned, mark(config), mend=False)
-        journal.times = _read_times(Path(folder) / TIMES)
+        journal.times = _read_times(Path(folder) / TIMES, mark(config))
         return journal
 
     def __enter__(self) -> Journal:
@@ -110,7 +110,7 @@ class Journal:
         if os.path.lexists(folder / RESULTS):  # a link that leads nowhere too
             with (folder / RESULTS).open("ab"):
                 pass  # that it can be written is known before anything is trained
-        self.times = _read_times(folder / TIMES)
+        self.times = _read_times(folder / TIMES, mark(self.config))
 
     @property
     def missing(self) -> list[Point]:
@@ -128,7 +128,8 @@ class Journal:
         """Keep what `timing` has measured, in place of what was there."""
         self.times = times
         if self.folder is not None:
-            lines = [dict(zip(TIMED, key, strict=True)) | record for key, record in times.items()]
+            own = {MARK: mark(self.config)}
+            lines = [dict(zip(TIMED, key, strict=True)) | record | own for key, record in times.items()]
             text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
             files.write_text(self.folder / TIMES, text)
 
@@ -250,16 +251,22 @@ def _read(path: Path, planned: list[Point], own: str, mend: bool) -> dict[Point,
         point = checked_point(record)
         if point not in known or repr(point) != repr(known[point]):  # 1 is not True
             raise ValueError(f"{point} is not part of this study")
-        if record.pop(MARK, own) != own:  # records of older versions have none
-            raise ValueError(f"it belongs to another study than {CONFIG} describes")
+        _unmark(record, own)
         return point
 
     return read_lines(path, point_of, mend)
 
 
-def _read_times(path: Path) -> dict[Timed, Record]:
+def _unmark(record: Record, own: str) -> None:
+    """Take the mark of its study out of a record; ValueError where that is another than `own`."""
+    if record.pop(MARK, own) != own:  # records of older versions have none
+        raise ValueError(f"it belongs to another study than {CONFIG} describes")
+
+
+def _read_times(path: Path, own: str) -> dict[Timed, Record]:
     def key_of(record: Record) -> Timed:
         checked_times(record, TIMED)
+        _unmark(record, own)
         return tuple(record[name] for name in TIMED)
 
     return read_lines(path, key_of, mend=False)

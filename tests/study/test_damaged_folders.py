@@ -144,6 +144,16 @@ def test_a_model_that_is_in_a_journal_twice_counts_once_and_is_told(whole, folde
         assert Journal.read(folder).records == Journal.read(whole).records
 
 
+def test_times_of_another_study_are_refused(folder):
+    time = dict.fromkeys(("ms_per_step", "ms_low", "ms_high"), 1.0) | {"steps": 5, "threads": 1}
+    key = (3, *journals.TIMED[1:])
+    Journal.read(folder).keep_times({key: time})
+    assert Journal.read(folder).times == {key: dict(zip(journals.TIMED, key, strict=True)) | time}
+    changed(folder / "times.jsonl", 0, lambda line: line.update(study="0" * 16))
+    with pytest.raises(ValueError, match=r"times\.jsonl:1 is damaged: it belongs to another study"):
+        Journal.read(folder)
+
+
 def test_a_record_of_an_older_version_has_no_mark_of_its_study(whole, folder):
     for line in range(4):
         changed(folder / "results.jsonl", line, lambda record: record.pop("study"))
