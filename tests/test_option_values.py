@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minilstm as ml
-from minilstm import callbacks, metrics, plots
+from minilstm import callbacks, datasets, metrics, plots
 from minilstm.interop import from_torch_state_dict, load_keras_weights, to_keras, to_onnx, to_torch_state_dict
 from minilstm.keras.utils import normalize, to_categorical
 from minilstm.sequences import pack_padded_sequence, pad_packed_sequence
@@ -47,6 +47,10 @@ def fitted(**options):
     return ml.LSTMRegressor(2, epochs=1, random_state=0, **options).fit(np.ones((4, 3, 1)), [0.0, 1, 0, 1])
 
 
+def checked(**options):
+    return ml.check_step(lambda x, h, c, W, U, b: (h, c, None), lambda *a: None, **options)
+
+
 def traced_layer():
     model = ml.Sequential([ml.LSTM(2, input_shape=(4, 3), backend="numpy"), ml.Dense(1)], dtype="float64")
     model.compile("sgd", "mse")
@@ -60,6 +64,9 @@ TRACER = {"tracer": ml.GradientTracer()}
 MODEL.fit(np.ones((2, 4, 3)), [0.0, 1.0], verbose=0, callbacks=list(TRACER.values()))
 REPORT = {"report": ml.gradcheck(MODEL, np.ones((2, 4, 3)), [0.0, 1.0], entries=2)}
 ROWS = [{"steps": 1, "cosine": 1.0, "cosine_low": 1.0, "cosine_high": 1.0}]
+RAGGED = [[k, 1.0, 2.0] for k in range(12)]
+MEANT = ("None", "True", "-1", "0", "1.5", "nan", "inf", "int64", "float32", "array", "wide")
+METRICS = (metrics.Accuracy, metrics.BinaryAccuracy, metrics.CategoricalAccuracy, metrics.MeanSquaredError)
 WORDS = ml.Vocabulary(["a", "b"])
 FIGURES = [
     (plots.clipping, TRACER),
@@ -129,6 +136,23 @@ CALLS = [
     called(WORDS.ids, "texts", ("list",)),
     called(WORDS.text, "ids", ("list",)),
     called(unpad_sequence, "padded_sequences", ("square",), lengths=[1, 1]),
+    called(datasets.from_sequences, "places", ("None",), x=RAGGED, y=[0, 1] * 6),
+    called(datasets.from_sequences, "by", ("None",), x=RAGGED, y=[0, 1] * 6),
+    called(datasets.from_sequences, "seed", ("0", *WHOLE, "wide"), x=RAGGED, y=[0, 1] * 6),
+    called(datasets.from_series, "columns", ("None",), series=np.arange(40.0) % 7, steps=3),
+    called(datasets.from_series, "seed", ("0", *WHOLE, "wide"), series=np.arange(40.0) % 7, steps=3),
+    called(datasets.from_series, "name", ("text", "empty", "surrogate"), series=np.arange(40.0) % 7, steps=3),
+    called(datasets.from_series, "series", (), steps=3),
+    called(datasets.read_file, "path", ("text", "empty", "surrogate")),
+    called(datasets.read_file, "text", ("None", "text", "empty", "surrogate"), path=__file__),
+    called(datasets.read_file, "features", ("None", "list"), path=__file__),
+    called(datasets.read_series, "target", ("text", "empty", "surrogate"), path=__file__),
+    called(checked, "inputs", ("None", "list", "empty", "text")),
+    called(checked, "strict", ("True",)),
+    called(REPORT["report"]["lstm/dz"].elementwise, "step", ("None", "0", *WHOLE)),
+    called(REPORT["report"]["lstm/dz"].to_dict, "tolerance", REAL),
+    *(called(metric().update_state, "y_true", MEANT, y_pred=np.ones((4, 3))) for metric in METRICS),
+    called(metrics.F1Score("macro").update_state, "sample_weight", MEANT, y_true=np.eye(3), y_pred=np.eye(3)),
     called(fitted, "validation_fraction", ("float32",)),
     called(fitted, "dropout", ("0", "float32")),
     called(fitted, "early_stopping", ("True", "0")),

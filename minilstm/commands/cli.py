@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import minilstm
 from minilstm.commands import program
+from minilstm.commands.values import integer, lengths, norms, number, patience, positive, whole, words
 from minilstm.tables import in_columns
 
 NEAR = 0.75  # how alike two words are, from which on one is taken for the other misspelled
@@ -141,7 +142,7 @@ def _add_own_data(own: Any) -> None:
     )
     own.add_argument("--text", metavar="COLUMN", help="column of the text (found by its name or kind)")
     own.add_argument("--label", metavar="COLUMN", help="column of the label (label, target, class, y, ...)")
-    own.add_argument("--features", type=_words, metavar="A,B", help="columns of numbers")
+    own.add_argument("--features", type=words, metavar="A,B", help="columns of numbers")
     own.add_argument(
         "--group", metavar="COLUMN", help="rows with the same value are the steps of one sequence"
     )
@@ -173,8 +174,8 @@ def _add_own_data(own: Any) -> None:
         help="(told by the labels); forecasting: rows are steps of series, lengths how far back it looks",
     )
     own.add_argument("--target", metavar="COLUMN", help="the column to be forecast")
-    own.add_argument("--horizon", type=int, metavar="H", help="how many steps ahead (1)")
-    own.add_argument("--words", type=int, metavar="N", help="size of the vocabulary of texts (10000)")
+    own.add_argument("--horizon", type=integer, metavar="H", help="how many steps ahead (1)")
+    own.add_argument("--words", type=integer, metavar="N", help="size of the vocabulary of texts (10000)")
     own.add_argument(
         "--dry-run", action="store_true", help="say what was found and what it would cost, and stop"
     )
@@ -184,36 +185,36 @@ def _add_swept(swept: Any) -> None:
     add = swept.add_argument
     add(
         "--lengths",
-        type=_lengths,
+        type=lengths,
         metavar="5,10,q90,max",
         help="lengths in time steps, or quantiles of the data's own lengths (the task's own)",
     )
     add(
         "--seeds",
-        type=_whole,
+        type=whole,
         metavar="N[,M]",
         help="models per length and variant, each from its own seed; M: of the longest length without a mask "
         "(3,5; imdb 1)",
     )
     add(
         "--rnn",
-        type=_words,
+        type=words,
         metavar="lstm,gru",
         help="recurrent layers: names that `minilstm cells` lists, or path/to/my_cell.py:name (lstm)",
     )
-    add("--units", type=_whole, metavar="32,64", help="size of the recurrent layer (64)")
+    add("--units", type=whole, metavar="32,64", help="size of the recurrent layer (64)")
     add("--mask", action=argparse.BooleanOptionalAction, help="only with, or only without a mask (both)")
-    add("--padding", type=_words, metavar="pre,post", help="side that is padded (post)")
-    add("--truncating", type=_words, metavar="pre,post", help="side that is cut off (post; imdb: both)")
+    add("--padding", type=words, metavar="pre,post", help="side that is padded (post)")
+    add("--truncating", type=words, metavar="pre,post", help="side that is cut off (post; imdb: both)")
     add(
         "--clipnorm",
-        type=_norms,
+        type=norms,
         metavar="none,1",
         help="largest norm of each weight's gradient (digits: none; others: 1)",
     )
     add(
         "--forget-bias",
-        type=_whole,
+        type=whole,
         metavar="0,1",
         help="what the bias of the LSTM's forget gate starts at (1)",
     )
@@ -223,20 +224,20 @@ def _add_swept(swept: Any) -> None:
 
 def _add_training(study: Any) -> None:
     add = study.add_argument_group("training").add_argument
-    add("--epochs", type=int, metavar="N", help="passes over the training part (20; imdb 3)")
+    add("--epochs", type=integer, metavar="N", help="passes over the training part (20; imdb 3)")
     add(
         "--patience",
-        type=_patience,
+        type=patience,
         metavar="N",
         help="stop a classifier whose training accuracy is 0.99 or more when its validation loss has not got "
         "better for so many epochs; none: never (3)",
     )
-    add("--batch-size", type=int, metavar="N", help="sequences per training step (32)")
-    add("--embedding", type=int, metavar="N", help="size of a word's vector (32)")
-    add("--learning-rate", type=float, metavar="X", help="Adam's (0.003)")
-    add("--seed", type=int, metavar="N", help="seed that all others come from (0)")
+    add("--batch-size", type=integer, metavar="N", help="sequences per training step (32)")
+    add("--embedding", type=integer, metavar="N", help="size of a word's vector (32)")
+    add("--learning-rate", type=number, metavar="X", help="Adam's (0.003)")
+    add("--seed", type=integer, metavar="N", help="seed that all others come from (0)")
     add = study.add_argument_group("where and how").add_argument
-    add("--jobs", type=int, metavar="N", help="models trained at a time (the number of processors)")
+    add("--jobs", type=integer, metavar="N", help="models trained at a time (the number of processors)")
     add(
         "--cluster",
         metavar="tcp://HOST:8786",
@@ -255,12 +256,18 @@ def _add_trace(commands: Any) -> None:
     )
     add = parser.add_argument
     add("--cell", choices=("lstm", "gru", "simple_rnn"), default="lstm", help="the recurrent layer (lstm)")
-    add("--length", type=_positive, default=200, metavar="T", help="time steps (200)")
-    add("--units", type=_positive, default=32, metavar="H", help="size of the layer (32)")
-    add("--forget-bias", type=float, metavar="B", help="bias of the LSTM's forget gate (1)")
-    add("--recurrent-scale", type=float, default=1.0, metavar="S", help="factor on the recurrent weights (1)")
+    add("--length", type=positive, default=200, metavar="T", help="time steps (200)")
+    add("--units", type=positive, default=32, metavar="H", help="size of the layer (32)")
+    add("--forget-bias", type=number, metavar="B", help="bias of the LSTM's forget gate (1)")
+    add(
+        "--recurrent-scale",
+        type=number,
+        default=1.0,
+        metavar="S",
+        help="factor on the recurrent weights (1)",
+    )
     add("--float64", action="store_true", help="in double precision, where nothing underflows so soon")
-    add("--seed", type=int, default=0, metavar="N", help="of weights and data (0)")
+    add("--seed", type=integer, default=0, metavar="N", help="of weights and data (0)")
     add("--data", type=Path, metavar="FILE", help="x (and y, mask) as .npz, or x as .npy; default: noise")
     add("--weights", type=Path, metavar="FILE", help="a saved model, in place of a new one")
     add("--rnn", metavar="FILE.py:NAME", help="that model's cell, if it is one of your own; the file is run")
@@ -277,10 +284,22 @@ def _add_cells(commands: Any) -> None:
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="names, or path/to/my_cell.py:name (all of the package's)")
     add("--list", action="store_true", help="the names, and stop")
-    add("--lengths", type=_whole, default=[10, 40], metavar="10,40", help="time steps of the tasks (10,40)")
-    add("--units", type=_positive, default=32, metavar="H", help="size of the layer (32)")
-    add("--epochs", type=_positive, default=10, metavar="N", help="passes over 1000 sequences (10)")
-    add("--seeds", type=_positive, default=3, metavar="N", help="models of each, from seeds 0, 1, ... (3)")
+    add(
+        "--lengths",
+        type=whole,
+        default=[10, 40],
+        metavar="10,40",
+        help="time steps of the tasks (10,40)",
+    )
+    add("--units", type=positive, default=32, metavar="H", help="size of the layer (32)")
+    add("--epochs", type=positive, default=10, metavar="N", help="passes over 1000 sequences (10)")
+    add(
+        "--seeds",
+        type=positive,
+        default=3,
+        metavar="N",
+        help="models of each, from seeds 0, 1, ... (3)",
+    )
 
 
 def _add_truncation(commands: Any) -> None:
@@ -291,14 +310,20 @@ def _add_truncation(commands: Any) -> None:
         "trained on spoken digits first.",
     )
     add = parser.add_argument
-    add("--steps", type=_whole, metavar="K,K,...", help="steps to keep (twelve shares of the length)")
+    add("--steps", type=whole, metavar="K,K,...", help="steps to keep (twelve shares of the length)")
     add("--data", type=Path, metavar="FILE", help="x, y (and mask) as .npz; with --weights")
     add("--weights", type=Path, metavar="FILE", help="a saved model, compiled; with --data")
     add("--rnn", metavar="FILE.py:NAME", help="that model's cell, if it is one of your own; the file is run")
-    add("--samples", type=_positive, default=256, metavar="N", help="the first ones of the data (256)")
+    add("--samples", type=positive, default=256, metavar="N", help="the first ones of the data (256)")
     add("--anchor", choices=("end", "start"), default="end", help="where segments are counted from (end)")
-    add("--draws", type=int, default=0, metavar="N", help="also so many gradients with random cuts (0)")
-    add("--seed", type=int, default=0, metavar="N", help="of the model and the random cuts (0)")
+    add(
+        "--draws",
+        type=integer,
+        default=0,
+        metavar="N",
+        help="also so many gradients with random cuts (0)",
+    )
+    add("--seed", type=integer, default=0, metavar="N", help="of the model and the random cuts (0)")
     add("--out", type=Path, metavar="FILE", help="the figure, FILE.png or FILE.svg")
 
 
@@ -313,8 +338,8 @@ def _add_reproduce(commands: Any) -> None:
     add("names", nargs="*", metavar="NAME", help="rows, see --list")
     add("--all", action="store_true", help="every row")
     add("--list", action="store_true", help="the rows and their claims, and stop")
-    add("--jobs", type=_positive, metavar="N", help="trials at a time (the number of processors)")
-    add("--trials", type=_positive, metavar="N", help="of each condition (the published numbers)")
+    add("--jobs", type=positive, metavar="N", help="trials at a time (the number of processors)")
+    add("--trials", type=positive, metavar="N", help="of each condition (the published numbers)")
     add("--quick", action="store_true", help="fewer trials")
     add("--json", action="store_true", help="print the rows as JSON instead of a table")
     add(
@@ -335,16 +360,6 @@ def _add_examples(commands: Any) -> None:
     parser.add_argument("--out", type=Path, default=Path("."), metavar="DIR", help="to copy: where (here)")
 
 
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
-    return number
-
-
 def _add_gradcheck(commands: Any) -> None:
     parser = commands.add_parser(
         "gradcheck",
@@ -359,7 +374,7 @@ def _add_gradcheck(commands: Any) -> None:
         choices=("lstm", "gru", "simple_rnn"),
         help="the cell (lstm, or what the file says with CELL = ...)",
     )
-    option("--length", type=int, default=50, metavar="T", help="time steps (50)")
+    option("--length", type=integer, default=50, metavar="T", help="time steps (50)")
     option(
         "--method",
         choices=("complex", "central", "directional"),
@@ -380,46 +395,23 @@ def _add_gradcheck(commands: Any) -> None:
         "states, layer or loss_inside: see minilstm.gradient_check.adapters (what the file says with "
         "ADAPTER = ...); two with a comma, the outer one first",
     )
-    option("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="files at a time (processors)")
-    option("--timeout", type=float, default=60.0, metavar="S", help="seconds that a file may take (60)")
-    option("--memory", type=float, default=4000.0, metavar="MB", help="memory that a file may take (4000)")
-    option("--seed", type=int, default=0, metavar="N", help="seed of the random case (0)")
+    option(
+        "--jobs",
+        type=integer,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="files at a time (processors)",
+    )
+    option("--timeout", type=number, default=60.0, metavar="S", help="seconds that a file may take (60)")
+    option(
+        "--memory",
+        type=number,
+        default=4000.0,
+        metavar="MB",
+        help="memory that a file may take (4000)",
+    )
+    option("--seed", type=integer, default=0, metavar="N", help="seed of the random case (0)")
     option("--json", action="store_true", help="print the report as JSON")
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",")]
-
-
-def _lengths(text: str) -> list[int | str]:
-    words = _words(text)
-    if not all(re.fullmatch(r"-?\d+|max|q\d+(\.\d+)?", word) for word in words):
-        message = f"must be whole numbers or quantiles (q90, max) with commas between them, got {text!r}"
-        raise argparse.ArgumentTypeError(message)
-    return [word if word[0] in "qm" else int(word) for word in words]
-
-
-def _whole(text: str) -> list[int]:
-    try:
-        return [int(word) for word in _words(text)]
-    except ValueError:
-        message = f"must be whole numbers with commas between them, got {text!r}"
-        raise argparse.ArgumentTypeError(message) from None
-
-
-def _patience(text: str) -> int | str:
-    try:
-        return text if text == "none" else int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number or none, got {text!r}") from None
-
-
-def _norms(text: str) -> list[float | str]:
-    try:
-        return [word if word == "none" else float(word) for word in _words(text)]
-    except ValueError:
-        message = f"must be numbers or none, with commas between them, got {text!r}"
-        raise argparse.ArgumentTypeError(message) from None
 
 
 def _info() -> int:

@@ -16,7 +16,7 @@ from minilstm.arrays import Array
 from minilstm.datasets.bad_rows import LARGEST
 from minilstm.datasets.base import Baseline, Dataset, Split, fingerprint
 from minilstm.datasets.splits import WAYS, Indices, parts_by_group, three_parts
-from minilstm.errors import one_of, whole_number, wording
+from minilstm.errors import instance, listed, one_of, whole_number, wording
 from minilstm.sequences.windows import sliding_windows
 
 __all__ = ["from_series"]
@@ -68,10 +68,16 @@ def from_series(
     [('the last value', 1.99), ('the value 12 steps before', 0.0)]
     """
     steps, horizon = whole_number("steps", steps), whole_number("horizon", horizon)
-    target = whole_number("target", target, 0)
+    target, seed = whole_number("target", target, 0), whole_number("seed", seed, 0, wide=True)
+    instance("name", name, str, "a text"), instance("source", source, str, "a text")
+    columns = None if columns is None else listed("columns", "a list of names", columns)
     one_of("split", split, WAYS)
     skip = one_of("bad_rows", bad_rows, ("refuse", "skip")) == "skip"
     given = _series(series, steps + horizon, target, skip)
+    if columns is not None and len(columns) != given[0].shape[1]:
+        raise ValueError(
+            wording("columns", f"{given[0].shape[1]} names, as series has columns", len(columns))
+        )
     goals = [one[:, target] for one in given]
     ends = [_ends(one, steps, horizon) for one in given]
     bad = sum(int((~_usable(one)).sum()) for one in given)
@@ -145,6 +151,8 @@ def _series(series: Any, fewest: int, target: int, skip: bool) -> list[Array]:
         if array.dtype.kind not in "fiub" or array.ndim not in (1, 2):
             got = f"dtype {array.dtype}, shape {array.shape} in series {k}"
             raise TypeError(wording("series", "numbers of shape (L,) or (L, D)", got))
+        if array.size == 0:
+            raise ValueError(wording("series", "of at least one step", f"shape {array.shape}"))
         with np.errstate(invalid="ignore"):  # a signalling NaN is refused below, as any other
             array = array.astype(np.float64).reshape(len(array), -1)
         if not skip and not _usable(array).all():

@@ -19,7 +19,7 @@ from minilstm.datasets.constant_ends import constant_ends
 from minilstm.datasets.leaks import best_alone, order_tells
 from minilstm.datasets.splits import WAYS, Indices, first_equal, parts_by_group, parts_by_time, three_parts
 from minilstm.datasets.times import as_times
-from minilstm.errors import is_missing, one_of, rows_of, whole_number, wording
+from minilstm.errors import instance, is_missing, listed, one_of, rows_of, whole_number, wording
 from minilstm.sequences.text import has_words, pieces, text_ids
 
 __all__ = ["from_sequences"]
@@ -78,11 +78,17 @@ def from_sequences(
         raise TypeError(wording("x", "a list of sequences, or of texts", type(x).__name__))
     if y is None or not _is_list(y) or hasattr(y, "columns"):  # a table has several
         raise TypeError(wording("y", "a list with one label for each sequence", type(y).__name__))
+    whole_number("seed", seed, 0, wide=True)
+    instance("name", name, str, "a text"), instance("source", source, str, "a text")
     x, y = rows_of("x", x), [None if is_missing(label) else label for label in y]
-    by = None if by is None else list(by)
+    by = None if by is None else listed("by", "a list with one value for each sequence", by)
     if len(x) != len(y):
         raise ValueError(wording("y", f"as long as x, which has {len(x)} sequences", f"{len(y)} labels"))
-    at = [f"sequence {k}" for k in range(len(x))] if places is None else list(places)
+    at = [f"sequence {k}" for k in range(len(x))]
+    if places is not None:
+        at = listed("places", "a list with one text for each sequence", places)
+        if len(at) != len(x):
+            raise ValueError(wording("places", f"as long as x, which has {len(x)} sequences", len(at)))
     is_text = len(x) > 0 and isinstance(x[0], str)
     bad, read = BadRows(bad_rows), _texts if is_text else _numbers
     samples = read(x, at, bad)

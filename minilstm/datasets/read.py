@@ -43,7 +43,7 @@ from minilstm.datasets.columns import (
 from minilstm.datasets.csv_file import read_csv, read_table, rows_of, series_of
 from minilstm.datasets.npz_file import read_arrays
 from minilstm.datasets.ts_file import read_ts
-from minilstm.errors import one_of, reworded, wording
+from minilstm.errors import instance, listed, one_of, reworded, wording
 
 __all__ = ["Series", "Table", "read_file", "read_series"]
 
@@ -91,10 +91,12 @@ def read_series(
 
     Raises ValueError that names the file and the line, OSError where it cannot be read.
     """
-    path = Path(path)
+    path = Path(files.checked_path("path", path))
     data, kind = _opened(path)
-    names: Names = {"text": None, "label": None, "features": list(features) if features else None}
+    instance("target", target, str, "the name of a column")
+    names: Names = {"text": None, "label": None, "features": _columns("features", features)}
     names |= {"group": group, "order": order, "by": None, "padding": None, "bad_rows": bad_rows}
+    _check_names(names)
     if kind not in (*CSV, *TYPED):
         expected = f"a {', '.join((*CSV, *TYPED[:-1]))} or {TYPED[-1]} file for forecasting"
         raise ValueError(wording("data", expected, path.name))
@@ -104,6 +106,20 @@ def read_series(
     except (ValueError, TypeError, ModuleNotFoundError) as error:
         raise reworded(error, f"{path.name}: {error}") from None
     return Series(series, columns, _source(path, data), reading)
+
+
+def _columns(argument: str, names: Any) -> list[str] | None:
+    """Names of columns as a list; None for none of them."""
+    if names is None:
+        return None
+    found = listed(argument, "a list of names of columns", names)
+    return [instance(argument, name, str, "a list of names of columns") for name in found] or None
+
+
+def _check_names(names: Names) -> None:
+    """TypeError where one column is named by something else than a text."""
+    for argument in ("text", "label", "group", "order", "by"):
+        instance(argument, names.get(argument), (str, type(None)), "the name of a column, or None")
 
 
 def _opened(path: Path) -> tuple[bytes, str]:
@@ -153,12 +169,13 @@ def read_file(
 
     Raises ValueError that names the file and the line, OSError where it cannot be read.
     """
-    path = Path(path)
+    path = Path(files.checked_path("path", path))
     data, kind = _opened(path)
     if not data.removeprefix(b"\xef\xbb\xbf") or data.removeprefix(b"\xef\xbb\xbf").isspace():
         raise ValueError(f"{path.name} is empty")
-    names = {"text": text, "label": label, "features": list(features) if features else None}
+    names = {"text": text, "label": label, "features": _columns("features", features)}
     names |= {"group": group, "order": order, "by": by, "bad_rows": bad_rows}
+    _check_names(names)
     names["padding"] = None if padding is None else one_of("padding", padding, ("pre", "post"))
     readers: dict[str, Callable[[bytes, Names], Found]]
     readers = {**dict.fromkeys(CSV, read_csv), ".jsonl": _jsonl, ".npz": read_arrays, ".ts": read_ts}

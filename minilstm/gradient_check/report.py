@@ -19,6 +19,7 @@ import numpy as np
 
 from minilstm import notebook
 from minilstm.arrays import Array
+from minilstm.errors import real_number, whole_number, wording
 from minilstm.tables import in_columns
 
 FLOOR = 1e-270  # derivatives below it are not judged: 1e-30 times that nears the end of float64
@@ -116,6 +117,10 @@ class Comparison:
 
         Stricter than an error: every entry is held against itself, not against the largest.
         """
+        steps = self.by_step()
+        if step is not None and whole_number("step", step, 0) >= (0 if steps is None else len(steps)):
+            expected = "None: there are no time steps" if steps is None else f"a time step below {len(steps)}"
+            raise ValueError(wording("step", expected, step))
         at = (slice(None),) * (self.time_axis or 0) + (slice(None) if step is None else step,)
         checked, analytic, numeric = self.checked[at], self.analytic[at], self.numeric[at]
         checked = checked & ~((np.abs(analytic) < FLOOR) & (np.abs(numeric) < FLOOR))
@@ -170,7 +175,7 @@ class Comparison:
 
     def first_wrong(self, tolerance: float) -> Entry | None:
         """The wrong entry that the backward pass meets first: of the latest wrong step, the first."""
-        wrong = np.argwhere(self.errors > tolerance)
+        wrong = np.argwhere(self.errors > real_number("tolerance", tolerance))
         if not len(wrong):
             return None
         if self.time_axis is not None:
@@ -186,7 +191,7 @@ class Comparison:
             "checked": self.counted,
             "below_what_the_method_sees": self.blind,
             "max_error": _number(self.max_error),
-            "ok": self.max_error <= tolerance,
+            "ok": self.max_error <= real_number("tolerance", tolerance),
             "by_gate": {gate: _number(error) for gate, error in self.by_gate().items()},
             "by_step": None if steps is None else [_number(error) for error in steps],
             "worst": _entry_dict(self.worst()),

@@ -157,8 +157,14 @@ class Metric:
         """Take in a batch; sample_weight is a number or has an entry for each row, as in Keras."""
         y, p = numeric_array("y_true", y_true), numeric_array("y_pred", y_pred)
         weight = None if sample_weight is None else numeric_array("sample_weight", sample_weight)
-        with np.errstate(all="ignore"):
-            found = self.counted(y, p, weight)
+        try:
+            with np.errstate(all="ignore"):
+                found = self.counted(y, p, weight)
+        except ValueError as error:
+            if " must be " in str(error):
+                raise
+            got = f"{y.shape} and {p.shape}" + ("" if weight is None else f", weighted by {weight.shape}")
+            raise ValueError(wording("y_true and y_pred", "of shapes that go together", got)) from error
         if self._state.any() and found.shape != self._state.shape:
             expected = f"of the outputs' number that the metric has seen, {self._state.shape[1:]}"
             raise ValueError(wording("y_pred", expected, found.shape[1:]))

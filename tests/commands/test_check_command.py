@@ -172,7 +172,7 @@ def test_a_file_that_loops_for_ever_is_stopped_with_what_it_started(tmp_path):
     ("arguments", "words"),
     [
         (["--length", "0"], "--length must be a whole number >= 1, got 0"),
-        (["--length", "x"], "argument --length: invalid int value"),
+        (["--length", "x"], "argument --length: must be a whole number, got 'x'"),
         (["--cell", "rnn"], "argument --cell: invalid choice"),
         (["--timeout", "-1"], "--timeout must be a finite number > 0, got -1"),
         (["--jobs", "0"], "--jobs must be a whole number >= 1, got 0"),

@@ -154,6 +154,27 @@ def test_a_request_that_cannot_be_meant_is_one_line_and_exit_2(tmp_path, argumen
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+NO_NUMBERS = ["", " ", "x", "1_0", "\u0663", "\uff13", "0x10", "1" * 4001 + "x", "\udc80", "1\n2", "1,,2"]
+NUMBERS = (
+    *("study --seed", "study --units", "study --lengths", "study --patience", "study --clipnorm"),
+    *("trace --length", "trace --recurrent-scale", "gradcheck --timeout", "truncation --steps"),
+    *("cells --epochs", "reproduce --trials"),
+)
+
+
+@pytest.mark.parametrize("option", NUMBERS)
+def test_what_is_no_number_is_refused_by_its_option(capsys, option):
+    """Python reads 1_0 and the digits of other scripts as numbers."""
+    for value in NO_NUMBERS:
+        with pytest.raises(SystemExit) as found:
+            cli._parse([*option.split(), value])
+        assert found.value.code == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"minilstm: error: argument {option.split()[1]}: must be ")
+        assert said.count("\n") == 1
+        assert len(said) < 250
+
+
 @pytest.mark.parametrize("missing", ["rich", "jinja2", "plotly"])
 def test_without_the_extra_one_line_says_which(tmp_path, missing):
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{missing!r}] = None\n")

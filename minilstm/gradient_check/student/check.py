@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
 from minilstm.cells import UserCell
-from minilstm.errors import numeric_array, real_number, whole_number, wording
+from minilstm.errors import flag, numeric_array, real_number, whole_number, wording
 from minilstm.gradient_check.report import AXES, Comparison, Report
 from minilstm.gradient_check.student import diagnosis, forwards, laws, signature, suggest
 from minilstm.gradient_check.student.any_cell import check_cell
@@ -189,6 +189,7 @@ def _check(
     strict: bool,
 ) -> Report:
     forward, backward = pair
+    flag("strict", strict)
     if signature.said(forward, "single"):
         sizes = (1, *sizes[1:])
         mask = None if mask is None else mask[:1]

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from minilstm.errors import wording
+from minilstm.errors import instance, listed, wording
 from minilstm.gradient_check.student.cases import Spec
 
 WORDS = {
@@ -108,7 +108,10 @@ def told(argument: str, names: Any, allowed: Sequence[str]) -> Names | None:
     """Names that the caller gave; ValueError for one that is not known."""
     if names is None:
         return None
-    found = tuple(TOLD.get(name, name) for name in (names.split() if isinstance(names, str) else names))
+    given = names.split() if isinstance(names, str) else listed(argument, "a list of names", names)
+    for name in given:
+        instance(argument, name, str, "a list of names")
+    found = tuple(TOLD.get(name, name) for name in given)
     for name in found:
         if name not in allowed:
             raise ValueError(wording(argument, f"of the names {', '.join(allowed)}", repr(name)))
