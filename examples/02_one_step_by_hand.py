@@ -10,7 +10,7 @@ import numpy as np
 
 from minilstm.bptt.lstm import LSTMCell
 
-rng = np.random.default_rng(1)
+rng = np.random.default_rng(0)
 B, H = 1, 2
 xw = rng.normal(size=(B, 4 * H))  # x @ W + b
 hu = rng.normal(size=(B, 4 * H))  # h_prev @ U

@@ -17,7 +17,7 @@ import minilstm as ml
 
 def model_for(length):
     """The model of both versions."""
-    model = ml.Sequential([ml.LSTM(64, input_shape=(length, 1)), ml.Dense(1, activation="sigmoid")], seed=1)
+    model = ml.Sequential([ml.LSTM(64, input_shape=(length, 1)), ml.Dense(1, activation="sigmoid")], seed=0)
     model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
     return model
 
@@ -44,7 +44,7 @@ print(f"  20 more zeros change the answer by {change:.3f}")
 print(f"  and then {share:.0%} of the gradient arises at padding")
 
 print("as it should be")
-rng = np.random.default_rng(3)
+rng = np.random.default_rng(0)
 rides = [rng.normal(size=(length, 1)) for length in rng.integers(2, 12, 400)]  # numbers around 0
 goes_up = np.array([ride[-1, 0] > ride[0, 0] for ride in rides], int)  # a label that follows from the data
 lengths = [len(ride) for ride in rides]

@@ -9,7 +9,8 @@ cells of `minilstm.cells`, untrained, whose gradients are drawn into DIR (figure
 You should see: before training the GRU's gradient fades fastest, since its update gate z stands at 0.5,
 where the LSTM's forget gate stands at 0.73 because its bias is 1. Training does not open these gates on
 average: their means stay. It spreads them, so that some units hold on at some steps, and it makes the
-recurrent weights several times larger; after it the gradient twenty steps back is 20 to 400 times as large.
+recurrent weights several times larger; after it the gradient twenty steps back is larger in all three, least
+in the LSTM (some 3 times) and most in the GRU (some 250 times).
 Of the other cells minGRU and minLSTM forget first, whose gates stand at one half as the GRU's do; sLSTM, the
 diagonal unit and AntisymmetricRNN keep a third to a half of the gradient over twenty steps.
 """
@@ -34,7 +35,7 @@ print(
 )
 for cell, gate in ((ml.LSTM, "f"), (ml.GRU, "z"), (ml.SimpleRNN, None)):
     layers = [cell(H, input_shape=(T, 13), name="rec"), ml.Dense(10, activation="softmax")]
-    model = ml.Sequential(layers, seed=1)
+    model = ml.Sequential(layers, seed=0)
     model.compile(optimizer=ml.Adam(3e-3, clipnorm=1.0), loss="sparse_categorical_crossentropy")
     for when in ("before", "after"):
         rec = model.trace(x[:128], labels[:128], mask=mask[:128])["rec"]

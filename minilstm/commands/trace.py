@@ -35,7 +35,9 @@ def run(options: argparse.Namespace) -> int:
         print(origin)
     try:
         files.make_folder(options.out)
-        print(f"written: {trace_report(trace, options.out / 'trace.html')}")
+        made = f"weights of {options.weights}" if options.weights else f"seed {options.seed}"
+        page = trace_report(trace, options.out / "trace.html", f"Where the gradient goes: {made}")
+        print(f"written: {page}")
     except OSError as error:
         return fail(in_words(error), 1)
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +16,7 @@ from minilstm import files
 from minilstm.errors import by_name, instance, wording
 from minilstm.plots.base import legend, new_figure, save
 from minilstm.plots.glossary import GLOSSARY
+from minilstm.plots.markup import inline_svg
 from minilstm.plots.traces import (
     contributions,
     credit_map,
@@ -32,13 +32,18 @@ PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>{title}</title><style>
-body {{ font: 17px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2em auto; padding: 0 1em }}
-h1 {{ font-size: 1.5em }} h2 {{ font-size: 1.2em; margin-top: 2em }}
+:root {{ --ink: #1a1a1a; --soft: #595959; --line: #d5d9de; --page: #ffffff }}
+@media screen and (prefers-color-scheme: dark) {{
+  :root {{ --ink: #e9e9e9; --soft: #b3b3b3; --line: #3b424b; --page: #15181c }}
+}}
+body {{ color: var(--ink); background: var(--page);
+  font: 17px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2em auto; padding: 0 1em }}
+h1 {{ font-size: 1.5em; overflow-wrap: anywhere }} h2 {{ font-size: 1.2em; margin-top: 2em }}
 p.headline {{ font-size: 1.25em; border-left: 8px solid #0072B2; padding: 0.2em 0.7em; margin: 0.5em 0 }}
 p.headline.bad {{ border-color: #D55E00 }}
 p.detail {{ padding: 0 0 0 1.5em; margin: 0.3em 0; opacity: 0.8 }}
 .figures {{ display: grid; gap: 1em; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26em), 1fr)) }}
-img {{ width: 100%; background: white; border-radius: 6px }}
+svg {{ width: 100%; height: auto; break-inside: avoid }}
 </style></head><body><h1>{title}</h1>
 {body}
 <p class="detail">minilstm {version}</p>
@@ -100,7 +105,7 @@ def _html(
     body = [_paragraph(line, "headline bad") for line in origins]
     if compared:
         body += [_headline(name, layer) for name, layer in compared.items()]
-        body.append(_image(side_by_side(compared), "comparison"))
+        body.append(inline_svg(side_by_side(compared), "comparison"))
     for name, layer in layers.items():
         body.append(f"<h2>{html.escape(name)} ({html.escape(layer.cell.name)})</h2>")
         body.append(_headline(name, layer))
@@ -109,9 +114,9 @@ def _html(
         ]
         body.append('<div class="figures">')
         for words, draw in _panels(name, layer):
-            figure, (ax,) = new_figure()
+            figure, (ax,) = new_figure(width=5.6, height=3.8)
             draw(ax)
-            body.append(_image(figure, f"{words} of layer {name}"))
+            body.append(inline_svg(figure, f"{words} of layer {name}"))
         body.append("</div>")
     words = "".join(
         f"<dt>{html.escape(word)}</dt><dd>{html.escape(meaning)}</dd>" for word, meaning in GLOSSARY.items()
@@ -135,11 +140,6 @@ def _headline(name: str, layer: LayerTrace) -> str:
 
 def _paragraph(text: str, kind: str) -> str:
     return f'<p class="{kind}">{html.escape(text)}</p>'
-
-
-def _image(figure: Figure, words: str) -> str:
-    picture = base64.b64encode(save(figure, "png")).decode()
-    return f'<img alt="{html.escape(words)}" src="data:image/png;base64,{picture}">'
 
 
 def layer_words(layer: LayerTrace, name: str | None = None) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-from minilstm import files, plots
+from markupsafe import Markup
+
+from minilstm import files
 from minilstm.errors import wording
 from minilstm.plots.chart import Axis, Chart, Line, Panel, draw
+from minilstm.plots.markup import inline_svg
 from minilstm.study.journal import plain
 from minilstm.study.plan import DIMENSIONS, words_of
 from minilstm.study.result import StudyResult
@@ -97,16 +99,15 @@ def write(path: Path, studies: Sequence[StudyResult], names: Sequence[str]) -> N
     same_task(studies)
     from minilstm.study.report import environment
 
-    figure = draw(chart(studies))
-    plots.settle(figure)
+    figure, metric = draw(chart(studies)), studies[0].settings.metric
     page = environment().get_template("compare.html.j2")
     text = page.render(
         studies=[(name, study.conclusion) for name, study in zip(names, studies, strict=True)],
-        metric=studies[0].settings.metric,
+        metric=metric,
         differences=differences(studies),
         head=HEAD,
         table=table(studies),
-        figure=base64.b64encode(plots.save(figure, "svg")).decode(),
+        figure=Markup(inline_svg(figure, f"Test {metric} of both studies against length")),
     )
     files.write_text(path, text)
 

@@ -179,7 +179,12 @@ def _cost(rows: Sequence[Row], cost: dict[str, Any], settings: Settings) -> Iter
                 text = ": ".join(filter(None, [style["name"], f"{a:.3g} + {b:.3g} T {unit}"]))
                 style |= {"name": text if len(settings.variants) <= 2 else "", "dash": "dash"}
                 lines.append(Line([0, last], [a, a + b * last], **style))
-        caption = "What each further time step adds: the dashed lines are least-squares fits a + b T"
+        fitted = any(line.dash == "dash" for line in lines)
+        caption = (
+            "What each further time step adds: the dashed lines are least-squares fits a + b T"
+            if fitted
+            else "No line is drawn, as the points lie on none"
+        )
         caption += "; bars hold the middle half of the steps." if column == "ms_per_step" else "."
         panel = Panel(lines, Axis("length T (time steps)", 0.0), Axis(words, 0.0))
         yield Chart(name, title, caption, [panel])

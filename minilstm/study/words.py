@@ -38,9 +38,9 @@ def conclude(rows: Sequence[Row], settings: Settings, size: int | None = None) -
     parts = [
         _enough(same, *chosen, settings, bool(doubts)),
         *doubts,
+        _risk(chosen[0], settings),
         _unfinished(same),
         _unsteady(same),
-        _risk(chosen[0], settings),
         *_luck(real, settings),
         *contrasts,
         *_control(rows, settings),
