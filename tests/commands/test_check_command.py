@@ -8,6 +8,7 @@ import errno
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -228,3 +229,78 @@ def test_a_step_is_told_from_a_sequence_by_what_it_accepts_and_returns(tmp_path,
     ((kind, report),) = runner.run(str(tmp_path / "none.py"), options)["reports"].items()
     assert kind == "sequence"  # nothing runs: what was tried first is told
     assert report["fault"]
+
+
+STEP = """import numpy as np
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def forward(TAKES):
+    OPEN
+    i, f, g, o = np.split(x @ W + h @ U + b, 4, axis=1)
+    i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+    c1 = f * c + i * g
+    h1 = o * np.tanh(c1)
+    cache = [x, h, c, W, U, i, f, g, o, np.tanh(c1)]
+    return GIVES
+
+
+def backward(DTAKES):
+    DOPEN
+    x, h, c, W, U, i, f, g, o, t = cache
+    dc = dc + dh * o * (1 - t * t)
+    dz = [dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g * g), dh * t * o * (1 - o)]
+    dz = np.concatenate(dz, axis=1)
+    return DGIVES
+"""
+PLAIN = {"TAKES": "x, h, c, W, U, b", "OPEN": "pass", "DTAKES": "dh, dc, cache", "DOPEN": "pass"}
+PLAIN["DGIVES"] = "dz @ W.T, dz @ U.T, dc * f, x.T @ dz, h.T @ dz, dz.sum(axis=0)"
+PAIRED = {"DTAKES": "dstate, cache", "DOPEN": "dh, dc = dstate"}
+NESTED = PAIRED | {"TAKES": "x, state, params", "OPEN": "(h, c), (W, U, b) = state, params"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "adapter"),
+    [
+        ({"GIVES": "(h1, c1), cache"}, None),
+        ({"GIVES": "(h1, c1), cache"} | PAIRED, None),
+        ({"GIVES": "[h1, c1], cache"}, None),
+        ({"GIVES": "h1, (h1, c1), cache"}, None),
+        ({"GIVES": "cache, (h1, c1)", "DTAKES": "cache, dh, dc"}, None),
+        ({"GIVES": "(h1, c1), cache"} | NESTED, "listed,states"),
+        (
+            {"GIVES": "(h1, c1), cache"}
+            | NESTED
+            | {"OPEN": "(h, c), (W, U, b) = state, (params[k] for k in 'WUb')"},
+            "dictionary,states",
+        ),
+    ],
+)
+def test_a_step_may_nest_what_it_takes_and_returns(tmp_path, parts, adapter):
+    text = STEP
+    for name, words in sorted((PLAIN | parts).items()):
+        text = re.sub(rf"\b{name}\b", words, text)
+    options = {"cell": None, "length": 6, "seed": 0, "adapter": None}
+    for wrong in (False, True):
+        (tmp_path / "step.py").write_text(text.replace(" * (1 - t * t)", "") if wrong else text)
+        if adapter is not None:
+            ((_, report),) = runner.run(str(tmp_path / "step.py"), options)["reports"].items()
+            assert report["fault"].endswith(f"; for a file, --adapter {adapter}.")
+        ((kind, report),) = runner.run(str(tmp_path / "step.py"), options | {"adapter": adapter})[
+            "reports"
+        ].items()
+        assert (kind, report["fault"], report["ok"]) == ("step", None, not wrong)
+        assert report["causes"] == ["missing 1 - tanh(c)^2 in the path from h to c"] * wrong
+
+
+def test_a_class_that_makes_its_own_weights_is_refused_in_words(tmp_path):
+    text = "class LSTM:\n    def __init__(self, D, H): pass\n    def forward(self, x): return self.W\n    backward = forward\n"
+    (tmp_path / "made.py").write_text(text)
+    options = {"cell": "lstm", "length": 6, "seed": 0, "adapter": "layer"}
+    ((_, report),) = runner.run(str(tmp_path / "made.py"), options)["reports"].items()
+    assert report["fault"].startswith(
+        "LSTM must be made of its weights, as LSTM(W, U, b), but it takes (D, H): "
+    )

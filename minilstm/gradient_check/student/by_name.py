@@ -112,7 +112,8 @@ class InDictionary:
 
     def inputs(self, spec: Any) -> Iterator[tuple[str, ...]]:
         lead = ("x", *spec.states)
-        count = len(signature.parameters(self.function)[0]) - 1
+        needed, _, any_number = signature.parameters(self.function)
+        count = len(lead) if any_number else len(needed) - 1
         if not 1 <= count <= len(lead):
             return
         self.keys.gates = spec.gates

@@ -96,6 +96,8 @@ class _Trial:
             gradients = functions.gradients(short.values, loss, short.mask)
             self.student.append(self._student_s(functions, gradients))
         self.names = set(self.student[0])
+        self.right: set[str] = set()  # what the formulas give as they are
+        self.scores: list[tuple[int, Mistake]] = []
 
     @classmethod
     def of(cls, wrong: Wrong, known: Known | None) -> _Trial | None:
@@ -149,7 +151,6 @@ class _Trial:
 
     def causes(self, wrong: Wrong) -> list[str]:
         every = self.names
-        self.scores: list[tuple[int, Mistake]] = []
         as_is = self.explained({})
         if as_is == every:
             T = wrong.case.steps

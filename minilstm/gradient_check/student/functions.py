@@ -21,7 +21,7 @@ from minilstm.gradient_check.student.cases import Case, Values
 from minilstm.gradient_check.student.exceptions import ComplexError, FunctionError, described
 from minilstm.gradient_check.student.pristine import Pristine
 from minilstm.gradient_check.student.returned import Places, at, find_places, read_gradients
-from minilstm.gradient_check.student.signature import PAIR, Names
+from minilstm.gradient_check.student.signature import PAIRS, Names
 
 Fault = tuple[int, bool, FunctionError]  # how far a try came, and whether it was a likely one
 SLOW = 2.0  # seconds for one forward and backward, above which it is said
@@ -153,7 +153,7 @@ class Functions:
         """
         returned, given = self._run(values, mask)
         arguments = [self._argument(name, returned, values, losses) for name in self.incoming]
-        names = ["" if name in ("cache", "zero", PAIR) else f"d{name}" for name in self.incoming]
+        names = ["" if name in ("cache", "zero", *PAIRS) else f"d{name}" for name in self.incoming]
         before = {name: array.copy() for name, array in given.items()}
         for _ in range(2 if again else 1):
             copies = [
@@ -173,8 +173,8 @@ class Functions:
         """What backward is given under a name of `incoming`."""
         if name == "cache":
             return None if self._places.cache is None else at(returned, self._places.cache)
-        if name == PAIR:
-            return losses["h_last"].copy(), losses["c_last"].copy()
+        if name in PAIRS:
+            return tuple(losses[state].copy() for state in name.split(", "))
         if name == "zero":
             return np.zeros_like(values["h"])
         return losses[name].transpose(1, 0, 2) if name in self._places.listed else losses[name].copy()

@@ -12,13 +12,14 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.gradient_check.student import signature
+from minilstm.gradient_check.student.exceptions import FunctionError
 
 Function = Callable[..., Any]
 
 
 class LayerForward:
     def __init__(self, make: Any, weights: Sequence[str] | None) -> None:
-        self.make, self.weights = make, weights
+        self.make, self.weights, self.paired = make, weights, False
 
     def inputs(self, spec: Any) -> Iterator[tuple[str, ...]]:
         count = None if self.weights is None else len(self.weights)
@@ -31,7 +32,7 @@ class LayerForward:
         lead = {name: array for name, array in given.items() if name in ("x", "h", "c")}
         weights = {name: array for name, array in given.items() if name not in ("x", "h", "c", "mask")}
         if self.weights is None:
-            made = self.make(*weights.values())
+            made = self._made(weights)
         else:
             made = self.make
             for name, array in zip(self.weights, weights.values(), strict=True):
@@ -40,9 +41,23 @@ class LayerForward:
                 else:
                     made.params[name] = array
         masked = [given["mask"]] if "mask" in given else []
-        returned = made.forward(*lead.values(), *masked)
+        x, *states = lead.values()
+        needed, optional, any_number = signature.parameters(made.forward)
+        self.paired = len(states) == 2 and len(needed) == 2 and not any_number and not optional and not masked
+        returned = made.forward(x, states) if self.paired else made.forward(x, *states, *masked)
         outputs = returned if isinstance(returned, tuple) else (returned,)
         return *outputs, (made, list(weights))
+
+    def _made(self, weights: dict[str, Array]) -> Any:
+        needed, optional, any_number = signature.parameters(self.make)
+        if not any_number and not len(needed) <= len(weights) <= len(needed) + len(optional):
+            name, takes = signature.said(self.make, "__name__", "it"), ", ".join((*needed, *optional))
+            made = f"{name}({', '.join(weights)})"
+            raise FunctionError(
+                f"{name} must be made of its weights, as {made}, but it takes ({takes}): "
+                "one that makes its own is given to adapters.layer with their names, in Python."
+            )
+        return self.make(*weights.values())
 
     def read(self, made: Any, names: list[str]) -> dict[str, Any]:
         """The gradients of the weights, from the object."""
@@ -71,7 +86,8 @@ class LayerBackward:
 
     def __call__(self, *arguments: Any) -> Any:
         *incoming, (made, names) = arguments
-        returned = made.backward(*incoming)
+        pair = self.holder.paired and len(incoming) == 2 and len(signature.parameters(made.backward)[0]) == 1
+        returned = made.backward(tuple(incoming)) if pair else made.backward(*incoming)
         values = returned if isinstance(returned, tuple) else (returned,)
         plain = [value for value in values if not isinstance(value, dict)]
         named = {key: v for value in values if isinstance(value, dict) for key, v in value.items()}

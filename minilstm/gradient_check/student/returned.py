@@ -52,7 +52,7 @@ class Places:
 
 def find_places(returned: Any, case: Case, names: Names | None, remarks: Remarks) -> Places:
     """Which of the returned values are h and c, and which is the cache; by `names` where they are told."""
-    values = _flat(returned)
+    values = _flat(returned, (tuple, list) if case.step else tuple)
     if names is not None:
         return _told_places(values, case, names, remarks)
     places = Places(case.step)
@@ -69,6 +69,8 @@ def find_places(returned: Any, case: Case, names: Names | None, remarks: Remarks
     rest = [place for place, _ in values if place not in outputs.values() and len(place) <= 1]
     if rest and rest[-1] == max(place[:1] for place, _ in values):
         places.cache = rest[-1]
+    elif rest == [(0,)] and as_array(returned[0]) is None:
+        places.cache = rest[0]
     return places
 
 
@@ -114,6 +116,8 @@ def _name_outputs(places: Places, found: list[tuple[Place, str, Array]], case: C
     steps = [one for one in found if one[1] != "state"]
     single = [one for one in found if one[1] == "state"]
     if case.step:
+        if len(single) > len(case.spec.states) and np.array_equal(single[0][2], single[1][2]):
+            del single[1]  # h, (h, c)
         places.outputs.update(zip(case.spec.states, (place for place, *_ in single), strict=False))
         return
     for (place, kind, _), name in zip(steps, case.spec.states, strict=False):
@@ -133,14 +137,15 @@ def _name_outputs(places: Places, found: list[tuple[Place, str, Array]], case: C
             places.outputs[name] = place
 
 
-def _flat(returned: Any) -> list[tuple[Place, Any]]:
-    """(place, value) of what was returned: the values of a tuple, and of a pair of states at its end."""
+def _flat(returned: Any, pairs: Any) -> list[tuple[Place, Any]]:
+    """(place, value) of what was returned: the values of a tuple, and of a pair of states in it (`pairs`)."""
     if not isinstance(returned, (tuple, list)) or (isinstance(returned, list) and len(returned) > 5):
         return [((), returned)]
     found: list[tuple[Place, Any]] = []
     for k, value in enumerate(returned):
         last = len(returned) > 2 and k == len(returned) - 1  # the cache
-        states = isinstance(value, tuple) and len(value) == 2 and k > 0 and not last
+        first = k == 0 and len(returned) > 1  # before the cache
+        states = isinstance(value, pairs) and len(value) == 2 and (first or (k > 0 and not last))
         if states and all(isinstance(part, np.ndarray) and part.ndim in (2, 3) for part in value):
             found += [((k, 0), value[0]), ((k, 1), value[1])]
         else:

@@ -100,11 +100,23 @@ def first_that_runs(
         if reports[-1][1].fault is None:
             return reports[-1]
         reports.append((kind, checked(kind, pair, cell, given)))
-    if reports[-1][1].fault is not None and len(cells) > 1:
-        reports[0][
-            1
-        ].fault = f"{reports[0][1].fault} It was tried as {', '.join(cells)}: CELL says which it is."
-    return reports[-1] if reports[-1][1].fault is None else reports[0]
+    if reports[-1][1].fault is None:
+        return reports[-1]
+    kind, report = max(reports, key=lambda tried: _promising(tried[1]))  # the first of the best
+    if "--adapter" in str(report.fault):
+        return kind, report
+    if len(kinds) > 1:
+        both = "It was tried as a sequence and as a step, which the names step_forward and step_backward say."
+        report.fault = f"As a {kind}: {report.fault} {both}"
+    if len(cells) > 1:
+        report.fault = f"{report.fault} It was tried as {', '.join(cells)}: CELL says which it is."
+    return kind, report
+
+
+def _promising(report: Report) -> tuple[bool, bool]:
+    """How near a try came that failed: whether an adapter fits, and whether forward ran."""
+    fault = report.fault or ""
+    return "--adapter" in fault, not fault.startswith("forward raised")
 
 
 def checked(kind: str, pair: adapters.Pair, cell: str, given: dict[str, Any]) -> Report:

@@ -36,7 +36,7 @@ WORDS = {
 }
 WORDS["WUb"] = WORDS["WU"]
 TOLD = {"h_prev": "h", "h0": "h", "c_prev": "c", "c0": "c", "W_xh": "WU", "W_hx": "WU"}
-PAIR = "h_last, c_last"  # given as one tuple
+PAIRS = "h, c", "h_last, c_last"  # given as one tuple
 Names = tuple[str, ...]
 
 
@@ -189,7 +189,7 @@ def incoming(function: Callable[..., Any], outputs: Names, cached: bool) -> Iter
         yield (*outputs, *last)
         return
     if {"h", "h_last", "c_last"} <= set(outputs) and len(needed) == 2 + len(last):
-        yield ("h", PAIR, *last)
+        yield ("h", PAIRS[1], *last)
     families = {"h": [n for n in outputs if n[0] == "h"], "c": [n for n in outputs if n[0] == "c"]}
     families["c"].sort(key=lambda n: n == "c")  # the last one's gradient before that of all steps
     found = [
@@ -209,3 +209,9 @@ def incoming(function: Callable[..., Any], outputs: Names, cached: bool) -> Iter
                 yield (*ordered[:count], *last)
                 if last:
                     yield (*last, *ordered[:count])
+    if len(needed) == 1 + len(last):
+        for pair in PAIRS:
+            if set(pair.split(", ")) <= set(outputs):
+                yield (pair, *last)
+                if last:
+                    yield (*last, pair)

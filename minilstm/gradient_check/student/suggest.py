@@ -1,4 +1,4 @@
-"""Which adapter fits functions that cannot be called as they are: each is tried, then two in each other."""
+"""Which adapter fits functions that cannot be called as they are: each is tried, then some in each other."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ TWO = [
     *product(["pytorch"], ("states", "listed", "dictionary")),
     *[("blocks", "pytorch"), ("listed", "states"), ("dictionary", "states")],
 ]
+THREE = [("time_major", weights, "states") for weights in ("listed", "dictionary", "pytorch")]
 
 
 def adapter(forward: Callable[..., Any], backward: Callable[..., Any], case: Case) -> str | None:
@@ -47,11 +48,16 @@ def adapter(forward: Callable[..., Any], backward: Callable[..., Any], case: Cas
             Functions(*pair, draw(case.spec, sizes, mask, 0, case.step, "ids" in names), Told())
         except (FunctionError, ValueError, TypeError, KeyError):
             continue
-        use = names[0] if len(names) == 1 else f"{names[0]}(*adapters.{names[1]}(forward, backward))"
-        return f"But {' and '.join(WHY[name] for name in names)}: use adapters.{use}."
+        use = "(forward, backward)"
+        for name in reversed(names):
+            use = f"(*adapters.{name}{use})"
+        use = use[2:-1] if len(names) > 1 else f"adapters.{names[0]}"
+        why = " and ".join(WHY[name] for name in names)
+        return f"But {why}: use {use}; for a file, --adapter {','.join(names)}."
     return None
 
 
 def _tried() -> Iterator[tuple[str, ...]]:
     yield from ((name,) for name in WHY)
     yield from TWO
+    yield from THREE
