@@ -24,6 +24,7 @@ from minilstm.trace import dynamics
 from minilstm.trace.trace import LayerTrace
 
 TRAIN, TEST, PROBE = 1000, 400, 32  # sequences
+COMPILED = ("lstm", "gru", "simple_rnn")  # what is compared where no cell is named: those with kernels
 
 
 class Task(NamedTuple):
@@ -51,19 +52,28 @@ def run(options: argparse.Namespace) -> int:
     if options.list:
         print("\n".join(layers.KINDS))
         return 0
-    names = options.names or list(layers.KINDS)
+    names = list(layers.KINDS) if options.all else options.names or list(COMPILED)
     try:
         for name in names:
             layers.maker_of(name, "NAME")
         lengths = sorted({whole_number("--lengths", length, 2) for length in options.lengths})
     except (ValueError, TypeError) as error:
         return fail(str(error), 2)
-    rows = [("cell", *heading(lengths))]
+    rows, done = [("cell", *heading(lengths))], 0
+    total, start = len(names) * options.seeds, time.monotonic()
+    each = f"{2 * len(lengths)} trainings of {options.epochs} epochs each"
+    if any(name not in COMPILED for name in names):
+        each += "; a cell without kernels takes about ten times as long as the LSTM"
+    print(f"{total} runs, {each}", file=sys.stderr, flush=True)
     for name in names:
-        settings = name, lengths, options.units, options.epochs
-        seeds = [measured(*settings, seed) for seed in range(options.seeds)]
+        seeds = []
+        for seed in range(options.seeds):
+            seeds.append(measured(name, lengths, options.units, options.epochs, seed))
+            done += 1
+            took = f"{time.monotonic() - start:.0f} s"
+            text = f"{done}/{total}  {layers.label(name)}, seed {seed}, after {took}"
+            print(text, file=sys.stderr, flush=True)
         rows.append((layers.label(name), *in_words(seeds, lengths)))
-        print(f"{layers.label(name)}: done", file=sys.stderr, flush=True)
     print("\n".join(in_columns(rows, left=1)))
     return 0
 
