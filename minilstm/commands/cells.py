@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         return fail(str(error), 2)
     rows, done = [("cell", *heading(lengths))], 0
     total, start = len(names) * options.seeds, time.monotonic()
-    each = f"{2 * len(lengths)} trainings of {options.epochs} epochs each"
+    each = f"{2 * len(lengths)} trainings of {options.epochs} epoch{'s' * (options.epochs != 1)} each"
     if any(name not in COMPILED for name in names):
         each += "; a cell without kernels takes about ten times as long as the LSTM"
     print(f"{total} runs, {each}", file=sys.stderr, flush=True)

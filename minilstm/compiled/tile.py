@@ -70,7 +70,7 @@ from minilstm.compiled.vectors import (
 
 ROWS = 12 if REGISTERS == 32 else 6  # of C in a tile
 PANELS = 4  # of B at a time, where there is one row
-TURN = 4  # k in a turn of the loop
+TURN = 4  # k in a turn of the loop of a tile that has four rows or panels; else 1, which compiles sooner
 POINTER = 6  # rows of A that are reached from one pointer
 DEPTH = 300  # terms of a sum between reading and writing C
 
@@ -128,6 +128,7 @@ def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
     function.linkage = "internal"
     function.attributes.add("noinline")
     given = dict(zip(names, function.args, strict=True))
+    turn = TURN if rows * panels >= 4 else 1
     places = [(row, panel, half) for row in range(rows) for panel in range(panels) for half in range(2)]
 
     builder = ir.IRBuilder(function.append_basic_block("entry"))
@@ -161,21 +162,22 @@ def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
         return [*found, *following, builder.gep(b, [WORD(whole.count)])]
 
     def steps(values: list[Any]) -> list[Any]:
-        """TURN of k."""
+        """A turn of the loop."""
         if panels == 1:
             with builder.if_then(builder.icmp_signed("!=", given["ahead"], WORD(0))):
-                for k in range(TURN):
+                for k in range(turn):
                     there = builder.add(given["ahead"], WORD(k * whole.count))
                     prefetch(builder, builder.gep(values[-1], [there]))
-        for _ in range(TURN):
+        for _ in range(turn):
             values = step(values)
         return values
 
     def part(values: list[Any]) -> list[Any]:
         *_, b = values
         of_a = values[len(places) : -1]
-        values = loop(builder, builder.udiv(given["depth"], WORD(TURN)), values, steps)
-        values = loop(builder, builder.urem(given["depth"], WORD(TURN)), values, step)
+        values = loop(builder, builder.udiv(given["depth"], WORD(turn)), values, steps)
+        if turn > 1:
+            values = loop(builder, builder.urem(given["depth"], WORD(turn)), values, step)
         following = [builder.gep(a, [given["a_part"]]) for a in of_a]
         return [*values[: len(places)], *following, builder.gep(b, [given["b_part"]])]
 

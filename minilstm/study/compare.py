@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -36,21 +37,34 @@ def differences(studies: Sequence[StudyResult]) -> list[tuple[str, str, str]]:
 
 
 def table(studies: Sequence[StudyResult]) -> list[list[str]]:
-    """One line per length and variant that either study has; ratios are second to first."""
-    keys = [(row["length"], variant_of(row)) for study in studies for row in study.rows]
-    columns = list(zip(*(variant for _, variant in keys), strict=True))
-    varied = [k for k, values in enumerate(columns) if len(set(values)) > 1]
-    rows = [{(row["length"], variant_of(row)): row for row in study.rows} for study in studies]
-    order = {variant: k for k, (_, variant) in enumerate(dict.fromkeys(keys))}
+    """One line per length and variant that either study has; ratios are second to first.
+
+    A dimension in which no study varies tells no lines apart, though its value may differ between the two:
+    an LSTM's study and a GRU's are compared length by length.
+    """
+    varied = [
+        k
+        for k in range(len(DIMENSIONS))
+        if any(len({variant_of(row)[k] for row in study.rows}) > 1 for study in studies)
+    ]
+
+    def key(row: Row) -> tuple[Any, ...]:
+        variant = variant_of(row)
+        return (row["length"], *(variant[k] for k in varied))
+
+    rows = [{key(row): row for row in study.rows} for study in studies]
+    keys = dict.fromkeys(one for own in rows for one in own)
+    order = {variant: k for k, variant in enumerate(dict.fromkeys(one[1:] for one in keys))}
     lines = []
-    for key in sorted(dict.fromkeys(keys), key=lambda key: (key[0], order[key[1]])):
-        pair = [own.get(key) for own in rows]
-        label = ", ".join(words_of(key[1], [DIMENSIONS[k] for k in varied]))
+    for one in sorted(keys, key=lambda one: (one[0], order[one[1:]])):
+        pair = [own.get(one) for own in rows]
+        row = next(row for row in pair if row is not None)
+        label = ", ".join(words_of(variant_of(row), [DIMENSIONS[k] for k in varied]))
         shown = [
             "-" if row is None else with_interval(row, s.settings.metric)
             for row, s in zip(pair, studies, strict=True)
         ]
-        lines.append([str(key[0]), label or "-", *shown, _change(pair), *(_ratio(pair, n) for n in COSTS)])
+        lines.append([str(one[0]), label or "-", *shown, _change(pair), *(_ratio(pair, n) for n in COSTS)])
     return lines
 
 

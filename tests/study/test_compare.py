@@ -10,6 +10,7 @@ import pytest
 
 from minilstm.commands import cli
 from minilstm.study import compare, length_study
+from minilstm.study.plan import DIMENSIONS
 from minilstm.study.run import prepare_kernels
 
 TINY = {"lengths": [3], "seeds": 1, "epochs": 1, "units": 2, "verbose": 0}
@@ -71,6 +72,28 @@ def test_the_difference_has_the_interval_of_the_two():
     assert compare._change([row, other]) == f"+0.300 [{low:+.3f}, {high:+.3f}]"
     assert compare._change([row, None]) == "-"
     assert compare._change([row, other | {"test_low": None}]) == "+0.3"
+
+
+@pytest.mark.parametrize("varied", [None, "mask"])
+def test_studies_of_two_cells_are_compared_length_by_length(varied):
+    """What differs between the studies, and in neither, tells no lines apart."""
+
+    def made(rnn, units):
+        own = {"test_metric": 0.5, "test_low": 0.4, "test_high": 0.6, "ms_per_step": 1.0, "tape_bytes": 2}
+        points = [
+            own | dict.fromkeys(DIMENSIONS) | {"rnn": rnn, "units": units, "mask": mask, "length": length}
+            for length in (5, 20)
+            for mask in ((True, False) if varied else (True,))
+        ]
+        return SimpleNamespace(settings=SimpleNamespace(metric="accuracy"), rows=points)
+
+    lines = compare.table([made("lstm", 8), made("gru", 16)])
+    assert [line[:2] for line in lines] == [
+        [str(length), label]
+        for length in (5, 20)
+        for label in (("with mask", "without mask") if varied else ("-",))
+    ]
+    assert all(line[4].startswith("+0.000") and line[5] == "1.00 x" for line in lines)
 
 
 @pytest.mark.parametrize(
