@@ -159,7 +159,8 @@
     place(name).querySelectorAll(".plot").forEach((plot, k) => {
       const panel = charts[name].panels[k];
       const traces = panel.lines.map((line) => traceOf(line, name, frame));
-      Plotly.react(plot, traces, layoutOf(panel), { displayModeBar: false, responsive: true });
+      const size = root.classList.contains("paper") ? { width: plot.clientWidth, height: plot.clientHeight } : {};
+      Plotly.react(plot, traces, { ...layoutOf(panel), ...size }, { displayModeBar: false, responsive: true });
     });
   }
 
@@ -226,8 +227,13 @@
   addEventListener("beforeprint", () => {
     before = root.dataset.theme || "";
     document.querySelectorAll("details").forEach((one) => (one.open = true));
+    root.classList.add("paper");  // a chart that is drawn keeps its size
     names.forEach(draw);
     turn("light");
   });
-  addEventListener("afterprint", () => turn(before));
+  addEventListener("afterprint", () => {
+    root.classList.remove("paper");
+    turn(before);
+    document.querySelectorAll(".plot").forEach((plot) => Plotly.relayout(plot, { autosize: true }));
+  });
 })();

@@ -62,7 +62,7 @@ def test_the_table_of_cells(eight, capsys):
     options = ["--lengths", "3,4", "--units", "3", "--epochs", "1", "--seeds", "2"]
     assert main(["cells", "min_gru", f"{eight}:own_lstm", *options]) == 0
     out, told = capsys.readouterr()
-    assert told.startswith("4 runs, 4 trainings of 1 epochs each; a cell without kernels takes about ten")
+    assert told.startswith("4 runs, 4 trainings of 1 epoch each; a cell without kernels takes about ten")
     assert "4/4  own_lstm, seed 1, after " in told
     head, *rows = out.splitlines()
     assert "through U" in head

@@ -214,6 +214,23 @@ def test_no_text_of_a_chart_lies_outside_its_card(page, width):
     assert page.run("Array.from(document.querySelectorAll('.chart text')).length") > 50
 
 
+def test_charts_fit_the_paper_and_the_screen_again(page):
+    """A print lays the page out anew without time to draw: charts take the paper's size before."""
+    widths = (
+        "Array.from(document.querySelectorAll('.main-svg:first-child'), e => Number(e.getAttribute('width')))"
+    )
+    cards = "Array.from(document.querySelectorAll('.plot'), e => e.clientWidth)"
+    page.resize(1400, 900)
+    page.run("dispatchEvent(new Event('beforeprint'))")
+    paper = page.run(cards)
+    assert page.run(widths) == paper
+    assert max(paper) <= 717
+    assert page.run(f"{OUTSIDE}") == ""
+    page.run("dispatchEvent(new Event('afterprint'))")
+    page.wait(f"{widths}.every((width, k) => Math.abs(width - {cards}[k]) <= 1)")
+    assert page.run(cards) != paper
+
+
 def test_a_click_in_the_legend_takes_a_line_away_and_brings_it_back(page):
     button = "#chart-accuracy .legend button"
     shown = "document.querySelector('#chart-accuracy .plot').data.filter(t => t.visible).length"

@@ -23,7 +23,7 @@ TINY = {"lengths": [3, 5], "seeds": 3, "epochs": 1, "units": 3}
 
 
 def without_times(record):
-    return {key: value for key, value in record.items() if key not in points.TIMES}
+    return {key: value for key, value in record.items() if key not in (*points.TIMES, journal.MARK)}
 
 
 def open_journal(settings, folder):
