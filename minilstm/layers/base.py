@@ -24,7 +24,15 @@ from minilstm.initializers import Initializer
 from minilstm.layers import checks
 from minilstm.layers.configs import plain, revive
 from minilstm.layers.refused import CODE
-from minilstm.layers.words import NEUTRAL, Words, checked_dtype, checked_shape, sample_shape, sort_words
+from minilstm.layers.words import (
+    NEUTRAL,
+    WholeSignature,
+    Words,
+    checked_dtype,
+    checked_shape,
+    sample_shape,
+    sort_words,
+)
 from minilstm.layers.words import Shape as Shape
 from minilstm.regularizers import Regularizer
 
@@ -76,6 +84,7 @@ class Layer(WeightLists, ABC):
 
     supports_masking = True  # Keras's word: every layer here takes a mask
     neutral: ClassVar[dict[str, str]] = NEUTRAL  # Keras's arguments that change nothing here, and why
+    __signature__ = WholeSignature()
     reads_sequences = False  # whether `input_dim` alone means (None, input_dim)
 
     def __init_subclass__(cls, **words: Any) -> None:
@@ -186,7 +195,7 @@ class Layer(WeightLists, ABC):
         names: list[str] = []
         for kind in cls.__mro__:  # **words: the arguments of the base class
             if "__init__" in vars(kind) and issubclass(kind, Layer):
-                given = inspect.signature(kind).parameters.values()
+                _, *given = inspect.signature(kind.__init__).parameters.values()
                 own = [one.name for one in given if one.kind is one.KEYWORD_ONLY or kind is cls]
                 names += [name for name in own if name not in (*names, "words", "common")]
         return [*names, *(name for name in ("input_shape", "name") if name not in names)]

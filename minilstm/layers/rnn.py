@@ -49,12 +49,14 @@ class RNN(Recurrent):
 
     cell: UserCell
 
-    def __init__(self, cell: UserCell | str, units: int, **common: Unpack[Common]) -> None:
+    def __init__(  # type: ignore[misc]  # backend, at another default than all layers'
+        self, cell: UserCell | str, units: int, *, backend: str = "numpy", **common: Unpack[Common]
+    ) -> None:
         if isinstance(cell, str):
             cell = cells.get(cell)
         if not isinstance(cell, UserCell):
             raise TypeError(wording("cell", "a cell made by minilstm.cell, or the name of one", repr(cell)))
-        super().__init__(units, **(Common(backend="numpy") | common))
+        super().__init__(units, backend=backend, **common)
         self.cell = cell
         self.initializers["p"] = self._first_rows
 
