@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
 from minilstm.datasets.columns import TIMES, Names, as_number
 from minilstm.datasets.times import are_dates
 
@@ -81,10 +79,11 @@ def _believed(
         if names["group"] is None or not (names["order"] or any(name.lower() in TIMES for name in rest)):
             return {}
         free = [column for column in free if column.lower() not in TIMES]
-    counting = [column for column in free if counts_rows(cells[column])]
+    counting = {column for column in free if counts_rows(cells[column])}
     others = [column for column in free if column not in counting]
-    found = dict.fromkeys(counting, "counts the rows (--features keeps it)") if others else {}
-    numbers = [column for column in others if None not in map(as_number, filter(str.strip, cells[column]))]
+    counted = [column for column in free if column in counting] if others else []
+    found = dict.fromkeys(counted, "counts the rows (--features keeps it)")
+    numbers = {column for column in others if None not in map(as_number, filter(str.strip, cells[column]))}
     if not timed and names["text"] is None and len(numbers) > 1:
         words = (column for column in others if column not in numbers and _names_rows(cells[column]))
         found |= dict.fromkeys(words, "names the rows")
@@ -136,11 +135,20 @@ def counts_rows(values: Sequence[str]) -> bool:
     >>> counts_rows(["5", "6", "7"]), counts_rows(["0", "0", "0"]), counts_rows(["1", "2", "4"])
     (True, False, False)
     """
-    numbers = [as_number(value) for value in values]
-    if len(numbers) < FEWEST or any(number is None or not number.is_integer() for number in numbers):
+    if len(values) < FEWEST:
         return False
-    steps = np.diff(np.array(numbers, np.float64))
-    return bool(steps[0] != 0 and (steps == steps[0]).all())
+    last = step = None
+    for value in values:  # most columns are done with after three
+        number = as_number(value)
+        if number is None or not number.is_integer():
+            return False
+        if last is not None:
+            if step is None:
+                step = number - last
+            if step == 0 or number - last != step:
+                return False
+        last = number
+    return True
 
 
 def _all_differ(values: Sequence[str]) -> bool:
