@@ -29,7 +29,7 @@ A core that runs a second program at the same time (simultaneous multithreading)
 cycle for ours: 18 in the six cycles of those twelve multiply-adds. Each number that only counts or points
 takes one of them, so a turn of the loop is four k long, B's rows follow each other, and rows of A are reached
 from one pointer by distances in registers: 22 places for each k. Left to itself LLVM adds from row to row,
-29 for each k, and beside a second program the product takes 1.3 times as long; `opaque` keeps it from that.
+29 for each k, with which training steps took up to 1.2 times as long; `opaque` keeps it from that.
 
 Rows of A may stand any distance apart, and so may its columns: the same tile multiplies by A and by its
 transpose. B's numbers come in panels of NR columns, so that they are read one after the other. The sum over

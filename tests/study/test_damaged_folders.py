@@ -91,6 +91,12 @@ LINES = {
         lambda data: data.replace(b'{"', b'{"seed": 7, "', 1),
         "1 is damaged: the key 'seed' stands",
     ),
+    "a key twice among very many": (  # one look at each: a search for each would take minutes
+        lambda data: data.replace(
+            b'{"', b'{"' + b'": 0, "'.join(b"k%d" % k for k in range(300_000)) + b'": 0, "k299999": 0, "', 1
+        ),
+        "1 is damaged: the key 'k299999' stands",
+    ),
     "infinite": (
         lambda data: data.replace(b"{", b'{"new": 1e999, ', 1),
         "1 is damaged: 1e999 is larger than",
