@@ -170,7 +170,7 @@ def learn(
             update(V, dV, rate)
 
 
-run_learn = entry_point(learn, FUSED)
+run_learn = entry_point(learn, FUSED, products=False)
 
 
 def rooms(W: Array, V: Array) -> tuple[Array, ...]:

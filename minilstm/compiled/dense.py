@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from minilstm.arrays import Array
-from minilstm.compiled.jit import kernel
 from minilstm.compiled.tile import product
 from minilstm.compiled.vectors import at
 
@@ -13,12 +12,6 @@ def dense_product(c: Array, a: Array, b: Array, first: int, m: int, a_row: int, 
 
     a[r, k] is number r a_row + k a_step of a: a matrix, or its transpose.
     """
-    rows_of_product(c, a, b, first, m, a_row, a_step)  # from a kernel `product` is not compiled again
-
-
-@kernel
-def rows_of_product(c: Array, a: Array, b: Array, first: int, m: int, a_row: int, a_step: int) -> None:
-    """The same."""
     panels, K, NR = b.shape
     width = panels * NR
     product(

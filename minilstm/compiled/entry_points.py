@@ -13,20 +13,24 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import binding
+from numba import cfunc, config, from_dtype, njit
+from numba.core.caching import FunctionCache
 from numba.core.errors import NumbaError
 
 from minilstm.compiled import forks  # noqa: F401  what it is for happens at a fork
 from minilstm.compiled.adam import adam
 from minilstm.compiled.dense import add_rows, dense_product
 from minilstm.compiled.gru import gru_backward, gru_forward, gru_pack
-from minilstm.compiled.jit import OPTIONS, sources_hash
+from minilstm.compiled.jit import BY_ADDRESS, OPTIONS, sources_hash
 from minilstm.compiled.lstm import lstm_backward, lstm_forward, lstm_pack
 from minilstm.compiled.simple_rnn import simple_rnn_backward, simple_rnn_forward, simple_rnn_pack
+from minilstm.compiled.tile import product_code, signature, symbol
 from minilstm.compiled.user_steps import user_backward, user_forward
 
 SOURCES = sources_hash()
@@ -35,7 +39,9 @@ COMPILING = "compiling kernels, once on this machine ..."
 _cache_warned = False
 
 
-def entry_point(function: Callable[..., None], options: dict[str, Any] = OPTIONS) -> Callable[..., None]:
+def entry_point(
+    function: Callable[..., None], options: dict[str, Any] = OPTIONS, *, products: bool = True
+) -> Callable[..., None]:
     """`function` compiled, from the cache on disk where that works, without it where it does not.
 
     The cache can fail in many ways (no writable folder, a full disk, a damaged index), each with its
@@ -43,21 +49,12 @@ def entry_point(function: Callable[..., None], options: dict[str, Any] = OPTIONS
     and its files are removed, so that the next process makes them anew.
     """
 
-    def uncached(cause: Exception) -> Callable[..., None]:
-        global _cache_warned
-        if not _cache_warned:  # once, not once per kernel
-            cause_text = f"{type(cause).__name__}: {cause}"
-            message = f"Numba's cache cannot be used ({cause_text}); compiling for this process only"
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
-            _cache_warned = True
-        plain: Callable[..., None] = njit(**options)(function)
-        return plain
-
     function.__qualname__ = f"{function.__name__}_{SOURCES}"
     try:
         chosen = njit(cache=True, **options)(function)
     except RuntimeError as error:
-        chosen = uncached(error)
+        _warn_of_cache(error)
+        chosen = njit(**options)(function)
     seen: set[tuple[np.dtype[Any], bool]] = set()
 
     def call(*arrays: Any) -> None:
@@ -78,12 +75,15 @@ def entry_point(function: Callable[..., None], options: dict[str, Any] = OPTIONS
         notice = threading.Timer(1.0, lambda: _say(COMPILING) if compiling() else None)
         notice.start()
         try:  # the first call compiles, or reads the cache, before it touches the arrays
+            if products:
+                provide_product(arrays[1].dtype)
             chosen(*arrays)
         except NumbaError:  # a fault of a kernel, not of the cache
             raise
         except Exception as error:
-            _remove_cached(chosen, function)
-            chosen = uncached(error)
+            _remove_cached(function, chosen.stats.cache_path)
+            _warn_of_cache(error)
+            chosen = njit(**options)(function)
             chosen(*arrays)
         finally:
             notice.cancel()
@@ -101,13 +101,44 @@ def _compilations(chosen: Any) -> int:
     return sum(chosen.stats.cache_misses.values()) if hasattr(chosen, "stats") else 0
 
 
-def _remove_cached(dispatcher: Any, function: Callable[..., None]) -> None:
+def _warn_of_cache(cause: Exception) -> None:
+    global _cache_warned
+    if not _cache_warned:  # once, not once per kernel
+        cause_text = f"{type(cause).__name__}: {cause}"
+        message = f"Numba's cache cannot be used ({cause_text}); compiling for this process only"
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+        _cache_warned = True
+
+
+def _remove_cached(function: Callable[..., None], folder: str | None) -> None:
     """Remove the files of one kernel from Numba's cache, as far as that can be done."""
-    cached = dispatcher.stats.cache_path
     names = f"{Path(function.__code__.co_filename).stem}.{function.__qualname__}-*.nb[ic]"
-    for path in () if cached is None else Path(cached).glob(names):
+    for path in () if folder is None else Path(folder).glob(names):
         with suppress(OSError):
             path.unlink()
+
+
+@cache
+def provide_product(dtype: np.dtype[Any]) -> Any:
+    """Give the machine code of `tile.product` for that dtype the name by which kernels call it.
+
+    Before one of them is compiled, or read from the cache: LLVM ends a process that does not know the name.
+    """
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return None
+    kind = signature(from_dtype(dtype))
+    product_code.__qualname__ = f"product_{SOURCES}"
+    try:
+        code = cfunc(kind, cache=True, **BY_ADDRESS)(product_code)
+    except NumbaError:
+        raise
+    except Exception as error:
+        with suppress(Exception):
+            _remove_cached(product_code, FunctionCache(product_code).cache_path)  # type: ignore[no-untyped-call]
+        _warn_of_cache(error)
+        code = cfunc(kind, **BY_ADDRESS)(product_code)
+    binding.add_symbol(symbol(dtype), code.address)
+    return code
 
 
 def _say(text: str) -> None:
@@ -118,13 +149,13 @@ def _say(text: str) -> None:
 _first = threading.Lock()  # first calls of several threads: one compiles, the others wait
 compile_seconds = 0.0  # spent so far in first calls: compiling, or reading the cache
 
-run_lstm_pack = entry_point(lstm_pack)
+run_lstm_pack = entry_point(lstm_pack, products=False)
 run_lstm_forward = entry_point(lstm_forward)
 run_lstm_backward = entry_point(lstm_backward)
-run_gru_pack = entry_point(gru_pack)
+run_gru_pack = entry_point(gru_pack, products=False)
 run_gru_forward = entry_point(gru_forward)
 run_gru_backward = entry_point(gru_backward)
-run_simple_rnn_pack = entry_point(simple_rnn_pack)
+run_simple_rnn_pack = entry_point(simple_rnn_pack, products=False)
 run_simple_rnn_forward = entry_point(simple_rnn_forward)
 run_simple_rnn_backward = entry_point(simple_rnn_backward)
 run_user_forward = entry_point(user_forward)

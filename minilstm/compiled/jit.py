@@ -31,6 +31,7 @@ def uncounted(options: dict[str, Any]) -> dict[str, Any]:
 
 
 OPTIONS: dict[str, Any] = uncounted({"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True})
+BY_ADDRESS = {key: OPTIONS[key] for key in OPTIONS if key not in ("nogil", "no_cfunc_wrapper")}  # of a cfunc
 FUSED = OPTIONS | {"fastmath": {"contract"}}
 SUMS = OPTIONS | {"fastmath": {"contract", "reassoc"}}  # a sum in any order: four times as fast, NaN stays
 

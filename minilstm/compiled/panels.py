@@ -153,12 +153,13 @@ def count_real(mask: Array, t: int, b: int) -> int:
 
 
 @kernel
-def hold_masked(states: Array, to: int, source: int, mask: Array, t: int, units: int) -> None:
+def hold_masked(states: Array, to: int, source: int, mask: Array, t: int, P: int, NR: int) -> None:
     """states[to] = states[source] in the masked rows (S6)."""
-    for r in range(states.shape[1]):
+    _, b, width = states.shape
+    for r in range(b):
         if not mask[t, r]:
-            for k in range(units):
-                states[to, r, k] = states[source, r, k]
+            for k in range(r * width, r * width + P * NR, NR):
+                store(states, to * b * width + k, load(states, source * b * width + k))
 
 
 @kernel
@@ -190,5 +191,5 @@ def lead_back(
     if real > 0:
         backward_product(dh, before, z, t, wt, 0, P, block, blocks, H, add)  # S5
     if real < b:
-        hold_masked(dh, before, now, mask, t, P * NR)  # S6
+        hold_masked(dh, before, now, mask, t, P, NR)  # S6
     lead_to_input(z, t, wt, dx, scratch, blocks, H)

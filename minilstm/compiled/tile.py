@@ -42,8 +42,10 @@ of panels at a time, and the cut of the sum below. So a sample's results do not 
 bit.
 
 The tile is built as LLVM instructions (`build_tile`), because Numba's loops do not keep a block in registers.
-`product` walks over panels and blocks of rows. A panel of B stays in the first-level cache (32 KB) meanwhile:
-a sum is cut into pieces of at most `DEPTH` terms, which take 19 KB of it.
+`product` walks over panels and blocks of rows. It is compiled once for float32 and once for float64, and
+kernels call it by name: Numba would compile it, tiles and all, into each helper and each kernel that calls
+it. A panel of B stays in the first-level cache (32 KB) meanwhile: a sum is cut into pieces of at most `DEPTH`
+terms, which take 19 KB of it.
 """
 
 from __future__ import annotations
@@ -53,10 +55,11 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numpy.lib.stride_tricks import as_strided
 
 from minilstm.arrays import Array
-from minilstm.compiled.jit import REGISTERS, instruction, kernel, lanes
+from minilstm.compiled.jit import REGISTERS, instruction, lanes
 from minilstm.compiled.vectors import (
     at,
     load_vector,
@@ -70,7 +73,7 @@ from minilstm.compiled.vectors import (
 
 ROWS = 12 if REGISTERS == 32 else 6  # of C in a tile
 PANELS = 4  # of B at a time, where there is one row
-TURN = 4  # k in a turn of the loop of a tile that has four rows or panels; else 1, which compiles sooner
+TURN = 4  # k in a turn of a tile's loop
 POINTER = 6  # rows of A that are reached from one pointer
 DEPTH = 300  # terms of a sum between reading and writing C
 
@@ -128,7 +131,6 @@ def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
     function.linkage = "internal"
     function.attributes.add("noinline")
     given = dict(zip(names, function.args, strict=True))
-    turn = TURN if rows * panels >= 4 else 1
     places = [(row, panel, half) for row in range(rows) for panel in range(panels) for half in range(2)]
 
     builder = ir.IRBuilder(function.append_basic_block("entry"))
@@ -165,19 +167,18 @@ def build_tile(module: Any, dtype: str, rows: int, panels: int) -> Any:
         """A turn of the loop."""
         if panels == 1:
             with builder.if_then(builder.icmp_signed("!=", given["ahead"], WORD(0))):
-                for k in range(turn):
+                for k in range(TURN):
                     there = builder.add(given["ahead"], WORD(k * whole.count))
                     prefetch(builder, builder.gep(values[-1], [there]))
-        for _ in range(turn):
+        for _ in range(TURN):
             values = step(values)
         return values
 
     def part(values: list[Any]) -> list[Any]:
         *_, b = values
         of_a = values[len(places) : -1]
-        values = loop(builder, builder.udiv(given["depth"], WORD(turn)), values, steps)
-        if turn > 1:
-            values = loop(builder, builder.urem(given["depth"], WORD(turn)), values, step)
+        values = loop(builder, builder.udiv(given["depth"], WORD(TURN)), values, steps)
+        values = loop(builder, builder.urem(given["depth"], WORD(TURN)), values, step)
         following = [builder.gep(a, [given["a_part"]]) for a in of_a]
         return [*values[: len(places)], *following, builder.gep(b, [given["b_part"]])]
 
@@ -249,18 +250,10 @@ def tile(
     return types.void(number, number, c, a, b, *[number] * 11), generate
 
 
-@kernel
-def product(
+def product_code(
     m: int, panels: int, c: Array, a: Array, b: Array, c_row: int, c_panel: int, a_row: int, a_step: int,
     a_part: int, NR: int, b_part: int, b_panel: int, depth: int, parts: int, add: int, ahead: int,
 ) -> None:  # fmt: skip
-    """C[panel] (m, NR) [+]= A (m, K) B[panel] (K, NR) for each panel; K = parts * depth. c, a, b from `at`.
-
-    Row r of C[panel] begins at number r * c_row + panel * c_panel of c. For k, step s of part p: A's number
-    in row r is r * a_row + s * a_step + p * a_part of a, and B[panel]'s row begins at number
-    panel * b_panel + s * NR + p * b_part of b. With `add` the sum begins with what C holds. For each k
-    it asks for what lies `ahead` numbers behind B's row; 0 where that would not pay (see LARGE).
-    """
     count = (m + ROWS - 1) // ROWS  # blocks of rows, of even size: 16 = 6 + 5 + 5
     wide = PANELS if m == 1 else 1
     pieces = (depth + DEPTH - 1) // DEPTH  # of the sum, of even size too: one after the other
@@ -281,3 +274,39 @@ def product(
                         stop - start, min(together, parts - part), add + part + piece, ahead,
                     )  # fmt: skip
         panel += width
+
+
+def symbol(dtype: Any) -> str:
+    """The name by which kernels call the machine code of `product`."""
+    return f"minilstm_product_{dtype}"
+
+
+def signature(number: Any) -> Any:
+    """Of that code, for operands of such numbers, a type of Numba's."""
+    place = types.CPointer(number)  # type: ignore[no-untyped-call]
+    return types.void(types.intp, types.intp, place, place, place, *[types.intp] * 12)
+
+
+@instruction(product_code)
+def product(
+    typing_context: Any, m: Any, panels: Any, c: Any, a: Any, b: Any, c_row: Any, c_panel: Any, a_row: Any,
+    a_step: Any, a_part: Any, NR: Any, b_part: Any, b_panel: Any, depth: Any, parts: Any, add: Any,
+    ahead: Any,
+) -> Any:  # fmt: skip
+    """C[panel] (m, NR) [+]= A (m, K) B[panel] (K, NR) for each panel; K = parts * depth. c, a, b from `at`.
+
+    Row r of C[panel] begins at number r * c_row + panel * c_panel of c. For k, step s of part p: A's number
+    in row r is r * a_row + s * a_step + p * a_part of a, and B[panel]'s row begins at number
+    panel * b_panel + s * NR + p * b_part of b. With `add` the sum begins with what C holds. For each k
+    it asks for what lies `ahead` numbers behind B's row; 0 where that would not pay (see LARGE).
+
+    This is a call by a name that the process must know before (`entry_points.provide_product`).
+    """
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [value.type for value in args])
+        code = cgutils.get_or_insert_function(builder.module, kind, symbol(c.dtype))  # type: ignore[no-untyped-call]
+        builder.call(code, args)
+        return context.get_dummy_value()
+
+    return signature(c.dtype), generate

@@ -25,7 +25,7 @@ from numba.core import cgutils
 
 from minilstm.arrays import Array
 from minilstm.compiled import functions, vectors
-from minilstm.compiled.jit import FLUSH, OPTIONS, float_control, instruction, kernel, lanes
+from minilstm.compiled.jit import BY_ADDRESS, FLUSH, float_control, instruction, kernel, lanes
 from minilstm.compiled.panels import (
     count_real,
     forward_product,
@@ -53,8 +53,7 @@ def step_of(what: str, text: str, dtype: str) -> Any:
     arrays, sizes = ARGUMENTS[what]
     place = types.CPointer(getattr(types, dtype))  # type: ignore[no-untyped-call]
     kind = types.void(*[place] * arrays, *[types.intp] * sizes)
-    options = {key: value for key, value in OPTIONS.items() if key not in ("nogil", "no_cfunc_wrapper")}
-    return cfunc(kind, **options)(words[what])
+    return cfunc(kind, **BY_ADDRESS)(words[what])
 
 
 def address(step: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from interpreted import INTERPRETED, compiled_only
 from numba import njit
 
-from minilstm.compiled import jit, tile, vectors
+from minilstm.compiled import entry_points, jit, tile, vectors
 
 DTYPES = ["float32", "float64"]
 on_dtypes = pytest.mark.parametrize("dtype", DTYPES)
@@ -44,6 +44,7 @@ class Operands:
 
     def product(self, add=0, ahead=0):
         """C of `product`; what stands around it must stay."""
+        entry_points.provide_product(self.a.dtype)
         m, panels, depth, parts = self.sizes
         out = self.c.copy()
         run(m, panels, out, 0, self.a, 0, self.b, 0, self.strides, depth, parts, add, ahead)
@@ -130,10 +131,7 @@ def test_no_accumulator_waits_in_memory(dtype):
     """The loop over k of each tile: as many multiply-adds as accumulators, and no vector on the stack."""
     if not jit.processor_has("fma"):
         pytest.skip("the assembly is known where the processor has fused multiply-adds")
-    given = Operands(0, dtype, 2, 3)
-    given.product()
-    (signature,) = [one for one in run.signatures if str(one[2].dtype) == dtype]
-    assembly = run.inspect_asm(signature)
+    assembly = entry_points.provide_product(np.dtype(dtype))._library.get_asm_str()
     for rows, panels in [*((rows, 1) for rows in range(1, tile.ROWS + 1)), (1, tile.PANELS)]:
         name = f"minilstm_tile_{dtype}_{rows}x{panels}"
         body = assembly[assembly.index(f"{name}:") :]
@@ -143,13 +141,11 @@ def test_no_accumulator_waits_in_memory(dtype):
         assert multiply_adds == {0}, name
         waiting = [line for line in body.splitlines() if "(%rsp" in line and re.search(r"%[xyz]mm", line)]
         assert not waiting, name
-        of_turn = tile.TURN if rows * panels >= 4 else 1
-        assert body.count("prefetch") == (of_turn if panels == 1 else 0), name
+        assert body.count("prefetch") == (tile.TURN if panels == 1 else 0), name
         turn = max((re.findall(r"^\t[a-z].*", block, re.M) for block in loops), key=len)
         pointers = -(-rows // tile.POINTER) + (3 if panels > 1 else 0)
-        assert (
-            of_turn == 1 or len(turn) <= of_turn * (2 * rows * panels + 2 * panels + rows + pointers) + 6
-        ), name
+        a_step = 2 * rows * panels + 2 * panels + rows + pointers
+        assert len(turn) <= tile.TURN * a_step + 6, name
 
 
 def test_the_width_is_that_of_the_processor(monkeypatch):
@@ -172,3 +168,13 @@ def test_without_the_compiler_places_are_checked():
     given.sizes = 4, 1, 50, 1
     with pytest.raises(AssertionError):
         given.product()
+
+
+@compiled_only
+@on_dtypes
+def test_kernels_hold_a_call_of_the_product_and_no_tile(dtype):
+    Operands(0, dtype, 2, 3).product()
+    (signature,) = [one for one in run.signatures if str(one[2].dtype) == dtype]
+    assembly = run.inspect_asm(signature)
+    assert tile.symbol(dtype) in assembly
+    assert "minilstm_tile" not in assembly

@@ -16,7 +16,7 @@ import pytest
 from interpreted import compiled_only
 from numba import njit
 
-from minilstm.compiled import dense, jit, lstm, panels
+from minilstm.compiled import dense, entry_points, jit, lstm, panels
 from minilstm.compiled.memory import row_size
 
 FAR = 2**31
@@ -67,6 +67,7 @@ def step(make, S):
     for array, row in ((c, t), (xh, t), (dh, S), (dc, S)):
         array[row, :, :H] = rng.normal(size=(b, H))
     x[:, t], external[:, t] = rng.normal(size=(b, D)), rng.normal(size=(b, H))
+    entry_points.provide_product(z.dtype)
     one_step(z, c, xh, w, wt, x, dh, dc, dx, dw, scratch, np.zeros((0, b), bool), external, t)
     return z[t].copy(), c[S].copy(), xh[t:].copy(), dh[t:].copy(), dc[t:].copy(), dx[:, t].copy(), dw, z.size
 
