@@ -18,7 +18,7 @@ checkpoints (`minilstm.checkpoints`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -99,6 +99,7 @@ def backward(
     record: bool | Literal["norms"] = False,
     truncate: bool = False,
     overwrite: bool = False,
+    ahead: Callable[[Iterator[Any]], Iterator[Any]] = iter,
 ) -> Gradients:
     """Run a recurrent layer backwards over its tape, with the weights of the forward pass, unchanged since.
 
@@ -110,6 +111,7 @@ def backward(
     truncate : cut the gradient at the boundaries of the segments
     overwrite : allow the tape to be written over; otherwise it is left as it was. RuntimeError where an
         earlier call was allowed it, or where the tape kept outputs only
+    ahead : what hands on the segments, and may compute one again while the one after it in time is in use
     """
     tape.check_readable()
     if tape.keep == "outputs":
@@ -121,7 +123,7 @@ def backward(
     tape.consumed = overwrite
     stays_zero = engine.stays_zero(tape, external)
     found: list[Gradients] = []  # of the segments, from the last to the first; those of the weights in sum
-    for span, segment, again in _backwards(tape, overwrite):
+    for span, segment, again in ahead(_backwards(tape, overwrite)):
         above = None if external is None else external[span]  # (S, B, H)
         options = {"need_dx": need_dx, "record": record, "overwrite": overwrite or again}
         gradients: Gradients = engine.backward_segment(tape.packed, segment, above, dstate, **options)

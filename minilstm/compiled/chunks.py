@@ -20,8 +20,7 @@ from minilstm.bptt.cell import Cell, Gradients, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine
 from minilstm.bptt.pieces import add_weights, join, join_gradients
 from minilstm.bptt.tape import Contents, Tape
-from minilstm.compiled import threads
-from minilstm.compiled.engines import PARALLEL_WORK
+from minilstm.compiled import engines, threads
 
 ROWS = 16  # samples in a chunk, at most: what a step reads and writes of one panel stays in the cache
 
@@ -109,7 +108,7 @@ def forward(
 ) -> Tapes:
     """`segments.forward` for a batch, with the same arguments, and recurrent dropout (B, H) as such."""
     T, B, _ = x.shape
-    parallel = engine.parallel and _work(weights, B * T) > PARALLEL_WORK
+    parallel = engine.parallel and _work(weights, B * T) > engines.PARALLEL_WORK
     rows = cut(B, parallel) if engine.parallel else [slice(0, B)]
     packed = engine.pack(cell, weights, drop)
 
@@ -135,7 +134,7 @@ def read(
     mask : (B, T) bool, or None; outputs : (B, T, H) to be filled with h of every step, or None
     """
     B, T, _ = x.shape
-    parallel = _work(weights, B * T) > PARALLEL_WORK
+    parallel = _work(weights, B * T) > engines.PARALLEL_WORK
     assert engine.read is not None
     return Ended(engine.read(cell, weights, x, mask, state, outputs, cut(B, parallel), parallel))
 
@@ -152,12 +151,14 @@ def backward(
     """`segments.backward` for a batch, with the same arguments."""
     first, rows, (T, B, _) = tapes.parts[0], tapes.rows, tapes.x.shape
     first.engine.prepare(first.packed, need_dx)
+    parallel = first.engine.parallel and 2 * _work(weights, B * T) > engines.PARALLEL_WORK
+    if parallel and len(rows) == 1 and tapes.keep == "boundaries" and threads.get_num_threads() > 1:
+        options["ahead"] = threads.ahead  # the other thread has nothing else to do
 
     def run(k: int) -> Gradients:
         own = _of(external, rows[k]), _state(dstate, rows[k])
         return segments.backward(weights, tapes.parts[k], *own, need_dx=need_dx, **options)
 
-    parallel = first.engine.parallel and 2 * _work(weights, B * T) > PARALLEL_WORK
     found = threads.run(run, range(len(rows)), parallel)
     dweights = add_weights([part.dweights for part in found])
     return join_gradients(found, 1, dweights, join_states([part.dstate for part in found]))

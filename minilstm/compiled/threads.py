@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from queue import SimpleQueue
 from typing import TypeAlias, TypeVar
@@ -121,3 +121,32 @@ def run(function: Callable[[Item], Result], items: Sequence[Item], parallel: boo
     for error in filter(None, errors):
         raise error
     return [found[index] for index in range(len(items))]
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each of which a helper thread computes while the one before it is used."""
+    made: SimpleQueue[Item | BaseException | None] = SimpleQueue()
+
+    def job() -> None:
+        try:
+            made.put(next(items, None))
+        except BaseException as error:
+            made.put(error)
+
+    (jobs,) = _started(1)
+    jobs.put(job)
+    at_work = True
+    try:
+        while True:
+            item = made.get()
+            at_work = False
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            jobs.put(job)
+            at_work = True
+            yield item
+    finally:  # nobody works on the arrays any more when this returns
+        if at_work:
+            made.get()

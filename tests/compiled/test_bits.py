@@ -110,16 +110,16 @@ def test_norms_of_a_sample_have_the_same_bits_in_any_batch(layer):
         np.testing.assert_array_equal(alone.norms.db[:, 0], whole.norms.db[:, row])
 
 
-@settings(max_examples=25)
-@given(layers())
-def test_any_number_of_threads_gives_the_same_bits(layer):
+@settings(max_examples=40)
+@given(layers(), st.sampled_from([{}, {"segment_steps": 3, "keep": "boundaries"}]))
+def test_any_number_of_threads_gives_the_same_bits(layer, options):
     """1, 2 and 4 threads, and enough work for them to be used: also the sums over the batch."""
     before, work, results = threads.get_num_threads(), engines.PARALLEL_WORK, []
     engines.PARALLEL_WORK = 0
     try:
         for count in (1, 2, 4):
             threads.set_num_threads(count)
-            found, arrays = passes(layer)
+            found, arrays = passes(layer, **options)
             parts = zip(found.dweights._fields, found.dweights, strict=True)
             results.append(arrays | {f"d{name}": part[None] for name, part in parts if part is not None})
     finally:
@@ -127,3 +127,19 @@ def test_any_number_of_threads_gives_the_same_bits(layer):
         threads.set_num_threads(before)
     for other in results[1:]:
         same(other, results[0])
+
+
+@pytest.mark.parametrize(
+    ("B", "keep", "expected"), [(3, "boundaries", 1), (3, "everything", 0), (40, "boundaries", 0)]
+)
+def test_segments_are_computed_again_ahead_where_a_thread_is_free(B, keep, expected, monkeypatch):
+    calls, ahead = [], threads.ahead
+    monkeypatch.setattr(engines, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(threads, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(threads, "ahead", lambda items: ahead(calls.append(1) or items))
+    x, weights = np.ones((8, B, 2)), Weights(np.ones((2, 12)), np.ones((3, 12)), np.ones(12))
+    tape = chunks.forward(
+        LSTMCell(), weights, x, engine=engines.engine_of("numba"), segment_steps=3, keep=keep
+    )
+    chunks.backward(weights, tape, np.ones((8, B, 3)))
+    assert len(calls) == expected

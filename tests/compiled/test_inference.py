@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minilstm as ml
-from minilstm.compiled import chunks, inference
+from minilstm.compiled import chunks, engines, inference
 
 LAYERS = {"lstm": ml.LSTM, "gru": ml.GRU, "simple_rnn": ml.SimpleRNN}
 
@@ -14,7 +14,7 @@ def cut_small(monkeypatch):
     monkeypatch.setattr(inference, "ROOM", 12)
     monkeypatch.setattr(inference, "STEPS", 3)
     monkeypatch.setattr(chunks, "ROWS", 2)
-    monkeypatch.setattr(chunks, "PARALLEL_WORK", 1)
+    monkeypatch.setattr(engines, "PARALLEL_WORK", 1)
 
 
 def same(found, expected):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,53 @@ def test_an_error_reaches_the_caller_and_the_pool_lives_on():
     with pytest.raises(KeyError, match="item 1"):
         threads.run(fail, range(5), parallel=True)
     assert threads.run(lambda k: k, range(5), parallel=True) == list(range(5))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_items_computed_ahead_come_in_order_from_another_thread(count):
+    found = list(threads.ahead((k, threading.get_ident()) for k in range(count)))
+    assert [k for k, _ in found] == list(range(count))
+    assert threading.get_ident() not in {thread for _, thread in found}
+
+
+def test_the_next_item_is_computed_while_one_is_used():
+    barrier = threading.Barrier(2, timeout=30)
+
+    def items():
+        yield 0
+        barrier.wait()
+        yield 1
+
+    for item in threads.ahead(items()):
+        if item == 0:
+            barrier.wait()
+
+
+def test_an_error_ahead_reaches_the_caller_after_what_came_before_it():
+    def items():
+        yield 0
+        raise KeyError("item 1")
+
+    found = []
+    with pytest.raises(KeyError, match="item 1"):
+        found.extend(threads.ahead(items()))
+    assert threads.run(lambda k: k, range(5), parallel=True) == list(range(5))
+
+
+def test_who_stops_early_waits_for_the_item_at_work():
+    started, ended = threading.Event(), threading.Event()
+
+    def items():
+        yield 0
+        started.set()
+        time.sleep(0.05)
+        ended.set()
+        yield 1
+
+    for _ in threads.ahead(items()):
+        assert started.wait(30)
+        break
+    assert ended.is_set()
 
 
 def test_several_callers_at_once():
