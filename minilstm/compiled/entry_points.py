@@ -160,9 +160,9 @@ run_simple_rnn_forward = entry_point(simple_rnn_forward)
 run_simple_rnn_backward = entry_point(simple_rnn_backward)
 run_user_forward = entry_point(user_forward)
 run_user_backward = entry_point(user_backward)
-run_adam = entry_point(adam)
+run_adam = entry_point(adam, products=False)
 run_dense_product = entry_point(dense_product)
-run_add_rows = entry_point(add_rows)
+run_add_rows = entry_point(add_rows, products=False)
 
 
 def _fresh_lock() -> None:
