@@ -30,14 +30,16 @@ and where you want more:
     pieces, engine     15 min   segments put together again, and who runs their steps
 
 A tag names one equation, where it is derived, at its line of NumPy, and at its line in `minilstm.compiled`.
-F1.., B1.. begin anew in each cell; S1.. are the loop's. Pen and paper help at `lstm` and `steps`.
+F1.., B1.. begin anew in each cell; S1.. are the loop's; P1.., V1 the variants', which only NumPy computes.
+Pen and paper help at `lstm` and `steps`.
 
 To see that it is right, nudge one weight and compare, best by an imaginary nudge: L(U + ie) = L(U) + ie L'(U)
 - e^2 L''(U) / 2 ..., whose imaginary part over e is the derivative. No difference is taken, no digit is lost.
+Come back to this when you have read the files, which tell its names.
 
 >>> import numpy as np
 >>> from minilstm.bptt import cell, lstm, segments
->>> rng = np.random.default_rng(0)  # below D = 2, H = 3, 4H = 12, T = 5, B = 1
+>>> rng = np.random.default_rng(0)  # below 2 features, 3 units of 4 gates each, 5 steps, 1 sample
 >>> W, U, b = rng.normal(size=(2, 12)), rng.normal(size=(3, 12)), rng.normal(size=12)
 >>> x = rng.normal(size=(5, 1, 2))
 >>> def forward(U):

@@ -5,7 +5,7 @@ Keras's reset_after=True):
 
     F1  z = sigmoid(xw_z + hu_z)         update gate: how much of the old state to keep
     F2  r = sigmoid(xw_r + hu_r)         reset gate: how much of the old state the candidate sees
-    F3  q = hu_g                         h_prev @ U_g + rb_g: r multiplies rb_g, which b_g could not be
+    F3  q = hu_g                         h_prev @ U_g + rb_g: r multiplies rb_g, but not b_g in xw_g
     F4  g = tanh(xw_g + r * q)           candidate
     F5  h = z * h_prev + (1 - z) * g     hidden state, the only one: it is its own memory
 

@@ -96,9 +96,9 @@ class LSTMCell:
         df = dc * c_prev  # B4
         dg = dc * i  # B5
         dz_i = di * i * (1 - i)  # B6
-        dz_f = df * f * (1 - f)
-        dz_g = dg * (1 - g * g)
-        dz_o = do * o * (1 - o)
+        dz_f = df * f * (1 - f)  # B6
+        dz_g = dg * (1 - g * g)  # B6
+        dz_o = do * o * (1 - o)  # B6
         dc_prev = dc * f  # B7
         dz = np.concatenate([dz_i, dz_f, dz_g, dz_o], axis=-1)  # (B, 4H)
         return StepGradients(dxw=dz, dhu=dz, dprev=(np.zeros_like(dh), dc_prev), total=(dh, dc))

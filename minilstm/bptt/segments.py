@@ -69,7 +69,7 @@ def forward(
     packed = packed or engine.pack(cell, weights, None)
     kept = keep == "everything"
     tape = Tape(cell, engine, packed, x, mask, spans, [initial_state], [], keep, plan)
-    passing: Contents = "boundaries" if outputs is None else "outputs"  # of steps that are not kept
+    passing: Contents = "boundaries" if outputs is None else "outputs"  # what is read of a segment not kept
 
     def run(span: slice, state: State, keep: Contents) -> Any:
         segment = tape.run(span, state, keep)
@@ -107,7 +107,7 @@ def backward(
     dstate : dL/d(last state), (B, H) each, beside what `external` says of the last step; None for zeros
     need_dx : also return dL/dx, (T, B, D)
     record : also return dz (T, B, nH), and the total gradient (T, B, H) of each state at every step; or, with
-        "norms", only their norms, which costs little time and next to no memory
+        "norms", only their norms, which cost the compiled engine little time and next to no memory
     truncate : cut the gradient at the boundaries of the segments
     overwrite : allow the tape to be written over; otherwise it is left as it was. RuntimeError where an
         earlier call was allowed it, or where the tape kept outputs only

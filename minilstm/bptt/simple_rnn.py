@@ -38,7 +38,7 @@ class SimpleRNNCell:
     states: ClassVar[tuple[str, ...]] = ("h",)
     kept: ClassVar[tuple[str, ...]] = ()  # B1 needs h alone, which is a state
     rows: ClassVar[tuple[str, ...]] = ()
-    direct: ClassVar[tuple[str, str]] = ("from_h_prev", "past all weights")
+    direct: ClassVar[tuple[str, str]] = ("from_h_prev", "past all weights")  # nothing ever comes by it
 
     def forward(
         self, xw: Array, hu: Array, prev: State, p: Array | None = None

@@ -1,7 +1,8 @@
 """The loop over time: the steps of one segment, forward and then backward. Here BPTT happens.
 
 A segment is a stretch of S time steps: all of them, unless somebody cuts the sequence (`segments`). What
-forward hands to backward, a `Segment`, is plain data and stands in the next file, `tape`.
+forward hands to backward, a `Segment`, is plain data and stands in the next file, `tape`. What runs the steps
+of a segment is called an engine: this file is the plain one, `minilstm.compiled` the fast one.
 
 Shorter samples of a batch are filled up to its length; the mask says which steps are real (True). Recurrent
 dropout, drop (B, H), multiplies h where it meets U, by the same factors at every step: 0 for the units left
@@ -17,6 +18,7 @@ and backward, from the last step to the first:
     S5  dh_prev = (dhu @ U.T) * drop + dprev     S2 backwards, and what the cell hands back past U (LSTM: 0);
         dc_prev comes from the cell alone, for c meets no matrix
     S6  a masked step hands the state's gradient on; the cell sees a gradient of 0, so dxw, dhu, dp are 0
+        (x must be a number there too: in S7 it meets this 0, and 0 times NaN is NaN)
     S7  dW = sum_t x_t.T @ dxw_t         (D, nH)  every step used the same weights, so what each says adds up
         dU = sum_t (h_{t-1} * drop).T @ dhu_t     (H, nH)
         db = sum_t dxw_t,  drb = sum_t dhu_t,  dp = sum_t dp_t     summed over the samples, too
@@ -75,7 +77,7 @@ def forward_segment(
         prev = tuple(array[t] for array in states)  # (B, H) each
         hu = dropped(prev[0], drop) @ weights.U  # S2  (B, nH)
         if weights.rb is not None:
-            hu = hu + weights.rb
+            hu = hu + weights.rb  # S2
         state, kept_now = cell.forward(xw[t], hu, prev, weights.p)  # F1..  (B, H) each
         if mask is not None:  # S3
             real = mask[t][:, None]  # (B, 1)
@@ -129,11 +131,11 @@ def backward_segment(
     h_prev = dropped(segment.states[0][:-1], drop)  # (S, B, H): the h that each step began with
     x, h_prev, flat_dxw, flat_dhu = (a.reshape(S * B, a.shape[2]) for a in (segment.x, h_prev, dxw, dhu))
     return Gradients(
-        dweights=Weights(  # S7
-            W=x.T @ flat_dxw,  # every step of every sample is a row: the product sums over both
-            U=h_prev.T @ flat_dhu,
-            b=flat_dxw.sum(axis=0),
-            rb=None if weights.rb is None else flat_dhu.sum(axis=0),
+        dweights=Weights(  # every step of every sample is a row: products and sums go over both
+            W=x.T @ flat_dxw,  # S7  (D, nH)
+            U=h_prev.T @ flat_dhu,  # S7  (H, nH)
+            b=flat_dxw.sum(axis=0),  # S7  (nH,)
+            rb=None if weights.rb is None else flat_dhu.sum(axis=0),  # S7  (nH,)
             p=dp,
         ),
         dstate=dstate,

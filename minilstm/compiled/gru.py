@@ -76,9 +76,9 @@ def gru_forward(w: Array, x: Array, xh: Array, z: Array, mask: Array) -> None:
         for p in range(0, P, together):
             if real > 0:
                 forward_product(z, row, p, 1, together, 4, xh, before, w, 0, K)  # S1, S2
-                forward_product(z, row, p, 2, together, 4, xh, before, w, 0, K)
-                forward_product(z, row, p, 0, together, 4, xh, before, w, H, 1 + D)
-                forward_product(z, row, p, 3, together, 4, xh, before, w, 0, H + 1)  # F3
+                forward_product(z, row, p, 2, together, 4, xh, before, w, 0, K)  # S1, S2
+                forward_product(z, row, p, 0, together, 4, xh, before, w, H, 1 + D)  # S1
+                forward_product(z, row, p, 3, together, 4, xh, before, w, 0, H + 1)  # S2, F3
             for panel in range(p, p + together):
                 forward_gates(z, xh, mask, t, panel)
     float_control(control)
@@ -137,9 +137,9 @@ def gru_backward(
                 record_gate(norms, 1 + gate, rows, gate, z, t, (1 + gate) % 3, H)
         if stop - t == tile or t == 0:
             weight_gradient(dw, xh, z, scratch, t, stop, 0, H, K - H)  # S7
-            weight_gradient(dw, xh, z, scratch, t, stop, 1, 0, K)
-            weight_gradient(dw, xh, z, scratch, t, stop, 2, 0, K)
-            weight_gradient(dw, xh, z, scratch, t, stop, 3, 0, H + 1)
+            weight_gradient(dw, xh, z, scratch, t, stop, 1, 0, K)  # S7
+            weight_gradient(dw, xh, z, scratch, t, stop, 2, 0, K)  # S7
+            weight_gradient(dw, xh, z, scratch, t, stop, 3, 0, H + 1)  # S7
             stop = t
     for gate in range(3):
         get_rows(dw, 1 + gate, 0, by_state, gate, H)
