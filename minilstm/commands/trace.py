@@ -53,11 +53,11 @@ def traced(options: argparse.Namespace) -> Trace:
         x, y, mask = read_data(options.data)
     if options.weights is not None:
         model = load_model(options.weights, cells=cells_in(options.rnn, "--rnn"))
-        if model.loss is None:
-            model.compile(loss="mse")
     else:
         features = FEATURES if x is None else x.shape[-1]
         model = built(options, (options.length if x is None else x.shape[1], features))
+    if model.loss is None:
+        model.compile(loss="mse")
     if x is None:
         length, features = model.sample_shape or (None, None)
         if features is None:
@@ -74,7 +74,6 @@ def built(options: argparse.Namespace, shape: tuple[int, int]) -> Sequential:
     model = Sequential(
         [layer, Dense(1)], dtype="float64" if options.float64 else "float32", seed=options.seed
     )
-    model.compile(loss="mse")
     weights = model.named_weights
     weights[f"{layer.name}/recurrent_kernel"][...] *= options.recurrent_scale
     if options.forget_bias is not None:
