@@ -282,88 +282,79 @@ class TruncatedNormal(RandomNormal):
         return (self.mean + self.stddev * _truncated_normal(_checked(shape), rng)).astype(dtype)
 
 
-@spelled
 @dataclass(frozen=True)
-class GlorotUniform(VarianceScaling):
+class _Settled(VarianceScaling):
+    """VarianceScaling of which the class, and not the caller, chooses all but the seed."""
+
+    scale: float = field(default=1.0, init=False, repr=False)
+    mode: str = field(default="fan_in", init=False, repr=False)
+    distribution: str = field(default="uniform", init=False, repr=False)
+
+
+@spelled
+class GlorotUniform(_Settled):
     """VarianceScaling(1.0, "fan_avg", "uniform"). Source: Glorot and Bengio 2010, eq. 16.
 
     >>> GlorotUniform(seed=0)((2, 4)).shape
     (2, 4)
     """
 
-    scale: float = field(default=1.0, init=False, repr=False)
-    mode: str = field(default="fan_avg", init=False, repr=False)
-    distribution: str = field(default="uniform", init=False, repr=False)
+    scale, mode, distribution = 1.0, "fan_avg", "uniform"
 
 
 @spelled
-@dataclass(frozen=True)
-class GlorotNormal(VarianceScaling):
+class GlorotNormal(_Settled):
     """VarianceScaling(1.0, "fan_avg", "truncated_normal"). Source: Glorot and Bengio 2010, eq. 16.
 
     >>> GlorotNormal(seed=0)((2, 4)).shape
     (2, 4)
     """
 
-    scale: float = field(default=1.0, init=False, repr=False)
-    mode: str = field(default="fan_avg", init=False, repr=False)
-    distribution: str = field(default="truncated_normal", init=False, repr=False)
+    scale, mode, distribution = 1.0, "fan_avg", "truncated_normal"
 
 
 @spelled
-@dataclass(frozen=True)
-class HeUniform(VarianceScaling):
+class HeUniform(_Settled):
     """VarianceScaling(2.0, "fan_in", "uniform"). Source: He et al. 2015.
 
     >>> HeUniform(seed=0)((2, 4)).shape
     (2, 4)
     """
 
-    scale: float = field(default=2.0, init=False, repr=False)
-    mode: str = field(default="fan_in", init=False, repr=False)
-    distribution: str = field(default="uniform", init=False, repr=False)
+    scale, mode, distribution = 2.0, "fan_in", "uniform"
 
 
 @spelled
-@dataclass(frozen=True)
-class HeNormal(VarianceScaling):
+class HeNormal(_Settled):
     """VarianceScaling(2.0, "fan_in", "truncated_normal"). Source: He et al. 2015.
 
     >>> HeNormal(seed=0)((2, 4)).shape
     (2, 4)
     """
 
-    scale: float = field(default=2.0, init=False, repr=False)
-    mode: str = field(default="fan_in", init=False, repr=False)
-    distribution: str = field(default="truncated_normal", init=False, repr=False)
+    scale, mode, distribution = 2.0, "fan_in", "truncated_normal"
 
 
 @spelled
-@dataclass(frozen=True)
-class LecunUniform(VarianceScaling):
+class LecunUniform(_Settled):
     """VarianceScaling(1.0, "fan_in", "uniform"). Source: LeCun et al. 1998.
 
     >>> LecunUniform(seed=0)((2, 4)).shape
     (2, 4)
     """
 
-    scale: float = field(default=1.0, init=False, repr=False)
-    mode: str = field(default="fan_in", init=False, repr=False)
-    distribution: str = field(default="uniform", init=False, repr=False)
+    scale, mode, distribution = 1.0, "fan_in", "uniform"
 
 
 @spelled
-@dataclass(frozen=True)
-class LecunNormal(VarianceScaling):
+class LecunNormal(_Settled):
     """VarianceScaling(1.0, "fan_in", "truncated_normal"). Source: LeCun et al. 1998.
 
     >>> LecunNormal(seed=0)((2, 4)).shape
     (2, 4)
     """
 
-    scale: float = field(default=1.0, init=False, repr=False)
-    mode: str = field(default="fan_in", init=False, repr=False)
-    distribution: str = field(default="truncated_normal", init=False, repr=False)
+    scale, mode, distribution = 1.0, "fan_in", "truncated_normal"
 
 
 @spelled
