@@ -378,9 +378,8 @@ def misspelled(owner: str, name: str, known: Iterable[str]) -> TypeError:
     "LSTM has no argument 'unit'; did you mean 'units'?"
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(names)}"
-    return TypeError(f"{owner} has no argument {name!r}; {hint}")
+    hint = nearest(name, names) or f"; it has {', '.join(names)}"
+    return TypeError(f"{owner} has no argument {name!r}{hint}")
 
 
 @overload

@@ -18,7 +18,6 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine
-from minilstm.checkpoints.slots import Plan
 from minilstm.errors import one_of
 
 BACKENDS = ("numba", "numpy")
@@ -227,9 +226,11 @@ def tape_bytes(
     backend: str,
     segment_steps: int,
     keep: str,
-    plan: Plan | None = None,
+    waiting: tuple[int, int] | None = None,
 ) -> int:
     """`Tapes.nbytes` of a forward pass, known before it runs.
+
+    waiting : the states and the steps that a plan of checkpoints keeps for backward; None without one
 
     >>> from minilstm.bptt.lstm import LSTMCell
     >>> tape_bytes(LSTMCell(), 5, 4, 2, 3, 8, "numpy", 5, "everything")
@@ -241,8 +242,8 @@ def tape_bytes(
             from minilstm.compiled.user_memory import tape_size as size
         else:
             from minilstm.compiled.memory import tape_size as size
-    if plan is not None:
-        states, records = plan.waiting
+    if waiting is not None:
+        states, records = waiting
         return states * itemsize * len(cell.states) * B * H + records * size(cell, 1, B, D, H, itemsize)
     whole, rest = divmod(T, segment_steps)
     states = itemsize * len(cell.states) * (whole + (rest > 0)) * B * H

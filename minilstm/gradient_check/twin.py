@@ -16,7 +16,6 @@ from minilstm.gradient_check.numeric import COMPLEX, TINY, Method
 from minilstm.gradient_check.report import Comparison
 from minilstm.layers import Embedding, Layer, Recurrent
 from minilstm.layers.wrappers import inside
-from minilstm.losses import Loss
 from minilstm.network import batches, passes
 from minilstm.network.network import optimizer_and_loss
 from minilstm.network.tracing import checked_states
@@ -113,7 +112,7 @@ class Twin:
         self.method, self.gradients = method, given.gradients
         self.model = as_dtype(given.model, method.dtype, "numpy")
         self.layers = self.model.layers
-        self.loss: Loss = optimizer_and_loss(given.model)[1]
+        self.loss = optimizer_and_loss(given.model)[1]
         data = given.data
         self.ids = isinstance(self.layers[0], Embedding)
         self.x = data.x if self.ids else data.x.astype(method.dtype)

@@ -244,7 +244,7 @@ class Recurrent(Layer):
 
     def tape_bytes(self, batch: int, length: int) -> int:
         """Bytes of the tape of one training batch, to the byte; the input apart."""
-        (D, _), H = self.params["kernel"].shape, self.units
+        (D, _), H, plan = self.params["kernel"].shape, self.units, self.plan(length)
         return engines.tape_bytes(
             self.cell,
             length,
@@ -255,7 +255,7 @@ class Recurrent(Layer):
             self.training_backend,
             self.segment_steps(length),
             self._keep("boundaries"),
-            self.plan(length),
+            None if plan is None else plan.waiting,
         )
 
     def memory(self, batch: int, length: int) -> dict[str, int]:

@@ -176,20 +176,16 @@ class Settings:
         task = one_of("task", task, (*TASKS, OWN))
         defaults = _DEFAULTS[task]
         ragged = task not in GENERATED
-        if not ragged:
-            for name, value in (("padding", padding), ("truncating", truncating), ("mask", mask or None)):
-                if value is not None:
-                    expected = f"left out for {task}, whose sequences all have exactly the length studied"
-                    raise ValueError(wording(name, expected, repr(value)))
         text = task == "imdb" or (data is not None and data.vocabulary is not None)
         if embedding is not None and not text:
             raise ValueError(wording("embedding", "left out where the steps are numbers", embedding))
         horizon = None if data is None else data.horizon
+        whole = None if ragged else f"{task}, whose sequences all have exactly the length studied"
+        whole = whole if horizon is None else "forecasting, where every window has the length studied"
+        for name, value in (("padding", padding), ("truncating", truncating), ("mask", mask or None)):
+            if whole and value is not None:
+                raise ValueError(wording(name, f"left out for {whole}", repr(value)))
         if horizon is not None:
-            for name, value in (("padding", padding), ("truncating", truncating), ("mask", mask or None)):
-                if value is not None:
-                    expected = "left out for forecasting, where every window has the length studied"
-                    raise ValueError(wording(name, expected, repr(value)))
             mask, truncating = False, "pre"
         several = _seeds(defaults["seeds"] if seeds is None else seeds)
         regression = task == "adding" or (data is not None and data.task == "regression")
