@@ -122,21 +122,20 @@ def rows_of(
         if len(set(columns)) < len(columns):
             raise ValueError(f"column names must differ from each other, got {some(columns)}")
         for row, line in found:
-            if row:
-                if len(row) == len(columns) and all(map(_is_name, row, columns)):  # files that were joined
-                    wrong = f"line {line} repeats the header"
-                    if bad is None:
-                        raise ValueError(wrong)
-                    bad.add(-line, wrong)
-                    continue
-                if len(row) != len(columns) and not (wide and len(row) < len(columns)):
-                    wrong = f"line {line} has {len(row)} fields, the header has {len(columns)}"
-                    if bad is None:
-                        raise ValueError(wrong)
-                    bad.add(-line, wrong)
-                    continue
+            if not row:
+                continue
+            wrong = ""
+            if len(row) == len(columns) and all(map(_is_name, row, columns)):  # files that were joined
+                wrong = f"line {line} repeats the header"
+            elif len(row) > len(columns) or (len(row) < len(columns) and not wide):
+                wrong = f"line {line} has {len(row)} fields, the header has {len(columns)}"
+            if not wrong:
                 rows.append(row + [""] * (len(columns) - len(row)))
                 places.append(f"line {line}")
+            elif bad is None:
+                raise ValueError(wrong)
+            else:
+                bad.add(-line, wrong)
     except UnicodeDecodeError:
         raise not_utf8(data) from None
     if not rows:

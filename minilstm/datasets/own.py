@@ -80,38 +80,14 @@ def from_sequences(
         raise TypeError(wording("y", "a list with one label for each sequence", type(y).__name__))
     whole_number("seed", seed, 0, wide=True)
     instance("name", name, str, "a text"), instance("source", source, str, "a text")
-    x, y = rows_of("x", x), [None if is_missing(label) else label for label in y]
-    by = None if by is None else listed("by", "a list with one value for each sequence", by)
-    if len(x) != len(y):
-        raise ValueError(wording("y", f"as long as x, which has {len(x)} sequences", f"{len(y)} labels"))
-    at = [f"sequence {k}" for k in range(len(x))]
-    if places is not None:
-        at = listed("places", "a list with one text for each sequence", places)
-        if len(at) != len(x):
-            raise ValueError(wording("places", f"as long as x, which has {len(x)} sequences", len(at)))
+    x = rows_of("x", x)
     is_text = len(x) > 0 and isinstance(x[0], str)
-    bad, read = BadRows(bad_rows), _texts if is_text else _numbers
-    samples = read(x, at, bad)
-    for k, label in enumerate(y):
-        if label is None or (isinstance(label, (float, np.floating)) and np.isinf(label)):
-            bad.add(k, wording("y", "finite", f"NaN or Inf in {at[k]}"))
-    if by is not None:
-        if len(by) != len(x):
-            raise ValueError(
-                wording("by", f"as long as x, which has {len(x)} sequences", f"{len(by)} values")
-            )
-        for k, value in enumerate(by):
-            if is_missing(value):
-                bad.add(k, wording("by", "a value for each sequence", f"none for {at[k]}"))
-    left_out = bad.settle("sequences")
-    if bad.errors:
-        good = [k for k in range(len(x)) if k not in bad.errors]
-        samples, y, at = [samples[k] for k in good], [y[k] for k in good], [at[k] for k in good]
-        by = None if by is None else [by[k] for k in good]
+    samples, y, by, at, left_out = _usable(x, y, by, places, is_text, BadRows(bad_rows))
     firsts = first_equal(samples)
     kept = [k for k, first in enumerate(firsts) if k == first]
     if len(kept) < FEWEST:
-        more = "" if len(kept) == len(x) else f" ({len(x) - len(kept)} of {len(x)} repeat another)"
+        again = len(samples) - len(kept)
+        more = f" ({again} of {len(samples)} repeat another)" if again else ""
         raise ValueError(wording("x", f"at least {FEWEST} different sequences", f"{len(kept)}{more}"))
     task, targets, labels = _targets(y, at, problem)
     unlike = int((targets != targets[firsts]).sum())
@@ -161,6 +137,31 @@ def from_sequences(
 def _is_list(value: Any) -> bool:
     """Whether this has an order, and its own elements: an array or a table, no text, mapping or set."""
     return hasattr(value, "__len__") and not isinstance(value, (str, bytes, Mapping, Set))
+
+
+def _usable(
+    x: Any, y: Sequence[Any], by: Any, places: Any, is_text: bool, bad: BadRows
+) -> tuple[list[Any], list[Any], list[Any] | None, list[str], str]:
+    """Samples, labels, `by` and places of the sequences that can be used; how many cannot, for people."""
+    y = [None if is_missing(label) else label for label in y]
+    by = None if by is None else listed("by", "a list with one value for each sequence", by)
+    at = [f"sequence {k}" for k in range(len(x))]
+    at = at if places is None else listed("places", "a list with one text for each sequence", places)
+    for name, given, what in (("y", y, " labels"), ("places", at, ""), ("by", by, " values")):
+        if given is not None and len(given) != len(x):
+            expected = f"as long as x, which has {len(x)} sequences"
+            raise ValueError(wording(name, expected, f"{len(given)}{what}"))
+    samples = (_texts if is_text else _numbers)(x, at, bad)
+    for k, label in enumerate(y):
+        if label is None or (isinstance(label, (float, np.floating)) and np.isinf(label)):
+            bad.add(k, wording("y", "finite", f"NaN or Inf in {at[k]}"))
+    for k, value in enumerate(by or ()):
+        if is_missing(value):
+            bad.add(k, wording("by", "a value for each sequence", f"none for {at[k]}"))
+    left_out = bad.settle("sequences")
+    good = [k for k in range(len(x)) if k not in bad.errors]
+    samples, y, at = [samples[k] for k in good], [y[k] for k in good], [at[k] for k in good]
+    return samples, y, None if by is None else [by[k] for k in good], at, left_out
 
 
 def _split(

@@ -134,3 +134,10 @@ def test_constant_ends_are_recognised():
     assert constant_ends([row[:, None] for row in rare]) == []
     data = from_sequences(list(padded), [0, 1] * 10)
     assert any("as if padded" in remark for remark in data.remarks)
+
+
+def test_what_is_left_out_as_bad_is_not_said_to_repeat():
+    with pytest.raises(ValueError, match=r"at least 10 different sequences, got 8$"):
+        from_sequences([*([k, 1] for k in range(8)), *[[]] * 4], [0, 1] * 6, bad_rows="skip")
+    with pytest.raises(ValueError, match=r"got 5 \(15 of 20 repeat another\)"):
+        from_sequences([*([k % 5, 1] for k in range(20)), []], [0, 1] * 10 + [1], bad_rows="skip")
