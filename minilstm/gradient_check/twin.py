@@ -89,16 +89,10 @@ def as_dtype(model: Sequential, dtype: np.dtype[Any], backend: str | None = None
         if layer.built:
             assert layer.input_shape is not None
             layer.make_weights(layer.input_shape, np.random.default_rng(0), dtype)
-        if backend is not None:
-            _set_backend(layer, backend)
+    if backend is not None:
+        for recurrent in (one for one in inside(twin.layers) if isinstance(one, Recurrent)):
+            recurrent.backend = backend
     return twin
-
-
-def _set_backend(layer: Layer, backend: str) -> None:
-    """On a layer and on the layers that it wraps."""
-    for inner in inside([layer]):
-        if isinstance(inner, Recurrent):
-            inner.backend = backend
 
 
 def recurrent_layers(model: Sequential) -> list[Recurrent]:

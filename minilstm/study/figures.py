@@ -34,12 +34,13 @@ def study_figures(summary: dict[str, Any], records: Sequence[Record], settings: 
     if "rnn" in settings.varied:
         yield _kinds(records, settings)
     yield _back(records, settings)
+    whole = Line(settings.lengths, settings.lengths, "the whole length", dash="dot")
     yield Chart(
         "horizon",
         "Horizon against length",
         "How many steps back from the end the gradient keeps 1 % of its largest norm: where this stays below "
         "the dotted line, the first steps hardly teach anything.",
-        _before_and_after(rows, "horizon", "horizon (time steps)", settings, [_whole_length(settings)]),
+        _before_and_after(rows, "horizon", "horizon (time steps)", settings, [whole]),
     )
     padded = bool(settings.padding) and settings.horizon is None
     if padded:
@@ -104,10 +105,6 @@ def _before_and_after(
     y = Axis(title, log=True)
     lines = {when: [*_against_length(rows, f"{name}_{when}", settings), *more] for when in WHEN}
     return _same_range([Panel(lines[when], _lengths(settings), y, f"{when} training") for when in WHEN])
-
-
-def _whole_length(settings: Settings) -> Line:
-    return Line(settings.lengths, settings.lengths, "the whole length", dash="dot")
 
 
 def _same_range(panels: Sequence[Panel]) -> list[Panel]:

@@ -137,6 +137,9 @@ class Journal:
 # ------------------------------------------------------------ what a study is
 
 
+OF_THE_LONGEST = " (This is the longest; each length has data of its own.)"
+
+
 def config(settings: Settings, source: Source) -> dict[str, Any]:
     """What config.json holds: the settings, the data, and what the results were made with."""
     data = source.at(settings.lengths[-1])
@@ -146,7 +149,7 @@ def config(settings: Settings, source: Source) -> dict[str, Any]:
         "settings": settings.to_dict(),
         "data": {
             "name": data.name,
-            "description": _each_length(data.description) if each else data.description,
+            "description": data.description + (OF_THE_LONGEST if each else ""),
             "source": data.source,
             "checksums": {
                 str(length): source.at(length).checksum
@@ -166,10 +169,6 @@ def config(settings: Settings, source: Source) -> dict[str, Any]:
             "processors": os.cpu_count(),
         },
     }
-
-
-def _each_length(description: str) -> str:
-    return f"{description} (This is the longest; each length has data of its own.)"
 
 
 def package_version(name: str) -> str:

@@ -62,7 +62,7 @@ def _baseline(row: Row, metric: str) -> str:
 
 def _enough(rows: Sequence[Row], chosen: Row, best: Row, settings: Settings, doubted: bool) -> str:
     metric = settings.metric
-    how = " ".join(filter(None, [settings.label(variant_of(chosen))]))
+    how = settings.label(variant_of(chosen))
     result = f"test {metric} {with_interval(chosen, metric)}{f' ({how})' if how else ''}"
     own = {row["length"] for row in rows}
     if len(own) == 1:

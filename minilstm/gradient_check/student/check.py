@@ -248,9 +248,7 @@ def judge(functions: Functions, case: Case, report: Report) -> None:
         report.forward += _forward(functions, case, found)
     if obeyed.causes or not report.right:
         report.causes += diagnosis.causes(functions, case, losses, known, numbers, obeyed, report)
-    if not report.right or obeyed.causes:
-        report.causes = report.causes or []
-        report.lawful = not obeyed.causes
+    report.lawful = not obeyed.causes
 
 
 def _precision(functions: Functions, case: Case, found: Values) -> float:

@@ -158,7 +158,7 @@ class _Trial:
                 return []
             return [f"right on {SHORT} steps and wrong on {T}: something depends on the length"]
         self.right = as_is
-        self.mistakes = [m for m in self._known() if self._applies(m)]
+        self.mistakes = [m for m in self._known() if not (self.step and m.over_time)]
         fits, score = [], []
         for mistake in self.mistakes:
             found = self.explained(mistake.formulas)
@@ -199,9 +199,6 @@ class _Trial:
         first = fits[0]
         other = next((m for m in fits[1:] if not first.covers(m)), None)
         return first.cause if other is None else f"{first.cause} (or, with the same gradients: {other.cause})"
-
-    def _applies(self, mistake: Mistake) -> bool:
-        return not (self.step and mistake.over_time)
 
     def _known(self) -> list[Mistake]:
         cell = self.short.spec.cell
