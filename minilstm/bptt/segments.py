@@ -12,7 +12,7 @@ Full and checkpointed agree because a segment depends on the past through one th
 with. So that state is all that must be kept, and dL/d(that state) all that must be handed back.
 
 Inside a segment the engine does the work: `steps`, or its compiled form. With the plain engine read pack as
-`steps.Layer`, prepare and release as nothing, stays_zero as False. Read plan as None: it is another choice of
+`steps.Layer`, prepare, release and ahead as nothing, stays_zero as False, plan as None: another choice of
 checkpoints (`minilstm.checkpoints`).
 """
 
