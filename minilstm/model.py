@@ -32,6 +32,7 @@ from minilstm.network.network import (
     training_rng,
 )
 from minilstm.network.progress import PER_STEP, History, Means
+from minilstm.network.sources import Arrays
 from minilstm.optimizers import Optimizer
 from minilstm.streams import Stream
 from minilstm.tables import in_columns
@@ -365,7 +366,7 @@ class Sequential(Network):
         """The loss of one batch, or [loss, metrics...] if there are metrics; nothing changes."""
         switch("return_dict", return_dict)
         batch = batches.checked(self, x, y, mask, sample_weight)
-        return _as_keras(score(self, batches.Arrays(batch, batch.size), Hooks([], self, {})), return_dict)
+        return _as_keras(score(self, Arrays(batch, batch.size), Hooks([], self, {})), return_dict)
 
     # ------------------------------------------------------------ public: looking inside
 

@@ -17,9 +17,9 @@ from minilstm.callbacks import Callback, Logs
 from minilstm.errors import NonFiniteError, wording
 from minilstm.metrics import name_of
 from minilstm.network import passes
-from minilstm.network.batches import Arrays, Source, Stream
 from minilstm.network.network import Network, optimizer_and_loss, train_step
 from minilstm.network.progress import PER_STEP, FitState, History, Means, Stateful
+from minilstm.network.sources import Arrays, Batches, Source
 from minilstm.network.states import own_states
 from minilstm.training.progress_bar import ProgressBar
 
@@ -101,7 +101,7 @@ class Fit:
         for name, data in (("x", self.data), ("validation_data", self.validation)):
             if isinstance(data, Arrays) and data.limit is not None:
                 parts[name] = data
-            if isinstance(data, Stream):
+            if isinstance(data, Batches):
                 if resumed and not data.resumable:
                     expected = "a list of batches or an iterable with get_state and set_state, to be resumed"
                     raise ValueError(wording(name, expected, f"a {type(data.source).__name__}"))
@@ -119,7 +119,7 @@ class Fit:
         """Go on where a callback's file stands; where there is none, make one that stands at the start."""
         paths = [callback.resume_from for callback in self.callbacks if callback.resume_from is not None]
         for path in filter(os.path.exists, paths):
-            size = None if isinstance(self.data, Stream) else self.data.data.size
+            size = None if isinstance(self.data, Batches) else self.data.data.size
             saving.resume(self.model, path, size)
             self.data.steps = self.progress.history.params["steps"]
             return
@@ -140,7 +140,7 @@ class Fit:
         logs, done = progress.means.result(), progress.batch
         self.data.steps = progress.history.params["steps"] = self.data.steps or done
         self.data.end_epoch(done)
-        if isinstance(self.data, Stream):
+        if isinstance(self.data, Batches):
             self.model.stop_training |= self.data.ended
         if self.validation is not None and self._validates(progress.epoch + 1):
             with own_states(self.model.layers):
