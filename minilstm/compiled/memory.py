@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from ctypes import addressof, c_char
+from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -177,6 +178,19 @@ class Kind(NamedTuple):
     dtype: np.dtype[Any]
 
 
+class Blocks(Sequence[Array]):
+    """What a cell keeps, each array copied out of the layout of the kernels when it is asked for."""
+
+    def __init__(self, makers: Sequence[Callable[[], Array]]) -> None:
+        self.makers = makers
+
+    def __len__(self) -> int:
+        return len(self.makers)
+
+    def __getitem__(self, k: Any) -> Any:
+        return self.makers[k]()
+
+
 class Segment:
     """The tape of one segment of one chunk, as `SegmentTape` describes it, in the kernels' layout."""
 
@@ -206,12 +220,15 @@ class Segment:
 
     @property
     def kept(self) -> Sequence[Array]:
-        return [self.block(self.z, k) for k in KEPT[self.kind.cell]]
+        return Blocks([partial(self.blocks, self.z, k) for k in KEPT[self.kind.cell]])
 
-    def block(self, z: Array, k: int) -> Array:
-        """One block of z as (S, b, H)."""
+    def blocks(self, z: Array, *blocks: int) -> Array:
+        """Blocks of z side by side, (S, b, H) each."""
         S, P, _, b, NR = z.shape
-        return z[:, :, k].transpose(0, 2, 1, 3).reshape(S, b, P * NR)[:, :, : self.kind.H]
+        found = np.empty((S, b, len(blocks), P * NR), z.dtype)
+        for place, k in enumerate(blocks):
+            found[:, :, place].reshape(S, b, P, NR)[...] = z[:, :, k].transpose(0, 2, 1, 3)
+        return found[..., : self.kind.H].reshape(S, b, -1)
 
     @property
     def nbytes(self) -> int:
@@ -346,6 +363,6 @@ def backward_segment(
     if norms is not None and rows is not None:
         found.norms = StepNorms(norms, rows[:, :, :H])
     elif record:
-        found.dz = np.concatenate([segment.block(z, k) for k in packed.by_input], axis=2)
+        found.dz = segment.blocks(z, *packed.by_input)
         found.dtotal = tuple(array[1:, :, :H] for array in dstates)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,17 +106,13 @@ class Segment(memory.Segment):
 
     @property
     def kept(self) -> Sequence[Array]:
-        own = [self.block(self.own, k) for k in range(len(self.cell.own))]
-        if len(self.cell.kept) == len(own):  # backward by hand needs no more
-            return own
-        inputs, states, shared = self.program[2:]
-        more = [self.block(self.z, inputs.index(gate)) for gate in range(len(inputs))]
-        apart = (gate for gate in range(len(inputs)) if gate in states[shared:])
-        return [
-            *own,
-            *more,
-            *(self.block(self.z, self.program.first_state_block + states.index(g)) for g in apart),
-        ]
+        places = [(self.own, k) for k in range(len(self.cell.own))]
+        if len(self.cell.kept) > len(places):  # backward by hand needs no more
+            inputs, states, shared = self.program[2:]
+            apart = (gate for gate in range(len(inputs)) if gate in states[shared:])
+            places += [(self.z, inputs.index(gate)) for gate in range(len(inputs))]
+            places += [(self.z, self.program.first_state_block + states.index(gate)) for gate in apart]
+        return memory.Blocks([partial(self.blocks, *place) for place in places])
 
     @property
     def nbytes(self) -> int:
