@@ -333,6 +333,56 @@ def test_what_is_refused(arguments, options, error, text):
         np.testing.assert_array_equal(ours, old)
 
 
+WORK = {
+    "fit": lambda model, **weights: model.fit(X, Y, verbose=0, **weights),
+    "evaluate": lambda model, **weights: model.evaluate(X, Y, **weights),
+    "train_on_batch": lambda model, **weights: model.train_on_batch(X, Y, **weights),
+    "batches": lambda model, sample_weight: model.fit([(X, Y, sample_weight)], verbose=0),
+    "validation": lambda model, sample_weight: model.fit(
+        X, Y, validation_data=(X, Y, sample_weight), verbose=0
+    ),
+    "later": lambda model, sample_weight: model.fit(X, Y, validation_data=[(X, Y, sample_weight)], verbose=0),
+}
+BY_CLASS = ("fit", "train_on_batch")
+
+
+@pytest.mark.parametrize("work", WORK)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_named(work, value):
+    """One of them would make the loss NaN, and then every weight of the model."""
+    model = small()
+    before = model.get_weights()
+    weight = np.ones(N)
+    weight[5] = value
+    name = "NaN" if np.isnan(value) else "Inf"
+    with pytest.raises(ValueError, match=rf"sample_weight must be finite, got {name} at \[5\] \(1 of 21"):
+        WORK[work](model, sample_weight=weight)
+    if work in BY_CLASS:
+        with pytest.raises(ValueError, match=rf"class_weight\[1\] must be a finite number >= 0, got {value}"):
+            WORK[work](model, class_weight={0: 1.0, 1: value})
+    if work != "later":
+        for ours, old in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(ours, old)
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_weights_of_no_meaning_are_named_and_zeros_move_nothing(work):
+    model = small(optimizer="sgd")
+    before = model.get_weights()
+    for weight in (np.ones(N - 1), np.ones((N, 2)), np.ones((1, N)), 1.0, [], "x", np.ones(N, complex)):
+        with pytest.raises((TypeError, ValueError), match="sample_weight must be"):
+            WORK[work](model, sample_weight=weight)
+    if work in BY_CLASS:
+        for weights in ({0: -1.0}, {1: None}, {"a": 1.0}, {1: "x"}, {1: [1.0]}, {-1: 1.0}, 3.0, "balanced"):
+            with pytest.raises((TypeError, ValueError), match=r"class_weight.* must be"):
+                WORK[work](model, class_weight=weights)
+        WORK[work](model, class_weight={0: 0, 1: 0})
+    if work not in ("validation", "later"):
+        WORK[work](model, sample_weight=np.zeros(N))
+        for ours, old in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(ours, old)
+
+
 def test_weights_of_samples_are_no_weights_of_steps():
     """Keras takes (B,) for weights of time steps where B happens to equal T."""
     model = ml.Sequential([ml.LSTM(H, return_sequences=True), ml.Dense(2)], seed=0)
