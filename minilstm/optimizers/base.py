@@ -121,7 +121,10 @@ class Optimizer(ABC):
         >>> optimizer.learning_rate
         0.5
         """
-        return self._learning_rate if self.schedule is None else float(self.schedule(self.iterations))
+        if self.schedule is None:
+            return self._learning_rate
+        name = f"learning_rate of {type(self.schedule).__name__} at step {self.iterations}"
+        return real_number(name, self.schedule(self.iterations))
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -46,7 +47,7 @@ class LearningRateSchedule(ABC):
 
     @abstractmethod
     def __call__(self, step: int) -> float:
-        """The learning rate of step `step`."""
+        """The learning rate of step `step`; of the classes here of any finite number >= 0 below 2^63."""
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, by name."""
@@ -56,6 +57,11 @@ class LearningRateSchedule(ABC):
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """The schedule that `get_config` describes."""
         return cls(**by_name("config", config))
+
+
+def _taken(step: Any) -> float:
+    """The number of steps taken; TypeError or ValueError for what an optimizer cannot have counted."""
+    return real_number("step", step, below=2.0**63)
 
 
 def _check(schedule: LearningRateSchedule) -> None:
@@ -86,7 +92,7 @@ class _InPeriods(LearningRateSchedule):
         _check(self)
 
     def _passed(self, step: int) -> float:
-        share = step / self.decay_steps
+        share = _taken(step) / self.decay_steps
         return math.floor(share) if self.staircase else share
 
 
@@ -100,10 +106,7 @@ class ExponentialDecay(_InPeriods):
     """
 
     def __call__(self, step: int) -> float:
-        try:
-            return float(self.initial_learning_rate * self.decay_rate ** self._passed(step))
-        except OverflowError:
-            return math.inf
+        return self.initial_learning_rate * _power(self.decay_rate, self._passed(step))
 
 
 @spelled
@@ -149,7 +152,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
             )
 
     def __call__(self, step: int) -> float:
-        return float(self.values[bisect_left(self.boundaries, step)])
+        return float(self.values[bisect_left(self.boundaries, _taken(step))])
 
 
 @spelled
@@ -172,10 +175,9 @@ class PolynomialDecay(LearningRateSchedule):
         _check(self)
 
     def __call__(self, step: int) -> float:
-        if self.cycle:
-            p = step / (self.decay_steps * max(1, math.ceil(step / self.decay_steps)))
-        else:
-            p = min(step / self.decay_steps, 1.0)
+        step = _taken(step)
+        periods = max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1
+        p = min(step / (self.decay_steps * periods), 1.0)
         start, end = self.initial_learning_rate, self.end_learning_rate
         return float((start - end) * (1 - p) ** self.power + end)
 
@@ -202,7 +204,7 @@ class CosineDecay(LearningRateSchedule):
         _check(self)
 
     def __call__(self, step: int) -> float:
-        start = self.initial_learning_rate
+        start, step = self.initial_learning_rate, _taken(step)
         if self.warmup_target is not None:
             if step < self.warmup_steps:
                 return start + (self.warmup_target - start) * step / self.warmup_steps
@@ -234,10 +236,27 @@ class CosineDecayRestarts(LearningRateSchedule):
         real_number("t_mul", self.t_mul, 1.0)
 
     def __call__(self, step: int) -> float:
-        start, length, height = 0.0, float(self.first_decay_steps), 1.0
-        while step >= start + length:
-            start, length, height = start + length, length * self.t_mul, height * self.m_mul
-        return self.initial_learning_rate * _cosine((step - start) / length, self.alpha, height)
+        done, r = _taken(step) / self.first_decay_steps, self.t_mul  # in lengths of the first period
+        most = min(done * (r - 1), sys.float_info.max)
+        n = round(done if r == 1 else math.log1p(most) / math.log(r))  # whole periods done, or one more
+        begin = _begin(n, r)
+        if begin > done:
+            n, begin = n - 1, _begin(n - 1, r)
+        p = min((done - begin) / r**n, 1.0)
+        return self.initial_learning_rate * _cosine(p, self.alpha, _power(self.m_mul, n))
+
+
+def _begin(n: int, r: float) -> float:
+    """1 + r + ... + r^(n-1)."""
+    return float(n) if r == 1 else (r**n - 1) / (r - 1)
+
+
+def _power(base: float, exponent: float) -> float:
+    """base^exponent, infinite where that is too large for a number."""
+    try:
+        return float(base**exponent)
+    except OverflowError:
+        return math.inf
 
 
 def _cosine(p: float, alpha: float, height: float) -> float:

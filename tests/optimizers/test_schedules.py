@@ -126,3 +126,42 @@ def test_who_sets_the_rate_and_a_schedule_do_not_go_together(callback):
 def test_what_schedules_refuse(make, error, text):
     with pytest.raises(error, match=re.escape(text)):
         make()
+
+
+@pytest.mark.parametrize("t_mul", [1.0, 1.0001, 1.3, 2.0, 3.0, 1e30, 1e300])
+def test_restarts_stand_where_their_periods_end(t_mul):
+    """Found by counting period after period, as the formula says; and in no time, however many there are."""
+    schedule = ml.CosineDecayRestarts(1.0, 5, t_mul=t_mul, m_mul=0.9)
+    for step in (0, 4, 5, 9.5, 10, 14, 15, 20, 35, 65, 75, 1000):
+        start, length, height = 0.0, 5.0, 1.0
+        while step >= start + length:
+            start, length, height = start + length, length * t_mul, height * 0.9
+        expected = height * (1 + np.cos(np.pi * (step - start) / length)) / 2
+        assert schedule(step) == pytest.approx(expected, abs=1e-6), step
+    assert 0 <= schedule(2**62) <= 1
+    assert 0 <= ml.CosineDecayRestarts(1.0, 5, t_mul=1 + 2**-52)(2**62) <= 1
+
+
+@pytest.mark.parametrize(("name", "options"), SCHEDULES, ids=[str(k) for k in range(len(SCHEDULES))])
+def test_a_step_is_a_number_that_can_have_been_counted(name, options):
+    schedule = getattr(ml, name)(**options)
+    for step in (0, 7, np.int64(7), np.float32(7), 6.5, 2**62, 1e18):
+        assert 0 <= schedule(step) <= 0.1, step
+    assert schedule(np.float32(7)) == schedule(np.array(7)) == schedule(7)
+    for step in (-1, np.nan, np.inf, 1e40, 2**63, 10**400, True, None, "7", 1j, np.ones(2), [7]):
+        with pytest.raises((TypeError, ValueError), match="step must be a finite number >= 0"):
+            schedule(step)
+
+
+@pytest.mark.parametrize("rate", [None, np.nan, -1.0, np.inf, "0.1", np.ones(2)])
+def test_a_rate_of_your_own_schedule_is_a_number(rate):
+    class Own(ml.LearningRateSchedule):
+        def __call__(self, step):
+            return rate if step else 0.1
+
+    model = ml.Sequential([ml.Dense(1, input_shape=(2,))], seed=0)
+    model.compile(ml.SGD(Own()), "mse")
+    text = "learning_rate of Own at step 1 must be a finite number >= 0"
+    with pytest.raises((TypeError, ValueError), match=text):
+        model.fit(np.ones((4, 2)), np.ones(4), batch_size=2, verbose=0)
+    assert model.optimizer.iterations == 1
