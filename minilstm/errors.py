@@ -12,16 +12,12 @@ import inspect
 import operator
 import re
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
-from decimal import Decimal
-from numbers import Number, Real
+from numbers import Number
 from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
-
-from minilstm.arrays import Array
 
 __all__ = ["NonFiniteError", "PaddingWarning", "WeightsFileError"]
 
@@ -69,6 +65,18 @@ def wording(argument: str, expected: str, got: object) -> str:
     return f"{argument} must be {expected}, got {got}"
 
 
+def shown(value: object) -> str:
+    """`value` as an error quotes it, in 80 letters at most, whatever it is.
+
+    >>> shown("x"), len(shown(list(range(1000))))
+    ("'x'", 80)
+    """
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # lists inside each other without an end, or a class of the user's that fails here
+        return f"a {type(value).__name__}"
+
+
 def whole_number(argument: str, value: Any, minimum: int = 1, *, wide: bool = False) -> int:
     """`value` as an int that is at least `minimum`, of 64 bits, or of 10,000 if it is `wide`, as seeds are.
 
@@ -79,11 +87,11 @@ def whole_number(argument: str, value: Any, minimum: int = 1, *, wide: bool = Fa
     """
     expected = f"a whole number >= {minimum}"
     if isinstance(value, (bool, np.bool_)):
-        raise TypeError(wording(argument, expected, repr(value)))
+        raise TypeError(wording(argument, expected, shown(value)))
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(wording(argument, expected, repr(value))) from None
+        raise TypeError(wording(argument, expected, shown(value))) from None
     if number < minimum:
         raise ValueError(wording(argument, expected, number))
     if number.bit_length() > (10_000 if wide else 63):  # the first can still be written into a file
@@ -120,11 +128,11 @@ def real_number(
     if below < np.inf:
         expected += f" and < {below:g}"
     if isinstance(value, (bool, np.bool_, str, bytes)):
-        raise TypeError(wording(argument, expected, repr(value)))
+        raise TypeError(wording(argument, expected, shown(value)))
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise TypeError(wording(argument, expected, repr(value))) from None
+        raise TypeError(wording(argument, expected, shown(value))) from None
     except OverflowError:
         raise ValueError(wording(argument, expected, "a whole number of more digits")) from None
     if not (-np.inf < number < below) or not (minimum < number if above else minimum <= number):
@@ -139,7 +147,7 @@ def flag(argument: str, value: Any) -> bool:
     True
     """
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(wording(argument, "True or False", repr(value)))
+        raise TypeError(wording(argument, "True or False", shown(value)))
     return bool(value)
 
 
@@ -160,7 +168,7 @@ def instance(argument: str, value: Any, kind: type[Any] | tuple[type[Any], ...],
     'trained'
     """
     if not isinstance(value, kind):
-        raise TypeError(wording(argument, expected, f"{value!r:.80}"))
+        raise TypeError(wording(argument, expected, shown(value)))
     return value
 
 
@@ -171,7 +179,7 @@ def verbosity(value: Any, expected: str = "0, 1 or 2") -> int:
     1
     """
     if not isinstance(value, (int, np.integer, np.bool_)) or value not in (0, 1, 2):
-        raise ValueError(wording("verbose", expected, f"{value!r:.80}"))
+        raise ValueError(wording("verbose", expected, shown(value)))
     return int(value)
 
 
@@ -183,7 +191,7 @@ def described(argument: str, value: Any) -> tuple[Any, dict[str, Any]]:
     """
     if not isinstance(value, Mapping):
         expected = 'a description {"class_name": ..., "config": {...}}'
-        raise TypeError(wording(argument, expected, f"{value!r:.80}"))
+        raise TypeError(wording(argument, expected, shown(value)))
     return value.get("class_name"), by_name(f"config of {argument}", value.get("config", {}))
 
 
@@ -194,7 +202,7 @@ def by_name(argument: str, value: Any) -> dict[str, Any]:
     {'units': 3}
     """
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise TypeError(wording(argument, "a dict of arguments by name", f"{value!r:.80}"))
+        raise TypeError(wording(argument, "a dict of arguments by name", shown(value)))
     return dict(value)
 
 
@@ -205,37 +213,13 @@ def number_dtype(argument: str, value: Any) -> np.dtype[Any]:
     dtype('float32')
     """
     try:
-        found = np.dtype(
-            object if value is None or isinstance(value, np.generic) else value
-        )  # of a number NumPy takes its own
-    except (TypeError, ValueError):  # a text with a lone surrogate is a ValueError
+        own = value is None or isinstance(value, np.generic)  # of a number NumPy takes its own
+        found = np.dtype(object if own else value)
+    except Exception:  # TypeError; for a text with a lone surrogate ValueError; what its repr raises
         found = np.dtype(object)
     if found.kind not in "fciu":
-        raise TypeError(wording(argument, "a dtype of numbers, as 'float32'", repr(value)))
+        raise TypeError(wording(argument, "a dtype of numbers, as 'float32'", shown(value)))
     return found
-
-
-def held_by(argument: str, value: Any, dtype: np.dtype[Any]) -> Any:
-    """`value` as a number of `dtype`, to its precision; TypeError or ValueError where it has none.
-
-    >>> int(held_by("padding_value", -1, np.dtype("int32")))
-    -1
-    """
-    expected = f"one number that {dtype} can hold"
-    numeric = isinstance(value, (Number, np.ndarray, np.bool_))
-    if not numeric or np.ndim(value):
-        raise TypeError(wording(argument, expected, f"{value!r:.80}"))
-    try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # NumPy's, which say that something is lost
-            stored = np.asarray(value).astype(dtype)[()]
-            number = complex(value)
-            held = np.isfinite(stored) == np.isfinite(number)
-    except (TypeError, ValueError, OverflowError):
-        raise TypeError(wording(argument, expected, f"{value!r:.80}")) from None
-    if not held or (number.imag and dtype.kind != "c") or (dtype.kind in "iub" and stored != value):
-        raise ValueError(wording(argument, expected, f"{value!r:.80}"))
-    return stored
 
 
 def listed(argument: str, expected: str, value: Any) -> list[Any]:
@@ -247,13 +231,23 @@ def listed(argument: str, expected: str, value: Any) -> list[Any]:
     with suppress(TypeError):
         if not isinstance(value, (str, bytes, Set, Mapping)):
             return list(value)
-    raise TypeError(wording(argument, expected, f"{value!r:.80}"))
+    raise TypeError(wording(argument, expected, shown(value)))
 
 
 def settle(owner: Any, **values: Any) -> None:
     """Give a frozen object what the checks of its arguments returned: floats of Python, not arrays."""
     for name, value in values.items():
         object.__setattr__(owner, name, value)
+
+
+def among(value: Any, choices: Iterable[Any]) -> bool:
+    """Whether `value` is one of these words, numbers and None; an array or a table is none of them.
+
+    >>> among(0, (False, None)), among(np.zeros(2), (0,))
+    (True, False)
+    """
+    plain = value is None or isinstance(value, (str, Number, np.bool_))
+    return plain and any(value == choice for choice in choices)
 
 
 def one_of(argument: str, value: Any, choices: Iterable[str]) -> str:
@@ -263,9 +257,9 @@ def one_of(argument: str, value: Any, choices: Iterable[str]) -> str:
     'pre'
     """
     choices = list(choices)
-    if isinstance(value, np.ndarray) or value not in choices:
+    if not among(value, choices):
         expected = " or ".join(repr(choice) for choice in choices)
-        raise ValueError(wording(argument, expected, repr(value)) + nearest(value, choices))
+        raise ValueError(wording(argument, expected, shown(value)) + nearest(value, choices))
     return str(value)
 
 
@@ -289,77 +283,6 @@ def nearest(value: object, choices: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(value, list(choices), 1) if isinstance(value, str) else []
     return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def numeric_array(argument: str, value: Any) -> Array:
-    """`value` as an array of real numbers of any numeric dtype; of a table, its rows by position.
-
-    >>> numeric_array("x", [[1, 2], [3, 4]]).shape
-    (2, 2)
-    """
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(wording(argument, "a plain array", "a masked array: pass mask= instead"))
-    if hasattr(value, "columns"):  # a table of pandas, polars, pyarrow
-        return _of_columns(argument, value)
-    ragged = wording(argument, "a rectangular array", "sequences of different lengths: use pad_sequences")
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ValueError(ragged) from None
-    if array.dtype.kind == "O":
-        if any(np.ndim(part) for part in array.flat):
-            if len({np.shape(part) for part in array.flat}) > 1:
-                raise ValueError(ragged)
-            return numeric_array(argument, array.tolist())  # a Series of arrays, all of one shape
-        if array.size and all(isinstance(part, (Real, Decimal)) for part in array.flat):
-            array = array.astype(np.float64)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(wording(argument, "an array of real numbers", f"dtype {array.dtype}"))
-    return array
-
-
-def is_missing(value: Any) -> bool:
-    """Whether this stands for no value: None, NaN, NaT, pandas.NA.
-
-    >>> [is_missing(value) for value in (None, float("nan"), 0, "")]
-    [True, True, False, False]
-    """
-    if value is None:
-        return True
-    try:
-        return np.ndim(value) == 0 and bool(value != value)
-    except TypeError:  # pandas.NA is neither true nor false
-        return True
-
-
-def rows_of(argument: str, value: Any) -> Any:
-    """`value`, or its rows by position where it is a table or a Series, whose index is not looked at.
-
-    >>> rows_of("x", [[1, 2], [3]])
-    [[1, 2], [3]]
-    """
-    if hasattr(value, "columns"):
-        return numeric_array(argument, value)
-    try:
-        iter(value)
-    except TypeError:
-        raise TypeError(wording(argument, "a list of sequences", f"{value!r:.80}")) from None
-    return list(value) if hasattr(value, "iloc") else value
-
-
-def _of_columns(argument: str, table: Any) -> Array:
-    """The columns of a table side by side; TypeError that names the first that holds no numbers."""
-    names = list(getattr(table, "column_names", table.columns))
-    found = []
-    for k, name in enumerate(names):
-        column = table.iloc[:, k] if hasattr(table, "iloc") else table[name]
-        try:
-            found.append(numeric_array(argument, column))
-        except (TypeError, ValueError):
-            expected = "of numbers (sequences of different lengths: use pad_sequences)"
-            dtype = column.dtype if hasattr(column, "dtype") else column.type
-            raise TypeError(wording(f"column {name!r} of {argument}", expected, f"dtype {dtype}")) from None
-    return np.stack(found, axis=1) if found else np.asarray(table, np.float64)
 
 
 def snake_case(name: str) -> str:

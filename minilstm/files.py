@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from minilstm.errors import shown, wording
+
 try:
     import fcntl
 except ModuleNotFoundError:  # not POSIX
@@ -22,14 +24,18 @@ except ModuleNotFoundError:  # not POSIX
 
 
 def checked_path(argument: str, path: object) -> str:
-    """`path` as a text; TypeError for what is neither a text nor a path.
+    """`path` as a text; TypeError for what is neither a text nor a path, ValueError for one with a zero byte.
 
     >>> checked_path("path", Path("folder") / "model.npz") == os.path.join("folder", "model.npz")
     True
     """
-    found = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    found = None
+    with suppress(TypeError):  # of a path's own method
+        found = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
     if not isinstance(found, str):
-        raise TypeError(f"{argument} must be a text or a path, got {path!r:.80}")
+        raise TypeError(wording(argument, "a text or a path", shown(path)))
+    if "\0" in found:
+        raise ValueError(wording(argument, "a path without a zero byte", shown(found)))
     return found
 
 

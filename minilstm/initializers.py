@@ -23,17 +23,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minilstm.arrays import Array
-from minilstm.errors import (
-    number_dtype,
-    numeric_array,
-    one_of,
-    real_number,
-    settle,
-    spelled,
-    whole_number,
-    wording,
-)
+from minilstm.arrays import Array, numeric_array
+from minilstm.errors import number_dtype, one_of, real_number, settle, shown, spelled, whole_number, wording
 
 Initializer = Callable[[Sequence[int], np.random.Generator, DTypeLike], Array]
 
@@ -452,7 +443,7 @@ def get(argument: str, identifier: str | Initializer) -> Initializer:
         return Constant(identifier)
     if not callable(identifier) or isinstance(identifier, type):
         expected = "a name or an initializer such as initializers.Constant(0.5)"
-        raise TypeError(wording(argument, expected, repr(identifier)))
+        raise TypeError(wording(argument, expected, shown(identifier)))
     return identifier
 
 
@@ -494,5 +485,5 @@ def _matrix(shape: Sequence[int]) -> tuple[int, int]:
 
 def _checked(shape: Sequence[int]) -> tuple[int, ...]:
     if isinstance(shape, (str, bytes)) or not isinstance(shape, Sequence) or not shape:
-        raise TypeError(wording("shape", "a tuple of whole numbers", repr(shape)))
+        raise TypeError(wording("shape", "a tuple of whole numbers", shown(shape)))
     return tuple(whole_number("shape", n) for n in shape)

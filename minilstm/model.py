@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from minilstm import losses, optimizers, saving
 from minilstm.arrays import Array
 from minilstm.callbacks import Callback, TerminateOnNaN
-from minilstm.errors import one_of, spelled, switch, whole_number, wording
+from minilstm.errors import one_of, shown, spelled, switch, whole_number, wording
 from minilstm.layers.words import tell_neutral
 from minilstm.losses import Loss
 from minilstm.metrics import Identifier, check_both
@@ -106,7 +106,7 @@ class Sequential(Network):
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print the layers with their output shapes and numbers of weights."""
         if not callable(print_fn):
-            raise TypeError(wording("print_fn", "a function of a text", repr(print_fn)))
+            raise TypeError(wording("print_fn", "a function of a text", shown(print_fn)))
         rows = [("Layer (type)", "Output shape", "Param #")]
         for layer in self.layers:
             label = f"{layer.name} ({type(layer).__name__})"
@@ -145,7 +145,7 @@ class Sequential(Network):
         Keras's; they change nothing here. `loss_weights` are for several outputs, which no model has here.
         """
         if loss_weights is not None:
-            raise ValueError(wording("loss_weights", "None: a model has one output", repr(loss_weights)))
+            raise ValueError(wording("loss_weights", "None: a model has one output", shown(loss_weights)))
         reason = "kernels are compiled, and batches taken one by one, whatever it says"
         if run_eagerly is not None and switch("run_eagerly", run_eagerly):
             tell_neutral("run_eagerly", reason)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
-from minilstm.errors import one_of, real_number, settle, spelled, wording
+from minilstm.errors import one_of, real_number, settle, shown, spelled, wording
 
 
 @runtime_checkable
@@ -115,4 +115,4 @@ def get(argument: str, identifier: str | Regularizer | None) -> Regularizer | No
         name = "l1_l2" if identifier.lower() == "l1l2" else identifier.lower()  # Keras's classes
         return REGULARIZERS[name if name in REGULARIZERS else one_of(argument, identifier, REGULARIZERS)]()
     expected = "None, a name or a regularizer such as regularizers.l2(1e-4)"
-    raise TypeError(wording(argument, expected, repr(identifier)))
+    raise TypeError(wording(argument, expected, shown(identifier)))

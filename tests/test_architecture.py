@@ -12,8 +12,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "minilstm"
 
 # Each line imports only from the lines above it.
 ORDER = """
+errors
 arrays
-errors files norms tables notebook interrupts
+files norms tables notebook interrupts
 bptt sequences initializers regularizers
 losses
 metrics

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from minilstm import errors
+from minilstm import arrays, errors
 
 
 class Four:
@@ -64,9 +64,54 @@ def test_one_of_some_words():
         errors.one_of("side", 3, ("pre", "post"))
 
 
+class Unshowable:
+    def __repr__(self) -> str:
+        raise RuntimeError("not today")
+
+
+class Vague:
+    """Neither equal to anything nor different, as a Series and pandas.NA are."""
+
+    def __eq__(self, other):
+        return np.ones(2)
+
+    __hash__ = None
+
+
+def deep():
+    found = []
+    for _ in range(100_000):
+        found = [found]
+    return found
+
+
+CHECKS = {
+    "whole_number": lambda value: errors.whole_number("it", value),
+    "real_number": lambda value: errors.real_number("it", value),
+    "flag": lambda value: errors.flag("it", value),
+    "switch": lambda value: errors.switch("it", value),
+    "instance": lambda value: errors.instance("it", value, str, "a text"),
+    "described": lambda value: errors.described("it", value),
+    "by_name": lambda value: errors.by_name("it", value),
+    "number_dtype": lambda value: errors.number_dtype("it", value),
+    "one_of": lambda value: errors.one_of("it", value, ("pre", "post")),
+    "verbosity": errors.verbosity,
+}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_what_cannot_be_shown_or_compared_is_refused_like_anything_else(check):
+    """A list of a million numbers filled 7 MB of an error; these ended in a RecursionError, or their own."""
+    for value in (deep(), Unshowable(), Vague(), [Unshowable()], list(range(10**5)), np.void(b"ab")):
+        with pytest.raises((TypeError, ValueError), match=r"(it|verbose) must be ") as found:
+            CHECKS[check](value)
+        assert len(str(found.value)) < 250
+
+
 @pytest.mark.parametrize(
     ("value", "error", "text"),
     [
+        ([10**400], ValueError, "x must be an array of numbers that float64 can hold, got a whole number of"),
         ([[1], [1, 2]], ValueError, "x must be a rectangular array, got sequences of different lengths"),
         (["a"], TypeError, "x must be an array of real numbers, got dtype <U1"),
         ([1j], TypeError, "x must be an array of real numbers, got dtype complex128"),
@@ -75,7 +120,7 @@ def test_one_of_some_words():
 )
 def test_what_is_no_array_of_numbers(value, error, text):
     with pytest.raises(error, match=text):
-        errors.numeric_array("x", value)
+        arrays.numeric_array("x", value)
 
 
 def test_errors_carry_what_they_are_about():

@@ -323,7 +323,7 @@ def test_get():
             "average must be 'micro' or 'macro' or 'weighted', got 'x'",
         ),
         (lambda: metrics.F1Score(threshold=1), ValueError, "threshold must be None or a float"),
-        (lambda: metrics.FBetaScore(beta=1), ValueError, "beta must be a float > 0, got 1"),
+        (lambda: metrics.FBetaScore(beta=1), ValueError, "beta must be a float > 0 and < 1e100, got 1"),
         (
             lambda: metrics.F1Score()([0, 1], [0.5, 1]),
             ValueError,
@@ -454,3 +454,47 @@ def test_masks_reach_counts():
     bound = metrics.resolve(metrics.Precision(), y.shape, p.shape)
     assert bound.value(bound.count(y, p, mask)) == 1.0
     assert bound.value(bound.count(y, p)) == pytest.approx(2 / 3)
+
+
+KINDS = [
+    kind for kind in vars(metrics).values()
+    if isinstance(kind, type) and issubclass(kind, metrics.Metric)
+    and kind not in (metrics.Metric, metrics.MeanMetricWrapper)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.__name__ for kind in KINDS])
+def test_shapes_that_do_not_go_together_are_refused_by_name(kind):
+    """Whatever the shapes: taken, or refused in our own words, not NumPy's about axes and broadcasting."""
+    rng, taken, said = np.random.default_rng(0), 0, set()
+
+    def shape():
+        return tuple(
+            map(int, rng.choice([0, 1, 2, 3, 4], size=rng.integers(0, 4), p=[0.05, 0.2, 0.25, 0.25, 0.25]))
+        )
+
+    for _ in range(400):
+        outputs = shape()
+        targets = (outputs, outputs[:-1], shape())[rng.integers(3)]
+        weights = (None, targets, targets[:1], shape())[rng.integers(4)]
+        y, p = rng.integers(0, 2, targets), rng.random(outputs)
+        given = (p,) if kind is metrics.Mean else (y, p)
+        try:
+            kind().update_state(*given, None if weights is None else rng.random(weights))
+            taken += 1
+        except ValueError as error:
+            said.add(str(error))
+    assert taken > 20
+    assert [text for text in said if " must be " not in text and "classes are" not in text] == []
+
+
+def test_an_error_of_a_function_of_your_own_is_its_own():
+    """It was taken for one about shapes."""
+
+    def picky(y, p):
+        raise ValueError("prices are positive")
+
+    with pytest.raises(ValueError, match=r"^prices are positive$"):
+        metrics.MeanMetricWrapper(picky)([1.0], [1.0])
+    with pytest.raises(ValueError, match=r"^y has label 3 at row 0; classes are 0\.\.1$"):
+        metrics.SparseCategoricalCrossentropy()([3], [[0.5, 0.5]])

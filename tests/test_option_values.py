@@ -57,6 +57,13 @@ def traced_layer():
     return model, model.trace(np.ones((2, 4, 3)), [0.0, 1.0])
 
 
+BOARD = {
+    "histogram_freq": ("0",),
+    "write_graph": ("True", "0"),
+    "write_images": ("0",),
+    "profile_batch": ("0",),
+}
+TINY = {"x": "recall", "lengths": [2], "seeds": 1, "epochs": 1, "units": 2, "verbose": 0}
 MODEL, TRACE = traced_layer()
 LAYER = MODEL.layers[0]
 TRACED = {"layer_trace": TRACE[0]}
@@ -226,6 +233,27 @@ CALLS = [
     called(ml.keras.losses.deserialize, "config", ()),
     called(ml.keras.regularizers.deserialize, "config", ()),
     called(ml.Sequential.from_config, "config", ()),
+    called(ml.SGD().prepare, "grads", ("dict",)),
+    called(ml.SGD().step, "params", (), grads={"w": np.ones(2)}),
+    called(ml.SGD().step, "grads", (), params={"w": np.ones(2)}),
+    called(ml.SGD().follow, "params", ("dict",)),
+    called(ml.Adam().restore, "params", ("dict",), iterations=1, slots={}),
+    called(ml.Adam().restore, "iterations", ("0", *WHOLE), params={}, slots={}),
+    called(ml.keras.losses.serialize, "loss", ()),
+    called(ml.keras.metrics.serialize, "metric", ()),
+    called(ml.keras.optimizers.serialize, "optimizer", ()),
+    called(ml.keras.optimizers.schedules.serialize, "schedule", ()),
+    called(callbacks.TensorBoard, "log_dir", ("text", "surrogate", "empty")),
+    called(callbacks.TensorBoard, "update_freq", WHOLE),
+    *(called(callbacks.TensorBoard, name, taken) for name, taken in BOARD.items()),
+    called(ml.load_model, "compile", ("True", "0"), path="x"),
+    called(ml.cell, "states", (), forward=lambda xw, hu, prev, p: None, gates="f"),
+    called(ml.cell, "p", (), forward=lambda xw, hu, prev, p: None, gates="f", states="h"),
+    called(metrics.binary_accuracy, "y_true", MEANT, y_pred=np.ones((4, 3))),
+    called(metrics.AUC().add_weight, "shape", ("list",)),
+    called(ml.length_study, "out", ("text", "surrogate", "empty", "None"), **TINY),
+    called(ml.length_study, "on_cell", ("None", "class"), **TINY),
+    called(ml.length_study, "executor", ("None",), **TINY),
     called(ml.LSTM.from_config, "config", ("dict",)),
     called(ml.Adam.from_config, "config", ("dict",)),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Any
 
-from minilstm.errors import wording
+from minilstm.errors import shown, wording
 from minilstm.network.network import Network, optimizer_and_loss
 from minilstm.optimizers import Optimizer
 
@@ -115,5 +115,5 @@ def settable_rate(callback: Callback, model: Network) -> Optimizer:
     optimizer = optimizer_and_loss(model)[0]
     if optimizer.schedule is not None:
         expected = f"a number for {type(callback).__name__}, which sets it"
-        raise ValueError(wording("learning_rate", expected, repr(optimizer.schedule)))
+        raise ValueError(wording("learning_rate", expected, shown(optimizer.schedule)))
     return optimizer

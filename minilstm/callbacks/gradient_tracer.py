@@ -57,7 +57,7 @@ class GradientTracer(Callback):
         limit: int = 1000,
     ) -> None:
         if not isinstance(every, str) or every != "epoch":
-            whole_number("every", every)
+            every = whole_number("every", every)
         if data is not None and (not isinstance(data, (tuple, list)) or len(data) not in (2, 3)):
             raise ValueError(wording("data", "(x, y) or (x, y, mask)", type(data).__name__))
         self.every, self.data, self.limit = every, data, whole_number("limit", limit, 2)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from minilstm import files, metrics, saving
 from minilstm.arrays import Array
 from minilstm.callbacks.base import Callback, Logs, settable_rate
-from minilstm.errors import flag, one_of, real_number, spelled, verbosity, whole_number, wording
+from minilstm.errors import flag, one_of, real_number, shown, spelled, verbosity, whole_number, wording
 from minilstm.network.progress import PER_STEP
 from minilstm.saving import keras_format
 from minilstm.saving.container import SUFFIXES
@@ -34,7 +34,7 @@ class Monitor(Callback):
     @spelled
     def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
         if not isinstance(monitor, str):
-            raise TypeError(wording("monitor", "the name of a value in the logs", f"{monitor!r:.80}"))
+            raise TypeError(wording("monitor", "the name of a value in the logs", shown(monitor)))
         self.monitor = monitor
         self.mode = one_of("mode", mode, ("auto", "min", "max"))
         self.min_delta = real_number("min_delta", min_delta)
@@ -48,7 +48,7 @@ class Monitor(Callback):
 
     def check_logs(self, names: Set[str]) -> None:
         if self.monitor not in names:
-            raise ValueError(wording("monitor", f"one of {', '.join(sorted(names))}", repr(self.monitor)))
+            raise ValueError(wording("monitor", f"one of {', '.join(sorted(names))}", shown(self.monitor)))
 
     def get_state(self) -> dict[str, Any]:
         """What is to be remembered where a fit is taken up again."""
@@ -79,7 +79,7 @@ class Monitor(Callback):
             return logs[self.monitor]
         if not (self.told or self.awaited()):
             self.told = True
-            text = wording("monitor", f"one of {', '.join(logs)}", repr(self.monitor))
+            text = wording("monitor", f"one of {', '.join(logs)}", shown(self.monitor))
             warnings.warn(f"{type(self).__name__} has nothing to follow: {text}", stacklevel=2)
         return None
 
@@ -275,12 +275,12 @@ class ModelCheckpoint(Monitor):
         known = SUFFIXES if resume else (*SUFFIXES, foreign)  # Keras's files hold no state of a fit
         if not self.filepath.endswith(known):
             expected = f"a name that ends in {' or '.join(known)}"
-            raise ValueError(wording("filepath", expected, repr(self.filepath)))
+            raise ValueError(wording("filepath", expected, shown(self.filepath)))
         _check_pattern(self.filepath)
         self.save_best_only = flag("save_best_only", save_best_only)
         self.save_weights_only = flag("save_weights_only", save_weights_only)
         if isinstance(save_freq, str) and save_freq != "epoch":
-            raise ValueError(wording("save_freq", "'epoch' or a number of batches", repr(save_freq)))
+            raise ValueError(wording("save_freq", "'epoch' or a number of batches", shown(save_freq)))
         self.save_freq = save_freq if isinstance(save_freq, str) else whole_number("save_freq", save_freq)
         if initial_value_threshold is not None:
             initial_value_threshold = real_number(

@@ -18,7 +18,7 @@ import numpy as np
 
 from minilstm import files
 from minilstm.callbacks.base import Callback, Logs, settable_rate
-from minilstm.errors import flag, misspelled, spelled, verbosity, wording
+from minilstm.errors import flag, misspelled, shown, spelled, verbosity, wording
 from minilstm.network.progress import PER_STEP
 
 
@@ -37,7 +37,7 @@ class LearningRateScheduler(Callback):
     @spelled
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         if not callable(schedule):
-            raise TypeError(wording("schedule", "a function of (epoch, learning_rate)", repr(schedule)))
+            raise TypeError(wording("schedule", "a function of (epoch, learning_rate)", shown(schedule)))
         self.schedule, self.verbose = schedule, verbosity(verbose)
         self.by_epoch_alone = _arguments(schedule) == 1
 
@@ -48,7 +48,7 @@ class LearningRateScheduler(Callback):
         optimizer = settable_rate(self, self.model)
         rate = self.schedule(*(epoch, optimizer.learning_rate)[: 1 if self.by_epoch_alone else 2])
         if not isinstance(rate, (float, np.floating)):
-            raise TypeError(wording("what schedule returns", "a float", repr(rate)))
+            raise TypeError(wording("what schedule returns", "a float", shown(rate)))
         optimizer.learning_rate = float(rate)
         if self.verbose:
             print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
@@ -72,7 +72,7 @@ class CSVLogger(Callback):
         self.paths = (files.checked_path("filename", filename),)
         self.path = Path(filename)
         if not isinstance(separator, str) or len(separator) != 1 or "\ud800" <= separator <= "\udfff":
-            raise ValueError(wording("separator", "a string of one character", repr(separator)))
+            raise ValueError(wording("separator", "a string of one character", shown(separator)))
         if not self.path.parent.is_dir():
             raise ValueError(wording("filename", "in a folder that exists", repr(os.fspath(filename))))
         self.separator, self.append = separator, flag("append", append)
@@ -197,7 +197,7 @@ class LambdaCallback(Callback):
             if function is None:
                 continue
             if not callable(function):
-                raise TypeError(wording(name, "a function", repr(function)))
+                raise TypeError(wording(name, "a function", shown(function)))
             if name.startswith("on_") and not hasattr(Callback, name):
                 raise misspelled("LambdaCallback", name, filter(_is_hook, dir(Callback)))
             setattr(self, name, function)

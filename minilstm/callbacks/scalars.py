@@ -9,9 +9,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from minilstm import files
 from minilstm.callbacks.base import Logs
 from minilstm.callbacks.gradient_tracer import GradientTracer
-from minilstm.errors import listed, misspelled, spelled, whole_number, wording
+from minilstm.errors import among, listed, misspelled, shown, spelled, whole_number, wording
 from minilstm.network.network import optimizer_and_loss
 
 Write = Callable[[str, float, int], Any]
@@ -54,7 +55,7 @@ class Scalars(GradientTracer):
     ) -> None:
         super().__init__(every)
         if not callable(write):
-            raise TypeError(wording("write", "a function (tag, value, step)", repr(write)))
+            raise TypeError(wording("write", "a function (tag, value, step)", shown(write)))
         self.write = write
         lags = None if lags is None else listed("lags", "a list of whole numbers", lags)
         self.lags = None if lags is None else [whole_number("lags", lag, 0) for lag in lags]
@@ -101,19 +102,20 @@ class TensorBoard(Scalars):
         for name, value in words.items():
             if name not in NEUTRAL:
                 raise misspelled("TensorBoard", name, ["log_dir", "update_freq", "lags", *NEUTRAL])
-            if value not in NEUTRAL[name]:
+            if not among(value, NEUTRAL[name]):
                 expected = f"{NEUTRAL[name][0]}: only scalars are written"
-                raise ValueError(wording(name, expected, repr(value)))
-        every = 1 if update_freq == "batch" else update_freq
-        if every != "epoch":
+                raise ValueError(wording(name, expected, shown(value)))
+        every: Any = 1 if among(update_freq, ("batch",)) else update_freq
+        if not among(every, ("epoch",)):
             whole_number("update_freq", every)
         super().__init__(self._add, every, lags)
+        self.log_dir = files.checked_path("log_dir", log_dir)
         try:
             from tensorboardX import SummaryWriter
         except ImportError:
             text = "TensorBoard needs tensorboardX: pip install 'minilstm[tensorboard]'"
             raise ImportError(f"{text}; Scalars(write) hands the numbers to a function of yours") from None
-        self.log_dir, self._make = os.fspath(log_dir), SummaryWriter
+        self._make = SummaryWriter
         self.paths = (self.log_dir,)
         self._writers: dict[str, Any] = {}
 

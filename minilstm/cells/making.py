@@ -17,7 +17,7 @@ from minilstm.cells.checks import Case, Names
 from minilstm.cells.dual import Source, UnsafeError
 from minilstm.cells.local import Structure, by_complex, derivatives, states_made
 from minilstm.cells.user import KNOWN, Map, UserCell
-from minilstm.errors import real_number, wording
+from minilstm.errors import real_number, shown, wording
 from minilstm.initializers import Initializer
 
 TAKEN = {  # names that a trace has already
@@ -81,9 +81,9 @@ def cell(
     """
     name = _own_name(forward, name)
     if not callable(forward):
-        raise TypeError(wording("forward", "a function (xw, hu, prev, p) -> state, kept", repr(forward)))
+        raise TypeError(wording("forward", "a function (xw, hu, prev, p) -> state, kept", shown(forward)))
     if backward is not None and not callable(backward):
-        raise TypeError(wording("backward", "a function or None", repr(backward)))
+        raise TypeError(wording("backward", "a function or None", shown(backward)))
     names = _names(gates, states, kept, p)
     run = checks.checked(forward, names)
     cases = [checks.draw(run, names, seed) for seed in (0, 1)]
@@ -123,17 +123,17 @@ def make(name: str, forward: Callable[..., Any], **options: Any) -> UserCell:
 def _names(gates: Any, states: Any, kept: Any, p: Any) -> Names:
     found: list[Any] = []
     for argument, value in (("gates", gates), ("states", states), ("kept", kept), ("p", p)):
-        if value is None:
+        if value is None and argument == "kept":
             found.append(None)
             continue
         try:
             names = tuple(value)
         except TypeError:
-            raise TypeError(wording(argument, "a sequence of names", repr(value))) from None
+            raise TypeError(wording(argument, "a sequence of names", shown(value))) from None
         for one in names:
             if not isinstance(one, str) or not one.isidentifier() or iskeyword(one) or one[0] == "_":
                 expected = "names such as 'f' or 'forget', to be had as attributes"
-                raise ValueError(wording(argument, expected, repr(one)))
+                raise ValueError(wording(argument, expected, shown(one)))
         if len(set(names)) != len(names):
             raise ValueError(wording(argument, "names that differ", f"{list(names)}"))
         found.append(names)
@@ -145,7 +145,7 @@ def _names(gates: Any, states: Any, kept: Any, p: Any) -> Names:
         )
     for row in found[3]:
         if row in found[0]:
-            raise ValueError(wording("p", "names that no gate has", repr(row)))
+            raise ValueError(wording("p", "names that no gate has", shown(row)))
     return Names(*found)
 
 
@@ -154,10 +154,10 @@ def _own_name(forward: Callable[..., Any], name: str | None) -> str:
         found = forward.__name__.strip("<>") if inspect.isfunction(forward) else type(forward).__name__
         return f"{found}_cell" if found in KNOWN else found
     if not isinstance(name, str) or not name or "/" in name:
-        raise ValueError(wording("name", "a non-empty string without '/'", repr(name)))
+        raise ValueError(wording("name", "a non-empty string without '/'", shown(name)))
     if name in KNOWN:
         expected = f"another than {', '.join(KNOWN)}, which are cells already"
-        raise ValueError(wording("name", expected, repr(name)))
+        raise ValueError(wording("name", expected, shown(name)))
     return name
 
 
@@ -192,10 +192,10 @@ def _first(row: str, value: Any) -> float | Initializer:
 
 def _biases(bias: Mapping[str, float] | None, gates: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
     if not isinstance(bias, Mapping | None):
-        raise TypeError(wording("bias", 'a dict by gate, such as {"f": 1.0}, or None', repr(bias)))
+        raise TypeError(wording("bias", 'a dict by gate, such as {"f": 1.0}, or None', shown(bias)))
     for gate in bias or {}:
         if gate not in gates:
-            raise ValueError(wording("bias", f"a dict by gate, of {', '.join(gates)}", repr(gate)))
+            raise ValueError(wording("bias", f"a dict by gate, of {', '.join(gates)}", shown(gate)))
     return tuple(
         (gate, real_number(f"bias of {gate}", value, -np.inf)) for gate, value in (bias or {}).items()
     )
@@ -274,7 +274,7 @@ def _checked_map(pair: Any, gates: int) -> Map | None:
     if pair is None:
         return None
     if not isinstance(pair, tuple) or len(pair) != 2 or not all(callable(one) for one in pair):
-        raise TypeError(wording("recurrent_map", "two functions, R -> U and (dU, R) -> dR", repr(pair)))
+        raise TypeError(wording("recurrent_map", "two functions, R -> U and (dU, R) -> dR", shown(pair)))
     rng, H = np.random.default_rng(0), checks.H
     R, direction, dU = rng.normal(size=(3, H, gates * H))
     U = np.asarray(pair[0](R + 1e-30j * direction))

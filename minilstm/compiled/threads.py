@@ -14,7 +14,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TypeAlias, TypeVar
 
-from minilstm.errors import whole_number, wording
+from minilstm.errors import shown, whole_number, wording
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,7 +30,7 @@ def _default() -> int:
     text = os.environ.get("MINILSTM_NUM_THREADS", "")
     if text:
         if not text.isdecimal() or int(text) < 1:
-            raise ValueError(wording("MINILSTM_NUM_THREADS", "a whole number >= 1", repr(text)))
+            raise ValueError(wording("MINILSTM_NUM_THREADS", "a whole number >= 1", shown(text)))
         return int(text)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -9,8 +9,8 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+from minilstm.arrays import is_missing
 from minilstm.datasets.arrays import MOST, SMALL
-from minilstm.errors import is_missing
 
 Columns = dict[str, list[Any]]
 

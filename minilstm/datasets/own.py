@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.arrays import Array, is_missing, rows_of
 from minilstm.datasets.bad_rows import LARGEST, BadRows
 from minilstm.datasets.base import Dataset, Split, fingerprint
 from minilstm.datasets.columns import check_written_alike, some
@@ -19,7 +19,7 @@ from minilstm.datasets.constant_ends import constant_ends
 from minilstm.datasets.leaks import best_alone, order_tells
 from minilstm.datasets.splits import WAYS, Indices, first_equal, parts_by_group, parts_by_time, three_parts
 from minilstm.datasets.times import as_times
-from minilstm.errors import instance, is_missing, listed, one_of, rows_of, whole_number, wording
+from minilstm.errors import instance, listed, one_of, whole_number, wording
 from minilstm.sequences.text import has_words, pieces, text_ids
 
 __all__ = ["from_sequences"]
@@ -78,7 +78,7 @@ def from_sequences(
         raise TypeError(wording("x", "a list of sequences, or of texts", type(x).__name__))
     if y is None or not _is_list(y) or hasattr(y, "columns"):  # a table has several
         raise TypeError(wording("y", "a list with one label for each sequence", type(y).__name__))
-    whole_number("seed", seed, 0, wide=True)
+    seed = whole_number("seed", seed, 0, wide=True)
     instance("name", name, str, "a text"), instance("source", source, str, "a text")
     x = rows_of("x", x)
     is_text = len(x) > 0 and isinstance(x[0], str)
@@ -136,7 +136,8 @@ def from_sequences(
 
 def _is_list(value: Any) -> bool:
     """Whether this has an order, and its own elements: an array or a table, no text, mapping or set."""
-    return hasattr(value, "__len__") and not isinstance(value, (str, bytes, Mapping, Set))
+    one = isinstance(value, (str, bytes, Mapping, Set, type)) or (hasattr(value, "shape") and not value.shape)
+    return hasattr(value, "__len__") and not one
 
 
 def _usable(

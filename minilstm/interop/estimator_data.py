@@ -14,8 +14,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
-from minilstm.arrays import Array
-from minilstm.errors import numeric_array, wording
+from minilstm.arrays import Array, numeric_array
+from minilstm.errors import shown, wording
 
 LIST = "a list of sequences, (t,) or (t, D) each"
 STEPS = "of at least 1 step, of real numbers"
@@ -113,7 +113,7 @@ def _list_of(X: Any) -> list[Array]:
     try:
         given = list(X)
     except TypeError:
-        raise TypeError(wording("X", LIST, repr(X)[:60])) from None
+        raise TypeError(wording("X", LIST, shown(X))) from None
     if not given:
         raise ValueError(wording("X", "at least one sequence", "none"))
     found = [_numbers(b, sequence) for b, sequence in enumerate(given)]

@@ -78,6 +78,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
     def _padded(self, sequences: list[Array]) -> tuple[Array, Array]:
         """x (B, T, D) and its mask (B, T), True = real step."""
+        if self.maxlen is not None:
+            whole_number("maxlen", self.maxlen)
         x = pad_sequences(sequences, self.maxlen, "float32", "post", self.truncating)
         return x, lengths_to_mask([len(sequence) for sequence in sequences], self.maxlen, "post")
 

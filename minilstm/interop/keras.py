@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from minilstm import layers
-from minilstm.arrays import Array
-from minilstm.errors import by_name, listed, numeric_array, wording
+from minilstm.arrays import Array, numeric_array
+from minilstm.errors import by_name, listed, shown, wording
 from minilstm.layers import Layer
 from minilstm.layers.base import Shape
 from minilstm.model import Sequential
@@ -58,7 +58,7 @@ def to_keras(model: Sequential | Layer) -> list[Array]:
     [(3, 12), (4, 12), (2, 12)]
     """
     if not isinstance(model, (Sequential, Layer)):
-        raise TypeError(wording("model", "a Sequential or a layer", repr(model)))
+        raise TypeError(wording("model", "a Sequential or a layer", shown(model)))
     refused(model.layers if isinstance(model, Sequential) else [model])
     return model.get_weights()
 
@@ -83,7 +83,7 @@ def from_keras(source: Any, *, dtype: str = "float32") -> Sequential:
         with KerasFile(source) as file:
             return of_file(file, dtype)
     if not hasattr(source, "get_config") or not hasattr(source, "get_weights"):
-        raise TypeError(wording("source", "a keras.Sequential or the path of a .keras file", repr(source)))
+        raise TypeError(wording("source", "a keras.Sequential or the path of a .keras file", shown(source)))
     arrays = listed("what get_weights() of the Keras model gives", "a list of arrays", source.get_weights())
     said = by_name("what get_config() of the Keras model gives", source.get_config())
     return _model(_architecture(said), arrays, dtype)
@@ -135,7 +135,7 @@ def _architecture(config: Config) -> Architecture:
     if not entries:
         raise ValueError(wording("source", "a model with layers", "none"))
     if not isinstance(shape, (list, tuple)):
-        raise ValueError(wording("the shape of the Keras model's input", "a list", f"{shape!r:.80}"))
+        raise ValueError(wording("the shape of the Keras model's input", "a list", shown(shape)))
     made = [_layer_of(entries[0], {"input_shape": tuple(shape[1:])}), *map(_layer_of, entries[1:])]
     shapes: list[Shape] = [made[0].input_shape or ()]
     for layer in made[:-1]:
@@ -171,7 +171,7 @@ def _entry(said: Config, key: str, kind: type[Kind]) -> Kind:
     value = said.get(key)
     if not isinstance(value, kind):
         raise ValueError(
-            wording(f"{key!r} in the config of a Keras model", f"a {kind.__name__}", f"{value!r:.80}")
+            wording(f"{key!r} in the config of a Keras model", f"a {kind.__name__}", shown(value))
         )
     return value
 
@@ -234,4 +234,4 @@ def _regularizer_of(value: Any) -> L1L2:
         given = _entry(value, "config", dict)
         if given.keys() <= {"l1", "l2"}:
             return L1L2(**given)
-    raise ValueError(wording("a regularizer of the Keras model", "L1, L2 or L1L2", f"{value!r:.80}"))
+    raise ValueError(wording("a regularizer of the Keras model", "L1, L2 or L1L2", shown(value)))

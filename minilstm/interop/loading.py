@@ -9,7 +9,7 @@ from typing import Any
 
 from minilstm import losses, metrics, optimizers, saving
 from minilstm.cells import UserCell
-from minilstm.errors import spelled, wording
+from minilstm.errors import spelled, switch, wording
 from minilstm.interop.keras import of_file
 from minilstm.model import Sequential
 from minilstm.saving.container import read_file
@@ -43,7 +43,7 @@ def load_model(
     >>> bool((again.predict(x) == model.predict(x)).all())
     True
     """
-    return loaded(path, cells, compile, "cells")
+    return loaded(path, cells, switch("compile", compile), "cells")
 
 
 def loaded(

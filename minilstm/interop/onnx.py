@@ -19,7 +19,7 @@ import numpy as np
 
 from minilstm import files
 from minilstm.arrays import Array
-from minilstm.errors import switch, wording
+from minilstm.errors import shown, switch, wording
 from minilstm.interop.onnx_graph import IR_VERSION, OPSET, Graph
 from minilstm.layers import (
     Dense,
@@ -134,7 +134,7 @@ class _Graph(Graph):
             return self._bidirectional(layer, x)
         if name == "TimeDistributed" and isinstance(layer.layer, Dense):  # type: ignore[attr-defined]
             return self._dense(layer.layer, x)  # type: ignore[attr-defined]
-        raise ValueError(wording(f"layer {layer.label!r}", "one that ONNX has an operator for", repr(layer)))
+        raise ValueError(wording(f"layer {layer.label!r}", "one that ONNX has an operator for", shown(layer)))
 
     def _dense(self, layer: Dense, x: str) -> str:
         y = self.one("MatMul", x, self.constant("kernel", layer.params["kernel"]))
@@ -230,7 +230,7 @@ class _Graph(Graph):
                 raise ValueError(wording(f"layer {layer.label!r}", expected, got))
             if layer.stateful or (layer.zero_output_for_mask and not layer.return_sequences):
                 expected = "without stateful=True, and without zero_output_for_mask=True for a last state"
-                raise ValueError(wording(f"layer {layer.label!r}", f"{expected}, for ONNX", repr(layer)))
+                raise ValueError(wording(f"layer {layer.label!r}", f"{expected}, for ONNX", shown(layer)))
         W = np.stack([_blocks(layer, layer.symbols.W).T for layer in directions])
         R = np.stack([_blocks(layer, layer.symbols.U).T for layer in directions])
         x, lengths = self.to_front(x)
@@ -247,7 +247,7 @@ class _Graph(Graph):
             for name in _functions(layer):
                 expected = "an activation that ONNX has for cells"
                 if name not in ACTIVATIONS:
-                    raise ValueError(wording(f"activation of layer {layer.label!r}", expected, repr(name)))
+                    raise ValueError(wording(f"activation of layer {layer.label!r}", expected, shown(name)))
         functions = [ACTIVATIONS[name] for layer in directions for name in _functions(layer)]
         attributes: dict[str, Any] = {"hidden_size": first.units, "direction": direction}
         attributes["activations"] = [name for name, _, _ in functions]

@@ -16,7 +16,7 @@ import numpy as np
 
 from minilstm import errors
 from minilstm.arrays import Array
-from minilstm.errors import wording
+from minilstm.errors import shown, wording
 from minilstm.layers import Dense, Embedding, Layer, Recurrent
 from minilstm.layers.wrappers import Wrapper
 
@@ -122,7 +122,7 @@ def _places(layers: Layers) -> Iterator[tuple[str, Layer, str]]:
     expected = "a layer or a list of recurrent layers"
     listed = [layers] if isinstance(layers, Layer) else errors.listed("layers", expected, layers)
     if not listed or not all(isinstance(layer, Layer) for layer in listed):
-        raise TypeError(wording("layers", expected, repr(layers)))
+        raise TypeError(wording("layers", expected, shown(layers)))
     for layer in listed:
         if not layer.built:
             raise RuntimeError(f"layer {layer.label!r} has no weights yet: build the model, or use it once")
@@ -151,10 +151,10 @@ def _directions(layer: Layer) -> tuple[Recurrent, ...]:
             or "peepholes" in one.params
         ):
             expected = "LSTM, GRU or SimpleRNN as PyTorch has them (no peepholes, a learned forget gate)"
-            raise ValueError(wording(f"layer {layer.label!r}", expected, repr(layer)))
+            raise ValueError(wording(f"layer {layer.label!r}", expected, shown(layer)))
     if [bool(one.go_backwards) for one in inner] != [False, True][: len(inner)]:
         expected = "one that reads forwards, or first forwards, for PyTorch"
-        raise ValueError(wording(f"layer {layer.label!r}", expected, repr(layer)))
+        raise ValueError(wording(f"layer {layer.label!r}", expected, shown(layer)))
     return inner
 
 
@@ -208,7 +208,7 @@ def _split_bias(
 
 def _check_prefix(prefix: Any) -> None:
     if not isinstance(prefix, str):
-        raise TypeError(wording("prefix", "a text", repr(prefix)))
+        raise TypeError(wording("prefix", "a text", shown(prefix)))
 
 
 def _array(argument: str, value: Any) -> Array:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array
+from minilstm.arrays import Array, numeric_array
 from minilstm.cells import activations
-from minilstm.errors import flag, numeric_array, real_number, wording
+from minilstm.errors import flag, real_number, shown, wording
 
 __all__ = [
     "elu", "gelu", "get", "hard_sigmoid", "linear", "relu", "selu", "serialize", "sigmoid", "silu",
@@ -84,7 +84,7 @@ def softmax(x: ArrayLike, axis: int | tuple[int, ...] = -1) -> Array:
         e = np.exp(array - array.max(axis=axis, keepdims=True, initial=-np.inf))
     except (TypeError, ValueError, OverflowError):
         expected = f"an axis, or several, of x, which has {array.ndim}"
-        raise ValueError(wording("axis", expected, repr(axis))) from None
+        raise ValueError(wording("axis", expected, shown(axis))) from None
     return np.asarray(e / e.sum(axis=axis, keepdims=True))
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array
-from minilstm.errors import numeric_array, spelled, switch, whole_number, wording
+from minilstm.arrays import Array, numeric_array
+from minilstm.errors import shown, spelled, switch, whole_number, wording
 from minilstm.sequences import pad_sequences, sliding_windows
 
 __all__ = ["normalize", "pad_sequences", "timeseries_dataset_from_array", "to_categorical"]
@@ -53,7 +53,7 @@ def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> Array:
     array = np.atleast_1d(numeric_array("x", x))
     axis = None if axis is None else whole_number("axis", axis, -array.ndim)
     if not isinstance(order, Real) or isinstance(order, bool) or order != order:
-        raise TypeError(wording("order", "the order of a norm, as 2 or inf", f"{order!r:.80}"))
+        raise TypeError(wording("order", "the order of a norm, as 2 or inf", shown(order)))
     try:
         norm = np.linalg.norm(array, order, axis, keepdims=True)
     except (TypeError, ValueError, OverflowError) as error:

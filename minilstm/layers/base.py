@@ -7,6 +7,7 @@ handed back; no layer hides anything between the two.
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,10 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm import initializers, regularizers
-from minilstm.arrays import Array
+from minilstm.arrays import Array, numeric_array
 from minilstm.bptt.activations import Activation
 from minilstm.bptt.tape import Contents
-from minilstm.errors import by_name, listed, numeric_array, switch, whole_number, wording
+from minilstm.errors import by_name, check_room, listed, shown, switch, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers import checks
 from minilstm.layers.configs import plain, revive
@@ -97,7 +98,7 @@ class Layer(WeightLists, ABC):
         found = sort_words(type(self).__name__, words, self.neutral, known)
         name = found.get("name")
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
-            raise ValueError(wording("name", "a non-empty string without '/'", repr(name)))
+            raise ValueError(wording("name", "a non-empty string without '/'", shown(name)))
         self.name = name
         self.input_shape: Shape | None = sample_shape(found, sequence=self.reads_sequences)
         self.params: dict[str, Array] = {}
@@ -171,9 +172,12 @@ class Layer(WeightLists, ABC):
     def _make_params(
         self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]
     ) -> dict[str, Array]:
+        shapes = self.weight_shapes(input_shape)
+        for key, shape in shapes.items():
+            check_room(f"{key} {shape} of layer {self.label!r}", math.prod(shape) * dtype.itemsize)
         return {
             key: initializers.make(f"the initializer of {key}", self.initializers[key], shape, rng, dtype)
-            for key, shape in self.weight_shapes(input_shape).items()
+            for key, shape in shapes.items()
         }
 
     @abstractmethod

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.bptt.tape import Contents
-from minilstm.errors import one_of, wording
+from minilstm.errors import one_of, shown, wording
 from minilstm.layers.base import Shape
 from minilstm.layers.recurrent import Recurrent, RecurrentTape
 from minilstm.layers.words import Words
@@ -65,7 +65,7 @@ class Bidirectional(Wrapper):
     ) -> None:
         for argument, value in (("layer", layer), ("backward_layer", backward_layer)):
             if not isinstance(value, Recurrent) and not (value is None and argument == "backward_layer"):
-                raise TypeError(wording(argument, "an LSTM, GRU or SimpleRNN", repr(value)))
+                raise TypeError(wording(argument, "an LSTM, GRU or SimpleRNN", shown(value)))
         self.merge_mode = None if merge_mode is None else one_of("merge_mode", merge_mode, MERGE_MODES)
         other = {"go_backwards": not layer.go_backwards}
         forwards = _again(layer, "forward", {})

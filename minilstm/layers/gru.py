@@ -10,7 +10,7 @@ from minilstm.arrays import Array
 from minilstm.bptt.cell import Gradients, Weights
 from minilstm.bptt.gru import GRUCell
 from minilstm.cells.activations import get, of_output
-from minilstm.errors import switch, wording
+from minilstm.errors import shown, switch, wording
 from minilstm.layers.recurrent import Common, Recurrent
 
 
@@ -46,7 +46,7 @@ class GRU(Recurrent):
         super().__init__(units, **common)
         if not switch("reset_after", reset_after):
             expected = "True (Keras's default; PyTorch and cuDNN know no other form)"
-            raise ValueError(wording("reset_after", expected, repr(reset_after)))
+            raise ValueError(wording("reset_after", expected, shown(reset_after)))
         self.activation = of_output("activation", activation)
         self.recurrent_activation = of_output("recurrent_activation", recurrent_activation)
         self.reset_after = True

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from minilstm import cells
 from minilstm.cells import UserCell
-from minilstm.errors import wording
+from minilstm.errors import shown, wording
 from minilstm.initializers import Identity
 from minilstm.layers.gru import GRU
 from minilstm.layers.lstm import LSTM
@@ -55,7 +55,7 @@ def kind_of(cell: UserCell, argument: str = "rnn") -> str:
     if cell.name in cells.SET and cells.get(cell.name) == cell:
         return cell.name
     if is_kind(cell.name) and cell.name not in HANDED_OVER:
-        raise ValueError(wording(argument, "a cell whose name is no other layer's", repr(cell.name)))
+        raise ValueError(wording(argument, "a cell whose name is no other layer's", shown(cell.name)))
     HANDED_OVER[cell.name] = cell
     return cell.name
 
@@ -70,7 +70,7 @@ def maker_of(kind: str | UserCell, argument: str = "rnn") -> Callable[..., Recur
         return partial(RNN, kind)
     if not is_kind(kind):
         expected = f"{', '.join(KINDS)}, or a cell in a file, as path/to/my_cell.py:name"
-        raise ValueError(wording(argument, expected, repr(kind)))
+        raise ValueError(wording(argument, expected, shown(kind)))
     if kind in KINDS:
         return KINDS[kind]
     return partial(RNN, HANDED_OVER[kind] if kind in HANDED_OVER else _from_file(kind, argument))
@@ -87,7 +87,7 @@ def cells_in(kind: str | None, argument: str) -> dict[str, UserCell]:
     if kind is None:
         return {}
     if IN_FILE.fullmatch(kind) is None:
-        raise ValueError(wording(argument, "a cell in a file, as path/to/my_cell.py:name", repr(kind)))
+        raise ValueError(wording(argument, "a cell in a file, as path/to/my_cell.py:name", shown(kind)))
     cell = _from_file(kind, argument)
     return {cell.name: cell}
 
@@ -108,7 +108,7 @@ def _from_file(kind: str, argument: str) -> UserCell:
     if not isinstance(names.get(name), UserCell):
         there = ", ".join(key for key, value in names.items() if isinstance(value, UserCell)) or "none"
         raise ValueError(
-            wording(argument, f"a cell that {path} makes by minilstm.cell ({there})", repr(name))
+            wording(argument, f"a cell that {path} makes by minilstm.cell ({there})", shown(name))
         )
     cell: UserCell = names[name]
     return cell

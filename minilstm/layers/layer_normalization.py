@@ -9,7 +9,7 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.tape import Contents
-from minilstm.errors import real_number, switch, wording
+from minilstm.errors import real_number, shown, switch, wording
 from minilstm.initializers import Initializer
 from minilstm.layers.base import Layer, Shape, declare_weight
 from minilstm.layers.words import Words
@@ -63,9 +63,9 @@ class LayerNormalization(Layer):
         super().__init__(**words)
         numbers = axis if isinstance(axis, (list, tuple)) else [axis]
         if not numbers or not all(isinstance(one, int) and not isinstance(one, bool) for one in numbers):
-            raise TypeError(wording("axis", "a whole number or a list of them", repr(axis)))
+            raise TypeError(wording("axis", "a whole number or a list of them", shown(axis)))
         if 0 in numbers:
-            raise ValueError(wording("axis", "none of them 0, the batch's", repr(axis)))
+            raise ValueError(wording("axis", "none of them 0, the batch's", shown(axis)))
         self.axis = axis if isinstance(axis, int) else list(axis)
         self.epsilon = real_number("epsilon", epsilon)
         self.center, self.scale = switch("center", center), switch("scale", scale)

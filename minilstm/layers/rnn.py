@@ -15,7 +15,7 @@ from minilstm.bptt.engine import Engine
 from minilstm.cells import UserCell
 from minilstm.cells.user import ENGINE
 from minilstm.compiled import engines
-from minilstm.errors import wording
+from minilstm.errors import shown, wording
 from minilstm.initializers import Chrono
 from minilstm.layers.base import Shape
 from minilstm.layers.recurrent import Common, Recurrent
@@ -55,7 +55,7 @@ class RNN(Recurrent):
         if isinstance(cell, str):
             cell = cells.get(cell)
         if not isinstance(cell, UserCell):
-            raise TypeError(wording("cell", "a cell made by minilstm.cell, or the name of one", repr(cell)))
+            raise TypeError(wording("cell", "a cell made by minilstm.cell, or the name of one", shown(cell)))
         super().__init__(units, backend=backend, **common)
         self.cell = cell
         self.initializers["p"] = self._first_rows

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from minilstm.errors import misspelled, number_dtype, one_of, switch, whole_number, wording
+from minilstm.errors import misspelled, number_dtype, one_of, shown, switch, whole_number, wording
 
 Shape = tuple[int | None, ...]  # of one sample, without the batch axis; None where the length may vary
 
@@ -91,11 +91,11 @@ def sort_words(
             found[name] = value
         elif name in neutral:
             if name == "time_major" and value is not None and switch(name, value):
-                raise ValueError(wording(name, f"False: {neutral[name]}", repr(value)))
+                raise ValueError(wording(name, f"False: {neutral[name]}", shown(value)))
             tell_neutral(name, neutral[name])
         elif name in REFUSED:
             if value is not None and value is not False:
-                raise ValueError(wording(name, f"None for {owner}: {REFUSED[name]}", repr(value)))
+                raise ValueError(wording(name, f"None for {owner}: {REFUSED[name]}", shown(value)))
         else:
             raise misspelled(owner, name, known)
     return found
@@ -129,7 +129,7 @@ def sample_shape(words: Mapping[str, Any], *, sequence: bool) -> Shape | None:
 def checked_shape(argument: str, shape: Sequence[int | None]) -> Shape:
     """`shape` as a tuple of whole numbers and None."""
     if isinstance(shape, (str, bytes)) or not isinstance(shape, Sequence):
-        raise TypeError(wording(argument, "a tuple like (T, D)", repr(shape)))
+        raise TypeError(wording(argument, "a tuple like (T, D)", shown(shape)))
     return tuple(None if size is None else whole_number(argument, size) for size in shape)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.tape import Contents
-from minilstm.errors import switch, wording
+from minilstm.errors import shown, switch, wording
 from minilstm.layers.base import Layer, Shape
 from minilstm.layers.embedding import Embedding
 from minilstm.layers.words import Words
@@ -169,7 +169,7 @@ class TimeDistributed(Wrapper):
 
     def __init__(self, layer: Layer, **words: Unpack[Words]) -> None:
         if not isinstance(layer, Layer) or isinstance(layer, Embedding):
-            raise TypeError(wording("layer", "a layer that takes numbers, not ids", repr(layer)))
+            raise TypeError(wording("layer", "a layer that takes numbers, not ids", shown(layer)))
         super().__init__([layer], **words)
         self.layer = layer
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from minilstm.errors import described, one_of, wording
+from minilstm.errors import described, instance, one_of, shown, wording
 from minilstm.losses.base import Loss
 from minilstm.losses.crossentropy import (
     BinaryCrossentropy,
@@ -134,7 +134,7 @@ def get(identifier: Any) -> Loss | None:
         known = _FUNCTIONS.get(identifier)
         return CustomLoss(identifier) if known is None else known()
     expected = f"one of {', '.join(_LOSSES)}, a Loss or a function of your own"
-    raise ValueError(wording("loss", expected, repr(identifier)))
+    raise ValueError(wording("loss", expected, shown(identifier)))
 
 
 def for_training(identifier: Any) -> Loss | None:
@@ -142,7 +142,7 @@ def for_training(identifier: Any) -> Loss | None:
     loss = get(identifier)
     if loss is not None and loss.reduction in (None, "none"):
         expected = "one that gives one number, to train"
-        raise ValueError(wording("reduction of the loss", expected, repr(loss.reduction)))
+        raise ValueError(wording("reduction of the loss", expected, shown(loss.reduction)))
     if hasattr(loss, "call") and not hasattr(loss, "gradient"):
         expected = (
             "one with gradient(y_true, y_pred) beside its call (no derivative is found), or a CustomLoss"
@@ -157,6 +157,7 @@ def serialize(loss: Loss) -> dict[str, Any]:
     >>> serialize(Huber(2.0))["class_name"]
     'Huber'
     """
+    instance("loss", loss, Loss, "a Loss")
     return {"class_name": type(loss).__name__, "config": loss.get_config()}
 
 
@@ -165,5 +166,5 @@ def deserialize(config: Mapping[str, Any]) -> Loss:
     name, arguments = described("loss", config)
     if not isinstance(name, str) or name not in _LOSSES:
         expected = f"a description with a class_name among {', '.join(_LOSSES)}"
-        raise ValueError(wording("loss", expected, repr(config)))
+        raise ValueError(wording("loss", expected, shown(config)))
     return _LOSSES[name](**arguments)

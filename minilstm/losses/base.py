@@ -12,8 +12,8 @@ from typing import Any, NoReturn, Self, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minilstm.arrays import Array
-from minilstm.errors import by_name, one_of, real_number, snake_case, wording
+from minilstm.arrays import Array, plain_array
+from minilstm.errors import by_name, one_of, real_number, shown, snake_case, wording
 
 Mask = NDArray[np.bool_]
 RowRule = Callable[[Array, Array], tuple[Array, Array]]
@@ -62,7 +62,7 @@ class Loss:
         if self.reduction is not None:
             one_of("reduction", self.reduction, REDUCTIONS)
         if not isinstance(self.name, str) or not self.name:
-            raise ValueError(wording("name", "a non-empty string", repr(self.name)))
+            raise ValueError(wording("name", "a non-empty string", shown(self.name)))
         if self.dtype is not None:
             one_of("dtype", self.dtype, ("float32", "float64"))
 
@@ -82,7 +82,7 @@ class Loss:
         p = p if p.dtype in (np.float32, np.float64) else p.astype(np.float32)
         if p.ndim == 0:
             raise ValueError(wording("y_pred", "an array of outputs (..., C)", "one number"))
-        y = np.asarray(y_true)
+        y = plain_array("y_true", y_true)
         if hasattr(self, "call"):
             y, p = same_rank(y.astype(p.dtype), p)
             found = _reduced(self.reduction, np.asarray(self.call(y, p)), sample_weight, None)
@@ -194,12 +194,12 @@ class Loss:
         """
         labels, classes = self._labels(y, output_shape)
         if not isinstance(weights, Mapping):
-            raise TypeError(wording("class_weight", "a dict of numbers by class", repr(weights)))
+            raise TypeError(wording("class_weight", "a dict of numbers by class", shown(weights)))
         table = np.ones(classes)
         for label, number in weights.items():
             whole = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
             if not whole or not 0 <= label < classes:
-                raise ValueError(wording("class_weight", f"of the classes 0..{classes - 1}", repr(label)))
+                raise ValueError(wording("class_weight", f"of the classes 0..{classes - 1}", shown(label)))
             table[label] = real_number(f"class_weight[{label}]", number)
         return np.asarray(table[labels])
 

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import flag, real_number, settle, spelled, whole_number, wording
+from minilstm.errors import among, flag, real_number, settle, shown, spelled, whole_number, wording
 from minilstm.losses.base import Loss, Mask, refuse, widen
 
 EPSILON = 1e-7  # Keras's backend.epsilon()
@@ -207,8 +207,8 @@ class SparseCategoricalCrossentropy(Loss):
 
 def _settle(loss: Any, activation: str) -> None:
     """Check flag and axis, and set what the outputs may be an activation of; logits are of nothing."""
-    if isinstance(loss.axis, np.ndarray) or loss.axis != -1:
-        raise ValueError(wording("axis", "-1: classes stand in the last axis", loss.axis))
+    if not among(loss.axis, (-1,)):
+        raise ValueError(wording("axis", "-1: classes stand in the last axis", shown(loss.axis)))
     from_logits = flag("from_logits", loss.from_logits)
     settle(loss, from_logits=from_logits, logits_of=None if from_logits else activation)
 

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, final
 
-import numpy as np
-
-from minilstm.arrays import Array
-from minilstm.errors import spelled, wording
+from minilstm.arrays import Array, plain_array
+from minilstm.errors import shown, spelled, wording
 from minilstm.losses.base import Loss, checked_rows
 
 
@@ -39,9 +37,9 @@ class CustomLoss(Loss):
     def __post_init__(self) -> None:
         if not callable(self.function):
             expected = "a function (y, p) -> (loss of each row, its gradient)"
-            raise TypeError(wording("function", expected, repr(self.function)))
+            raise TypeError(wording("function", expected, shown(self.function)))
         if not isinstance(self.name, str):
-            raise TypeError(wording("name", "a text", f"{self.name!r:.80}"))
+            raise TypeError(wording("name", "a text", shown(self.name)))
         name = self.name or (self.function.__name__ if hasattr(self.function, "__name__") else "custom_loss")
         object.__setattr__(self, "name", name)
         super().__post_init__()
@@ -51,5 +49,5 @@ class CustomLoss(Loss):
         expected = f"a function that gives ({(len(p),)} losses, {p.shape} gradients)"
         if not isinstance(found, tuple) or len(found) != 2:
             raise ValueError(wording(f"loss {self.name!r}", expected, f"a {type(found).__name__}"))
-        value, slope = (np.asarray(part) for part in found)
+        value, slope = (plain_array(f"what loss {self.name!r} gives", part) for part in found)
         return checked_rows(self.name, value, slope, p)

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm import initializers
-from minilstm.arrays import Array
-from minilstm.errors import by_name, numeric_array, one_of, snake_case, wording
+from minilstm.arrays import Array, numeric_array
+from minilstm.errors import by_name, listed, one_of, shown, snake_case, whole_number, wording
+from minilstm.losses.base import same_rank
 
 
 class Variable(np.ndarray[Any, Any]):
@@ -60,7 +61,7 @@ class Metric:
     ) -> None:
         self.name = self.default_name() if name is None else name
         if not isinstance(self.name, str) or not self.name:
-            raise ValueError(wording("name", "a non-empty string", repr(name)))
+            raise ValueError(wording("name", "a non-empty string", shown(name)))
         self.dtype = None if dtype is None else one_of("dtype", dtype, ("float32", "float64"))
         kind, base = type(self), Metric
         own = kind.update_state is not base.update_state and kind.result is not base.result
@@ -86,8 +87,9 @@ class Metric:
     ) -> Variable:
         """An array to keep numbers in, with Keras's `assign` and `assign_add`; `aggregation` is Keras's."""
         begin = initializers.get("initializer", "zeros" if initializer is None else initializer)
-        dtype = dtype or self.dtype or "float64"
-        first = np.asarray(begin(tuple(shape) or (1,), np.random.default_rng(0), dtype)).reshape(tuple(shape))
+        dtype = (self.dtype or "float64") if dtype is None else dtype
+        sizes = tuple(whole_number("shape", size) for size in listed("shape", "a tuple of numbers", shape))
+        first = np.asarray(begin(sizes or (1,), np.random.default_rng(0), dtype)).reshape(sizes)
         self._own.append((first.copy().view(Variable), first))
         return self._own[-1][0]
 
@@ -155,16 +157,10 @@ class Metric:
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> None:
         """Take in a batch; sample_weight is a number or has an entry for each row, as in Keras."""
-        y, p = numeric_array("y_true", y_true), numeric_array("y_pred", y_pred)
+        y, p = given(y_true, y_pred, self.sparse)
         weight = None if sample_weight is None else numeric_array("sample_weight", sample_weight)
-        try:
-            with np.errstate(all="ignore"):
-                found = self.counted(y, p, weight)
-        except ValueError as error:
-            if " must be " in str(error):
-                raise
-            got = f"{y.shape} and {p.shape}" + ("" if weight is None else f", weighted by {weight.shape}")
-            raise ValueError(wording("y_true and y_pred", "of shapes that go together", got)) from error
+        with np.errstate(all="ignore"):
+            found = self.counted(y, p, weight)
         if self._state.any() and found.shape != self._state.shape:
             expected = f"of the outputs' number that the metric has seen, {self._state.shape[1:]}"
             raise ValueError(wording("y_pred", expected, found.shape[1:]))
@@ -209,6 +205,39 @@ class Metric:
     def __repr__(self) -> str:
         given = {key: value for key, value in self.get_config().items() if value is not None}
         return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in given.items())})"
+
+
+def given(y_true: ArrayLike, y_pred: ArrayLike, sparse: bool | None) -> tuple[Array, Array]:
+    """Targets and outputs of a metric, of one rank where they are no labels.
+
+    TypeError or ValueError where they are no numbers, or do not go together; `sparse` None takes any.
+    """
+    y, p = numeric_array("y_true", y_true), numeric_array("y_pred", y_pred)
+    got = f"{y.shape} and {p.shape}"
+    if sparse is False:
+        y, p = same_rank(y, p)
+    if 0 in p.shape[1:] or (sparse is not None and p.shape in ((), (0,))):
+        raise ValueError(wording("y_pred", "of at least one output for each row", f"shape {p.shape}"))
+    if sparse is None:
+        return y, p
+    try:
+        np.broadcast_shapes(*(labels_of(y, p).shape, p.shape[:-1]) if sparse else (y.shape, p.shape))
+    except ValueError:
+        raise ValueError(wording("y_true and y_pred", "of shapes that go together", got)) from None
+    return y, p
+
+
+def labels_of(y: Array, p: Array) -> Array:
+    """The labels of rows of outputs p: without a last axis of 1."""
+    return y[..., 0] if y.ndim == p.ndim and y.shape[-1:] == (1,) else y
+
+
+def weights_for(weight: Array, shape: tuple[int, ...]) -> Array:
+    """`weight` for rows of that shape; ValueError where it does not fit them."""
+    try:
+        return np.broadcast_to(weight, shape)
+    except ValueError:
+        raise ValueError(wording("sample_weight", f"of a shape that fits {shape}", weight.shape)) from None
 
 
 def ratio(a: Any, b: Any) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minilstm.arrays import Array
-from minilstm.errors import nearest, wording
+from minilstm.errors import nearest, shown, wording
 from minilstm.metrics.base import Metric
 from minilstm.metrics.known import BY_SHAPE, KNOWN, NAMES, get
 
@@ -179,17 +179,17 @@ def check(identifiers: Any) -> tuple[Any, ...]:
     if identifiers is None:
         return ()
     if not isinstance(identifiers, (list, tuple)):
-        raise ValueError(wording("metrics", "a list or tuple of names", repr(identifiers)))
+        raise ValueError(wording("metrics", "a list or tuple of names", shown(identifiers)))
     names: list[str] = []
     found: list[Identifier] = []
     for identifier in identifiers:
         if isinstance(identifier, str) and identifier not in KNOWN:
-            text = wording("metrics", f"of the names {', '.join(KNOWN)}", repr(identifier))
+            text = wording("metrics", f"of the names {', '.join(KNOWN)}", shown(identifier))
             raise ValueError(text + nearest(identifier, KNOWN))
         if not isinstance(identifier, (str, Weighted)):
             if not callable(identifier):
                 expected = f"of the names {', '.join(KNOWN)}, of metrics and functions"
-                raise ValueError(wording("metrics", expected, repr(identifier)))
+                raise ValueError(wording("metrics", expected, shown(identifier)))
             identifier = get(identifier)
         names.append(name_of(identifier))
         found.append(identifier)

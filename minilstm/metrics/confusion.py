@@ -19,9 +19,9 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
-from minilstm.errors import flag, listed, one_of, real_number, spelled, whole_number, wording
+from minilstm.errors import flag, listed, one_of, real_number, shown, spelled, whole_number, wording
 from minilstm.losses.base import same_rank
-from minilstm.metrics.base import Metric, ratio
+from minilstm.metrics.base import Metric, ratio, weights_for
 
 EPSILON = 1e-7  # Keras's backend.epsilon()
 NEVER = -1e10  # below every output
@@ -215,10 +215,12 @@ class FBetaScore(Metric):
     ) -> None:
         if average is not None:
             one_of("average", average, ("micro", "macro", "weighted"))
-        if not isinstance(beta, float) or not 0 < beta < np.inf:
-            raise ValueError(wording("beta", "a float > 0", repr(beta)))
+        if not isinstance(beta, float) or not 0 < beta < 1e100:  # its square is a float too
+            raise ValueError(wording("beta", "a float > 0 and < 1e100", shown(beta)))
         if threshold is not None and (not isinstance(threshold, float) or not 0 < threshold <= 1):
-            raise ValueError(wording("threshold", "None or a float with 0 < threshold <= 1", repr(threshold)))
+            raise ValueError(
+                wording("threshold", "None or a float with 0 < threshold <= 1", shown(threshold))
+            )
         self.average, self.beta, self.threshold = average, beta, threshold
         super().__init__(name, dtype, {"average": average, "beta": beta, "threshold": threshold})
 
@@ -226,14 +228,14 @@ class FBetaScore(Metric):
         return 1 if self.average is not None or width is None else width
 
     def counted(self, y: Array, p: Array, weight: Array | None) -> Array:
-        if y.ndim != 2 or p.ndim != 2:
+        if p.ndim != 2 or y.shape != p.shape:
             raise ValueError(wording("y_true and y_pred", "(rows, classes)", f"{y.shape} and {p.shape}"))
         if self.threshold is None:
             taken = (p >= p.max(axis=-1, keepdims=True)) & (np.abs(p) > 1e-9)
         else:
             taken = p > self.threshold
         taken, y = taken.astype(np.float64), y.astype(np.float64)
-        w = 1.0 if weight is None else np.broadcast_to(weight, len(p))[:, None]
+        w = 1.0 if weight is None else weights_for(weight, p.shape[:1])[:, None]
         parts = [taken * y, taken * (1 - y), (1 - taken) * y, y]
         axis = None if self.average == "micro" else 0
         return np.stack([np.asarray((part * w).sum(axis=axis)) for part in parts])
@@ -388,11 +390,7 @@ def _aligned(y: Array, p: Array, weight: Array | None) -> tuple[Array, Array, Ar
         weight = weight[..., None]
         if weight.ndim == p.ndim + 1:
             weight = weight[..., 0]
-        try:
-            weight = np.broadcast_to(weight, p.shape).astype(np.float64)
-        except ValueError:
-            expected = f"of a shape that fits {p.shape}"
-            raise ValueError(wording("sample_weight", expected, weight.shape)) from None
+        weight = weights_for(weight, p.shape).astype(np.float64)
     return y, p, weight
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.metrics import means
+from minilstm.metrics.base import given
 
 
 def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5) -> Any:
@@ -56,4 +57,4 @@ def sparse_top_k_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: i
 
 
 def _values(metric: Any, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
-    return np.asarray(metric.row_values(np.asarray(y_true), np.asarray(y_pred)), np.float64)
+    return np.asarray(metric.row_values(*given(y_true, y_pred, metric.sparse)), np.float64)

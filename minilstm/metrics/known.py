@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from minilstm.errors import described, wording
+from minilstm.errors import described, instance, shown, wording
 from minilstm.losses import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -77,7 +77,7 @@ def get(identifier: Any) -> Metric | None:
     if callable(identifier):
         known = FUNCTIONS.get(identifier)
         return means.MeanMetricWrapper(identifier) if known is None else known()
-    raise ValueError(wording("metric", f"one of {', '.join(NAMES)}, or a Metric", repr(identifier)))
+    raise ValueError(wording("metric", f"one of {', '.join(NAMES)}, or a Metric", shown(identifier)))
 
 
 def serialize(metric: Metric) -> dict[str, Any]:
@@ -86,6 +86,7 @@ def serialize(metric: Metric) -> dict[str, Any]:
     >>> serialize(confusion.Recall(0.7))["config"]["thresholds"]
     0.7
     """
+    instance("metric", metric, Metric, "a Metric")
     return {"class_name": type(metric).__name__, "config": metric.get_config()}
 
 
@@ -95,5 +96,5 @@ def deserialize(config: Mapping[str, Any]) -> Metric:
     name, arguments = described("metric", config)
     if not isinstance(name, str) or name not in known:
         expected = f"a description with a class_name among {', '.join(known)}"
-        raise ValueError(wording("metric", expected, repr(config)))
+        raise ValueError(wording("metric", expected, shown(config)))
     return known[name](**arguments)

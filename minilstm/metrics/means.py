@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 
 from minilstm import losses
-from minilstm.arrays import Array
-from minilstm.errors import real_number, spelled, whole_number, wording
+from minilstm.arrays import Array, numeric_array
+from minilstm.errors import real_number, shown, spelled, whole_number, wording
 from minilstm.losses.base import same_rank
-from minilstm.metrics.base import Metric, ratio
+from minilstm.metrics.base import Metric, labels_of, ratio, weights_for
 
 
 def sums(values: Array, weight: Array | None) -> Array:
@@ -32,17 +32,15 @@ def sums(values: Array, weight: Array | None) -> Array:
     Values (B, ...) beyond the axes of the weight are averaged, and so are both beyond the first.
     """
     values = np.asarray(values, np.float64)
+    if values.size == 0:
+        return np.zeros(2)
     if weight is None:
         count = float(len(values)) if values.ndim else 1.0
     else:
         values, weight = same_rank(values, weight.astype(np.float64))
         if values.ndim > weight.ndim:
             values = values.mean(axis=tuple(range(weight.ndim, values.ndim)))
-        try:
-            weight = np.broadcast_to(weight, values.shape)
-        except ValueError:
-            expected = f"of a shape that fits {values.shape}"
-            raise ValueError(wording("sample_weight", expected, weight.shape)) from None
+        weight = weights_for(weight, values.shape)
         values = values * weight
         count = float(weight.mean(axis=tuple(range(1, weight.ndim))).sum())
     if values.ndim > 1:
@@ -60,11 +58,14 @@ class Mean(Metric):
     2.5
     """
 
+    sparse = None
+
     def __init__(self, name: str = "mean", dtype: str | None = None) -> None:
         super().__init__(name, dtype)
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Take in numbers, weighted."""
+        values = numeric_array("values", values)
         super().update_state(values, values, sample_weight)
 
     def __call__(self, values: Any, sample_weight: Any = None) -> Any:  # type: ignore[override]
@@ -108,7 +109,7 @@ class MeanMetricWrapper(_MeanOf):
         self, fn: Callable[..., Any], name: str | None = None, dtype: str | None = None, **kwargs: Any
     ) -> None:
         if not callable(fn):
-            raise TypeError(wording("fn", "a function (y_true, y_pred) -> one number per row", repr(fn)))
+            raise TypeError(wording("fn", "a function (y_true, y_pred) -> one number per row", shown(fn)))
         self.fn, self.kwargs = fn, kwargs
         own = fn.__name__ if hasattr(fn, "__name__") else None
         super().__init__(own if name is None else name, dtype, {"fn": fn, **kwargs})
@@ -187,7 +188,7 @@ class SparseCategoricalAccuracy(_MeanOf):
         super().__init__(name, dtype)
 
     def row_values(self, y: Array, p: Array) -> Array:
-        return np.asarray(p.argmax(axis=-1) == _labels(y, p))
+        return np.asarray(p.argmax(axis=-1) == labels_of(y, p))
 
 
 @spelled
@@ -230,7 +231,7 @@ class SparseTopKCategoricalAccuracy(_MeanOf):
         super().__init__(name, dtype, {"k": k})
 
     def row_values(self, y: Array, p: Array) -> Array:
-        return _in_top(self.k, _labels(y, p), p)
+        return _in_top(self.k, labels_of(y, p), p)
 
 
 @spelled
@@ -367,16 +368,12 @@ class SparseCategoricalCrossentropy(_MeanOf):
 
     def counted(self, y: Array, p: Array, weight: Array | None) -> Array:
         if self.loss.ignore_class is not None and weight is not None:
-            real, weight = same_rank((_labels(y, p) != self.loss.ignore_class).astype(np.float64), weight)
-            weight = real * weight
+            real, weight = same_rank((labels_of(y, p) != self.loss.ignore_class).astype(np.float64), weight)
+            weight = real * weights_for(weight, real.shape)
         return super().counted(y, p, weight)
 
     def row_values(self, y: Array, p: Array) -> Array:
         return np.asarray(self.loss(y, p))
-
-
-def _labels(y: Array, p: Array) -> Array:
-    return y[..., 0] if y.ndim == p.ndim and y.shape[-1] == 1 else y
 
 
 def _in_top(k: int, labels: Array, p: Array) -> Array:

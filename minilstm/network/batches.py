@@ -164,7 +164,7 @@ def _size(batch_size: int | None) -> int:
 
 def gives_batches(x: Any) -> bool:
     """Whether x is an iterable of batches and not something that NumPy takes for an array."""
-    if isinstance(x, (list, tuple, str, bytes, dict)) or hasattr(x, "__array__"):
+    if isinstance(x, (list, tuple, str, bytes, dict, type)) or hasattr(x, "__array__"):
         return False
     return isinstance(x, Iterable) or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
 

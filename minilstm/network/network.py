@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State
-from minilstm.errors import NonFiniteError, by_name, listed, one_of, spelled, whole_number, wording
+from minilstm.errors import NonFiniteError, by_name, listed, one_of, shown, spelled, whole_number, wording
 from minilstm.layers import Bidirectional, Input, Layer, Recurrent
 from minilstm.layers.base import Shape, WeightLists
 from minilstm.layers.configs import plain, revive
@@ -62,7 +62,7 @@ class Network(WeightLists):
         self.shuffle = np.random.default_rng(self.seeds.spawn(1)[0])
         self.steps_taken = 0
         if not isinstance(name, str):
-            raise TypeError(wording("name", "a text", repr(name)))
+            raise TypeError(wording("name", "a text", shown(name)))
         self.name = name
         self.layers: list[Layer] = []
         self.given_shape: Shape | None = None  # of one sample, by an Input
@@ -80,7 +80,7 @@ class Network(WeightLists):
         if isinstance(layer, Input):
             if self.layers or self.given_shape is not None:
                 expected = "the first of the layers, and given once: the input has already been configured"
-                raise ValueError(wording("Input", expected, repr(layer)))
+                raise ValueError(wording("Input", expected, shown(layer)))
             self.given_shape = layer.shape[1:]
             return
         if isinstance(layer, Network):
@@ -309,7 +309,7 @@ class Network(WeightLists):
 def checked_built(network: Network) -> Network:
     """The network, which has layers and all their weights; RuntimeError or TypeError otherwise."""
     if not isinstance(network, Network):
-        raise TypeError(wording("model", "a Sequential", repr(network)))
+        raise TypeError(wording("model", "a Sequential", shown(network)))
     if not network.layers or not network.built:
         raise RuntimeError("the model must be built first: give the first layer input_shape=(T, D)")
     return network

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minilstm.errors import described, one_of, wording
+from minilstm.errors import described, instance, one_of, shown, wording
 from minilstm.optimizers.base import Optimizer, Update
 from minilstm.optimizers.rules import SGD, Adam, AdamW, RMSprop
 from minilstm.optimizers.schedules import (
@@ -60,7 +60,7 @@ def get(identifier: Any) -> Optimizer:
         return identifier()  # type: ignore[no-any-return]
     if not isinstance(identifier, str):
         raise ValueError(
-            wording("optimizer", f"one of {', '.join(_OPTIMIZERS)} or an Optimizer", repr(identifier))
+            wording("optimizer", f"one of {', '.join(_OPTIMIZERS)} or an Optimizer", shown(identifier))
         )
     return _OPTIMIZERS[one_of("optimizer", identifier.lower(), _OPTIMIZERS)]()
 
@@ -71,6 +71,7 @@ def serialize(optimizer: Optimizer) -> dict[str, Any]:
     >>> serialize(SGD(0.5))["config"]["learning_rate"]
     0.5
     """
+    instance("optimizer", optimizer, Optimizer, "an Optimizer")
     return {"class_name": type(optimizer).__name__, "config": optimizer.get_config()}
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn, Self, final
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import NonFiniteError, by_name, real_number, wording
+from minilstm.errors import NonFiniteError, by_name, real_number, shown, whole_number, wording
 from minilstm.norms import vector_norm
 from minilstm.optimizers.schedules import LearningRateSchedule, deserialize, serialize
 from minilstm.optimizers.words import RENAMED, name_among
@@ -193,6 +193,7 @@ class Optimizer(ABC):
         >>> clipped["w"].tolist(), update.clipped
         ([1.0, -0.5], True)
         """
+        _check_arrays("grads", grads)
         with np.errstate(over="ignore", invalid="ignore"):  # the norm says it
             return self._clip(grads, {name: vector_norm(g) for name, g in grads.items()})
 
@@ -210,6 +211,8 @@ class Optimizer(ABC):
         >>> params["w"].tolist()
         [0.0]
         """
+        _check_arrays("params", params)
+        _check_arrays("grads", grads)
         if not self._layout:
             self._lay_out(params)
         self._check("params", params)
@@ -257,8 +260,15 @@ class Optimizer(ABC):
     @final
     def restore(self, params: Arrays, iterations: int, slots: Arrays) -> None:
         """Go on where an optimizer with these `iterations` and `slots` stood; `params` are the model's."""
+        _check_arrays("params", params)
+        whole_number("iterations", iterations, 0)
         if params:
             self._lay_out(params)
+        _check_arrays("slots", slots)
+        for name, slot in self.slots.items():
+            if name not in slots or slots[name].shape != slot.shape:
+                expected = f"arrays of shape {slot.shape} by the names {', '.join(self.slots)}"
+                raise ValueError(wording("slots", expected, f"no such {name!r}"))
         for name, slot in self.slots.items():
             slot[...] = slots[name]
         self.iterations = iterations
@@ -274,6 +284,7 @@ class Optimizer(ABC):
         >>> optimizer.slots["momentum"].round(4).tolist()
         [0.1, 0.1]
         """
+        _check_arrays("params", params)
         if not self._layout or params.keys() == self._layout.keys():
             return
         parts, slots = self._parts, self.slots
@@ -350,3 +361,9 @@ class Optimizer(ABC):
                 raise ValueError(wording(f"{argument}[{name!r}]", expected, got))
         expected = f"the parameters of the first step, {', '.join(self._layout)}"
         raise ValueError(wording(argument, expected, ", ".join(arrays)))
+
+
+def _check_arrays(argument: str, value: Arrays) -> None:
+    """TypeError for anything but arrays by their names."""
+    if not isinstance(value, Mapping) or not all(isinstance(array, np.ndarray) for array in value.values()):
+        raise TypeError(wording(argument, "a dict of arrays by name", shown(value)))

@@ -19,11 +19,13 @@ from minilstm.errors import (
     by_name,
     described,
     flag,
+    instance,
     kinds_of,
     listed,
     one_of,
     real_number,
     settle,
+    shown,
     spelled,
     whole_number,
     wording,
@@ -66,16 +68,16 @@ def _taken(step: Any) -> float:
 
 def _check(schedule: LearningRateSchedule) -> None:
     """Numbers of steps are whole and >= 1 (of a warm-up >= 0), all other numbers finite and >= 0."""
-    for name, value in vars(schedule).items():
+    for name, value in vars(schedule).copy().items():
         if name.endswith("steps"):
-            whole_number(name, value, 0 if name == "warmup_steps" else 1)
+            settle(schedule, **{name: whole_number(name, value, 0 if name == "warmup_steps" else 1)})
         elif name in ("staircase", "cycle"):
-            flag(name, value)
+            settle(schedule, **{name: flag(name, value)})
         elif name == "name":
             if not isinstance(value, (str, type(None))):
-                raise TypeError(wording(name, "a text or None", repr(value)))
+                raise TypeError(wording(name, "a text or None", shown(value)))
         elif name != "warmup_target" or value is not None:
-            real_number(name, value)
+            settle(schedule, **{name: real_number(name, value)})
 
 
 @dataclass(frozen=True)
@@ -138,14 +140,14 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     def __post_init__(self) -> None:
         if self.name is not None and not isinstance(self.name, str):
-            raise TypeError(wording("name", "a text or None", repr(self.name)))
+            raise TypeError(wording("name", "a text or None", shown(self.name)))
         settle(self, boundaries=listed("boundaries", "a list of rising whole numbers", self.boundaries))
         settle(self, values=listed("values", "a list of numbers", self.values))
         found = [whole_number("boundaries", boundary, 0) for boundary in self.boundaries]
+        settle(self, boundaries=found)
         if not found or found != sorted(set(found)):
             raise ValueError(wording("boundaries", "a list of rising whole numbers", list(self.boundaries)))
-        for value in self.values:
-            real_number("values", value)
+        settle(self, values=[real_number("values", value) for value in self.values])
         if len(self.values) != len(found) + 1:
             raise ValueError(
                 wording("values", f"{len(found) + 1}, one more than boundaries", len(self.values))
@@ -175,9 +177,9 @@ class PolynomialDecay(LearningRateSchedule):
         _check(self)
 
     def __call__(self, step: int) -> float:
-        step = _taken(step)
-        periods = max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1
-        p = min(step / (self.decay_steps * periods), 1.0)
+        taken = _taken(step)
+        periods = max(1, math.ceil(taken / self.decay_steps)) if self.cycle else 1
+        p = min(taken / (self.decay_steps * periods), 1.0)
         start, end = self.initial_learning_rate, self.end_learning_rate
         return float((start - end) * (1 - p) ** self.power + end)
 
@@ -204,12 +206,12 @@ class CosineDecay(LearningRateSchedule):
         _check(self)
 
     def __call__(self, step: int) -> float:
-        start, step = self.initial_learning_rate, _taken(step)
+        start, taken = self.initial_learning_rate, _taken(step)
         if self.warmup_target is not None:
-            if step < self.warmup_steps:
-                return start + (self.warmup_target - start) * step / self.warmup_steps
-            start, step = self.warmup_target, step - self.warmup_steps
-        return start * _cosine(min(step / self.decay_steps, 1.0), self.alpha, 1.0)
+            if taken < self.warmup_steps:
+                return start + (self.warmup_target - start) * taken / self.warmup_steps
+            start, taken = self.warmup_target, taken - self.warmup_steps
+        return start * _cosine(min(taken / self.decay_steps, 1.0), self.alpha, 1.0)
 
 
 @spelled
@@ -269,6 +271,7 @@ def serialize(schedule: LearningRateSchedule) -> dict[str, Any]:
     >>> deserialize(serialize(CosineDecay(0.1, 10)))
     CosineDecay(initial_learning_rate=0.1, decay_steps=10, alpha=0.0, warmup_target=None, warmup_steps=0)
     """
+    instance("schedule", schedule, LearningRateSchedule, "a LearningRateSchedule")
     return {"class_name": type(schedule).__name__, "config": schedule.get_config()}
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from minilstm.errors import misspelled, wording
+from minilstm.errors import among, misspelled, shown, wording
 
 # The values that change nothing (None: all of them), and what is said of the others.
 NEUTRAL: dict[str, tuple[tuple[Any, ...] | None, str]] = {
@@ -37,11 +35,11 @@ def name_among(words: Mapping[str, Any], owner: str, known: Sequence[str]) -> st
         if name not in NEUTRAL and name != "name":
             raise misspelled(owner, name, [*known, "name"])
         values, reason = NEUTRAL.get(name, (None, ""))
-        if values is not None and (isinstance(value, np.ndarray) or value not in values):
-            raise ValueError(wording(name, f"{values[0]}: {reason}", repr(value)))
+        if values is not None and not among(value, values):
+            raise ValueError(wording(name, f"{values[0]}: {reason}", shown(value)))
     found = words.get("name")
     if found is None or (isinstance(found, str) and not found):
         return owner.lower()
     if not isinstance(found, str):
-        raise TypeError(wording("name", "a text", repr(found)))
+        raise TypeError(wording("name", "a text", shown(found)))
     return found

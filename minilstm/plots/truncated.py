@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from minilstm.arrays import Array
-from minilstm.errors import by_name, listed, whole_number, wording
+from minilstm.errors import by_name, listed, shown, whole_number, wording
 from minilstm.plots.base import BLUE, GREY, ORANGE, axes_or_new, legend, line, name_axes, vector
 
 ROWS = "the rows of a truncation study"
@@ -29,7 +29,7 @@ def truncation_cost(
     rows = listed("rows", ROWS, rows)
     for row in rows:
         if not set(names) <= set(by_name("rows", row)):
-            raise ValueError(wording("rows", f"{ROWS}, with {', '.join(names)}", f"{row!r:.80}"))
+            raise ValueError(wording("rows", f"{ROWS}, with {', '.join(names)}", shown(row)))
     columns = [[row[name] for row in rows] for name in names]
     if mark is not None:
         whole_number("mark", mark)

@@ -18,7 +18,7 @@ import numpy as np
 from minilstm import files
 from minilstm.arrays import Array
 from minilstm.cells import UserCell
-from minilstm.errors import WeightsFileError, wording
+from minilstm.errors import WeightsFileError, shown, wording
 from minilstm.layers import RNN
 from minilstm.layers.wrappers import inside
 from minilstm.network.network import Network, checked_built
@@ -100,7 +100,7 @@ def restore(model: Network, path: Path_, data: bytes, cells: Mapping[str, UserCe
     """
     whole = cells is None or isinstance(cells, Mapping)
     if not whole or not all(isinstance(cell, UserCell) for cell in (cells or {}).values()):
-        raise TypeError(wording("cells", "a dict of cells made by minilstm.cell, by name", repr(cells)))
+        raise TypeError(wording("cells", "a dict of cells made by minilstm.cell, by name", shown(cells)))
     try:
         found = Saved(*unpack(data), cells)
     except DamagedError as error:

@@ -19,7 +19,7 @@ import numpy as np
 
 from minilstm import losses, metrics
 from minilstm.arrays import Array
-from minilstm.errors import wording
+from minilstm.errors import shown, wording
 from minilstm.layers import LSTM, RNN, Bidirectional, Layer, Recurrent
 from minilstm.layers.base import Shape
 from minilstm.layers.wrappers import Wrapper, inside
@@ -141,7 +141,7 @@ def _penalty(layer: Layer, argument: str) -> Config:
     found = layer.regularizers["recurrent_kernel" if prefix == "recurrent" else prefix]
     if not isinstance(found, L1L2):
         expected = "one of minilstm.regularizers, for a .keras file"
-        raise ValueError(wording(f"{argument} of layer {layer.label!r}", expected, repr(found)))
+        raise ValueError(wording(f"{argument} of layer {layer.label!r}", expected, shown(found)))
     return _object("regularizers", "L1L2", dict(found.get_config()))
 
 

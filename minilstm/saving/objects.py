@@ -18,7 +18,7 @@ import numpy as np
 from minilstm import cells as cells_
 from minilstm import initializers, layers, losses, metrics, optimizers, regularizers
 from minilstm.cells import UserCell
-from minilstm.errors import wording
+from minilstm.errors import shown, wording
 from minilstm.layers import Layer
 from minilstm.saving.container import DamagedError
 
@@ -74,7 +74,7 @@ def encode(what: str, value: Any) -> Any:
     key = _name_of(cls)
     if key is None:
         expected = "a number, a text or an object of minilstm's own classes, to be saved"
-        raise ValueError(wording(what, expected, repr(value)))
+        raise ValueError(wording(what, expected, shown(value)))
     if isinstance(value, (Layer, optimizers.Optimizer)):
         arguments = value.config()
     elif isinstance(value, metrics.Metric):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import wording
+from minilstm.errors import shown, wording
 from minilstm.saving.container import DTYPES, DamagedError
 
 LONG = 8  # numbers in a list that becomes an array
@@ -54,7 +54,7 @@ def flatten(what: str, state: Any, arrays: dict[str, Array], depth: int = 0) -> 
         named = state.items()
         return {"dict": {k: flatten(f"{what}[{k!r}]", part, arrays, depth + 1) for k, part in named}}
     expected = "of None, bool, int, float, str, arrays of numbers, lists, tuples and dicts by text"
-    raise ValueError(wording(what, expected, f"{state!r:.80}"))
+    raise ValueError(wording(what, expected, shown(state)))
 
 
 def unflatten(said: Any, take: Callable[[str], Array], depth: int = 0) -> Any:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minilstm import notebook
-from minilstm.arrays import Array
-from minilstm.errors import rows_of, whole_number, wording
+from minilstm.arrays import Array, rows_of
+from minilstm.errors import whole_number, wording
 from minilstm.tables import in_columns
 
 HEAD = ("maxlen", "cells", "padding", "steps cut", "share", "sequences cut")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from minilstm.arrays import Array
-from minilstm.errors import one_of, rows_of, switch, whole_number, wording
+from minilstm.arrays import Array, plain_array, rows_of
+from minilstm.errors import one_of, switch, whole_number, wording
 from minilstm.sequences.padding import pad_sequences
 from minilstm.sequences.truncation import lengths_to_mask
 
@@ -73,7 +73,7 @@ class LengthBuckets:
         if self.lengths.min() < 1:
             b = int(self.lengths.argmin())
             raise ValueError(wording(f"sequences[{b}]", "of at least 1 step", "0 steps"))
-        self.y = None if y is None else np.asarray(y)
+        self.y = None if y is None else plain_array("y", y)
         if self.y is not None and (self.y.ndim == 0 or len(self.y) != len(self.sequences)):
             expected = f"one target for each of {len(self.sequences)} sequences"
             raise ValueError(wording("y", expected, f"shape {self.y.shape}"))

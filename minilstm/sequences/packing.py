@@ -9,14 +9,16 @@ ragged sequences as one array, which costs no padding.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from numbers import Number
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array
-from minilstm.errors import held_by, listed, one_of, switch, whole_number, wording
+from minilstm.arrays import Array, plain_array
+from minilstm.errors import listed, one_of, shown, switch, whole_number, wording
 
 
 class PackedSequence(NamedTuple):
@@ -51,7 +53,7 @@ def pack_padded_sequence(
     """
     switch("batch_first", batch_first)
     switch("enforce_sorted", enforce_sorted)
-    array = np.asarray(input)
+    array = plain_array("input", input)
     if array.ndim < 2:
         raise ValueError(wording("input", "of at least 2 axes, time and batch", f"shape {array.shape}"))
     array = array.swapaxes(0, 1) if batch_first else array  # (T, B, ...)
@@ -94,14 +96,14 @@ def pad_packed_sequence(
     """
     switch("batch_first", batch_first)
     if not hasattr(sequence, "data") or not hasattr(sequence, "batch_sizes"):
-        raise TypeError(wording("sequence", "a PackedSequence", f"{sequence!r:.80}"))
+        raise TypeError(wording("sequence", "a PackedSequence", shown(sequence)))
     data, sizes = np.asarray(sequence.data), np.asarray(sequence.batch_sizes)
     if sizes.ndim != 1 or len(sizes) == 0 or (np.diff(sizes) > 0).any() or sizes.sum() != len(data):
         expected = "a PackedSequence whose batch_sizes fall and add up to the steps of its data"
         raise ValueError(
             wording("sequence", expected, f"batch_sizes {sizes.tolist()!r:.60} of {len(data)} steps")
         )
-    value = held_by("padding_value", padding_value, data.dtype)
+    value = _held_by(data.dtype, padding_value)
     T = len(sizes) if total_length is None else whole_number("total_length", total_length)
     if len(sizes) > T:
         raise ValueError(wording("total_length", f"at least {len(sizes)}, the longest sequence", T))
@@ -129,13 +131,14 @@ def pad_sequence(
     """
     switch("batch_first", batch_first)
     one_of("padding_side", padding_side, ("left", "right"))
-    arrays = [np.asarray(sequence) for sequence in listed("sequences", "a list of (t, ...)", sequences)]
+    given = listed("sequences", "a list of (t, ...)", sequences)
+    arrays = [plain_array(f"sequences[{b}]", sequence) for b, sequence in enumerate(given)]
     if not arrays or any(array.ndim == 0 or array.shape[1:] != arrays[0].shape[1:] for array in arrays):
         got = [array.shape for array in arrays]
         raise ValueError(wording("sequences", "at least one (t, ...), all of one shape but for t", got))
     T = max(len(array) for array in arrays)
     dtype = np.result_type(*arrays)
-    value = held_by("padding_value", padding_value, dtype)
+    value = _held_by(dtype, padding_value)
     padded = np.full((len(arrays), T, *arrays[0].shape[1:]), value, dtype)
     for row, array in zip(padded, arrays, strict=True):
         row[: len(array)] = array
@@ -152,7 +155,7 @@ def unpad_sequence(
     >>> [row.tolist() for row in unpad_sequence([[1, 2], [3, 0]], [2, 1], batch_first=True)]
     [[1, 2], [3]]
     """
-    array = np.asarray(padded_sequences)
+    array = plain_array("padded_sequences", padded_sequences)
     if array.ndim < 2:
         expected = "(T, B, ...), or (B, T, ...) with batch_first"
         raise ValueError(wording("padded_sequences", expected, f"shape {array.shape}"))
@@ -184,3 +187,23 @@ def unpack_sequence(packed_sequences: PackedSequence) -> list[Array]:
     """
     padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
     return unpad_sequence(padded, lengths, batch_first=True)
+
+
+def _held_by(dtype: np.dtype[Any], value: Any) -> Any:
+    """A padding value as a number of `dtype`, to its precision; TypeError or ValueError where it has none."""
+    argument = "padding_value"
+    expected = f"one number that {dtype} can hold"
+    numeric = isinstance(value, (Number, np.ndarray, np.bool_))
+    if not numeric or np.ndim(value):
+        raise TypeError(wording(argument, expected, shown(value)))
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy's, which say that something is lost
+            stored = np.asarray(value).astype(dtype)[()]
+            number = complex(value)
+            held = np.isfinite(stored) == np.isfinite(number)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(wording(argument, expected, shown(value))) from None
+    if not held or (number.imag and dtype.kind != "c") or (dtype.kind in "iub" and stored != value):
+        raise ValueError(wording(argument, expected, shown(value)))
+    return stored

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minilstm.arrays import Array
-from minilstm.errors import PaddingWarning, reworded, rows_of, spelled, whole_number, wording
+from minilstm.arrays import Array, rows_of
+from minilstm.errors import PaddingWarning, reworded, shown, spelled, whole_number, wording
 from minilstm.sequences.lossy import Losses
 from minilstm.sequences.truncation import steps_to_keep
 
@@ -125,7 +125,7 @@ def pad_sequences(
                 elif padding == "post":
                     stored = out[b, : len(steps)]
                 else:
-                    raise ValueError(wording("padding", "'pre' or 'post'", repr(padding)))
+                    raise ValueError(wording("padding", "'pre' or 'post'", shown(padding)))
                 stored[...] = steps
             except Exception as error:
                 expected = f"a sequence that fits maxlen={maxlen} and dtype {out.dtype}"

@@ -14,7 +14,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.errors import instance, listed, whole_number, wording
+from minilstm.errors import instance, listed, shown, whole_number, wording
 
 Ids = NDArray[np.int32]
 
@@ -98,7 +98,7 @@ class Vocabulary:
     def __init__(self, vocabulary: Sequence[str], split: Callable[[str], list[str]] = words) -> None:
         words = listed("vocabulary", "a list of words", vocabulary)
         if not all(isinstance(word, str) for word in words):
-            raise TypeError(wording("vocabulary", "a list of words", repr(vocabulary)[:60]))
+            raise TypeError(wording("vocabulary", "a list of words", shown(vocabulary)))
         self.words, self.split = words, _checked_split(split)
         self._ids = {word: number for number, word in enumerate(self.words, UNKNOWN + 1)}
         if len(self._ids) != len(self.words):
@@ -203,7 +203,7 @@ def _commonest(counts: Iterable[tuple[str, int]], size: int | None, least: int =
 
 def _checked_split(split: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
     if not callable(split):
-        raise TypeError(wording("split", "a function of a text", repr(split)))
+        raise TypeError(wording("split", "a function of a text", shown(split)))
     return split
 
 
@@ -216,8 +216,8 @@ def _texts(texts: Iterable[str]) -> Iterable[str]:
             raise TypeError
         iter(texts)
     except TypeError:
-        raise TypeError(wording("texts", expected, f"{texts!r:.80}")) from None
+        raise TypeError(wording("texts", expected, shown(texts))) from None
     for position, text in enumerate(texts):
         if not isinstance(text, str):
-            raise TypeError(wording(f"texts[{position}]", "a text", repr(text)[:60]))
+            raise TypeError(wording(f"texts[{position}]", "a text", shown(text)))
         yield text

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.arrays import Array
-from minilstm.errors import listed, one_of, rows_of, whole_number, wording
+from minilstm.arrays import Array, rows_of
+from minilstm.errors import listed, one_of, shown, whole_number, wording
 
 Mask = NDArray[np.bool_]
 
@@ -21,7 +21,7 @@ def steps_to_keep(maxlen: int, truncating: str) -> slice:
         return slice(-maxlen, None)
     if truncating == "post":
         return slice(None, maxlen)
-    raise ValueError(wording("truncating", "'pre' or 'post'", repr(truncating)))
+    raise ValueError(wording("truncating", "'pre' or 'post'", shown(truncating)))
 
 
 def truncate(

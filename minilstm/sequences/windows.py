@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array
-from minilstm.errors import whole_number, wording
+from minilstm.arrays import Array, plain_array
+from minilstm.errors import shown, whole_number, wording
 
 
 def sliding_windows(
@@ -73,7 +73,7 @@ def sliding_windows(
     >>> x[:, :, 0].tolist(), y[:, :, 0].tolist()
     ([[0, 1, 2], [1, 2, 3]], [[3, 4], [4, 5]])
     """
-    series = np.asarray(data)
+    series = plain_array("data", data)
     if series.ndim not in (1, 2) or len(series) == 0:
         raise ValueError(wording("data", "(steps,) or (steps, features), at least 1 step", series.shape))
     T = whole_number("sequence_length", sequence_length)
@@ -88,9 +88,9 @@ def sliding_windows(
         raise ValueError(wording("start_index and end_index", expected, f"{first} and {end}"))
     count = end - first - (T - 1) * rate  # windows at stride 1
     if targets is not None:
-        aims = np.asarray(targets)
+        aims = plain_array("targets", targets)
         if aims.ndim == 0:
-            raise ValueError(wording("targets", "an array with a target for each step", repr(targets)))
+            raise ValueError(wording("targets", "an array with a target for each step", shown(targets)))
         count = min(count, len(aims) - first)
     if count < 1:
         got = f"{end - first} steps of data" + ("" if targets is None else f" and {len(aims)} targets")

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array
+from minilstm.arrays import Array, numeric_array
 from minilstm.bptt.cell import State
-from minilstm.errors import numeric_array, whole_number, wording
+from minilstm.errors import shown, whole_number, wording
 from minilstm.layers import Embedding, checks
 from minilstm.network.network import Network, checked_built
 from minilstm.saving.streams import load_stream, save_stream, weights_digest
@@ -218,15 +218,15 @@ class Stream:
         try:
             array = np.asarray(rows)
         except ValueError:  # ragged
-            raise TypeError(wording("rows", expected, repr(rows))) from None
+            raise TypeError(wording("rows", expected, shown(rows))) from None
         if array.dtype.kind == "b" and array.shape == (self.batch,):
             return array
         if array.size == 0 and array.ndim == 1:
             return array.astype(np.intp)
         if array.dtype.kind not in "iu" or array.ndim > 1:
-            raise TypeError(wording("rows", expected, repr(rows)))
+            raise TypeError(wording("rows", expected, shown(rows)))
         if array.min() < 0 or array.max() >= self.batch:
-            raise ValueError(wording("rows", expected, repr(rows)))
+            raise ValueError(wording("rows", expected, shown(rows)))
         return array
 
     def _arrays(self) -> dict[str, Array]:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State
-from minilstm.errors import real_number, wording
+from minilstm.errors import real_number, shown, wording
 from minilstm.network import batches, passes
 from minilstm.network.network import Network
 from minilstm.network.states import own_states
@@ -75,7 +75,7 @@ def stream_warmup(model: Network, x: ArrayLike, tolerance: float = 1e-6) -> Warm
     (True, True)
     """
     if not isinstance(model, Network):
-        raise TypeError(wording("model", "a Sequential", repr(model)))
+        raise TypeError(wording("model", "a Sequential", shown(model)))
     tolerance = real_number("tolerance", tolerance, above=True, below=1.0)
     array, _ = batches.checked_inputs(model, x, None)
     N, T = array.shape[:2]

@@ -22,9 +22,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
-from minilstm import layers
+from minilstm import files, layers
 from minilstm.datasets import Dataset, from_sequences
-from minilstm.errors import whole_number, wording
+from minilstm.errors import shown, whole_number, wording
 from minilstm.study import journal as journals
 from minilstm.study.journal import Journal
 from minilstm.study.plan import OWN, SEED, TASKS, Point, Settings
@@ -88,6 +88,11 @@ def length_study(
     (24, None)
     """
     jobs = whole_number("jobs", jobs)
+    out = None if out is None else files.checked_path("out", out)
+    if on_cell is not None and not callable(on_cell):
+        raise TypeError(wording("on_cell", "a function of (point, record), or None", shown(on_cell)))
+    if executor is not None and not hasattr(executor, "submit"):
+        raise TypeError(wording("executor", "a concurrent.futures.Executor, or None", shown(executor)))
     checked, source = prepare(x, y, problem, words, settings)
     if not layers.HANDED_OVER.keys().isdisjoint(checked.rnn) and (jobs > 1 or executor or out is not None):
         expected = "a cell in a file, as path/to/my_cell.py:name, where out, executor or jobs > 1 is given"

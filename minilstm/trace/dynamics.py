@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.arrays import Array, numeric_array
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.simple_rnn import SimpleRNNCell
-from minilstm.errors import instance, listed, numeric_array, whole_number, wording
+from minilstm.errors import instance, listed, whole_number, wording
 from minilstm.norms import norm
 from minilstm.trace.recording import ONE_LAYER, Recording
 

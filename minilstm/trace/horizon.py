@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from minilstm import notebook
-from minilstm.arrays import Array
-from minilstm.errors import by_name, flag, instance, numeric_array, real_number, wording
+from minilstm.arrays import Array, numeric_array
+from minilstm.errors import by_name, flag, instance, real_number, wording
 from minilstm.norms import norm
 from minilstm.tables import in_columns
 from minilstm.trace.lags import by_lag, lag_table, lags, reach
@@ -215,7 +215,7 @@ def side_by_side(traces: Mapping[str, Recording], name: str = "dh", threshold: f
     Compare at the same data and seed; the norms themselves depend on the scale of the loss, the columns
     shown here do not.
     """
-    real_number("threshold", threshold, above=True, below=1.0)
+    threshold = real_number("threshold", threshold, above=True, below=1.0)
     rows = [("", "verdict", "last/first", "half-life", "R^2", "gates alone", f"reach of {threshold:.0%}")]
     for label, trace in by_name("traces", traces).items():
         found = verdict_of(trace, name, threshold)

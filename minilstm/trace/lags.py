@@ -49,7 +49,7 @@ def reach(norms: Array, threshold: float) -> float:
     >>> reach(np.array([8.0, 4.0, 2.0, 1.0]), 0.25)
     3
     """
-    real_number("threshold", threshold, above=True, below=1.0)
+    threshold = real_number("threshold", threshold, above=True, below=1.0)
     if np.isnan(norms).any():
         return float("nan")
     if not norms.any():

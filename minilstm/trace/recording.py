@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.arrays import Array, numeric_array
 from minilstm.bptt.cell import Cell, StepGradients, Weights
-from minilstm.errors import by_name, flag, instance, numeric_array, one_of, whole_number, wording
+from minilstm.errors import by_name, flag, instance, one_of, whole_number, wording
 from minilstm.norms import norm
 from minilstm.trace.lags import by_lag, reach
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from minilstm import notebook
 from minilstm.arrays import Array
-from minilstm.errors import whole_number, wording
+from minilstm.errors import shown, whole_number, wording
 from minilstm.norms import norm
 from minilstm.trace.horizon import Decay, Verdict, decay_of, effective_memory, verdict_of
 from minilstm.trace.lags import lag_table
@@ -108,7 +108,7 @@ class Trace:
     def __getitem__(self, key: str | int) -> LayerTrace:
         if isinstance(key, str):
             if key not in self.layers:
-                raise KeyError(wording("layer", f"one of {list(self.layers)}", repr(key)))
+                raise KeyError(wording("layer", f"one of {list(self.layers)}", shown(key)))
             return self.layers[key]
         position = whole_number("layer", key, -len(self.layers))
         if position >= len(self.layers):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from minilstm.callbacks import Callback
-from minilstm.errors import listed, verbosity, whole_number, wording
+from minilstm.errors import listed, shown, verbosity, whole_number, wording
 
 
 def checked_callbacks(callbacks: Sequence[Callback] | Callback | None) -> list[Callback]:
@@ -19,7 +19,7 @@ def checked_callbacks(callbacks: Sequence[Callback] | Callback | None) -> list[C
     found = listed("callbacks", "a list of Callback objects", callbacks)
     for callback in found:
         if not isinstance(callback, Callback):
-            raise TypeError(wording("callbacks", "a list of Callback objects", repr(callback)))
+            raise TypeError(wording("callbacks", "a list of Callback objects", shown(callback)))
     owners: dict[str, Callback] = {}
     for k, callback in enumerate(found):
         name = type(callback).__name__

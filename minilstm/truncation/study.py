@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
-from minilstm.errors import listed, one_of, whole_number, wording
+from minilstm.errors import listed, one_of, shown, whole_number, wording
 from minilstm.layers import Recurrent
 from minilstm.layers.wrappers import inside
 from minilstm.model import Sequential
@@ -120,10 +120,10 @@ def truncation_study(
     1.0
     """
     if not isinstance(model, Sequential):
-        raise TypeError(wording("model", "a compiled Sequential", repr(model)))
+        raise TypeError(wording("model", "a compiled Sequential", shown(model)))
     one_of("anchor", anchor, ("end", "start"))
-    whole_number("batch_size", batch_size), whole_number("draws", draws, 0), whole_number("epochs", epochs, 0)
-    whole_number("seed", seed, 0, wide=True)
+    batch_size, draws = whole_number("batch_size", batch_size), whole_number("draws", draws, 0)
+    epochs, seed = whole_number("epochs", epochs, 0), whole_number("seed", seed, 0, wide=True)
     data = batches.checked(model, x, y, mask)
     layers = _recurrent(model)
     T = data.x.shape[1]

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array
+from minilstm.arrays import Array, numeric_array
 from minilstm.cells import UserCell
-from minilstm.errors import flag, numeric_array, real_number, whole_number, wording
+from minilstm.errors import flag, real_number, shown, whole_number, wording
 from minilstm.gradient_check.report import AXES, Comparison, Report
 from minilstm.gradient_check.student import diagnosis, forwards, laws, signature, suggest
 from minilstm.gradient_check.student.any_cell import check_cell
@@ -173,7 +173,7 @@ def _spec(cell: str, gates: str | None) -> Spec:
     if gates is None:
         return spec
     if not isinstance(gates, str) or sorted(gates) != sorted(spec.gates):
-        raise ValueError(wording("gates", f"the letters {''.join(spec.gates)} in some order", repr(gates)))
+        raise ValueError(wording("gates", f"the letters {''.join(spec.gates)} in some order", shown(gates)))
     return spec._replace(gates=tuple(gates))
 
 

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from minilstm.errors import instance, listed, wording
+from minilstm.errors import instance, listed, shown, wording
 from minilstm.gradient_check.student.cases import Spec
 
 WORDS = {
@@ -114,7 +114,7 @@ def told(argument: str, names: Any, allowed: Sequence[str]) -> Names | None:
     found = tuple(TOLD.get(name, name) for name in given)
     for name in found:
         if name not in allowed:
-            raise ValueError(wording(argument, f"of the names {', '.join(allowed)}", repr(name)))
+            raise ValueError(wording(argument, f"of the names {', '.join(allowed)}", shown(name)))
     return found
 
 
