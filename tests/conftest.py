@@ -56,7 +56,7 @@ def torch() -> ModuleType:
     return torch
 
 
-FUZZERS = 3  # tests that take `cases`; they share the minutes
+FUZZERS = 6  # tests that take `cases`; they share the minutes
 Cases = Callable[[int], Iterator[tuple[int, np.random.Generator]]]
 
 

@@ -35,6 +35,10 @@ VALUES: tuple[Any, ...] = (
     "", "x", "LSTM", "a/b", "../x", "\ud800", "\x00", [], {}, [[]], [None], {"class_name": "Dense"},
     "9" * 5000,
 )  # fmt: skip
+TOKENS = (  # a lone surrogate, marks of byte orders and of direction, ends of lines and of files, odd numbers
+    b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xff\xfe", "\u202e".encode(), b"\r", b"\n", b"\x00", b"\x1a", b'"',
+    b",", b"\t", b"nan", b"1e999", b"-0", b"9" * 400, "\u0663".encode(), b"?", b":", b"{",
+)  # fmt: skip
 KEYS = ("", "units", "config", "class_name", "layer", "name", "shape", "seed", "length", "new")
 
 
@@ -45,7 +49,7 @@ def of_bytes(data: bytes, rng: np.random.Generator) -> bytes:
         if not found:
             return bytes(rng.integers(0, 256, 20, dtype=np.uint8))
         place, size = int(rng.integers(len(found))), int(rng.integers(1, 9))
-        match rng.integers(7):
+        match rng.integers(8):
             case 0:
                 found[place] ^= 1 << int(rng.integers(8))
             case 1:
@@ -64,6 +68,8 @@ def of_bytes(data: bytes, rng: np.random.Generator) -> bytes:
             case 6:
                 if rng.integers(8) == 0:
                     del found[place:]
+            case 7:
+                found[place : place + size * int(rng.integers(2))] = TOKENS[rng.integers(len(TOKENS))]
     return bytes(found)
 
 
@@ -87,6 +93,17 @@ def of_json(value: Any, rng: np.random.Generator) -> Any:
             case _:
                 holder[key] = copy.deepcopy(VALUES[rng.integers(len(VALUES))])
     return found[""]
+
+
+def of_safetensors(data: bytes, rng: np.random.Generator) -> bytes:
+    """A .safetensors of which the header is changed, with its right length; or the bytes after it are."""
+    size = int.from_bytes(data[:8], "little")
+    header, rest = data[8 : 8 + size], data[8 + size :]
+    if rng.integers(4):
+        header = json.dumps(of_json(json.loads(header), rng)).encode()
+    else:
+        rest = of_bytes(rest, rng)
+    return len(header).to_bytes(8, "little") + header + rest
 
 
 def _places(value: Any) -> Any:

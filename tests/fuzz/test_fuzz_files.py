@@ -1,22 +1,26 @@
-"""Mutants of Keras's files and of data files: read, or refused with the one type that is promised.
+"""Mutants of files and state dicts: read, or refused with the one type that is promised.
 
 Every case is drawn from its own seed; a seed that found something becomes a case of the tests of that reader.
 """
 
 from __future__ import annotations
 
+import copy
+import gzip
 import io
 import json
 import resource
 import time
+from importlib.util import find_spec
 
 import mutants
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import require
 
 import minilstm as ml
-from minilstm.datasets import from_sequences, read_file
+from minilstm.datasets import from_sequences, from_series, read_file, read_series
 
 pytestmark = [
     pytest.mark.fuzz,
@@ -89,19 +93,46 @@ def data_files():
     series = [json.dumps({"x": rng.normal(size=(k % 4 + 1, 2)).tolist(), "y": k / 3}) for k in range(20)]
     wide = ["a,b,c,label"] + [",".join(map(str, [*rng.normal(size=3), k % 2])) for k in range(20)]
     long = ["id,u,v,label"] + [f"s{k // 3},{rng.normal()},{k},{k // 3 % 2}" for k in range(60)]
-    return [
+    walks = [
+        "@problemName walks",
+        "@timeStamps false",
+        "@univariate false",
+        "@dimensions 2",
+        "@equalLength false",
+    ]
+    walks += ["@classLabel true even odd", "@data"]
+    walks += [f"{k},{k / 3},1.5:0.5,{-k},2:{('even', 'odd')[k % 2]}" for k in range(20)]
+    arff = ["@relation r", "@attribute a numeric", "@attribute label {u,v}", "@data"]
+    arff += [f"{k / 7},{'uv'[k % 2]}" for k in range(20)]
+    files = [
         ("a.npz", buffer.getvalue(), {}),
         ("a.jsonl", "\n".join(lines).encode(), {}),
         ("b.jsonl", "\n".join(series).encode(), {}),
         ("a.csv", "\n".join(["text,label", *(f'"{t}",{k % 2}' for k, t in enumerate(texts))]).encode(), {}),
         ("b.csv", "\n".join(wide).encode(), {}),
         ("c.csv", "\n".join(long).encode(), {"group": "id", "order": "v"}),
+        (
+            "d.tsv",
+            "\n".join(long).replace(",", "\t").encode(),
+            {"group": "id", "order": "lines", "bad_rows": "skip"},
+        ),
+        ("e.csv.gz", gzip.compress("\n".join(long).encode(), mtime=0), {"group": "id", "order": "v"}),
+        ("a.ts", "\n".join(walks).encode(), {}),
+        ("a.arff", "\n".join(arff).encode(), {}),
     ]
+    if find_spec("pyarrow") is not None:
+        for kind in ("parquet", "feather"):
+            buffer, table = io.BytesIO(), pd.read_csv(io.StringIO("\n".join(long)))
+            getattr(table, f"to_{kind}")(buffer)
+            files.append((f"a.{kind}", buffer.getvalue(), {"group": "id", "order": "v"}))
+    return files
 
 
 def mutant_of_data(name, whole, rng):
     if name.endswith(".npz") and rng.integers(2):
         return mutants.of_zip(whole, rng)
+    if name.endswith(".gz") and rng.integers(2):
+        return gzip.compress(mutants.of_bytes(gzip.decompress(whole), rng))
     if name.endswith(".jsonl") and rng.integers(2):
         lines = whole.split(b"\n")
         k = rng.integers(len(lines))
@@ -127,7 +158,7 @@ def test_data_files(tmp_path, cases):
             data = from_sequences(table.x, table.y, places=table.places)
             json.dumps([data.name, data.description, data.labels]).encode()
             read += 1
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OSError):
             pass
         except Exception as error:
             raise AssertionError(f"seed {seed}: {error!r}") from error
@@ -135,3 +166,105 @@ def test_data_files(tmp_path, cases):
     assert read > 0
     assert slowest < SECONDS
     assert peak() - before < MEMORY
+
+
+def test_files_of_series(tmp_path, cases):
+    """For forecasting: the file, what is asked of it, and how the windows are cut."""
+    rows = ["t,day,u,v,shop"] + [
+        f"{k},2024-01-{k % 28 + 1:02d},{k % 7},{k / 3},{'ab'[k % 2]}" for k in range(60)
+    ]
+    whole = {"a.csv": "\n".join(rows).encode(), "a.tsv": "\n".join(rows).replace(",", "\t").encode()}
+    options = {"target": "u", "features": ["v"], "group": "shop", "order": "t", "bad_rows": "skip"}
+    windows = {"steps": 4, "horizon": 2, "bad_rows": "skip", "seed": 0}
+    read = 0
+    for seed, rng in cases(1000):
+        name = ("a.csv", "a.tsv")[seed % 2]
+        (tmp_path / name).write_bytes(mutants.of_bytes(whole[name], rng) if seed % 4 else whole[name])
+        asked, cut = (
+            found if isinstance(found := mutants.of_json(one, rng), dict) and seed % every == 0 else dict(one)
+            for one, every in ((options, 3), (windows, 5))
+        )
+        for left_out in rng.choice(list(options)[1:], rng.integers(3), replace=False):
+            asked = {key: value for key, value in asked.items() if key != left_out}
+        try:
+            found = read_series(tmp_path / name, **asked)
+            data = from_series(found.series, columns=found.columns, **cut)
+            json.dumps([data.name, data.description]).encode()
+            read += 1
+        except (ValueError, TypeError):
+            continue
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {asked} {cut} {error!r}") from error
+    assert read > 0
+
+
+def small():
+    layers = [ml.Masking(0.5, input_shape=(None, 2)), ml.LSTM(3, backend="numpy"), ml.Dense(1)]
+    model = ml.Sequential(layers, seed=0)
+    model.compile(ml.Adam(ml.CosineDecay(0.1, 5)), ml.Huber(2.0), metrics=["mae"])
+    model.fit(np.ones((4, 3, 2)), np.ones(4), verbose=0)
+    return model
+
+
+def test_files_of_models(tmp_path, cases):
+    """Our own, in both formats: read, or refused as one error; weights change whole or not at all."""
+    model, whole = small(), {}
+    for suffix in ("npz", "safetensors"):
+        model.save(tmp_path / f"m.{suffix}")
+        whole[suffix] = (tmp_path / f"m.{suffix}").read_bytes()
+    other, before, slowest, said = small(), model.get_weights(), 0.0, set()
+    for seed, rng in cases(1000):
+        suffix = ("npz", "safetensors")[seed % 2]
+        structured = mutants.of_zip if suffix == "npz" else mutants.of_safetensors
+        path = tmp_path / f"x.{suffix}"
+        path.write_bytes((structured if rng.integers(3) else mutants.of_bytes)(whole[suffix], rng))
+        start = time.process_time()
+        for load in (ml.load_model, other.load_weights):
+            try:
+                found = load(path) or other
+                assert [np.isfinite(weight).all() for weight in found.get_weights()] == [True] * 5
+                other.set_weights(before)
+            except ml.WeightsFileError as error:
+                said.add(error.path)
+            except Exception as error:
+                raise AssertionError(f"seed {seed}: {error!r}") from error
+        slowest = max(slowest, time.process_time() - start)
+        for weight, old in zip(other.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(weight, old)
+    assert said == {str(tmp_path / "x.npz"), str(tmp_path / "x.safetensors")}
+    assert slowest < SECONDS
+
+
+STATE_VALUES = (
+    *mutants.VALUES, np.ones(3), np.ones((16, 3), complex), np.full((16, 3), np.nan), np.ones((16, 3), ">f4"),
+    np.ma.ones((16, 3)), np.ones((3, 16)), np.array("x"), np.ones((16, 3), np.float16), [[1.0], [1.0, 2.0]],
+)  # fmt: skip
+STATE_NAMES = ("weight_ih_l0_reverse", "WEIGHT_IH_L0", "", 3, None, "weight_ih_l1", "rnn.weight_hh_l0")
+
+
+def test_state_dicts(cases):
+    """Of PyTorch's names with anything in them: taken whole, or one sentence and nothing changed."""
+    layer = ml.LSTM(4, backend="numpy")
+    layer(np.ones((1, 2, 3)))
+    good, taken = ml.interop.to_torch_state_dict(layer), 0
+    for seed, rng in cases(1000):
+        state, before = copy.deepcopy(good), layer.get_weights()
+        for _ in range(rng.integers(1, 3)):
+            name = (*good, *STATE_NAMES)[rng.integers(len(good) + len(STATE_NAMES))]
+            match rng.integers(3):
+                case 0:
+                    state.pop(name, None)
+                case 1:
+                    state[name] = good["bias_ih_l0"]
+                case _:
+                    state[name] = STATE_VALUES[rng.integers(len(STATE_VALUES))]
+        try:
+            ml.interop.from_torch_state_dict(state, layer)
+            taken += 1
+        except (ValueError, TypeError):
+            for weight, old in zip(layer.get_weights(), before, strict=True):
+                np.testing.assert_array_equal(weight, old)
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {error!r}") from error
+        assert all(np.isfinite(weight).all() for weight in layer.get_weights())
+    assert taken > 0
