@@ -70,7 +70,7 @@ def entry_point(
         start, before = time.perf_counter(), _compilations(chosen)
 
         def compiling() -> bool:
-            return _compilations(chosen) > before
+            return _compilations(chosen) > before or (products and not _provided(arrays[1].dtype))
 
         notice = threading.Timer(1.0, lambda: _say(COMPILING) if compiling() else None)
         notice.start()
@@ -118,13 +118,17 @@ def _remove_cached(function: Callable[..., None], folder: str | None) -> None:
             path.unlink()
 
 
+def _provided(dtype: np.dtype[Any]) -> bool:
+    return config.DISABLE_JIT or binding.address_of_symbol(symbol(dtype)) is not None  # type: ignore[attr-defined]
+
+
 @cache
 def provide_product(dtype: np.dtype[Any]) -> Any:
     """Give the machine code of `tile.product` for that dtype the name by which kernels call it.
 
     Before one of them is compiled, or read from the cache: LLVM ends a process that does not know the name.
     """
-    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+    if _provided(dtype):
         return None
     kind = signature(from_dtype(dtype))
     product_code.__qualname__ = f"product_{SOURCES}"
