@@ -26,7 +26,7 @@ from minilstm import optimizers
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Gradients
 from minilstm.bptt.engine import Engine
-from minilstm.classic.row import Band, Record, Row, Summaries
+from minilstm.classic.row import Band, Record, Row, pairs
 from minilstm.classic.training import copying, drawing, train
 from minilstm.initializers import RandomUniform
 from minilstm.layers import LSTM, Dense, TimeDistributed
@@ -108,12 +108,6 @@ def h_detach(seed: int, *, detach: float, length: int, units: int, updates: int)
     return record | {"removed": removed, "through_h": through_h}
 
 
-def _pairs(found: Summaries) -> list[tuple[Record, Record]]:
-    """(with cuts, without) of equal seeds."""
-    with_cuts, without = list(found.values())
-    return list(zip(with_cuts["records"], without["records"], strict=True))
-
-
 ROWS = (
     Row(
         name="h-detach",
@@ -129,8 +123,8 @@ ROWS = (
                 "the published order; by chance 4 or more have a probability of 0.19, 5 of 0.03: the weaker "
                 "is asked for",
                 lambda found: (
-                    sum(one["value"] < other["value"] for one, other in _pairs(found))
-                    >= 0.8 * len(_pairs(found))
+                    sum(one["value"] < other["value"] for one, other in pairs(found))
+                    >= 0.8 * len(pairs(found))
                 ),
             ),
             Band(
@@ -138,8 +132,8 @@ ROWS = (
                 "before, in at least 4 of 5 trials",
                 "the paper's theorem: this part grows with the recurrent weights, and they grow in training",
                 lambda found: (
-                    sum((other["through_h"][1] or 0) > other["through_h"][0] for _, other in _pairs(found))
-                    >= 0.8 * len(_pairs(found))
+                    sum((other["through_h"][1] or 0) > other["through_h"][0] for _, other in pairs(found))
+                    >= 0.8 * len(pairs(found))
                 ),
             ),
         ),

@@ -196,7 +196,7 @@ class Traces:
         dy_out = (dy_c * h_s).reshape(by_block).sum(axis=1)  # G3  (b,)
         ds = dy_c * np.repeat(y_out, shape.size) * (1 - h_s**2) / 2  # G4
         dW_in = (ds * self.P_in).reshape(-1, *by_block).sum(axis=2)  # G5
-        dW_out = np.outer(now.z, dy_out * y_out * (1 - y_out))
+        dW_out = np.outer(now.z, dy_out * y_out * (1 - y_out))  # G3
         dW = np.concatenate([dW_in, dW_out, ds * self.P_c], axis=1)  # (D+H+1, H)
         dW[-1] *= shape.one
         return Weights(dW, dV)

@@ -189,6 +189,12 @@ def interval(values: Sequence[float]) -> list[float] | None:
 # ---------------------------------------------------------------- bands that several rows share
 
 
+def pairs(found: Summaries) -> list[tuple[Record, Record]]:
+    """The records of equal seeds, of a row's first condition and of its second."""
+    first, second = found.values()
+    return list(zip(first["records"], second["records"], strict=True))
+
+
 def nearly_all_solved(share: float = 0.05) -> Band:
     """At most this share of the trials fails, in each condition."""
     return Band(
