@@ -3,6 +3,7 @@
     making      cell: from a function to a cell;  checks: what does not fit
     dual        a step evaluated once for the derivatives by all that goes in;  local: these derivatives
     followed    arrays that tell where a state is made, for functions that dual does not know
+    symbols     a step followed once as a graph;  program: the graph as text, to be compiled
     user        the cell that comes of it, in the contract of `bptt.cell`
     activations     by name: of the lesson's cells with others than their own, and of other layers
 
@@ -26,13 +27,12 @@ def get(name: str) -> UserCell:
     >>> get("min_gru").recurrent  # its gates do not see the state
     False
     """
-    module, constant = SET[one_of("cell", name, SET)]
-    found: UserCell = vars(import_module(f"minilstm.cells.{module}"))[constant]
+    name = one_of("cell", name, SET)
+    found: UserCell = vars(import_module(f"minilstm.cells.{name}"))[name.upper()]
     return found
 
 
 def __getattr__(name: str) -> UserCell:
-    for cell_name, (_, constant) in SET.items():
-        if name == constant:
-            return get(cell_name)
+    if name.isupper() and name.lower() in SET:
+        return get(name.lower())
     raise AttributeError(f"module 'minilstm.cells' has no attribute {name!r}")

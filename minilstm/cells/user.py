@@ -23,15 +23,8 @@ from minilstm.cells.local import Entry, Function, Structure, combine, derivative
 from minilstm.cells.program import Program, program
 
 LESSON = (LSTMCell.name, GRUCell.name, SimpleRNNCell.name)
-SET = {  # the cells of this folder: the module and the name in it
-    "mgu": ("mgu", "MGU"),
-    "min_gru": ("min_gru", "MIN_GRU"),
-    "min_lstm": ("min_lstm", "MIN_LSTM"),
-    "ind_rnn": ("ind_rnn", "IND_RNN"),
-    "slstm": ("slstm", "SLSTM"),
-    "diagonal": ("diagonal", "DIAGONAL"),
-    "antisymmetric": ("antisymmetric", "ANTISYMMETRIC"),
-}
+# The cells of this folder, each in the module of its name, where it is called by the name in capitals.
+SET = ("mgu", "min_gru", "min_lstm", "ind_rnn", "slstm", "diagonal", "antisymmetric")
 KNOWN = (*LESSON, *SET)  # names that a user's cell may not have
 BLOCK = 1 << 15  # entries of an array of local derivatives: some of these stay in a processor's cache
 Map = tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]  # R -> U, and (dU, R) -> dR
