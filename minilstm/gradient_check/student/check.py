@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array, numeric_array
+from minilstm.arrays import Array
 from minilstm.cells import UserCell
 from minilstm.errors import flag, real_number, shown, whole_number, wording
 from minilstm.gradient_check.report import AXES, Comparison, Report
@@ -24,6 +24,7 @@ from minilstm.gradient_check.student.derivatives import Numbers, derivatives, pr
 from minilstm.gradient_check.student.exceptions import FunctionError
 from minilstm.gradient_check.student.forms import FORMS
 from minilstm.gradient_check.student.functions import Functions, Told
+from minilstm.layers.checks import checked_mask
 
 TOLERANCE = 1e-9
 LOW_PRECISION = 1e-12  # above it, what is computed is not float64
@@ -153,12 +154,7 @@ def check_sequence(
     spec = _spec(cell, gates)
     told = Told(signature.told("inputs", inputs, INPUTS), signature.told("outputs", outputs, OUTPUTS))
     B, T = whole_number("batch", batch), whole_number("length", length)
-    real = None
-    if mask is not None:
-        real = numeric_array("mask", mask)
-        if real.shape != (B, T):
-            raise ValueError(wording("mask", f"of shape {(B, T)} (batch, length)", real.shape))
-        real = real.astype(bool)
+    real = None if mask is None else checked_mask(mask, (B, T))
     sizes = B, T, whole_number("features", features), whole_number("units", units)
     seed = whole_number("seed", seed, 0, wide=True)
     return _check((forward, backward), spec, sizes, real, told, seed, _tolerance(tolerance), False, strict)

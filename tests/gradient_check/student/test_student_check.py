@@ -381,6 +381,7 @@ def test_none_and_what_is_absent_are_not_judged_and_said():
         ({"outputs": ["y"]}, ValueError, "outputs must be of the names h, c, h_last"),
         ({"length": 2.5}, TypeError, "length must be a whole number >= 1, got 2.5"),
         ({"mask": [[1, 0]]}, ValueError, "mask must be of shape"),
+        ({"mask": np.full((4, 40), 2)}, ValueError, r"mask must be of True and False \(or 1 and 0\), got 2"),
     ],
 )
 def test_bad_arguments(options, error, text):
