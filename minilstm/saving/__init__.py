@@ -27,7 +27,7 @@ from minilstm.network.states import layer_states
 from minilstm.saving import keras_file, keras_format
 from minilstm.saving.container import SUFFIXES, DamagedError, Document, pack, read_file, unpack
 from minilstm.saving.objects import encode
-from minilstm.saving.reading import Saved
+from minilstm.saving.reading import Saved, fitting
 from minilstm.saving.states import flatten
 
 __all__ = ["load_weights", "restore", "resume", "save", "save_weights"]
@@ -155,7 +155,9 @@ def describe(model: Network) -> tuple[Document, dict[str, Array]]:
         }
         arrays |= {f"optimizer/{name}": slot for name, slot in model.optimizer.slots.items()}
     if model.progress is not None:
-        content["progress"] = _describe_progress(model.progress, arrays) | {"stopped": model.stop_training}
+        content["progress"] = _describe_progress(model, model.progress, arrays) | {
+            "stopped": model.stop_training
+        }
     return content, arrays
 
 
@@ -168,9 +170,11 @@ def _weights(model: Network) -> dict[str, Array]:
     }
 
 
-def _describe_progress(progress: FitState, arrays: dict[str, Array]) -> Document:
+def _describe_progress(model: Network, progress: FitState, arrays: dict[str, Array]) -> Document:
     """The document of a fit, whose arrays are added to `arrays`."""
     history, means = progress.history, progress.means
+    # those of an epoch that is not over, if the model was not compiled with other metrics since
+    sums = fitting(means.sums, model.metrics) if progress.batch else {}
     arrays |= {
         f"history/{k}": np.array(values, np.float64)
         for k, values in enumerate([history.epoch, *history.history.values()])
@@ -184,7 +188,7 @@ def _describe_progress(progress: FitState, arrays: dict[str, Array]) -> Document
     return {
         "epoch": progress.epoch,
         "batch": progress.batch,
-        "sums": flatten("sums", means.sums, arrays),
+        "sums": flatten("sums", sums, arrays),
         "ordered": progress.order is not None,
         "history": list(history.history),
         "params": history.params,

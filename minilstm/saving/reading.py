@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -191,13 +191,15 @@ class Saved:
         loss, samples, step_loss, steps = _four(self._rows("progress/means"))
         if not all(0 <= number < 2**48 for number in (samples, steps)):
             raise DamagedError("its means are of no number of samples")
+        epoch, batch = _whole_numbers([_entry(said, "epoch", int), _entry(said, "batch", int)])
         sums = self._state(_entry(said, "sums", dict))
         known = {metrics.name_of(one): metrics.stand_in(one) for one in self.metrics}
-        if not isinstance(sums, dict) or not all(_fits(known.get(name), sums[name]) for name in sums):
+        if batch == 0:
+            sums = {}  # older files hold those of an epoch that is over, perhaps of other metrics
+        if not isinstance(sums, dict) or fitting(sums, self.metrics).keys() != sums.keys():
             raise DamagedError("its means are not those of its metrics")
         bound = {name: known[name] for name in sums}
         means = Means(loss, int(samples), step_loss, int(steps), sums, bound)
-        epoch, batch = _whole_numbers([_entry(said, "epoch", int), _entry(said, "batch", int)])
         order = self._order() if _entry(said, "ordered", bool) else None
         parts: dict[str, Stateful] = {name: Kept(state) for name, state in self.parts.items()}
         self.progress = FitState(epoch, batch, order, means, history, parts)
@@ -283,6 +285,12 @@ def _four(numbers: list[float]) -> list[float]:
     if len(numbers) != 4:
         raise DamagedError("its means are not four numbers")
     return numbers
+
+
+def fitting(sums: Mapping[str, Any], of: Sequence[metrics.Identifier]) -> dict[str, Any]:
+    """Those of `sums` that these metrics can have made."""
+    known = {metrics.name_of(one): metrics.stand_in(one) for one in of}
+    return {name: found for name, found in sums.items() if _fits(known.get(name), found)}
 
 
 def _fits(bound: metrics.Bound | None, sums: Any) -> bool:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,36 @@ def saved() -> dict[str, bytes]:
 
 
 # ------------------------------------------------------------------------------ there and back
+
+
+@on_formats
+@pytest.mark.parametrize("within", [False, True], ids=["between epochs", "within an epoch"])
+def test_a_model_that_is_compiled_with_other_metrics_after_fit_can_be_read(tmp_path, suffix, within):
+    """It was written whole, and refused as damaged when it was read."""
+
+    class Stop(ml.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    path, x, y = tmp_path / f"m{suffix}", np.ones((4, 3, 1)), np.ones(4)
+    for before, after in (
+        (["mae"], []),
+        (["mae"], ["mse"]),
+        ([], ["mae"]),
+        (["acc"], [ml.keras.metrics.AUC(name="acc")]),
+    ):
+        model = ml.Sequential([ml.LSTM(2, input_shape=(3, 1), backend="numpy"), ml.Dense(1)], seed=0)
+        model.compile("adam", "mse", metrics=before)
+        with suppress(KeyboardInterrupt):
+            model.fit(x, y, batch_size=2, verbose=0, callbacks=[Stop()] if within else [])
+        assert model.progress.batch == within
+        model.compile("sgd", "mse", metrics=after)
+        model.save(path)
+        again = ml.load_model(path)
+        assert again.history.history == model.history.history
+        for one, other in zip(again.get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert again.fit(x, y, verbose=0).epoch == [0]
 
 
 @on_formats
