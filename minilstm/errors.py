@@ -77,6 +77,15 @@ def shown(value: object) -> str:
         return f"a {type(value).__name__}"
 
 
+def sized(value: object) -> str:
+    """What kind of thing an error is about, a list or a tuple with its length.
+
+    >>> sized([1, 2]), sized(3)
+    ('list of 2', 'int')
+    """
+    return type(value).__name__ + (f" of {len(value)}" if isinstance(value, (list, tuple)) else "")
+
+
 def whole_number(argument: str, value: Any, minimum: int = 1, *, wide: bool = False) -> int:
     """`value` as an int that is at least `minimum`, of 64 bits, or of 10,000 if it is `wide`, as seeds are.
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.bptt.tape import Contents
-from minilstm.errors import one_of, shown, wording
+from minilstm.errors import one_of, shown, sized, wording
 from minilstm.layers.base import Shape
 from minilstm.layers.recurrent import Recurrent, RecurrentTape
 from minilstm.layers.words import Words
@@ -186,10 +186,8 @@ class Bidirectional(Wrapper):
         if not isinstance(initial_state, (list, tuple)) or len(initial_state) != 2 * n:
             first, second = self.forward_layer.label, self.backward_layer.label
             expected = f"a list of {2 * n} arrays, first of {first}, then of {second}"
-            got = type(initial_state).__name__
-            if isinstance(initial_state, (list, tuple)):
-                got += f" of {len(initial_state)}"
-            raise ValueError(wording(f"initial_state of layer {self.label!r}", expected, got))
+            what = f"initial_state of layer {self.label!r}"
+            raise ValueError(wording(what, expected, sized(initial_state)))
         forwards = self.forward_layer.checked_state(initial_state[:n], B)
         return forwards + self.backward_layer.checked_state(initial_state[n:], B)
 

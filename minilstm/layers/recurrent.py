@@ -21,7 +21,7 @@ from minilstm.bptt.engine import Engine
 from minilstm.bptt.tape import Contents
 from minilstm.checkpoints.slots import Plan
 from minilstm.compiled import chunks, engines
-from minilstm.errors import one_of, real_number, switch, whole_number, wording
+from minilstm.errors import one_of, real_number, sized, switch, whole_number, wording
 from minilstm.initializers import Chrono, Initializer
 from minilstm.layers.base import Layer, Shape, declare_weight
 from minilstm.layers.dropout import drop
@@ -435,10 +435,7 @@ class Recurrent(Layer):
         what = f"initial_state of layer {self.label!r}"
         expected = f"[{', '.join(states)}] of shape {(B, self.units)}" + " each" * (len(states) > 1)
         if not isinstance(initial_state, (list, tuple)) or len(initial_state) != len(states):
-            got = type(initial_state).__name__
-            if isinstance(initial_state, (list, tuple)):
-                got += f" of {len(initial_state)}"
-            raise ValueError(wording(what, expected, got))
+            raise ValueError(wording(what, expected, sized(initial_state)))
         found = tuple(np.ascontiguousarray(numeric_array(what, part), self.dtype) for part in initial_state)
         if any(np.asarray(part).dtype == bool for part in initial_state):
             raise ValueError(wording(what, "of numbers", "True and False: is it the mask? pass mask="))

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from minilstm import metrics
 from minilstm.arrays import Array
-from minilstm.errors import real_number, whole_number, wording
+from minilstm.errors import real_number, sized, whole_number, wording
 from minilstm.layers import Embedding, checks
 from minilstm.layers.base import Shape
 from minilstm.network.network import Network, build, optimizer_and_loss
@@ -106,9 +106,8 @@ def validation_given(data: Any, mask: Any, batch_size: Any, steps: Any) -> Given
     if gives_batches(data) or (isinstance(data, list) and all(isinstance(item, tuple) for item in data)):
         return Given(name, data, None, None, mask, None, steps, "validation_steps")
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3, 4):
-        got = type(data).__name__ + (f" of {len(data)}" if isinstance(data, (tuple, list)) else "")
         expected = "(x, y), with sample_weight, with sample_weight and mask, or an iterable of batches"
-        raise ValueError(wording(name, expected, got))
+        raise ValueError(wording(name, expected, sized(data)))
     x, y, weight, own = (*data, None, None)[:4]
     if own is not None and mask is not None:
         raise ValueError(wording("validation_mask", f"None where {name} has a mask", type(mask).__name__))
@@ -183,8 +182,8 @@ def _stream(given: Given, check: Callable[[Any], Any], epochs: int) -> Batches:
 def _parts(item: Any) -> tuple[Any, Any, Any, Any]:
     """A batch as (x, y, sample_weight, mask), None for what it does not have."""
     if not isinstance(item, (tuple, list)) or not 2 <= len(item) <= 4:
-        got = type(item).__name__ + (f" of {len(item)}" if isinstance(item, (tuple, list)) else "")
-        raise ValueError(wording("it", "(x, y), (x, y, sample_weight) or (x, y, sample_weight, mask)", got))
+        expected = "(x, y), (x, y, sample_weight) or (x, y, sample_weight, mask)"
+        raise ValueError(wording("it", expected, sized(item)))
     x, y, weight, mask = (*item, None, None)[:4]
     return x, y, weight, mask
 
