@@ -45,15 +45,21 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises OSError that names the file, MemoryError that names its size too, TypeError for what is no path.
     """
     path = checked_path("path", path)
+    size = check_regular(path)
+    try:
+        return Path(path).read_bytes()
+    except MemoryError:
+        raise MemoryError(f"Unable to read the {size:,} bytes of {os.fspath(path)}") from None
+
+
+def check_regular(path: str | os.PathLike[str]) -> int:
+    """The size of a regular file; OSError that names what is none, or is not there."""
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
-    try:
-        return Path(path).read_bytes()
-    except MemoryError:
-        raise MemoryError(f"Unable to read the {status.st_size:,} bytes of {os.fspath(path)}") from None
+    return status.st_size
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -61,7 +67,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 
     Follows a symbolic link, and keeps the mode of a file that it replaces. Removes what an earlier process
     left when it was killed in the middle of this. A device or a pipe is written to, not replaced; a file that
-    may not be written is not replaced either. Raises OSError that names the file.
+    may not be written is not replaced either, and a pipe that nobody reads is refused. Raises OSError that
+    names the file.
     """
     target = Path(os.path.realpath(checked_path("path", path)))
     if target.is_dir():
@@ -137,8 +144,14 @@ def truncate(path: str | os.PathLike[str], size: int) -> None:
 
 
 def _write_to_device(target: Path, data: bytes) -> None:
-    handle = os.open(target, os.O_WRONLY)
+    try:  # a pipe would wait for its reader
+        handle = os.open(target, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        if error.errno == errno.ENXIO and target.is_fifo():
+            raise OSError(error.errno, "A pipe that nobody reads", os.fspath(target)) from None
+        raise
     try:
+        os.set_blocking(handle, True)
         _write_all(handle, data)
     except OSError as error:
         error.filename = os.fspath(target)

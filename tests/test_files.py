@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import stat
 import subprocess
 import sys
@@ -219,6 +220,21 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path):
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
     assert listing(tmp_path) == ["link"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are files there")
+def test_a_pipe_is_written_to_where_somebody_reads_it_and_refused_otherwise(tmp_path):
+    path, text = tmp_path / "pipe", "x" * 200_000  # more than a pipe holds
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="A pipe that nobody reads"):
+        files.write_text(path, text)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    with ThreadPoolExecutor(1) as pool, os.fdopen(reader) as file:
+        pool.submit(files.write_text, path, text)
+        assert select.select([reader], [], [], 10)[0]
+        assert file.read() == text
+    assert path.is_fifo()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="devices and pipes are files there")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minilstm.study.journal import Journal
+from minilstm.study.journal import MODEL, Journal
 from minilstm.study.plan import Point
 from minilstm.study.point import run_point
 from minilstm.study.result import StudyResult
 from minilstm.study.source import Source
 from minilstm.study.summary import variant_of
-
-MODEL = "model.npz"
 
 
 def save_best(result: StudyResult, journal: Journal, source: Source) -> Path | None:

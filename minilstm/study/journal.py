@@ -36,6 +36,7 @@ CONFIG, RESULTS, TIMES, LOCK = "config.json", "results.jsonl", "times.jsonl", ".
 MARK = "study"  # of a record, with the mark of the study that it belongs to
 TIMED = ("length", *DIMENSIONS[:-1])
 OTHERS = ("results.csv", "summary.json", "report.html", "figures")
+MODEL = "model.npz"
 PACKAGES = ("numpy", "numba", "matplotlib")
 
 
@@ -61,6 +62,7 @@ class Journal:
         self._lock: int | None = None
         if self.folder is not None:
             _check_folder(self.folder)
+            _check_files(self.folder)
             self._lock = _lock(self.folder)
             try:
                 self._open(self.folder)
@@ -74,8 +76,8 @@ class Journal:
 
         Raises ValueError or OSError where there is none, or a damaged one.
         """
-        path = Path(folder) / CONFIG
-        config = _read_config(path)
+        _check_files(Path(folder))
+        config = _read_config(Path(folder) / CONFIG)
         settings = checked_settings(config)
         planned = settings.points()
         journal = cls(settings, config)
@@ -346,6 +348,15 @@ def _check_folder(folder: Path) -> None:
         raise NotADirectoryError(f"{folder} is a file; --out must be a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(f"{folder} is not writable")
+
+
+def _check_files(folder: Path) -> None:
+    """OSError where a file of a study is a pipe, a device or a folder: known before anything is trained."""
+    names = (CONFIG, RESULTS, TIMES, LOCK, MODEL, *(name for name in OTHERS if name != "figures"))
+    drawn = (path for path in (folder / "figures").glob("*") if not path.is_dir())
+    for path in (*(folder / name for name in names), *drawn):
+        with suppress(FileNotFoundError):
+            files.check_regular(path)
 
 
 def _lock(folder: Path) -> int | None:

@@ -20,10 +20,10 @@ from markupsafe import Markup
 from minilstm import files, plots
 from minilstm.plots.chart import Chart, draw
 from minilstm.plots.glossary import GLOSSARY
-from minilstm.study.best import MODEL, loading
+from minilstm.study.best import loading
 from minilstm.study.classes import ClassRow, class_rows, shown_classes
 from minilstm.study.figures import study_figures
-from minilstm.study.journal import Journal, to_json
+from minilstm.study.journal import MODEL, Journal, to_json
 from minilstm.study.plan import POINT_FIELDS, Point, Settings
 from minilstm.study.point import Record
 from minilstm.study.summary import is_straight, variant_of

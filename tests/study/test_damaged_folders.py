@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import shutil
 
 import mutants
@@ -199,6 +200,30 @@ def test_any_other_json_is_no_study(folder, text, capsys):
         assert error.count("\n") == 1
         assert name in error
         (folder / name).write_bytes(before)
+
+
+NAMES = (
+    *("config.json", "results.jsonl", "times.jsonl", ".lock", "results.csv", "summary.json"),
+    *("report.html", "model.npz", "figures/mse.png"),
+)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices are files there")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pipe_or_a_device_in_a_folder_is_refused_at_once(folder, name, capsys):
+    """A pipe would be waited for without end; what is written to a device is lost."""
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    study = ["study", "recall", "--lengths", "3,5", "--seeds", "2", "--epochs", "1", "--units", "3"]
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/null")):
+        make(path)
+        before = sorted(folder.rglob("*"))
+        for command in (["report", str(folder)], [*study, "--out", str(folder), "--quiet"]):
+            assert main(command) == 2
+            assert f"Not a regular file: {path}" in capsys.readouterr().err
+        assert sorted(folder.rglob("*")) == before
+        path.unlink()
 
 
 @pytest.mark.fuzz
