@@ -36,7 +36,8 @@ class Line:
 
     series : its place among things of different kinds, or order : (its place, how many) among things with
     an order; both give colour and marker, neither is grey. dash : "solid", "dash", "dot", or "none" for
-    markers alone. low, high : ends of an interval at each point. frames : y at each of the chart's epochs.
+    markers alone; of those with gaps only lines with intervals have markers. low, high : ends of an interval
+    at each point. frames : y at each of the chart's epochs.
     A line without a name, or a faint one, is not in the legend.
     """
 
@@ -152,7 +153,7 @@ def _line(ax: Axes, one: Line, y: Numbers, log: bool) -> None:
     if one.faint:
         style |= {"alpha": 0.35, "markersize": 4}
     if one.dash in ("dash", "dot"):
-        style |= {"marker": "", "linewidth": 1.5}
+        style |= {"linewidth": 1.5} if one.low else {"linewidth": 1.5, "marker": ""}
     if log:
         log_line(ax, np.asarray(one.x), np.asarray(y), **style)
     else:

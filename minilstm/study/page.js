@@ -28,15 +28,16 @@
     return line.series === null ? style("--soft") : series[line.series % series.length];
   }
 
+  const isMarked = (line) => numberOf(line) !== null && (!["dash", "dot"].includes(line.dash) || Boolean(line.low));
+
   function traceOf(line, name, frame) {
     const colour = colourOf(line);
     const number = numberOf(line);
-    const marked = number !== null && !["dash", "dot"].includes(line.dash);
     const found = {
       x: line.x,
       y: line.frames ? line.frames[frame] : line.y,
       name: line.name,
-      mode: line.dash === "none" ? "markers" : marked ? "lines+markers" : "lines",
+      mode: line.dash === "none" ? "markers" : isMarked(line) ? "lines+markers" : "lines",
       visible: !(hidden[name] || new Set()).has(line.name),
       opacity: line.faint ? 0.4 : 1,
       line: { color: colour, dash: line.dash === "none" ? "solid" : line.dash, width: 2 },
@@ -145,7 +146,7 @@
       svg.append(path);
     };
     if (line.dash !== "none") add("M-15,0H15", true);
-    if (numberOf(line) !== null && !["dash", "dot"].includes(line.dash)) add(MARKERS[numberOf(line) % 8][1], false);
+    if (isMarked(line)) add(MARKERS[numberOf(line) % 8][1], false);
     svg.line = line;
     return svg;
   }

@@ -15,6 +15,7 @@ DISPENSABLE = (
     "s/epoch",
     "tape MB",
     "train",
+    "middle half",
     "cut %",
     "pad %",
     "ms/step",
@@ -32,6 +33,13 @@ def _share(value: float | None) -> str:
 
 def _decimal(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _middle_half(row: Row) -> str:
+    """Between which times half of the steps lay."""
+    if row["ms_low"] is None or row["ms_high"] is None:
+        return "-"
+    return f"{row['ms_low']:.2f} to {row['ms_high']:.2f}"
 
 
 def _horizon(row: Row) -> str:
@@ -85,6 +93,7 @@ def columns(settings: Settings) -> list[tuple[str, Entry]]:
         ("val", lambda row, settings: number(row["validation_metric"], settings.metric)),
         ("train", lambda row, settings: number(row["train_metric"], settings.metric)),
         ("ms/step", lambda row, settings: _decimal(row["ms_per_step"], 2)),
+        ("middle half", lambda row, settings: _middle_half(row)),
         ("s/epoch", lambda row, settings: _decimal(row["seconds_per_epoch"], 2)),
         ("tape MB", lambda row, settings: _decimal(row["tape_bytes"] / 1e6, 2)),
         *(padded if settings.horizon is None else []),

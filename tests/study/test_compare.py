@@ -9,8 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from minilstm.commands import cli
+from minilstm.plots.chart import draw
 from minilstm.study import compare, length_study
+from minilstm.study.journal import Journal
 from minilstm.study.plan import DIMENSIONS
+from minilstm.study.result import result_of
 from minilstm.study.run import prepare_kernels
 
 TINY = {"lengths": [3], "seeds": 1, "epochs": 1, "units": 2, "verbose": 0}
@@ -94,6 +97,18 @@ def test_studies_of_two_cells_are_compared_length_by_length(varied):
         for label in (("with mask", "without mask") if varied else ("-",))
     ]
     assert all(line[4].startswith("+0.000") and line[5] == "1.00 x" for line in lines)
+
+
+@pytest.mark.slow
+def test_lines_of_both_studies_have_markers_that_tell_them_apart(folders):
+    """Dashes and colour alone do not, in print or to every eye."""
+    studies = [result_of(Journal.read(folders / name)) for name in ("a", "b")]
+    lines = draw(compare.chart(studies)).axes[0].get_lines()
+    drawn = [(line.get_linestyle(), line.get_marker()) for line in lines if line.get_linestyle() != "None"]
+    assert [style for style, _ in drawn] == ["-", "--"]
+    markers = {marker for _, marker in drawn}
+    assert len(markers) == 2
+    assert "" not in markers
 
 
 @pytest.mark.parametrize(

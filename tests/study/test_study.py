@@ -737,6 +737,15 @@ def test_the_table_leaves_out_columns_until_it_fits_and_names_them(tiny):
     assert "Only in" not in whole
 
 
+def test_the_table_has_the_spread_of_the_times(tiny):
+    head, _, *lines = tiny.table().splitlines()
+    end = head.index("middle half") + len("middle half")
+    for line, row in zip(lines, tiny.rows, strict=True):
+        low, high = line[:end].split()[-3], line[:end].split()[-1]
+        assert (low, high) == (f"{row['ms_low']:.2f}", f"{row['ms_high']:.2f}")
+        assert row["ms_low"] <= row["ms_per_step"] <= row["ms_high"]
+
+
 def test_figures_hold_the_numbers_of_the_study(tiny):
     settings = Settings.of("recall", **TINY)
     figures = {chart.name: draw(chart) for chart in study_figures(tiny.summary, tiny.cells, settings)}
