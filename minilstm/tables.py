@@ -62,3 +62,27 @@ def in_columns(
         else:
             lines += textwrap.wrap(line, width, subsequent_indent=" " * indent, **WHOLE)
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]] if rule else lines
+
+
+def fitting(
+    rows: Sequence[Sequence[str]], dispensable: Sequence[str], width: int | None
+) -> tuple[list[str], list[str]]:
+    """A table with a head and a rule that is no wider than `width`, and the names of the columns it lacks.
+
+    Those named in `dispensable` go, the first of them first, until the others fit.
+
+    >>> lines, lacking = fitting([("name", "size", "age"), ("a", "10", "3")], ["age", "size"], 10)
+    >>> print("\\n".join(lines), lacking)
+    name  size
+    ----------
+       a    10 ['age']
+    """
+    lacking: list[str] = []
+    lines = in_columns(rows, rule=True)
+    for name in (name for name in dispensable if name in rows[0]):
+        if width is None or len(lines[1]) <= width:
+            break
+        lacking.append(name)
+        kept = [k for k, other in enumerate(rows[0]) if other not in lacking]
+        lines = in_columns([[row[k] for k in kept] for row in rows], rule=True)
+    return lines, lacking

@@ -149,7 +149,7 @@ def compare(options: argparse.Namespace) -> int:
         with warnings_as_lines():
             results = [result_of(Journal.read(folder)) for folder in options.folders]
         names = [printable(str(folder)) for folder in options.folders]
-        text = comparison.as_text(results, names)
+        text = comparison.as_text(results, names, _table_width())
         if options.out is not None:
             try:
                 comparison.write(options.out, results, names)
@@ -235,4 +235,8 @@ def _stopped(journal: Journal, code: int, options: argparse.Namespace) -> int:
 
 def _table(result: StudyResult) -> str:
     """The study's table, as wide as the terminal."""
-    return result.table(shutil.get_terminal_size((160, 24)).columns)
+    return result.table(_table_width())
+
+
+def _table_width() -> int:
+    return shutil.get_terminal_size((160, 24)).columns

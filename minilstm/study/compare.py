@@ -18,9 +18,10 @@ from minilstm.study.result import StudyResult
 from minilstm.study.statistics import difference
 from minilstm.study.summary import Row, variant_of
 from minilstm.study.words import with_interval
-from minilstm.tables import in_columns
+from minilstm.tables import fitting, in_columns, terminal_width, wrapped
 
 HEAD = ("length", "variant", "first", "second", "difference", "ms/step", "tape")
+DISPENSABLE = ("tape", "ms/step")
 
 
 def differences(studies: Sequence[StudyResult]) -> list[tuple[str, str, str]]:
@@ -88,20 +89,29 @@ def _ratio(pair: Sequence[Row | None], name: str) -> str:
     return f"{values[1] / values[0]:.2f} x" if values[0] and values[1] else "-"
 
 
-def as_text(studies: Sequence[StudyResult], names: Sequence[str]) -> str:
-    """Both conclusions, what differs between the studies, and the table."""
+def as_text(studies: Sequence[StudyResult], names: Sequence[str], width: int | None = None) -> str:
+    """Both conclusions, what differs between the studies, and the table, as wide as `width` allows."""
     same_task(studies)
     differing = [f"{name}: {before} | {after}" for name, before, after in differences(studies)]
+    rows, lacking = [list(HEAD), *table(studies)], []
+    if width is not None and len(in_columns(rows, rule=True)[1]) > width:
+        lacking = ["the intervals of first and second"]
+        rows = [[*row[:2], *(value.partition(" [")[0] for value in row[2:4]), *row[4:]] for row in rows]
+    lines, columns = fitting(rows, DISPENSABLE, width)
+    if lacking := lacking + columns:
+        lines.append(wrapped(f"Only on the page (--out FILE.html): {', '.join(lacking)}", terminal_width()))
     return "\n".join(
         [
             *(
-                f"{which}: {name}\n  {study.conclusion}"
+                wrapped(f"{which}: {name}\n  {study.conclusion}", terminal_width())
                 for which, name, study in zip(("first", "second"), names, studies, strict=True)
             ),
             "",
-            "differs: " + ("nothing" if not differing else "\n  ".join(["", *differing])),
+            wrapped(
+                "\n  ".join(["differs:", *differing]) if differing else "differs: nothing", terminal_width()
+            ),
             "",
-            *in_columns([HEAD, *table(studies)], rule=True),
+            *lines,
         ]
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from minilstm.study.plan import Settings
 from minilstm.study.summary import Row, learned
 from minilstm.study.words import number, with_interval
-from minilstm.tables import in_columns
+from minilstm.tables import fitting
 
 # Columns to leave out where there is no room for all, the first of them first.
 DISPENSABLE = (
@@ -120,18 +120,8 @@ def entries(rows: Sequence[Row], settings: Settings) -> list[list[str]]:
 
 def as_text(rows: Sequence[Row], settings: Settings, width: int | None = None) -> str:
     """The table in plain text; wider than `width`, it goes without what can best be missed."""
-    head = [name for name, _ in columns(settings)]
-    lines = [
-        [f"test {settings.metric}" if name == "test" else name for name in head],
-        *entries(rows, settings),
-    ]
-    out: list[str] = []
-    text = in_columns(lines, rule=True)
-    for name in (name for name in DISPENSABLE if name in head):
-        if width is None or len(text[1]) <= width:
-            break
-        out.append(name)
-        kept = [k for k, other in enumerate(head) if other not in out]
-        text = in_columns([[line[k] for k in kept] for line in lines], rule=True)
+    metric = settings.metric
+    head = [f"test {metric}" if name == "test" else name for name, _ in columns(settings)]
+    text, out = fitting([head, *entries(rows, settings)], DISPENSABLE, width)
     left_out = textwrap.wrap(f"Only in results.csv: {', '.join(out)}", width or 80) if out else []
     return "\n".join([*text, *left_out])

@@ -100,6 +100,22 @@ def test_studies_of_two_cells_are_compared_length_by_length(varied):
 
 
 @pytest.mark.slow
+def test_it_fits_a_narrow_terminal_and_says_what_it_lacks(folders, capsys, monkeypatch):
+    def printed(width):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert cli.main(["compare", str(folders / "a"), str(folders / "b")]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        start = next(k for k, line in enumerate(lines) if line.startswith("length"))
+        assert max(map(len, lines[start : start + 3])) <= width
+        return lines[start:]
+
+    whole, narrow = printed(160), printed(60)
+    assert not any("Only on the page" in line for line in whole)
+    assert narrow[-1].startswith("Only on the page (--out FILE.html): the intervals of first and second")
+    assert all(value.replace(".", "").isdigit() for value in narrow[2].split()[-5:-3])
+
+
+@pytest.mark.slow
 def test_lines_of_both_studies_have_markers_that_tell_them_apart(folders):
     """Dashes and colour alone do not, in print or to every eye."""
     studies = [result_of(Journal.read(folders / name)) for name in ("a", "b")]
