@@ -123,7 +123,7 @@ def write(path: Path, studies: Sequence[StudyResult], names: Sequence[str]) -> N
     same_task(studies)
     from minilstm.study.report import environment
 
-    figure, metric = draw(chart(studies)), studies[0].settings.metric
+    shown, metric = chart(studies), studies[0].settings.metric
     page = environment().get_template("compare.html.j2")
     text = page.render(
         studies=[(name, study.conclusion) for name, study in zip(names, studies, strict=True)],
@@ -131,7 +131,8 @@ def write(path: Path, studies: Sequence[StudyResult], names: Sequence[str]) -> N
         differences=differences(studies),
         head=HEAD,
         table=table(studies),
-        figure=Markup(inline_svg(figure, f"Test {metric} of both studies against length")),
+        caption=shown.caption,
+        figure=Markup(inline_svg(draw(shown), f"Test {metric} of both studies against length")),
     )
     files.write_text(path, text)
 

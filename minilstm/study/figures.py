@@ -16,6 +16,7 @@ from minilstm.plots.chart import Axis, Chart, Line, Numbers, Panel
 from minilstm.study.plan import Settings, Variant
 from minilstm.study.point import LEARNED, PROBE, Record
 from minilstm.study.summary import Row, is_straight, variant_of
+from minilstm.study.words import baseline_rule
 
 MOST_PANELS = 6  # variants, at most, that a figure with a panel for each shows
 WHEN = ("before", "after")
@@ -133,7 +134,7 @@ def metric_figure(rows: Sequence[Row], records: Sequence[Record], settings: Sett
         "mse" if settings.metric == "MSE" else "accuracy",
         f"Test {settings.metric} against length",
         "Bars are the range of the seeds' 95 % intervals, faint dots single seeds; the dashed line is what "
-        f"always giving {'the mean' if settings.metric == 'MSE' else 'the commonest answer'} reaches.",
+        f"{baseline_rule(rows[0], settings.metric)} reaches.",
         [_metric(rows, records, settings)],
     )
 

@@ -28,6 +28,7 @@ from minilstm.study.plan import POINT_FIELDS, Point, Settings
 from minilstm.study.point import Record
 from minilstm.study.summary import is_straight, variant_of
 from minilstm.study.table import columns, entries
+from minilstm.study.words import baseline_rule
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -120,6 +121,7 @@ def to_html(
         .render(
             summary=summary,
             settings=settings,
+            baseline_rule=baseline_rule(result.rows[0], settings.metric) if result.rows else "",
             command=settings.command(summary["data"]["options"]),
             loading=loading(result) if saved else [],
             classes=shown_classes(_classes(result)),

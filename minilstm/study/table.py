@@ -12,10 +12,8 @@ from minilstm.tables import fitting
 
 # Columns to leave out where there is no room for all, the first of them first.
 DISPENSABLE = (
-    "s/epoch",
     "tape MB",
     "train",
-    "middle half",
     "cut %",
     "pad %",
     "ms/step",
@@ -35,11 +33,12 @@ def _decimal(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _middle_half(row: Row) -> str:
-    """Between which times half of the steps lay."""
+def _time(row: Row) -> str:
+    """The median time of a step, and the times between which half of the steps lay."""
+    text = _decimal(row["ms_per_step"], 2)
     if row["ms_low"] is None or row["ms_high"] is None:
-        return "-"
-    return f"{row['ms_low']:.2f} to {row['ms_high']:.2f}"
+        return text
+    return f"{text} [{row['ms_low']:.2f}, {row['ms_high']:.2f}]"
 
 
 def _horizon(row: Row) -> str:
@@ -92,9 +91,7 @@ def columns(settings: Settings) -> list[tuple[str, Entry]]:
         *several,
         ("val", lambda row, settings: number(row["validation_metric"], settings.metric)),
         ("train", lambda row, settings: number(row["train_metric"], settings.metric)),
-        ("ms/step", lambda row, settings: _decimal(row["ms_per_step"], 2)),
-        ("middle half", lambda row, settings: _middle_half(row)),
-        ("s/epoch", lambda row, settings: _decimal(row["seconds_per_epoch"], 2)),
+        ("ms/step", lambda row, settings: _time(row)),
         ("tape MB", lambda row, settings: _decimal(row["tape_bytes"] / 1e6, 2)),
         *(padded if settings.horizon is None else []),
         ("horizon", lambda row, settings: _horizon(row)),

@@ -31,7 +31,7 @@ def conclude(rows: Sequence[Row], settings: Settings, size: int | None = None) -
         return " ".join([*filter(None, said), *_control(rows, settings)])
     chosen = choose(real, metric)
     if chosen is None:
-        return " ".join([_nothing(real, metric), *_control(rows, settings)])
+        return " ".join(filter(None, [_nothing(real, metric), _unfinished(real), *_control(rows, settings)]))
     contrasts = [_contrast(real, name, settings) for name in settings.varied if name != "shuffled"]
     same = [row for row in real if variant_of(row) == variant_of(chosen[0])]
     doubts = _doubts(*chosen, settings, size)
@@ -51,13 +51,22 @@ def conclude(rows: Sequence[Row], settings: Settings, size: int | None = None) -
 def _nothing(rows: Sequence[Row], metric: str) -> str:
     diverged, models = sum(row["diverged"] for row in rows), sum(row["seeds"] for row in rows)
     text = f"No length is recommended: none beats {_baseline(rows[0], metric)}"
+    sign = -1.0 if metric == "MSE" else 1.0
+    able = [row for row in rows if row["validation_metric"] is not None]
+    if able:
+        best = max(able, key=lambda row: (sign * row["validation_metric"], -row["length"]))
+        text += f"; the best, length {best['length']}, has a test {metric} of {with_interval(best, metric)}"
     return text + (f"; {diverged} of {models} models diverged." if diverged else ".")
 
 
 def _baseline(row: Row, metric: str) -> str:
+    return f"the {number(row['baseline'], metric)} of {baseline_rule(row, metric)}"
+
+
+def baseline_rule(row: Row, metric: str) -> str:
+    """What the baseline is that a row is held against."""
     usual = "always answering the mean" if metric == "MSE" else "always answering the commonest class"
-    what = row.get("baseline_name") or usual
-    return f"the {number(row['baseline'], metric)} of {what}"
+    return row.get("baseline_name") or usual
 
 
 def _enough(rows: Sequence[Row], chosen: Row, best: Row, settings: Settings, doubted: bool) -> str:
@@ -114,7 +123,9 @@ def _doubts(chosen: Row, best: Row, settings: Settings, size: int | None) -> lis
 
 def _unfinished(rows: Sequence[Row]) -> str:
     """The lengths whose training had not come to its end."""
-    late = [r["length"] for r in rows if (r["late_gain"] or 0.0) > (r["validation_chance"] or 0.0)]
+    late = dict.fromkeys(
+        r["length"] for r in rows if (r["late_gain"] or 0.0) > (r["validation_chance"] or 0.0)
+    )
     if not late:
         return ""
     return (

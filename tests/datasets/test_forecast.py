@@ -10,6 +10,8 @@ import pytest
 from minilstm import length_study
 from minilstm.commands import cli
 from minilstm.datasets import from_series, read_series
+from minilstm.study.figures import study_figures
+from minilstm.study.report import to_html
 
 RNG = np.random.default_rng(0)
 SPLITS = ("train", "validation", "test")
@@ -158,6 +160,11 @@ def test_nothing_is_recommended_where_nothing_beats_the_better_baseline():
     assert result.recommend() is None
     assert "No length is recommended: none beats the " in result.conclusion
     assert "of the last value" in result.conclusion
+    page = to_html(result, result.settings, [])
+    assert "The baseline, the last value, reaches" in page
+    assert "nswering the mean" not in page.partition("Words")[0]
+    caption = next(study_figures(result.summary, result.cells, result.settings)).caption
+    assert "the dashed line is what the last value reaches" in caption
     assert result.settings.truncating == ("pre",)
     assert result.settings.mask == (False,)
     with pytest.raises(ValueError, match="mask must be left out for forecasting"):
