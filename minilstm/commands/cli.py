@@ -143,6 +143,7 @@ def _add_own_data(own: Any) -> None:
     own.add_argument("--text", metavar="COLUMN", help="column of the text (found by its name or kind)")
     own.add_argument("--label", metavar="COLUMN", help="column of the label (label, target, class, y, ...)")
     own.add_argument("--features", type=words, metavar="A,B", help="columns of numbers")
+    own.add_argument("--drop", type=words, metavar="A,B", help="columns that are left alone")
     own.add_argument(
         "--group", metavar="COLUMN", help="rows with the same value are the steps of one sequence"
     )
@@ -150,6 +151,9 @@ def _add_own_data(own: Any) -> None:
         "--order",
         metavar="COLUMN",
         help="column that sorts the steps of a group, or lines (time, date, step, ... where they ascend)",
+    )
+    own.add_argument(
+        "--decimal", choices=("point", "comma"), help="comma: numbers are written as 1.234,5 (point)"
     )
     own.add_argument(
         "--padded-at",

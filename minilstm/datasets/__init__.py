@@ -8,7 +8,7 @@ forecasting. All return a `Dataset`. Nothing is downloaded.
 
 Reading order: `base` (what a data set is), `generated` (the two tasks), `speech` and `imdb` (the two that
 come in files), `read` (files of your own), `own` (what was found in them), `splits` (three parts), `leaks`
-(what gives the label away), `forecast` (windows of series).
+(what gives the label away), `markers` (numbers that say that there is none), `forecast` (windows of series).
 """
 
 from __future__ import annotations

@@ -16,12 +16,14 @@ MASKS = ("mask", "masks")
 TIMES = ("time", "timestamp", "datetime", "date", "t", "step", "timestep", "time_step", "order", "frame")
 BOOLEANS = {"True": "1", "true": "1", "TRUE": "1", "False": "0", "false": "0", "FALSE": "0", "": ""}
 LEADING_ZERO = re.compile(r"[+-]?0\d")
-COMMA = re.compile(r"\s*[+-]?\d+(,\d+)+(\.\d*)?\s*")  # before decimals, or between thousands
+# A comma before decimals, or something between thousands; and what is read where commas are decimal points.
+COMMA = re.compile(r"\s*[+-]?\d+((,\d+)+(\.\d*)?|(\.\d+)+,\d*|(\.\d+){2,})\s*")
+DECIMAL = re.compile(r"\s*[+-]?([1-9]\d{0,2}(\.\d{3})+(,\d+)?|\d*,\d+)([eE][+-]?\d+)?\s*")
 FEW = 20  # values that show it
 LONGEST = 10_000  # characters of a number; a text may be nearly all of a file
 SHOWN = 12  # columns named in a message
 
-Names = dict[str, Any]  # text, label, features, group, order, by, padding: what the caller said, or None
+Names = dict[str, Any]  # what the caller said, or None: text, label, features, drop, group, order, by, ...
 
 
 class Found(NamedTuple):
@@ -61,9 +63,15 @@ def label_of(given: str | None, columns: Sequence[str]) -> str:
 
 
 def some(columns: Sequence[str]) -> str:
-    """The first of these names, for a message."""
-    shown = ", ".join(repr(column[:60]) for column in columns[:SHOWN])
-    return shown + (f" and {len(columns) - SHOWN} more" if len(columns) > SHOWN else "")
+    """These names, for a message; of many the first and the last, where a label often stands.
+
+    >>> print(some([f"t{k}" for k in range(30)])[-41:])
+    't8', 't9', ..., 't28', 't29' (30 in all)
+    """
+    names = [repr(column[:60]) for column in columns]
+    if len(names) <= SHOWN:
+        return ", ".join(names)
+    return f"{', '.join([*names[: SHOWN - 2], '...', *names[-2:]])} ({len(names)} in all)"
 
 
 def by_of(names: Names, columns: Sequence[str]) -> str | None:
@@ -96,6 +104,18 @@ def as_number(text: str) -> float | None:
         return None
 
 
+def check_some_numbers(column: str, values: Sequence[str], option: str = "features") -> None:
+    """ValueError where a column that was to be read as numbers holds none; `option` names such columns."""
+    if any(as_number(value) is not None for value in values):
+        return
+    check_no_comma(column, values)
+    shown = next(filter(str.strip, values), "")[:40]
+    raise ValueError(
+        f"column {column!r} holds no number, only such as {shown!r}: "
+        f"name the column{'' if option == 'target' else 's'} of numbers with --{option}"
+    )
+
+
 def to_number(text: str, column: str, place: str) -> float:
     """The number that a text is; ValueError that names its place."""
     number = as_number(text)
@@ -108,8 +128,21 @@ def check_no_comma(column: str, values: Sequence[str]) -> None:
     """ValueError where what is no number in a column has a comma for the point, or between thousands."""
     others = [value for value in values if value.strip() and as_number(value) is None]
     if others and all(map(COMMA.fullmatch, others[:FEW])):
-        got = f"such as {others[0]!r} in column {column!r}"
-        raise ValueError(f"numbers must have a decimal point, no comma, got some {got}")
+        got = f"such as {others[0].strip()!r} in column {column!r}"
+        raise ValueError(
+            f"numbers must have a decimal point, no comma, got some {got}; --decimal comma reads 1.234,5"
+        )
+
+
+def with_points(value: str) -> str:
+    """A number with a comma before its decimals, and points between thousands, as Python writes it.
+
+    >>> [with_points(value) for value in ("-1,5", "1.234,5", "1.234", "1,5e3", "a, b", "1,000,000", "1.5")]
+    ['-1.5', '1234.5', '1234', '1.5e3', 'a, b', '1,000,000', '1.5']
+    """
+    if len(value) > LONGEST or not DECIMAL.fullmatch(value):
+        return value
+    return value.replace(".", "").replace(",", ".")
 
 
 def not_utf8(data: bytes) -> ValueError:

@@ -27,6 +27,7 @@ from minilstm.datasets.columns import (
     by_of,
     check_named,
     check_no_comma,
+    check_some_numbers,
     check_written_alike,
     label_of,
     not_utf8,
@@ -34,10 +35,13 @@ from minilstm.datasets.columns import (
     some,
     to_number,
     unused,
+    with_points,
 )
 from minilstm.datasets.grouped import group_rows, in_order
 from minilstm.datasets.identifiers import measured
 from minilstm.datasets.records import records
+from minilstm.datasets.step_names import doubtful_steps
+from minilstm.datasets.times import counted
 
 WHOLE = re.compile(r"0|-?[1-9]\d{0,15}")
 WORD = re.compile(r"\S+")
@@ -60,9 +64,10 @@ def read_table(
     """The same from the names of the columns, the rows, and the place of each."""
     if names["text"] is not None and names["group"] is not None:
         raise ValueError(f"text must be left out with a group, got {names['text']!r}")
-    label = label_of(names["label"], columns)
-    cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
+    cells = cells_of(columns, rows, names)
     del rows
+    columns = list(cells)
+    label = label_of(names["label"], columns)
     cells[label] = list(map(str.strip, cells[label]))
     for k, (place, value) in enumerate(zip(places, cells[label], strict=True)):
         if not value:
@@ -93,9 +98,9 @@ def read_table(
     else:
         used = list(names["features"] or rest)
         check_named(used, rest)
-        said = (
-            f"each row is a sequence of up to {len(used)} numbers, labels from {label!r}{unused(rest, used)}"
-        )
+        ends = f", {used[0]!r} to {used[-1]!r}" if len(used) > 1 else ""
+        said = f"each row is a sequence of up to {len(used)} numbers{ends}, labels from {label!r}"
+        said += unused(rest, used) + ("" if names["features"] else doubtful_steps(used))
         table = zip(*(cells[step] for step in used), strict=True)
         x = [
             bad.read(k, partial(_wide, values, used, place))
@@ -106,6 +111,21 @@ def read_table(
     x, y, where = ([values[k] for k in kept] for values in (x, y, places))
     groups = None if by is None else [cells[by][k] for k in kept]
     return Found(x, y, where, ", ".join(filter(None, [said + remarks, left_out])), used, groups)
+
+
+def cells_of(columns: list[str], rows: list[list[str]], names: Names) -> Cells:
+    """The columns but those to be dropped, with decimal points in numbers where commas stand for them."""
+    for column in names["drop"] or ():
+        pick("drop", column, (), columns)  # raises where it is not there
+    cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
+    for column in names["drop"] or ():
+        cells.pop(column, None)
+    if names["decimal"] == "comma":
+        texts = {names["text"], names["group"], names["by"]}
+        for column, values in cells.items():
+            if column not in texts and column.lower() not in TEXTS:
+                cells[column] = list(map(with_points, values))
+    return cells
 
 
 def rows_of(
@@ -158,19 +178,26 @@ def _text_column(names: Names, cells: Cells, rest: Sequence[str]) -> str | None:
     texts = [column for column in rest if not mostly_numbers(cells[column])]
     for column in texts:
         check_no_comma(column, cells[column])
-    if len(texts) > 1:
-        raise ValueError(f"{some(texts)} could each be the text; say which with --text, or name --features")
+    least = 1 + (len(rest) > 1)
+    short = [column for column in texts if least > max(map(_words, cells[column]))]
+    if len(texts) > 1 and len(short) < len(texts):
+        raise ValueError(
+            f"{some(texts)} could each be the text; say which with --text, or name the columns of numbers "
+            "with --features"
+        )
     if texts and len(rest) > 1 and 2 * len(set(cells[texts[0]])) <= len(cells[texts[0]]):
         raise ValueError(
             f"the rows repeat the values of column {texts[0]!r}: if rows with the same value are the steps "
-            f"of one sequence, say --group {texts[0]}; if it is the text, say --text {texts[0]}"
+            f"of one sequence, say --group {texts[0]}; if it is the text, say --text {texts[0]}; if neither, "
+            f"--drop {','.join(short or texts)} leaves it out"
         )
-    if texts and (least := 1 + (len(rest) > 1)) > max(map(_words, cells[texts[0]])):
-        shown = next(filter(str.strip, cells[texts[0]]))[:40]
+    if short:
+        shown = next(filter(str.strip, cells[short[0]]))[:40]
         kind = "texts of several words" if least > 1 else "texts"
+        what = f"column {short[0]!r} holds" if len(short) == 1 else f"columns {some(short)} hold"
         raise ValueError(
-            f"column {texts[0]!r} holds neither numbers nor {kind}, such as {shown!r}: "
-            f"name the columns of numbers with --features, or say --text {texts[0]}"
+            f"{what} neither plain numbers, as 1234.5, nor {kind}, such as {shown!r}: make numbers of them, "
+            f"leave them out with --drop, or say --text {short[0]}"
         )
     return texts[0] if texts else None
 
@@ -202,6 +229,11 @@ def _labels(values: Sequence[str]) -> list[Any]:
 
 def _wide(values: Sequence[str], steps: Sequence[str], place: str) -> np.ndarray[Any, Any]:
     length = max((k + 1 for k, value in enumerate(values) if value.strip()), default=0)
+    if length and not values[0].strip():
+        first = next(k for k, value in enumerate(values) if value.strip())
+        raise ValueError(
+            f"{place} begins with {counted(first, 'empty cell')}, which must stand behind its numbers"
+        )
     return np.array(
         [to_number(value, step, place) for value, step in zip(values[:length], steps, strict=False)]
     )
@@ -211,7 +243,8 @@ def series_of(
     columns: list[str], rows: list[list[str]], places: list[str], target: str, names: Names
 ) -> tuple[list[np.ndarray[Any, Any]], list[str], str]:
     """Series whose rows are steps, the names of their columns, and what was taken for what."""
-    cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
+    cells = cells_of(columns, rows, names)
+    columns = list(cells)
     pick("target", target, (), columns)
     group, bad = pick("group", names["group"], (), columns), BadRows(names["bad_rows"])
     named = [column for column in columns if column == target or column in (names["features"] or ())]
@@ -230,6 +263,8 @@ def series_of(
     used = names["features"] or numbers
     check_named([*used, target], rest)
     used = [target, *(column for column in used if column != target)]
+    for column in used:
+        check_some_numbers(column, cells[column], "target" if column == target else "features")
     table = np.full((len(places), len(used)), np.nan)  # (rows, D)
     for k, (place, *values) in enumerate(zip(places, *(cells[name] for name in used), strict=True)):
         row = bad.read(k, partial(_finite, values, used, place))

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from minilstm.arrays import Array
 from minilstm.datasets.bad_rows import LARGEST
 from minilstm.datasets.base import Baseline, Dataset, Split, fingerprint
+from minilstm.datasets.markers import missing_markers
 from minilstm.datasets.splits import WAYS, Indices, parts_by_group, three_parts
 from minilstm.errors import instance, listed, one_of, whole_number, wording
 from minilstm.sequences.windows import sliding_windows
@@ -119,6 +120,7 @@ def from_series(
         + (f"; left out: {_lost(bad, possible - len(owner), possible)}." if bad else "."),
         source=source,
         checksum=fingerprint([Split(inputs, aims), *(Split([], part) for part in parts)]),
+        remarks=tuple(missing_markers(np.concatenate(given), columns)),
         horizon=horizon,
         baselines=baselines,
     )

@@ -71,7 +71,7 @@ reviews.parquet, .feather, .arff: as a .csv; or, where a column holds lists, as 
 ENDS = """\
 Files are UTF-8. A .csv may have commas, semicolons, tabs or | between its columns, and may be called .tsv; \
 all may be compressed, as .csv.gz. Columns are found by their usual names, or named by --text, --label, \
---features, --group, --order and --by."""
+--features, --group, --order and --by; --drop leaves some alone, and --decimal comma reads 1.234,5."""
 
 
 def formats() -> str:

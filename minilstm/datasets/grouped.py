@@ -18,9 +18,8 @@ from minilstm.datasets.columns import (
     TIMES,
     Found,
     Names,
-    as_number,
     check_named,
-    check_no_comma,
+    check_some_numbers,
     check_written_alike,
     pick,
     some,
@@ -69,13 +68,7 @@ def group_rows(
     features = names["features"] or [column for column in rest if column not in (group, order)]
     check_named(features, rest)
     for column in features:
-        if all(as_number(value) is None for value in cells[column]):
-            check_no_comma(column, cells[column])
-            shown = next(filter(str.strip, cells[column]), "")[:40]
-            raise ValueError(
-                f"column {column!r} holds no number, only such as {shown!r}: "
-                "name the columns of numbers with --features"
-            )
+        check_some_numbers(column, cells[column])
     x, kept = [], {}
     for key, own in members.items():
         faulty = next((k for k in own if k in bad.errors), None)

@@ -37,6 +37,9 @@ def measured(
     left, remarks = [], ""
     believed = _believed(rest, cells, names, named, timed)
     for column in rest:
+        if column not in named and not any(map(str.strip, cells[column])):
+            remarks += f", left out: column {column!r}, which is empty"
+            continue
         counts = column not in named and counts_rows(cells[column])
         if INDEX.fullmatch(column) and column not in named and not are_dates(cells[column]):
             remarks += ", left out: pandas's index"

@@ -17,6 +17,7 @@ from minilstm.datasets.base import Dataset, Split, fingerprint
 from minilstm.datasets.columns import check_written_alike, some
 from minilstm.datasets.constant_ends import constant_ends
 from minilstm.datasets.leaks import best_alone, order_tells
+from minilstm.datasets.markers import missing_markers
 from minilstm.datasets.splits import WAYS, Indices, first_equal, parts_by_group, parts_by_time, three_parts
 from minilstm.datasets.times import as_times
 from minilstm.errors import instance, listed, one_of, whole_number, wording
@@ -102,7 +103,9 @@ def from_sequences(
         found, samples = text_ids(samples, parts[0], whole_number("words", words, 3))
         vocabulary = len(found)
     else:
-        ends = constant_ends(samples)
+        ends = constant_ends(samples) or missing_markers(
+            np.concatenate(samples), columns if columns and len(columns) == samples[0].shape[1] > 1 else None
+        )
         samples = _standardised(samples, parts[0])
     if task == "regression":
         mean, std = targets[parts[0]].mean(), targets[parts[0]].std()
@@ -204,9 +207,17 @@ def _remarks(
 
 
 def _one_sided(splits: Sequence[Split], labels: Sequence[str]) -> Iterable[str]:
-    """What the parts lack: classes that are tested and never trained on, or a test part of one class."""
+    """What is amiss with the classes: labels that may mean one, and what the parts lack of them."""
     if not labels:
         return
+    alike: dict[str, list[str]] = {}
+    for label in labels:
+        alike.setdefault(label.casefold(), []).append(label)
+    if several := [label for group in alike.values() if len(group) > 1 for label in group]:
+        yield f"Labels that differ in capitals alone are different classes: {some(several)}."
+    whole = sum(np.bincount(part.y, minlength=len(labels)) for part in splits)
+    if rare := [label for label, count in zip(labels, whole, strict=True) if count < len(splits)]:
+        yield f"Too few sequences to be trained on, validated and tested: {some(rare)}."
     train, _, test = (np.bincount(part.y, minlength=len(labels)) for part in splits)
     if never := [
         label for label, learned, asked in zip(labels, train, test, strict=True) if asked > learned == 0
@@ -269,8 +280,14 @@ def _series(sequence: Any, place: str, first: Array | None) -> Array:
         raise ValueError(wording("x", "sequences of at least one step", f"none in {place}"))
     array = array.reshape(len(array), -1)
     if not np.isfinite(array).all():
-        step = int(np.argmin(np.isfinite(array).all(axis=1)))
-        raise ValueError(wording("x", "finite numbers", f"NaN or Inf in {place}, step {step}"))
+        finite = np.isfinite(array).all(axis=1)
+        step = int(np.argmin(finite))
+        where = f", step {step}"
+        if not finite[step:].any() and 0 < step < len(finite) - 1:
+            where = f" from step {step} to its end, as if padded"
+        elif not step and finite[(real := int(np.argmax(finite))) :].all() and real > 1:
+            where = f" before step {real}, as if padded"
+        raise ValueError(wording("x", "finite numbers", f"NaN or Inf in {place}{where}"))
     if np.abs(array).max() > LARGEST:
         step = int(np.argmax(np.abs(array).max(axis=1)))
         got = f"{array.flat[np.abs(array).argmax()]:g} in {place}, step {step}"
@@ -289,9 +306,8 @@ def _targets(
     texts = [isinstance(value, str) for value in values]
     if any(texts) and not all(texts) and problem != "classification":
         expected = "labels of one kind, text or numbers"
-        raise TypeError(
-            wording("y", expected, f"both: {values[texts.index(False)]!r:.80} in {at[texts.index(False)]}")
-        )
+        first = (f"{values[k]!r:.80} in {at[k]}" for k in (texts.index(False), texts.index(True)))
+        raise TypeError(wording("y", expected, f"both: {', '.join(first)}"))
     if problem is not None:
         one_of("problem", problem, ("classification", "regression"))
     numbers = None

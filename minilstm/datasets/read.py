@@ -49,6 +49,8 @@ __all__ = ["Series", "Table", "read_file", "read_series"]
 
 CSV = (".csv", ".tsv")
 TYPED = (".parquet", ".feather", ".arff")
+OF_TABLES = ("group", "order", "drop", "decimal")
+DECIMALS = ("point", "comma")
 KINDS = f"a {', '.join((*CSV, '.jsonl', '.npz', *TYPED))} or .ts file"
 
 
@@ -78,14 +80,16 @@ def read_series(
     *,
     target: str,
     features: Sequence[str] | None = None,
+    drop: Sequence[str] | None = None,
     group: str | None = None,
     order: str | None = None,
+    decimal: str = "point",
     bad_rows: str = "refuse",
 ) -> Series:
     """The series of a .csv, .tsv, .parquet, .feather or .arff file, whose rows are steps, for `from_series`.
 
     target : the column to be forecast, which is an input too;  features : the other inputs; None: all columns
-    of numbers;  group, order : as for `read_file`
+    of numbers;  drop, group, order, decimal : as for `read_file`
     bad_rows : "refuse", where a row has what is no finite number, and count those; or "skip": such a row
         is NaN in the series, and `from_series(bad_rows="skip")` leaves it out
 
@@ -96,6 +100,7 @@ def read_series(
     instance("target", target, str, "the name of a column")
     names: Names = {"text": None, "label": None, "features": _columns("features", features)}
     names |= {"group": group, "order": order, "by": None, "padding": None, "bad_rows": bad_rows}
+    names |= {"drop": _columns("drop", drop), "decimal": one_of("decimal", decimal, DECIMALS)}
     _check_names(names)
     if kind not in (*CSV, *TYPED):
         expected = f"a {', '.join((*CSV, *TYPED[:-1]))} or {TYPED[-1]} file for forecasting"
@@ -150,9 +155,11 @@ def read_file(
     text: str | None = None,
     label: str | None = None,
     features: Sequence[str] | None = None,
+    drop: Sequence[str] | None = None,
     group: str | None = None,
     order: str | None = None,
     by: str | None = None,
+    decimal: str = "point",
     padding: str | None = None,
     bad_rows: str = "refuse",
 ) -> Table:
@@ -161,6 +168,7 @@ def read_file(
     text, label, features, group : names of columns (keys, arrays); found by their usual names where None
     order : column that sorts the rows of a group, numbers or dates as 2024-12-31T23:59; or "lines", where
         they are in order. None: a column that is called time, date, step or so, where the lines ascend in it
+    drop : columns that are left alone;  decimal : "point", or "comma" where numbers are written as 1.234,5
     by : column by whose values training and test part are told from each other, see `from_sequences`
     padding : "pre" or "post", the end at which the rows of an .npz with lengths are padded; found out where
         None, and refused where both ends could be meant
@@ -175,6 +183,7 @@ def read_file(
         raise ValueError(f"{path.name} is empty")
     names = {"text": text, "label": label, "features": _columns("features", features)}
     names |= {"group": group, "order": order, "by": by, "bad_rows": bad_rows}
+    names |= {"drop": _columns("drop", drop), "decimal": one_of("decimal", decimal, DECIMALS)}
     _check_names(names)
     names["padding"] = None if padding is None else one_of("padding", padding, ("pre", "post"))
     readers: dict[str, Callable[[bytes, Names], Found]]
@@ -185,8 +194,8 @@ def read_file(
         raise ValueError(wording("data", KINDS, path.name))
     try:
         if kind not in (*CSV, *TYPED):
-            for option in ("group", "order"):
-                if names[option] is not None:
+            for option in OF_TABLES:
+                if names[option] not in (None, "point"):
                     raise ValueError(f"{option} must be left out but for a .csv, got {names[option]!r}")
         if kind != ".npz" and names["padding"] is not None:
             raise ValueError(f"padding must be left out for a {kind}, got {names['padding']!r}")
@@ -237,8 +246,11 @@ def _jsonl(data: bytes, names: Names) -> Found:
 
 def _objects(rows: dict[int, dict[str, Any]], place: str, names: Names, bad: BadRows) -> Found:
     """What these rows hold, of which each has a sequence; `place` is what a row is called."""
-    if names["group"] is not None or names["order"] is not None:
-        raise ValueError("group and order must be left out where each row has a sequence")
+    for option in OF_TABLES:
+        if names[option] not in (None, "point"):
+            raise ValueError(
+                f"{option} must be left out where each row has a sequence, got {names[option]!r}"
+            )
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
     label = label_of(names["label"], columns)
     by = by_of(names, columns)

@@ -18,6 +18,7 @@ HEAD = 2**20  # bytes of the first line that tell the delimiter
 END = re.compile(rb"\r\n|\r|\n")
 QUOTES = re.compile(rb'"+')
 QUOTED = re.compile(rb'"[^"]*"')
+SEPARATOR = re.compile(rb'"?sep=[,;\t|]"?')
 DELIMITERS = (b",", b";", b"\t", b"|")
 
 
@@ -31,6 +32,8 @@ def records(data: bytes) -> Iterator[tuple[list[str], int]]:
     """
     at, line = len(BOM) if data.startswith(BOM) else 0, 0
     first = END.search(data, at)
+    if first and SEPARATOR.fullmatch(data, at, first.start()):  # what Excel reads, and writes nowhere else
+        at, line, first = first.end(), 1, END.search(data, first.end())
     head = QUOTED.sub(b"", data[at : min(at + HEAD, first.start() if first else len(data))])
     delimiter = max(DELIMITERS, key=head.count)
     while at < len(data):
@@ -45,10 +48,10 @@ def records(data: bytes) -> Iterator[tuple[list[str], int]]:
             pass
         except csv.Error as error:
             if "larger than field limit" not in str(error):
-                raise ValueError(f"is not valid CSV: {error}") from None
+                raise _invalid(str(error), line + read) from None
         if read:
             at = next(islice(END.finditer(data, at), read - 1, None)).end()
-        row, end = _long_record(data, at, delimiter)
+        row, end = _long_record(data, at, delimiter, line + read)
         lone = data.count(b"\r", at, end) - data.count(b"\r\n", at, end)
         line += read + data.count(b"\n", at, end) + lone + (data[end - 1 : end] not in (b"\r", b"\n"))
         yield row, line
@@ -68,8 +71,13 @@ def _lines(data: bytes, at: int) -> Iterator[str]:
         at = end
 
 
-def _long_record(data: bytes, at: int, delimiter: bytes) -> tuple[list[str], int]:
-    """The fields of the record that begins at this byte, and the byte behind it."""
+def _invalid(what: str, before: int) -> ValueError:
+    """The error for a record that begins behind so many lines."""
+    return ValueError(f"is not valid CSV: {what}, in the row that begins in line {before + 1}")
+
+
+def _long_record(data: bytes, at: int, delimiter: bytes, before: int) -> tuple[list[str], int]:
+    """The fields of the record that begins at this byte, behind so many lines, and the byte behind it."""
     stop = re.compile(rb"[%b\r\n]|\Z" % re.escape(delimiter))
     view: memoryview[int] = memoryview(data)
     fields: list[str] = []
@@ -80,12 +88,12 @@ def _long_record(data: bytes, at: int, delimiter: bytes) -> tuple[list[str], int
             runs = (run.span() for run in QUOTES.finditer(data, at + 1))
             end = next((last - 1 for begin, last in runs if (last - begin) % 2), None)
             if end is None:
-                raise ValueError("is not valid CSV: unexpected end of data")
+                raise _invalid("unexpected end of data", before)
             doubled = data.find(b'""', at + 1, end) >= 0
             field = bytes(view[at + 1 : end]).replace(b'""', b'"') if doubled else view[at + 1 : end]
             at = end + 1
             if at < len(data) and not stop.match(data, at):
-                raise ValueError(f"is not valid CSV: '{delimiter.decode()}' expected after '\"'")
+                raise _invalid(f"'{delimiter.decode()}' expected after '\"'", before)
         else:
             found = stop.search(data, at)
             assert found is not None  # it matches at the end

@@ -24,7 +24,8 @@ OF_ROWS = (
     "words",
 )  # of files with a label in each row
 OF_SERIES = ("target", "horizon")
-OF_BOTH = ("features", "group", "order", "problem", "split", "bad_rows")
+OF_BOTH = ("features", "drop", "group", "order", "decimal", "problem", "split", "bad_rows")
+OF_COLUMNS = ("features", "drop", "group", "order")
 LENGTHS = (6, 12, 24, 48, 96)  # how far a forecast looks back, where the series are long enough
 WINDOWS = 5  # times the longest length that a series is to have
 
@@ -79,7 +80,8 @@ def _formats_named() -> Iterator[None]:
 
 def _labelled(options: argparse.Namespace, given: dict[str, Any], name: str) -> Dataset:
     """Sequences with a label each."""
-    columns = {key: getattr(options, key) for key in ("text", "label", "features", "group", "order", "by")}
+    columns = {key: getattr(options, key) for key in ("text", "label", *OF_COLUMNS, "by")}
+    columns["decimal"] = options.decimal or "point"
     bad_rows = options.bad_rows or "refuse"
     with _formats_named():
         table = read_file(options.data, **columns, padding=options.padded_at, bad_rows=bad_rows)
@@ -99,7 +101,7 @@ def _labelled(options: argparse.Namespace, given: dict[str, Any], name: str) -> 
             bad_rows=bad_rows,
         )
     except (ValueError, TypeError) as error:  # a file has no x and y
-        text = re.sub("^x must", "the sequences must", re.sub("^y must", "the labels must", str(error)))
+        text = re.sub(r"\bx must", "the sequences must", re.sub(r"\by must", "the labels must", str(error)))
         raise reworded(error, f"{name}: {text}") from None
 
 
@@ -114,7 +116,8 @@ def _forecast(options: argparse.Namespace, given: dict[str, Any], name: str) -> 
     settings = {key: value for key, value in given.items() if key != "lengths"}
     Settings.of(OWN, **{**settings, "lengths": lengths or [1], "embedding": None})
     bad_rows = options.bad_rows or "refuse"
-    columns = {key: getattr(options, key) for key in ("features", "group", "order")}
+    columns = {key: getattr(options, key) for key in OF_COLUMNS}
+    columns["decimal"] = options.decimal or "point"
     with _formats_named():
         found = read_series(options.data, target=options.target, bad_rows=bad_rows, **columns)
     if lengths is None:

@@ -199,7 +199,7 @@ def test_jsonl_and_npz(tmp_path):
             {},
             "line 3, column 'v': expected a number, got 'oh'",
         ),
-        ("a.csv", b"t,u,label\na,b,0\nc,d,1\n", {}, "'t', 'u' could each be the text; say which with --text"),
+        ("a.csv", b"t,u,label\na,b,0\nc,d,1\n", {}, "columns 't', 'u' hold neither plain"),
         ("a.csv", b"text,label,y\na,0,1\n", {}, "'label', 'y' could each be the label"),
         ("a.csv", b"text,label\na,0\n", {"text": "film"}, "has no column 'film' for --text"),
         ("a.csv", b"id,u,label\n1,2,0\n1,3,1\n", {"group": "id"}, "sequence '1' has several labels"),

@@ -47,7 +47,7 @@ def _listed(found):
         for record in found:
             listed.append(record)
     except (csv.Error, ValueError) as error:
-        listed.append(str(error).removeprefix("is not valid CSV: "))
+        listed.append(str(error).removeprefix("is not valid CSV: ").partition(", in the row that begins")[0])
     return listed
 
 

@@ -66,7 +66,7 @@ def test_a_column_of_lists_is_read_as_from_jsonl(tmp_path, kind):
     found = read_file(path, by="day")
     alike(found, read_file(tmp_path / "a.jsonl", by="day"))
     assert (found.by, found.places[0]) == ([3, 1, 2], "row 0")
-    with pytest.raises(ValueError, match="group and order must be left out where each row has a sequence"):
+    with pytest.raises(ValueError, match="group must be left out where each row has a sequence"):
         read_file(path, group="day")
 
 

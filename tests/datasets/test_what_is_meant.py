@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from minilstm.datasets import from_sequences, read_file, read_series
+from minilstm.datasets import from_sequences, from_series, read_file, read_series
 
 N = 12
 X = [[k, 1.5, k * k % 5] for k in range(24)]
@@ -37,10 +37,16 @@ def refused(tmp_path, head, rows, text, **options):
             ["1,001,000.5", "2,5"],
             "numbers must have a decimal point, no comma, got some such as '1,001,000.5'",
         ),
-        (["1 00{}"], "holds neither numbers nor texts of several words, such as '1 000'"),
-        (["01/{}/2024"], "holds neither numbers nor texts of several words, such as '01/0/2024'"),
-        (["{} %"], "holds neither numbers nor texts of several words, such as '0 %'"),
-        (["\u2212{}"], "holds neither numbers nor texts of several words, such as '\u22120'"),
+        (["1 00{}"], "holds neither plain numbers, as 1234.5, nor texts of several words, such as '1 000'"),
+        (
+            ["01/{}/2024"],
+            "holds neither plain numbers, as 1234.5, nor texts of several words, such as '01/0/2024'",
+        ),
+        (["{} %"], "holds neither plain numbers, as 1234.5, nor texts of several words, such as '0 %'"),
+        (
+            ["\u2212{}"],
+            "holds neither plain numbers, as 1234.5, nor texts of several words, such as '\u22120'",
+        ),
     ],
 )
 def test_numbers_that_are_written_otherwise_are_no_texts(tmp_path, cells, text):
@@ -201,3 +207,104 @@ def test_classes_that_a_part_lacks_are_told():
     assert said in remarks
     assert "The test part has one class alone, '2'." in remarks
     assert not any("part has" in one for one in from_sequences(X, Y).remarks)
+
+
+# ---- what is only pointed out ----
+
+
+def test_commas_are_decimal_points_where_that_is_said(tmp_path):
+    rows = [f"{k},5;-{k},25;1e3;{k % 2}" for k in range(N)]
+    refused(tmp_path, "a;b;c;label", rows, "--decimal comma reads 1.234,5")
+    found = table(tmp_path, "a;b;c;label", rows, decimal="comma")
+    assert found.x[1].tolist() == [1.5, -1.25, 1000]
+    thousands = [f"{k}.000.125,5;1.{k + 100}" for k in range(1, N)]
+    refused(tmp_path, "a;label", thousands, "no comma, got some such as '1.000.125,5' in column 'a'")
+    assert table(tmp_path, "a;label", thousands, decimal="comma").x[1].tolist() == [2000125.5]
+    texts = table(tmp_path, "text;label", [f"{k},5;{k % 2}" for k in range(N)], decimal="comma")
+    assert texts.x[1] == "1,5"
+    table(tmp_path, "a;b;label", [f"{k},5;1.{k + 100};0" for k in range(N)], decimal="comma")
+    series = read_series(tmp_path / "a.csv", target="b", decimal="comma", order="lines")
+    assert series.series[0][:2, :2].tolist() == [[1100, 0.5], [1101, 1.5]]
+
+
+def test_columns_are_dropped_by_their_names_and_those_that_are_empty(tmp_path):
+    rows = [f"{k}.5,{('red', 'blue')[k % 2]},{k * k},{k % 2}," for k in range(N)]
+    refused(tmp_path, "a,colour,b,label,", rows, "if neither, --drop colour leaves it out")
+    found = table(tmp_path, "a,colour,b,label,", rows, drop=["colour"])
+    assert found.columns == ["a", "b"]
+    assert "left out: column '', which is empty" in found.reading
+    refused(tmp_path, "a,colour,b,label,", rows, "has no column 'color' for --drop", drop=["color"])
+    series = read_series(tmp_path / "a.csv", target="b", drop=["a", "label"], order="lines")
+    assert series.columns == ["b"]
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"x": [1], "label": 1}\n')
+    for options in ({"drop": ["x"]}, {"decimal": "comma"}):
+        with pytest.raises(ValueError, match="must be left out but for a"):
+            read_file(path, **options)
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ("age,t0,t1,t2", "'age' is read as a step, as 't0' is; if it is none, --drop leaves it out"),
+        ("t0,t1,t10,t2", "in the order of the columns, in which 't10' stands before 't2'"),
+        ("2024-01-02,2024-01-01,2023-12-31,2023-12-30", "'2024-01-02' stands before '2024-01-01'"),
+        ("9,8,7,6", "in which '9' stands before '8'"),
+        ("t7,t8,t9,t10", ""),
+        ("0.5,1,1.5,10", ""),
+        ("load,heat,wind,sun", ""),
+    ],
+)
+def test_columns_that_are_no_steps_or_stand_in_another_order_are_told(tmp_path, head, said):
+    rows = [f"{k}.5,{k * k},{k % 5}.5,{-k * k},{k % 2}" for k in range(N)]
+    found = table(tmp_path, f"{head},label", rows)
+    assert len(found.columns) == 4
+    assert said in found.reading
+    assert ("note:" in found.reading) == bool(said)
+    assert "note:" not in table(tmp_path, f"{head},label", rows, features=head.split(",")).reading
+
+
+def test_numbers_that_say_that_there_is_none_are_told():
+    odd = [[-999.0 if k % 5 == step else k + step / 3 for step in range(3)] for k in range(24)]
+    assert any("-999 stands 15 times" in remark for remark in from_sequences(odd, Y).remarks)
+    for fine in (X, [[k % 2, k, 1] for k in range(24)], [[k, 1.5, 10.0**k] for k in range(24)]):
+        assert not any("stands" in remark for remark in from_sequences(fine, Y).remarks)
+    load = np.sin(np.arange(200.0))
+    load[::20] = 1e6
+    data = from_series(load, steps=4, columns=["load"])
+    assert data.remarks[0].startswith("1e+06 stands 10 times in column 'load', far from all other values")
+    assert from_series(np.sin(np.arange(200.0)), steps=4).remarks == ()
+
+
+def test_labels_that_may_be_one_and_classes_that_are_rare_are_told():
+    remarks = from_sequences(X, ["Cat", "dog", "cat"] * 7 + ["Dog", "ox", "dog"]).remarks
+    alike, rare = (next(one for one in remarks if word in one) for word in ("capitals", "Too few"))
+    assert alike.endswith("are different classes: 'Cat', 'cat', 'Dog', 'dog'.")
+    assert rare.endswith("'Dog', 'ox'.")
+    assert not any(
+        "capitals" in one or "Too few" in one for one in from_sequences(X, ["a", "b"] * 12).remarks
+    )
+
+
+def test_where_a_row_or_a_label_is_wrong_is_told(tmp_path):
+    refused(tmp_path, "a,b,c,label", ["1.5,2.5,3.5,0"] * N + [",,2.5,1"], "line 14 begins with 2 empty cells")
+    refused(tmp_path, "text,label", ["good,1", '"bad,0', "x,1"], "in the row that begins in line 3")
+    with pytest.raises(TypeError, match=r"both: 0\.0 in sequence 0, 'Total' in sequence 24"):
+        from_sequences([*X, [1, 2, 3]], [*map(float, Y), "Total"])
+    x = [np.array([k, 1.0, np.nan, np.nan]) for k in range(12)]
+    with pytest.raises(ValueError, match="in sequence 0 from step 2 to its end, as if padded"):
+        from_sequences(x, Y[:12])
+    with pytest.raises(ValueError, match="in sequence 0 before step 2, as if padded"):
+        from_sequences([one[::-1] for one in x], Y[:12])
+    (tmp_path / "b.csv").write_text("time,load\n" + "".join(f"{k},high\n" for k in range(N)))
+    with pytest.raises(
+        ValueError, match=r"'load' holds no number, .* name the column of numbers with --target"
+    ):
+        read_series(tmp_path / "b.csv", target="load")
+
+
+def test_a_first_line_for_excel_tells_the_delimiter(tmp_path):
+    rows = [f"{k}.5;{k * k};{k % 2}" for k in range(N)]
+    found = table(tmp_path, "sep=;", ["a;b;label", *rows])
+    assert found.columns == ["a", "b"]
+    assert found.places[0] == "line 3"
