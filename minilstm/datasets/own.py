@@ -215,7 +215,7 @@ def _one_sided(splits: Sequence[Split], labels: Sequence[str]) -> Iterable[str]:
         alike.setdefault(label.casefold(), []).append(label)
     if several := [label for group in alike.values() if len(group) > 1 for label in group]:
         yield f"Labels that differ in capitals alone are different classes: {some(several)}."
-    whole = sum(np.bincount(part.y, minlength=len(labels)) for part in splits)
+    whole = np.bincount(np.concatenate([part.y for part in splits]), minlength=len(labels))
     if rare := [label for label, count in zip(labels, whole, strict=True) if count < len(splits)]:
         yield f"Too few sequences to be trained on, validated and tested: {some(rare)}."
     train, _, test = (np.bincount(part.y, minlength=len(labels)) for part in splits)
