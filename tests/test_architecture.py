@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "minilstm"
 ORDER = """
 errors
 arrays
-files norms tables notebook interrupts
+files norms tables notebook interrupts signatures
 bptt sequences initializers regularizers
 losses
 metrics
@@ -42,6 +42,7 @@ FOUNDATIONS = {
     "tables",
     "notebook",
     "interrupts",
+    "signatures",
 }  # every room may use them
 FLOOR = {room: floor for floor, line in enumerate(ORDER.strip().splitlines()) for room in line.split()}
 ONLY_HERE = {

@@ -27,7 +27,6 @@ from minilstm.layers.configs import plain, revive
 from minilstm.layers.refused import CODE
 from minilstm.layers.words import (
     NEUTRAL,
-    WholeSignature,
     Words,
     checked_dtype,
     checked_shape,
@@ -36,6 +35,7 @@ from minilstm.layers.words import (
 )
 from minilstm.layers.words import Shape as Shape
 from minilstm.regularizers import Regularizer
+from minilstm.signatures import WholeSignature
 
 
 class WeightLists:
@@ -85,7 +85,7 @@ class Layer(WeightLists, ABC):
 
     supports_masking = True  # Keras's word: every layer here takes a mask
     neutral: ClassVar[dict[str, str]] = NEUTRAL  # Keras's arguments that change nothing here, and why
-    __signature__ = WholeSignature()
+    __signature__ = WholeSignature(Words.__annotations__, trainable=True)
     reads_sequences = False  # whether `input_dim` alone means (None, input_dim)
 
     def __init_subclass__(cls, **words: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
@@ -47,38 +46,6 @@ class Words(TypedDict, total=False):
     batch_input_shape: Sequence[int | None] | None
     input_dim: int | None
     input_length: int | None
-
-
-class WholeSignature:
-    """`__signature__` of a class: where its constructor hands `**words` or `**common` on, the arguments that
-    these may be.
-
-    `inspect.signature`, help and notebooks show it; the code has them once, in the base class.
-    """
-
-    def __get__(self, layer: object, kind: type) -> inspect.Signature:
-        if layer is not None:  # a layer is called otherwise than its class
-            raise AttributeError("__signature__")
-        found: dict[str, inspect.Parameter] = {}
-        handed_on: list[inspect.Parameter] = []
-        for base in kind.__mro__[:-1]:  # object's takes anything
-            if "__init__" not in vars(base):
-                continue
-            _, *given = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
-            handed_on = [one for one in given if one.name in ("words", "common")]
-            own = [
-                one for one in given if one not in handed_on and (not found or one.kind is one.KEYWORD_ONLY)
-            ]
-            found |= {one.name: one for one in own if one.name not in found}
-            if not handed_on:
-                break
-        for name, annotation in Words.__annotations__.items() if handed_on else ():
-            default = True if name == "trainable" else None
-            word = inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-            )
-            found.setdefault(name, word)
-        return inspect.Signature(list(found.values()))
 
 
 def sort_words(

@@ -18,7 +18,8 @@ from minilstm.arrays import Array
 from minilstm.errors import NonFiniteError, by_name, real_number, shown, whole_number, wording
 from minilstm.norms import vector_norm
 from minilstm.optimizers.schedules import LearningRateSchedule, deserialize, serialize
-from minilstm.optimizers.words import RENAMED, name_among
+from minilstm.optimizers.words import RENAMED, WORDS, name_among
+from minilstm.signatures import WholeSignature
 
 Arrays = Mapping[str, Array]
 
@@ -62,6 +63,8 @@ class Optimizer(ABC):
     (0.001, 0)
     """
 
+    __signature__ = WholeSignature(WORDS)
+
     def __init__(
         self,
         learning_rate: float | LearningRateSchedule,
@@ -70,7 +73,7 @@ class Optimizer(ABC):
         clipnorm: float | None,
         clipvalue: float | None,
         global_clipnorm: float | None,
-        words: Mapping[str, Any],
+        **words: Any,
     ) -> None:
         self.name = name_among(words, type(self).__name__, self._arguments())
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
@@ -100,7 +103,7 @@ class Optimizer(ABC):
 
     @classmethod
     def _arguments(cls) -> list[str]:
-        return [name for name in inspect.signature(cls).parameters if name != "words"]
+        return [name for name in inspect.signature(cls).parameters if name not in WORDS]
 
     @property
     def lr(self) -> NoReturn:

@@ -44,7 +44,9 @@ class SGD(Optimizer):
         self.momentum = real_number("momentum", momentum, below=1.0)
         self.nesterov = flag("nesterov", nesterov)
         slot_names = ("momentum",) if self.momentum else ()
-        super().__init__(learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm, words)
+        super().__init__(
+            learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm, **words
+        )
 
     def _change(self, a: float, g: Array, slots: Sequence[Array]) -> Array:
         change = g * -a
@@ -94,7 +96,9 @@ class RMSprop(Optimizer):
         self.centered = flag("centered", centered)
         optional = {"average_gradient": self.centered, "momentum": self.momentum > 0}
         slot_names = ("velocity", *(name for name, wanted in optional.items() if wanted))
-        super().__init__(learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm, words)
+        super().__init__(
+            learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm, **words
+        )
 
     def _change(self, a: float, g: Array, slots: Sequence[Array]) -> Array:
         slot = dict(zip(self.slot_names, slots, strict=True))
@@ -165,7 +169,9 @@ class Adam(Optimizer):
         self.epsilon = real_number("epsilon", epsilon, above=True)
         self.amsgrad = flag("amsgrad", amsgrad)
         slot_names = ("momentum", "velocity", "velocity_hat") if self.amsgrad else ("momentum", "velocity")
-        super().__init__(learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm, words)
+        super().__init__(
+            learning_rate, slot_names, weight_decay, clipnorm, clipvalue, global_clipnorm, **words
+        )
 
     def _change(self, a: float, g: Array, slots: Sequence[Array]) -> Array:
         m, v = slots[:2]

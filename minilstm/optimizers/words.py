@@ -7,6 +7,8 @@ from typing import Any
 
 from minilstm.errors import among, misspelled, shown, wording
 
+WORDS = {"name": "str | None"}  # what every optimizer takes, beside what changes nothing
+
 # The values that change nothing (None: all of them), and what is said of the others.
 NEUTRAL: dict[str, tuple[tuple[Any, ...] | None, str]] = {
     "use_ema": ((False, None), "no means of the weights are kept; a callback of your own can keep them"),
@@ -32,8 +34,8 @@ def name_among(words: Mapping[str, Any], owner: str, known: Sequence[str]) -> st
     for name, value in words.items():
         if name in RENAMED:
             raise TypeError(f"{owner} has no argument {name!r}; {RENAMED[name]}")
-        if name not in NEUTRAL and name != "name":
-            raise misspelled(owner, name, [*known, "name"])
+        if name not in NEUTRAL and name not in WORDS:
+            raise misspelled(owner, name, [*known, *WORDS])
         values, reason = NEUTRAL.get(name, (None, ""))
         if values is not None and not among(value, values):
             raise ValueError(wording(name, f"{values[0]}: {reason}", shown(value)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 
 import numpy as np
@@ -449,3 +450,12 @@ def test_a_refused_step_leaves_the_slots_and_a_smaller_one_follows(make, backend
     optimizer.apply(params, grads)
     assert np.isfinite(params["w"]).all()
     assert optimizer.iterations == 2
+
+
+@pytest.mark.parametrize("kind", [SGD, RMSprop, Adam, AdamW])
+def test_each_argument_is_shown_and_taken_at_its_default(kind):
+    shown = inspect.signature(kind).parameters
+    assert not [one for one in shown.values() if one.kind is one.VAR_KEYWORD]
+    assert list(shown)[-1] == "name"
+    defaults = {name: one.default for name, one in shown.items()}
+    assert kind(**defaults).get_config() == kind().get_config()
