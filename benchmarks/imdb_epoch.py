@@ -44,7 +44,7 @@ def ours(T: int, x: np.ndarray, y: np.ndarray, mask: np.ndarray | None) -> tuple
     """The study's model, and one epoch of it."""
     start = ml.initializers.RandomUniform(-(3**0.5), 3**0.5)
     words = ml.Embedding(WORDS, VECTOR, embeddings_initializer=start, input_shape=(T,))
-    model = ml.Sequential([words, ml.LSTM(UNITS), ml.Dense(2, activation="softmax")], seed=1)
+    model = ml.Sequential([words, ml.LSTM(UNITS), ml.Dense(2, activation="softmax")], seed=0)
     model.compile(
         optimizer=ml.Adam(3e-3, clipnorm=1.0), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
     )

@@ -17,8 +17,8 @@ import minilstm as ml
 from minilstm.trace.horizon import side_by_side
 
 T, D, H = 200, 3, 32
-x = np.random.default_rng(0).normal(size=(16, T, D))
-y = np.random.default_rng(1).normal(size=(16, 1))
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(16, T, D)), rng.normal(size=(16, 1))
 
 
 def traced(cell, forget_bias=None, scale=1.0):
