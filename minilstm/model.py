@@ -65,6 +65,12 @@ class Sequential(Network):
     (['accuracy', 'loss'], (3, 1))
     """
 
+    def __repr__(self) -> str:
+        layers = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in self.layers[:6])
+        more = f" and {len(self.layers) - 6} more" if len(self.layers) > 6 else ""
+        weights = f"{self.count_params():,} weights" if self.built else "not built"
+        return f"<{type(self).__name__}, {self.dtype}: {layers or 'no layers'}{more}; {weights}>"
+
     @spelled
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the whole model to `path`, which ends in .npz or .safetensors; `load_model` reads it.

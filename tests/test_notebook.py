@@ -37,6 +37,7 @@ def results():
         "Ledger": trace[0].ledger(),
         "Verdict": trace[0].verdict(),
         "Report": ml.gradcheck(model, x[:2], y[:2], method="directional"),
+        "TruncationStudy": ml.truncation_study(model, x, y, steps=[2, 12]),
         "PaddingAudit": ml.padding_audit([[1], [2, 3]], maxlen=[1, 2]),
     }
 
@@ -64,6 +65,20 @@ def test_results_are_short_at_the_prompt(results):
         assert len(repr(result)) < 300
         assert "array(" not in repr(result)
     assert repr(results["LayerTrace"]) == "<LayerTrace 'rec<b>': LSTM, B=8, T=12, H=4>"
+
+
+def test_what_is_made_before_a_result_says_what_it_is_too():
+    model = ml.Sequential([ml.LSTM(4), ml.Dense(1)])
+    assert repr(model) == "<Sequential, float32: lstm (LSTM), dense (Dense); not built>"
+    model.build((None, None, 3))
+    assert repr(model).endswith("; 133 weights>")
+    assert repr(model.stream(2)) == "<Stream of 2 sequences, a step of shape (2, 3)>"
+    assert repr(ml.Adam()) == "Adam(learning_rate=0.001)"
+    assert (
+        repr(ml.SGD(0.1, nesterov=True, clipnorm=1)) == "SGD(learning_rate=0.1, nesterov=True, clipnorm=1.0)"
+    )
+    many = ml.Sequential([ml.Dense(1) for _ in range(40)])
+    assert len(repr(many)) < 200
 
 
 def test_results_are_small_and_escaped_in_a_notebook(results):

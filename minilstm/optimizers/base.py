@@ -135,6 +135,12 @@ class Optimizer(ABC):
             raise TypeError(wording("learning_rate", f"left to its schedule, {self.schedule!r}", value))
         self._learning_rate = real_number("learning_rate", value)
 
+    def __repr__(self) -> str:
+        """The learning rate, and the arguments that are not their defaults."""
+        shown = inspect.signature(type(self)).parameters
+        given = {n: v for n, v in self.config().items() if n == "learning_rate" or v != shown[n].default}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
     def config(self) -> dict[str, Any]:
         """The arguments of the constructor.
 

@@ -64,6 +64,10 @@ class Stream:
         self._lost = np.zeros(self.batch, bool)
         self._digest = weights_digest(network)
 
+    def __repr__(self) -> str:
+        step = ", ".join(map(str, self._step))
+        return f"<Stream of {self.batch} sequence{'' if self.batch == 1 else 's'}, a step of shape ({step})>"
+
     def __call__(self, x: ArrayLike, mask: ArrayLike | None = None) -> Array:
         """The output of the next step (B, D), or of the next steps (B, T, D)."""
         if get_ident() != self._thread:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minilstm import notebook
 from minilstm.arrays import Array
 from minilstm.errors import listed, one_of, shown, whole_number, wording
 from minilstm.layers import Recurrent
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 GOOD = 0.99  # the cosine that counts as a good gradient
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TruncationStudy:
     """What `truncation_study` found.
 
@@ -65,11 +66,14 @@ class TruncationStudy:
 
     def table(self) -> str:
         """The rows as text."""
+        return "\n".join(in_columns(self._table(), rule=True))
+
+    def _table(self) -> list[list[str]]:
         names = ["steps", "cosine", "norm_ratio", "sign_agreement", "cut_share", "predicted_cosine"]
         more = ("bias", "unbiased_error", "unbiased_deviation", "loss")
         names += [name for name in more if self.rows and name in self.rows[0]]
         lines = [[f"{row[name]:.4g}" for name in names] for row in self.rows]
-        return "\n".join(in_columns([[name.replace("_", " ") for name in names], *lines], rule=True))
+        return [[name.replace("_", " ") for name in names], *lines]
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The cosine against k, the prediction as a line and a mark."""
@@ -77,10 +81,22 @@ class TruncationStudy:
 
         return truncation_cost(self.rows, self.predicted_cosines, self.predicted, ax)
 
+    def __repr__(self) -> str:
+        steps = ", ".join(str(row["steps"]) for row in self.rows[:6]) + (
+            ", ..." if len(self.rows) > 6 else ""
+        )
+        return f"<TruncationStudy of k = {steps}: {self._found()}>"
+
     def __str__(self) -> str:
+        return "\n".join([self.table(), self._found(), *self.notes])
+
+    def _repr_html_(self) -> str:
+        head, *rows = self._table()
+        return notebook.block(self._found(), notebook.table(head, rows), *self.notes)
+
+    def _found(self) -> str:
         good = f"a cosine of {GOOD:g} takes k = {self.smallest or 'more than was tried'}"
-        said = "" if self.predicted is None else f"; from the ledger of one batch: {self.predicted}"
-        return "\n".join([self.table(), good + said, *self.notes])
+        return good + ("" if self.predicted is None else f"; from the ledger of one batch: {self.predicted}")
 
 
 def truncation_study(
