@@ -8,8 +8,8 @@ a mask, a label that stands at the first step, and accuracy on samples held out.
 
 You should see: in the first version an input of which nothing is left but zeros, one and the same answer
 for every sample, a gradient of the input weights that is exactly 0, and an "accuracy" that is the share of
-the more frequent label, whatever the length. In the second an accuracy that is earned at length 8 and is a guess
-at 40, where next to none of the gradient arrives at the first step when the training begins.
+the more frequent label, whatever the length. In the second an accuracy that is earned at length 8 and is a
+guess at 40, where next to none of the gradient arrives at the first step when the training begins.
 """
 
 import warnings

@@ -371,8 +371,8 @@ def _add_gradcheck(commands: Any) -> None:
         "gradcheck",
         help="check gradients: this package's, or those you wrote by hand",
         description="Hold every gradient against the complex step, which is exact however small it is. "
-        "With --file, of the functions in a file of yours: step_forward and step_backward, or forward and "
-        "backward (see examples/05_check_your_own_backward.py); the verdict names the likely mistake.",
+        "With --file, of the functions in a file of yours, in pairs by their names: forward and backward, or "
+        "lstm_step_forward and lstm_step_backward; the verdict names the likely mistake.",
     )
     option = parser.add_argument
     option(
@@ -397,9 +397,9 @@ def _add_gradcheck(commands: Any) -> None:
     option(
         "--adapter",
         metavar="NAME",
-        help="columns, time_major, single, ids, dictionary, listed, pytorch, blocks, course, separate, "
-        "states, layer or loss_inside: see minilstm.gradient_check.adapters (what the file says with "
-        "ADAPTER = ...); two with a comma, the outer one first",
+        help="columns, column, time_major, single, ids, dictionary, gates, listed, pytorch, blocks, course, "
+        "separate, states, layer or loss_inside: see minilstm.gradient_check.adapters (what the file says "
+        "with ADAPTER = ..., or what fits); two with a comma, the outer one first",
     )
     option(
         "--jobs",

@@ -3,11 +3,13 @@
     check_sequence(*columns(forward, backward), "lstm")        (D, B), (H, B), (D, B, T); a bias is a column
     check_sequence(*time_major(forward, backward), "gru")      (T, B, D)
     check_sequence(*single(forward, backward), "lstm")         (T, D), (H,): one sample, no batch axis
+    check_step(*column(forward, backward), "lstm")             (D, 1), (H, 1): one sample, as a column
     check_sequence(*ids(forward, backward), "simple_rnn")      x (B, T) of whole numbers
     check_step(*dictionary(forward, backward), "lstm")         forward(x, h, c, {"Wx": ..., "b": ...})
     check_step(*listed(forward, backward), "lstm")             forward(x, h, c, [W, U, b])
     check_step(*pytorch(forward, backward), "lstm")            W_ih (4H, D), W_hh (4H, H), b_ih, b_hh
     check_step(*blocks(forward, backward), "lstm")             W (4, D, H), U (4, H, H), b (4, H)
+    check_step(*gates(forward, backward), "lstm")              forward(x, h, c, {"W_xi": ..., "b_i": ...})
     check_step(*course(forward, backward), "lstm")             {"Wf": ..., "bf": ...} of [h, x], on columns
     check_step(*separate(forward, backward), "lstm")           forward(x, h, c, Wi, Wf, Wc, Wo, bi, ...)
     check_step(*states(forward, backward), "lstm")             forward(x, (h, c), W, U, b)
@@ -30,6 +32,8 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.gradient_check.student import signature
 from minilstm.gradient_check.student.by_name import (
+    ANY,
+    GATES,
     Arranged,
     ByName,
     Given,
@@ -82,6 +86,16 @@ def single(forward: Function, backward: Function) -> Pair:
     return pair
 
 
+def column(forward: Function, backward: Function, time_first: bool = False) -> Pair:
+    """One sample, as a column: x (D, 1) or (D, 1, T), h (H, 1), W (nH, D), b (nH, 1).
+
+    As `columns`, for a backward pass that sums over no samples.
+    """
+    pair = columns(forward, backward, time_first)
+    pair[0].single = True  # type: ignore[attr-defined]
+    return pair
+
+
 def ids(forward: Function, backward: Function) -> Pair:
     """x is whole numbers (B,) or (B, T), which pick rows of W; it has no gradient."""
 
@@ -104,6 +118,14 @@ def dictionary(forward: Function, backward: Function, letters: str | None = None
     return ByName(forward, InDictionary(forward, keys)), Reading(backward, keys)
 
 
+def gates(forward: Function, backward: Function) -> Pair:
+    """forward(x, h_prev, c_prev, parameters): a dict in which each gate has its own, W_xi, W_hi, b_i, ...
+
+    The last letter is the gate's: i, f, g or c, o; z or u, r, and g, h, n or c.
+    """
+    return dictionary(forward, backward, ANY)
+
+
 def course(forward: Function, backward: Function) -> Pair:
     """forward(x, a_prev, c_prev, parameters) on columns, with Wf, bf, Wi, bi, Wc, bc, Wo, bo of [a_prev, x]
     for the LSTM; Wax, Waa, ba for the simple RNN. Parameters of an output layer, Wy and by, are random."""
@@ -123,7 +145,10 @@ def separate(forward: Function, backward: Function, letters: str | None = None) 
     names = [p.name for p in given[lead:]]
     ends = {name[-1].lower() for name in names}
     letters = letters or next((known for known in LETTERS if set(known) == ends), None)
+    if letters is None and any(len(ends) == len(own) and ends <= {*own, *GATES[own]} for own in GATES):
+        letters = ANY
 
+    @functools.wraps(forward)
     def gathered(*arguments: Any) -> Any:
         *first, parameters = arguments
         return forward(*first, *[parameters[name] for name in names])
@@ -131,6 +156,8 @@ def separate(forward: Function, backward: Function, letters: str | None = None) 
     @functools.wraps(backward)
     def keyed(*arguments: Any) -> Any:
         returned = backward(*arguments)
+        if isinstance(returned, dict) or any(isinstance(part, dict) for part in returned):
+            return returned
         count = len(returned) - len(names)
         return *returned[:count], dict(zip(names, returned[count:], strict=True))
 

@@ -209,7 +209,8 @@ class Report:
     passes;  notes : what the reader must know;  causes : what is likely wrong, in words, the likeliest first;
     fault : why nothing could be compared, in words; None otherwise;  hygiene : what is not wrong but unwise,
     such as inputs changed in place;  forward : hand-written outputs beside this package's;  lawful : whether
-    backward is linear in what it is given;  strict : whether hygiene and forward count.
+    backward is linear in what it is given;  strict : whether hygiene and forward count;  adapters : where
+    there is a fault, those with which the functions could be called, the outermost first.
     """
 
     comparisons: list[Comparison]
@@ -223,6 +224,7 @@ class Report:
     forward: list[Comparison] = field(default_factory=list)
     lawful: bool = True
     strict: bool = False
+    adapters: tuple[str, ...] = ()
 
     @property
     def right(self) -> bool:

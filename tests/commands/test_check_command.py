@@ -99,10 +99,9 @@ def test_cell_and_gates_in_the_file(tmp_path):
         ("name = input('your name? ')", 1, "it asks for input, and there is nobody to give it"),
         ("import numpy; numpy.ones(10**10)", 1, "it needs more memory than it may have (--memory)"),
         ("import os; os.fork()\n" + zoo.LSTM, 0, "Every gradient holds"),
-        (zoo.LSTM.replace("step_", "lstm_step_").replace("def forward", "def forwards"), 2,
-         "it has lstm_step_forward and lstm_step_backward: name them step_forward and step_backward"),
-        ("class Cell:\n    def forward(self): 0\n    def backward(self): 0\n", 2, "it has the class Cell: use --adapter layer"),
-        ("x = 1", 2, "mine.py must define step_forward and step_backward, or forward and backward"),
+        ("class Cell:\n    def forward(self): 0\n    def backward(self): 0\n", 1, "Cell must be made of its weights"),
+        ("x = 1", 2, "mine.py must define a pair of functions like forward and backward"),
+        ("def lossFun(x, y, h): pass", 2, "it has lossFun: if that returns loss, gradients, name it loss_and_gradients"),
     ],
 )  # fmt: skip
 def test_files_that_misbehave(tmp_path, source, code, words):
@@ -123,6 +122,135 @@ def test_adapters(tmp_path):
     done = check_file(tmp_path, inside, "--adapter", "rows")
     assert done.returncode == 2
     assert "the adapter must be one of columns, time_major" in done.stderr
+
+
+ROWS = """import numpy as np
+
+
+def rnn_forward(x, h0, Wx, Wh, b):
+    h, hs = h0, []
+    for t in range(x.shape[1]):
+        h = np.tanh(x[:, t] @ Wx + h @ Wh + b)
+        hs.append(h)
+    return np.stack(hs, axis=1), (x, h0, Wx, Wh, hs)
+
+
+def rnn_backward(dhs, cache):
+    x, h0, Wx, Wh, hs = cache
+    dx, dh, dWx, dWh, db = [], 0, 0, 0, 0
+    for t in reversed(range(len(hs))):
+        dz = (dhs[:, t] + dh) * (1 - hs[t] ** 2)
+        before = hs[t - 1] if t else h0
+        dx.insert(0, dz @ Wx.T)
+        dh, dWx, dWh, db = dz @ Wh.T, dWx + x[:, t].T @ dz, dWh + before.T @ dz, db + dz.sum(axis=0)
+    return np.stack(dx, axis=1), dh, dWx, dWh, db
+
+
+def affine_forward(x, w):
+    return x @ w, (x, w)
+
+
+def affine_backward(d, cache):
+    return d @ cache[1].T, cache[0].T @ d
+"""
+COLUMN = """import numpy as np
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def lstm_cell_forward(x, h_prev, c_prev, Wf, bf, Wi, bi, Wc, bc, Wo, bo):
+    z = np.vstack((h_prev, x))
+    f, i, g, o = sigmoid(Wf @ z + bf), sigmoid(Wi @ z + bi), np.tanh(Wc @ z + bc), sigmoid(Wo @ z + bo)
+    c = f * c_prev + i * g
+    return o * np.tanh(c), c, dict(z=z, f=f, i=i, g=g, o=o, c=c, c_prev=c_prev, W=(Wf, Wi, Wc, Wo))
+
+
+def lstm_cell_backward(dh, dc, k):
+    t = np.tanh(k["c"])
+    dc = dc + dh * k["o"] * (1 - t**2)
+    d = [dc * k["c_prev"] * k["f"] * (1 - k["f"]), dc * k["g"] * k["i"] * (1 - k["i"])]
+    d += [dc * k["i"] * (1 - k["g"] ** 2), dh * t * k["o"] * (1 - k["o"])]
+    dz, H = sum(W.T @ one for W, one in zip(k["W"], d)), len(dh)
+    return dz[H:], dz[:H], dc * k["f"], *[part for one in d for part in (one @ k["z"].T, one)]
+"""
+EACH = """import numpy as np
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def gru_forward(x, h, p):
+    z = sigmoid(x @ p["W_xz"] + h @ p["W_hz"] + p["b_z"])
+    r = sigmoid(x @ p["W_xr"] + h @ p["W_hr"] + p["b_r"])
+    n = np.tanh(x @ p["W_xh"] + (r * h) @ p["W_hh"] + p["b_h"])
+    return z * h + (1 - z) * n, (x, h, z, r, n, p)
+
+
+def gru_backward(dh, cache):
+    x, h, z, r, n, p = cache
+    dz, dn = dh * (h - n) * z * (1 - z), dh * (1 - z) * (1 - n**2)
+    drh = dn @ p["W_hh"].T
+    dr = drh * h * r * (1 - r)
+    grads = {"dx": 0, "dh_prev": dh * z + drh * r}
+    for gate, d, state in (("z", dz, h), ("r", dr, h), ("h", dn, r * h)):
+        grads["dx"] = grads["dx"] + d @ p["W_x" + gate].T
+        if gate != "h":
+            grads["dh_prev"] = grads["dh_prev"] + d @ p["W_h" + gate].T
+        grads |= {"dW_x" + gate: x.T @ d, "dW_h" + gate: state.T @ d, "db_" + gate: d.sum(axis=0)}
+    return grads
+"""
+
+
+OBJECT = """import numpy as np
+
+
+class RNN:
+    def __init__(self, input_size, hidden_size):
+        rng = np.random.default_rng(0)
+        self.params = {"Wx": rng.normal(size=(input_size, hidden_size)), "b": np.zeros(hidden_size)}
+        self.params["Wh"] = rng.normal(size=(hidden_size, hidden_size))
+
+    def forward(self, x, h):
+        p = self.params
+        self.kept = x, h, np.tanh(x @ p["Wx"] + h @ p["Wh"] + p["b"])
+        return self.kept[-1]
+
+    def backward(self, dh):
+        x, before, h = self.kept
+        dz = dh * (1 - h ** 2)
+        self.grads = {"Wx": x.T @ dz, "Wh": before.T @ dz, "b": dz.sum(axis=0)}
+        return dz @ self.params["Wx"].T, dz @ self.params["Wh"].T
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds", "adapter", "right", "wrong", "cause"),
+    [
+        (ROWS, ["rnn_forward"], None, "1 - hs[t] ** 2", "1 - hs[t]", "1 - h instead of 1 - h^2"),
+        (
+            ROWS.replace("rnn_", "lstm_cell_") + ROWS.split("def affine")[0].replace("rnn_", "RNN_"),
+            ["RNN_forward"], None, "dh = 0", "dh = 0", "",
+        ),
+        (COLUMN, ["lstm_cell_forward"], "separate,column", 'dc * k["f"], *', "dc, *", "forget"),
+        (EACH, ["gru_forward"], "gates", "(h - n)", "(n - h)", "wrong sign"),
+        (OBJECT, ["layer"], None, "1 - h ** 2", "1 - h", "1 - h instead of 1 - h^2"),
+    ],
+)  # fmt: skip
+def test_pairs_by_any_name_are_checked_with_the_adapter_that_they_need(
+    tmp_path, text, kinds, adapter, right, wrong, cause
+):
+    options = {"cell": "simple_rnn" if "RNN_" in text else None, "length": 6, "seed": 0, "adapter": None}
+    for broken in (False, True) if cause else (False,):
+        (tmp_path / "mine.py").write_text(text.replace(right, wrong) if broken else text)
+        reports = runner.run(str(tmp_path / "mine.py"), options)["reports"]
+        assert list(reports) == kinds
+        for report in reports.values():
+            assert (report["fault"], report["ok"]) == (None, not broken)
+            assert adapter is None or report["notes"][0].startswith(f"checked with --adapter {adapter}, as ")
+            assert not broken or cause in report["causes"][0]
 
 
 def test_a_folder_of_submissions(tmp_path):
@@ -288,7 +416,10 @@ def test_a_step_may_nest_what_it_takes_and_returns(tmp_path, parts, adapter):
         (tmp_path / "step.py").write_text(text.replace(" * (1 - t * t)", "") if wrong else text)
         if adapter is not None:
             ((_, report),) = runner.run(str(tmp_path / "step.py"), options)["reports"].items()
-            assert report["fault"].endswith(f"; for a file, --adapter {adapter}.")
+            assert report["notes"][0].startswith(
+                f"checked with --adapter {adapter}, as the weights seem to be"
+            )
+            assert (report["fault"], report["ok"]) == (None, not wrong)
         ((kind, report),) = runner.run(str(tmp_path / "step.py"), options | {"adapter": adapter})[
             "reports"
         ].items()

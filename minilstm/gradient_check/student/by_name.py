@@ -17,10 +17,15 @@ from minilstm.gradient_check.student.cases import WEIGHTS
 from minilstm.gradient_check.student.returned import read_gradients
 
 Function = Callable[..., Any]
+ANY = "any"  # in place of letters
+GATES = {"ifgo": {"c": "g"}, "zrg": {"u": "z", "h": "g", "n": "g", "c": "g"}}  # other letters for them
 
 
 class Keys:
-    """Which weight a key means, and which gate's block of it."""
+    """Which weight a key means, and which gate's block of it.
+
+    letters : of the gates in the order of this package, at the end of a key; ANY for the usual ones
+    """
 
     def __init__(self, letters: str | None) -> None:
         self.letters, self.names, self.gates = letters, (), ()
@@ -32,15 +37,24 @@ class Keys:
     def find(self, key: str, gradient: bool = False) -> tuple[str, int | None] | None:
         """(name, number of the block or None)."""
         mean = signature.gradient_meaning if gradient else signature.meaning
-        if self.letters and key[-1:].lower() in self.letters:
+        gate = self._gate(key[-1:].lower())
+        if gate is not None:
             name = mean(key[:-1], self.names)
             if name is not None:
-                common = "ifgo" if len(self.letters) == 4 else "zrg"
-                gate = common[self.letters.index(key[-1].lower())]
-                if gate in self.gates:
-                    return name, self.gates.index(gate)
+                return name, self.gates.index(gate)
         name = mean(key, self.names)
         return None if name is None else (name, None)
+
+    def _gate(self, letter: str) -> str | None:
+        """The gate, of this cell, that a letter means."""
+        if self.letters == ANY:
+            usual = next((other for gates, other in GATES.items() if set(gates) == set(self.gates)), {})
+            gate = usual.get(letter, letter)
+        elif self.letters and letter and letter in self.letters:
+            gate = ("ifgo" if len(self.letters) == 4 else "zrg")[self.letters.index(letter)]
+        else:
+            return None
+        return gate if gate in self.gates and len(self.gates) > 1 else None
 
 
 class Parameters(dict[str, Any]):

@@ -200,9 +200,9 @@ def _check(
         report.fault, report.exception = str(fault), fault.__cause__
         report.causes += fault.causes
         if functions is None and told == Told():
-            adapter = suggest.adapter(forward, backward, case)
-            if adapter is not None:
-                report.fault += f" {adapter}"
+            report.adapters = suggest.adapter(forward, backward, case)
+            if report.adapters:
+                report.fault += f" {suggest.advice(report.adapters)}"
                 report.causes.clear()
     if functions is not None:
         report.hygiene += functions.hygiene

@@ -3,11 +3,13 @@
     python -m minilstm.gradient_check.student.runner FILE RESULT OPTIONS
 
 FILE defines `step_forward` and `step_backward` (see `check_step`), `forward` and `backward` (see
-`check_sequence`; or of a step, if they accept and return what one does), or both pairs; and may say
-CELL = "gru", GATES = "ifog" and ADAPTER = "columns", or "time_major, pytorch", one in the other. Without
-CELL it is the first that they can be. With the adapter "layer" it defines a class with forward and backward;
-with "loss_inside", `loss_and_gradients`, `parameters` and `arguments`. RESULT is the file for what was
-found, as JSON; OPTIONS are JSON too. Whatever FILE prints, raises or breaks stays in here.
+`check_sequence`; or of a step, if they accept and return what one does), or both pairs; otherwise pairs by
+any names that differ in these words only, such as lstm_cell_forward and lstm_cell_backward, each of which is
+checked; otherwise a class with forward and backward. It may say CELL = "gru", GATES = "ifog" and ADAPTER =
+"columns", or "time_major, pytorch", one in the other. Without CELL it is what the names say, or the first
+that they can be; without ADAPTER, adapters are tried. With the adapter "loss_inside" it defines
+`loss_and_gradients`, `parameters` and `arguments`. RESULT is the file for what was found, as JSON; OPTIONS
+are JSON too. Whatever FILE prints, raises or breaks stays in here.
 """
 
 from __future__ import annotations
@@ -17,26 +19,30 @@ import inspect
 import itertools
 import json
 import os
+import re
 import runpy
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minilstm import files
 from minilstm.gradient_check import adapters
 from minilstm.gradient_check.report import Report
+from minilstm.gradient_check.student import signature, suggest
 from minilstm.gradient_check.student.check import check_sequence, check_step
 from minilstm.gradient_check.student.exceptions import described
 
 PAIRS = {"step": ("step_forward", "step_backward"), "sequence": ("forward", "backward")}
 CHECKS: dict[str, Callable[..., Report]] = {"step": check_step, "sequence": check_sequence}
+WORDS = (("forward", "backward"), ("Forward", "Backward"), ("fwd", "bwd"), ("fprop", "bprop"), ("fp", "bp"))
 CELLS = ("lstm", "gru", "simple_rnn")
-PLAIN = (
-    *("columns", "time_major", "single", "ids", "dictionary", "listed", "pytorch", "blocks"),
-    *("course", "separate", "states"),
-)
+PLAIN = tuple(suggest.WHY)
+WHOLE = ("layer", "loss_inside")  # adapters that stand alone
+FEATURES, UNITS = 2, 3  # of the two checks, by default
 LARGEST_OUTPUT = 1_000_000  # bytes that the file may print
 UNWRITABLE = 74  # exit code: RESULT cannot be written, whatever was found
 
@@ -50,61 +56,114 @@ def run(path: str, options: dict[str, Any]) -> dict[str, Any]:
         return {"fault": f"{name} cannot be run: {why(error)}."}
     adapter = options["adapter"] or defined.get("ADAPTER")
     cell = options["cell"] or defined.get("CELL")
-    cells = CELLS if cell is None else (cell,)
     reports = {}
     try:
-        pairs = found(defined, adapter)
+        pairs = found(defined, adapter, cell)
         if not pairs:
             return {"usage": f"{name} must define {expected(adapter)}{suggestion(defined)}"}
         given = {"gates": defined.get("GATES"), "seed": options["seed"], "length": options["length"]}
+        wrapping = [] if adapter in (None, *WHOLE) else [one.strip() for one in str(adapter).split(",")]
         for kind, pair in pairs.items():
-            kinds = ("sequence", "step") if [*pairs] == ["sequence"] else (kind,)
-            kind, report = first_that_runs(kinds, cells, pair, given)
-            reports[kind] = told(report)
+            cells = CELLS if cell is None else (cell,)
+            if kind not in (*PAIRS, "layer"):
+                cells = (cell or cell_of(kind),) if cell_of(kind) else cells
+            called, report = first_that_runs(kinds_of(kind, pairs), cells, pair, given, wrapping)
+            reports[called if kind in PAIRS else kind] = told(report)
     except (TypeError, ValueError) as error:  # CELL, GATES or ADAPTER
         return {"usage": f"{name}: {error}"}
     return {"reports": reports}
 
 
-def found(defined: dict[str, Any], adapter: str | None) -> dict[str, adapters.Pair]:
-    """The pairs of functions to check, as the adapter makes them, by "step" and "sequence"."""
+def kinds_of(name: str, pairs: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a pair of this name may be; `forward` and `backward` alone are either."""
+    if name == "layer" or (name in PAIRS and [*pairs] != ["sequence"]):
+        return (name,)
+    return ("step", "sequence") if re.search("step|cell", name, re.I) else ("sequence", "step")
+
+
+def cell_of(name: str) -> str | None:
+    """The cell that a function's name says."""
+    plain = name.lower()
+    return next((c for word, c in zip(("lstm", "gru", "rnn"), CELLS, strict=True) if word in plain), None)
+
+
+def found(defined: dict[str, Any], adapter: str | None, cell: str | None) -> dict[str, adapters.Pair]:
+    """The pairs of functions to check, as the adapter makes them, by "step", "sequence" or their names."""
     wrapping = [] if adapter is None else [name.strip() for name in adapter.split(",")]
-    if not set(wrapping) <= {*PLAIN} and adapter not in ("layer", "loss_inside"):
-        known = ", ".join((*PLAIN, "layer", "loss_inside"))
+    if not set(wrapping) <= {*PLAIN} and adapter not in WHOLE:
+        known = ", ".join((*PLAIN, *WHOLE))
         raise ValueError(f"the adapter must be one of {known}, got {adapter!r}")
-    if adapter == "layer":
-        classes = [
-            value
-            for value in defined.values()
-            if inspect.isclass(value) and hasattr(value, "forward") and hasattr(value, "backward")
-        ]
-        return {"layer": adapters.layer(classes[-1])} if classes else {}
     if adapter == "loss_inside":
         function, parameters = defined.get("loss_and_gradients"), defined.get("parameters")
         if function is None or parameters is None:
             return {}
         return {"sequence": adapters.loss_inside(function, parameters, *defined.get("arguments", ()))}
+    pairs = {} if adapter == "layer" else functions(defined, cell)
+    classes = [
+        value
+        for value in defined.values()
+        if inspect.isclass(value) and hasattr(value, "forward") and hasattr(value, "backward")
+    ]
+    if not pairs and not wrapping[adapter == "layer" :] and classes:
+        return {"layer": layer_of(classes[-1])}
+    return {name: suggest.wrapped(pair, wrapping) for name, pair in pairs.items()}
+
+
+def layer_of(kind: Any) -> adapters.Pair:
+    """A class as the adapter `layer` takes it; one that makes its weights of two sizes is made of those of
+    the check, if it has W, U and b, or W and U, as attributes or in `params`."""
+    needed = signature.parameters(kind)[0]
+    if len(needed) != 2 or any(signature.meaning(name, ("W", "U", "b", "WU")) for name in needed):
+        return adapters.layer(kind)
+    units_first = re.match("(n_?|num_?)?(h|units)", needed[0], re.I)
+    try:
+        made = kind(*((UNITS, FEATURES) if units_first else (FEATURES, UNITS)))
+        held = {**vars(made), **signature.said(made, "params", {})}
+    except Exception:  # the class says how it is made
+        return adapters.layer(kind)
+    means = {signature.meaning(n, ("W", "U", "b")): n for n, a in held.items() if isinstance(a, np.ndarray)}
+    names = [means[weight] for weight in ("W", "U", "b") if weight in means]
+    return adapters.layer(made, names) if len(names) > 1 else adapters.layer(kind)
+
+
+def functions(defined: dict[str, Any], cell: str | None) -> dict[str, adapters.Pair]:
+    """Pairs of functions by the names that they should have, otherwise by any: of recurrent cells, if one is
+    named after one, and of `cell`, if one is named after it."""
     names = {kind: pair for kind, pair in PAIRS.items() if all(callable(defined.get(n)) for n in pair)}
-    pairs = {kind: (defined[forward], defined[backward]) for kind, (forward, backward) in names.items()}
-    for name in reversed(wrapping):
-        pairs = {kind: getattr(adapters, name)(*pair) for kind, pair in pairs.items()}
-    return pairs
+    if names:
+        return {kind: (defined[ahead], defined[back]) for kind, (ahead, back) in names.items()}
+    own = {name for name, value in defined.items() if inspect.isfunction(value)}
+    pairs = {}
+    for ahead, back in WORDS:
+        for name in defined:
+            if ahead in name and {name, name.replace(ahead, back)} <= own:
+                pairs[name] = defined[name], defined[name.replace(ahead, back)]
+    named = [name for name in pairs if cell_of(name) is not None]
+    wanted = [name for name in named if cell is None or cell_of(name) == cell] or named or [*pairs]
+    return {name: pairs[name] for name in wanted}
 
 
 def first_that_runs(
-    kinds: Sequence[str], cells: Sequence[str], pair: adapters.Pair, given: dict[str, Any]
+    kinds: Sequence[str],
+    cells: Sequence[str],
+    pair: adapters.Pair,
+    given: dict[str, Any],
+    wrapping: Sequence[str],
 ) -> tuple[str, Report]:
-    """The functions as the first kind and cell for which they run; as the very first where they never do."""
-    reports = [(kinds[0], checked(kinds[0], pair, cells[0], given))]
-    for kind, cell in list(itertools.product(kinds, cells))[1:]:
-        if reports[-1][1].fault is None:
-            return reports[-1]
-        reports.append((kind, checked(kind, pair, cell, given)))
-    if reports[-1][1].fault is None:
-        return reports[-1]
-    kind, report = max(reports, key=lambda tried: _promising(tried[1]))  # the first of the best
-    if "--adapter" in str(report.fault):
-        return kind, report
+    """The functions as the first kind and cell for which they run, if need be with adapters about them; as
+    the very first where they never do. `wrapping`: the adapters that are there already."""
+    tried: list[tuple[str, str, Report]] = []
+    for kind, cell in itertools.product(kinds, cells):
+        report = checked(kind, pair, cell, given)
+        if report.fault is None:
+            return kind, report
+        tried.append((kind, cell, report))
+    kind, cell, report = max(tried, key=lambda one: _promising(one[2]))  # the first of the best
+    if report.adapters:
+        why, whole = suggest.why(report.adapters), ",".join((*report.adapters, *wrapping))
+        again = checked(kind, suggest.wrapped(pair, report.adapters), cell, given)
+        again.notes.insert(0, f"checked with --adapter {whole}, as {why}")
+        return kind, again
     if len(kinds) > 1:
         both = "It was tried as a sequence and as a step, which the names step_forward and step_backward say."
         report.fault = f"As a {kind}: {report.fault} {both}"
@@ -115,8 +174,7 @@ def first_that_runs(
 
 def _promising(report: Report) -> tuple[bool, bool]:
     """How near a try came that failed: whether an adapter fits, and whether forward ran."""
-    fault = report.fault or ""
-    return "--adapter" in fault, not fault.startswith("forward raised")
+    return bool(report.adapters), not str(report.fault).startswith("forward raised")
 
 
 def checked(kind: str, pair: adapters.Pair, cell: str, given: dict[str, Any]) -> Report:
@@ -133,22 +191,20 @@ def expected(adapter: str | None) -> str:
         return "a class with forward and backward"
     if adapter == "loss_inside":
         return "loss_and_gradients and parameters (a dict of arrays), and arguments (a tuple)"
-    return "step_forward and step_backward, or forward and backward"
+    return "a pair of functions like forward and backward, or lstm_step_forward and lstm_step_backward"
 
 
 def suggestion(defined: dict[str, Any]) -> str:
     """What the file defines instead, if that looks like a pair, or like a class."""
-    functions = [n for n, v in defined.items() if inspect.isfunction(v)]
-    for name in functions:
-        for ahead, back in (("forward", "backward"), ("fwd", "bwd"), ("fprop", "bprop"), ("fp", "bp")):
-            other = name.replace(ahead, back)
-            if ahead in name and other in functions:
-                kind = "step" if "step" in name or "cell" in name else "sequence"
-                return f"; it has {name} and {other}: name them {' and '.join(PAIRS[kind])}"
-    for name, value in defined.items():
-        if inspect.isclass(value) and hasattr(value, "forward") and hasattr(value, "backward"):
-            return f"; it has the class {name}: use --adapter layer"
-    return f"; it has {', '.join(functions[:6])}" if functions else ""
+    own = [n for n, v in defined.items() if inspect.isfunction(v)]
+    inside = next((name for name in own if "loss" in name.lower()), None)
+    if inside is not None:
+        return (
+            f"; it has {inside}: if that returns loss, gradients, name it loss_and_gradients, define "
+            "parameters (a dict of the arrays that it reads) and arguments (a tuple), and use --adapter "
+            "loss_inside"
+        )
+    return f"; it has {', '.join(own[:6])}" if own else ""
 
 
 def why(error: BaseException) -> str:

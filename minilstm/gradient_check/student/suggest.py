@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -22,39 +22,58 @@ WHY = {
     "listed": "the weights seem to be a list",
     "blocks": "the gates seem to be an axis of their own, W (n, D, H)",
     "dictionary": "the weights seem to be in a dict",
+    "gates": "the weights seem to be a dict in which each gate has its own",
     "course": "the weights seem to be a dict of gates, on columns",
+    "separate": "each gate's weights seem to be arguments",
+    "column": "it seems to take one sample, as a column (D, 1)",
 }
-OUTER, INNER = ("columns", "time_major", "single"), ("states", "pytorch", "listed", "blocks", "dictionary")
+OUTER = "columns", "time_major", "single", "column"
+INNER = "states", "pytorch", "listed", "blocks", "dictionary", "gates", "separate"
 TWO = [
     *product(OUTER, INNER),
     *product(["pytorch"], ("states", "listed", "dictionary")),
-    *[("blocks", "pytorch"), ("listed", "states"), ("dictionary", "states")],
+    *[("blocks", "pytorch"), ("listed", "states"), ("dictionary", "states"), ("gates", "states")],
+    *product(("gates", "separate"), ("columns", "column")),  # the layout of each gate's own array
 ]
 THREE = [("time_major", weights, "states") for weights in ("listed", "dictionary", "pytorch")]
 
 
-def adapter(forward: Callable[..., Any], backward: Callable[..., Any], case: Case) -> str | None:
-    """In words, the adapters with which the functions can be called; None if there are none."""
+def adapter(forward: Callable[..., Any], backward: Callable[..., Any], case: Case) -> tuple[str, ...]:
+    """The adapters with which the functions can be called, the outermost first; none if there are none."""
     if not callable(forward) or not callable(backward):
-        return None
+        return ()
     for names in _tried():
-        pair: Pair = (forward, backward)
-        for name in reversed(names):
-            pair = getattr(adapters, name)(*pair)
-        B = 1 if "single" in names else case.batch
+        B = 1 if {"single", "column"} & {*names} else case.batch
         sizes = (B, case.steps, case.sizes[2], case.units)
         mask = None if case.mask is None else case.mask[:B]
         try:
+            pair = wrapped((forward, backward), names)
             Functions(*pair, draw(case.spec, sizes, mask, 0, case.step, "ids" in names), Told())
         except (FunctionError, ValueError, TypeError, KeyError):
             continue
-        use = "(forward, backward)"
-        for name in reversed(names):
-            use = f"(*adapters.{name}{use})"
-        use = use[2:-1] if len(names) > 1 else f"adapters.{names[0]}"
-        why = " and ".join(WHY[name] for name in names)
-        return f"But {why}: use {use}; for a file, --adapter {','.join(names)}."
-    return None
+        return names
+    return ()
+
+
+def wrapped(pair: Pair, names: Sequence[str]) -> Pair:
+    """The functions as the adapters make them, the last first."""
+    for name in reversed(names):
+        pair = getattr(adapters, name)(*pair)
+    return pair
+
+
+def why(names: Sequence[str]) -> str:
+    """What the functions seem to be, where these adapters fit."""
+    return " and ".join(WHY[name] for name in names)
+
+
+def advice(names: Sequence[str]) -> str:
+    """How to use the adapters, in a sentence."""
+    use = "(forward, backward)"
+    for name in reversed(names):
+        use = f"(*adapters.{name}{use})"
+    use = use[2:-1] if len(names) > 1 else f"adapters.{names[0]}"
+    return f"But {why(names)}: use {use}; for a file, --adapter {','.join(names)}."
 
 
 def _tried() -> Iterator[tuple[str, ...]]:
