@@ -207,7 +207,11 @@ def _add_swept(swept: Any) -> None:
         help="recurrent layers: names that `minilstm cells` lists, or path/to/my_cell.py:name (lstm)",
     )
     add("--units", type=whole, metavar="32,64", help="size of the recurrent layer (64)")
-    add("--mask", action=argparse.BooleanOptionalAction, help="only with, or only without a mask (both)")
+    add(
+        "--mask",
+        action=argparse.BooleanOptionalAction,
+        help="only with, or only without a mask (both, where anything is padded)",
+    )
     add("--padding", type=words, metavar="pre,post", help="side that is padded (post)")
     add("--truncating", type=words, metavar="pre,post", help="side that is cut off (post; imdb: both)")
     add(

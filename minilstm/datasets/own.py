@@ -367,7 +367,9 @@ def _description(
 ) -> str:
     """What the data are; `repeated`: how many samples repeat another, and how many of them differ in y."""
     lengths = np.array([len(sample) for sample in samples])
-    shape = f"{lengths.min()} to {lengths.max()}, median {int(np.median(lengths))}"
+    shape = f"{lengths[0]}"
+    if lengths.min() < lengths.max():
+        shape = f"{lengths.min()} to {lengths.max()}, median {int(np.median(lengths))}"
     what = (
         f"{len(samples):,} texts of {shape} words (vocabulary {vocabulary:,})"
         if vocabulary

@@ -64,9 +64,10 @@ def run(options: argparse.Namespace) -> int:
         if options.dry_run:
             prepare_kernels(settings.rnn)
             print(as_text(estimate(settings, source), jobs))
-            print(
+            said = (
                 f"Nothing was trained. The same command without --dry-run trains, and writes {out}{os.sep}."
             )
+            print(wrapped(said, terminal_width()))
             return 0
         config = journals.config(settings, source)
         with interrupts.held() as flag:

@@ -44,7 +44,7 @@ def study_figures(summary: dict[str, Any], records: Sequence[Record], settings: 
         _before_and_after(rows, "horizon", "horizon (time steps)", settings, [whole]),
     )
     padded = bool(settings.padding) and settings.horizon is None
-    if padded:
+    if padded and any(row["padding_share"] for row in rows):
         panels = [replace(_padding(records, settings, when), title=f"{when} training") for when in WHEN]
         yield Chart(
             "padding_gradient",

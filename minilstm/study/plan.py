@@ -161,14 +161,14 @@ class Settings:
 
         rnn, units, mask, padding, truncating, clipnorm and forget_bias take one value or several: the
         study is of all their combinations. Two numbers of seeds are those of all points, and of the longest
-        length without a mask. `mask=None` studies both, with and without; `clipnorm="none"` is no clipping,
-        and None the task's own choice. `patience` ends the training of a classifier early: when its training
-        accuracy is 0.99 or more and its validation loss has not got better for so many epochs; None is 3, and
-        "none" trains all epochs. A length may be a quantile of the training part's lengths, "q90", or
-        "max". `control` adds each variant with shuffled training labels. The generated tasks have no padding,
-        so padding, truncating and mask=True are errors for them, and for the windows of a forecast, of which
-        shorter lengths keep the end. `data` is the Dataset, for a task whose data exist beforehand; without
-        it quantiles cannot be asked for.
+        length without a mask. `mask=None` studies both, with and without, where anything is padded;
+        `clipnorm="none"` is no clipping, and None the task's own choice. `patience` ends the training of a
+        classifier early: when its training accuracy is 0.99 or more and its validation loss has not got
+        better for so many epochs; None is 3, and "none" trains all epochs. A length may be a quantile of the
+        training part's lengths, "q90", or "max". `control` adds each variant with shuffled training labels.
+        The generated tasks have no padding, so padding, truncating and mask=True are errors for them, and for
+        the windows of a forecast, of which shorter lengths keep the end. `data` is the Dataset, for a task
+        whose data exist beforehand; without it quantiles cannot be asked for.
 
         >>> Settings.of("digits", lengths=[20, 5], seeds=1).points()[0].length
         20
@@ -187,17 +187,20 @@ class Settings:
                 raise ValueError(wording(name, f"left out for {whole}", repr(value)))
         if horizon is not None:
             mask, truncating = False, "pre"
+        found = _lengths(
+            (_own_lengths(data) or defaults["lengths"]) if lengths is None else lengths,
+            2 if task == "adding" else 1,
+            None if data is None else data.lengths(),
+        )
+        if mask is None and data is not None and _never_padded(data, found[-1]):
+            mask = False
         several = _seeds(defaults["seeds"] if seeds is None else seeds)
         regression = task == "adding" or (data is not None and data.task == "regression")
         sides = ("pre", "post")
         rnns = _several("rnn", rnn, _rnn)
         return cls(
             task=task,
-            lengths=_lengths(
-                (_own_lengths(data) or defaults["lengths"]) if lengths is None else lengths,
-                2 if task == "adding" else 1,
-                None if data is None else data.lengths(),
-            ),
+            lengths=found,
             seeds=several[0],
             longest_seeds=several[-1] if ragged and horizon is None else several[0],
             horizon=horizon,
@@ -335,6 +338,11 @@ def _rnn(value: str | UserCell) -> str:
         return layers.kind_of(value)
     layers.maker_of(value)  # raises where there is none of that name
     return value
+
+
+def _never_padded(data: Any, longest: int) -> bool:
+    """Whether every sequence has as many steps as the longest length, so that a mask changes nothing."""
+    return all(len(x) >= longest for part in (data.train, data.validation, data.test) for x in part.x)
 
 
 def _several(name: str, value: Any, check: Callable[[Any], Value]) -> tuple[Value, ...]:

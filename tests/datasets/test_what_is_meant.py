@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from minilstm.datasets import from_sequences, from_series, read_file, read_series
+from minilstm.study.plan import Settings
 
 N = 12
 X = [[k, 1.5, k * k % 5] for k in range(24)]
@@ -301,6 +302,20 @@ def test_where_a_row_or_a_label_is_wrong_is_told(tmp_path):
         ValueError, match=r"'load' holds no number, .* name the column of numbers with --target"
     ):
         read_series(tmp_path / "b.csv", target="load")
+
+
+def test_a_mask_is_studied_where_anything_is_padded():
+    """Where every sequence is as long as the longest length or longer, it changes nothing."""
+    even, ragged = from_sequences(X, Y), from_sequences([[*x, 1] if x[0] % 2 else x for x in X], Y)
+    for data, more, mask in (
+        (even, {}, (False,)),
+        (even, {"lengths": [2]}, (False,)),
+        (even, {"lengths": [2, 4]}, (True, False)),
+        (even, {"mask": True}, (True,)),
+        (ragged, {}, (True, False)),
+        (ragged, {"lengths": [3]}, (False,)),
+    ):
+        assert Settings.of("data", data=data, **more).mask == mask
 
 
 def test_a_first_line_for_excel_tells_the_delimiter(tmp_path):
