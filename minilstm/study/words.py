@@ -37,6 +37,7 @@ def conclude(rows: Sequence[Row], settings: Settings, size: int | None = None) -
     doubts = _doubts(*chosen, settings, size)
     parts = [
         _enough(same, *chosen, settings, bool(doubts)),
+        _lost_side(same, *chosen, settings),
         *doubts,
         _risk(chosen[0], settings),
         _unfinished(same),
@@ -85,6 +86,19 @@ def _enough(rows: Sequence[Row], chosen: Row, best: Row, settings: Settings, dou
     return (
         f"Length {chosen['length']} {verb} enough: {result}, within one standard error of length "
         f"{best['length']}'s on the validation part{_cost(chosen, best, bool(_unsteady(rows)))}."
+    )
+
+
+def _lost_side(rows: Sequence[Row], chosen: Row, best: Row, settings: Settings) -> str:
+    """Where no shorter length does as well: that they lose one side alone of a sequence, which may be why."""
+    shorter = [row for row in rows if row["length"] < best["length"]]
+    cut = any(row["sequences_cut_share"] > BARELY for row in shorter)
+    if chosen is not best or not cut or len(settings.truncating) != 1 or settings.horizon is not None:
+        return ""
+    side = "beginning" if settings.truncating == ("pre",) else "end"
+    return (
+        f"Shorter ones lose the {side} of the sequences: --truncating pre,post tells whether it is their "
+        "length or that side which counts."
     )
 
 

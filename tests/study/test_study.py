@@ -624,6 +624,20 @@ def test_nothing_is_recommended_when_nothing_beats_the_baseline():
     )
 
 
+def test_the_side_that_shorter_lengths_lose_is_told_where_none_of_them_does_as_well():
+    short = row(5, validation=0.5) | {"sequences_cut_share": 0.9}
+    for rows, settings, side in (
+        ([short, row(10, validation=0.97)], {}, "lose the end of"),
+        ([short, row(10, validation=0.97)], {"truncating": "pre"}, "lose the beginning of"),
+        ([short, row(10, validation=0.97)], {"truncating": ["pre", "post"]}, ""),
+        ([row(5, validation=0.5), row(10, validation=0.97)], {}, ""),
+        ([row(5, validation=0.97) | {"sequences_cut_share": 0.9}, row(10, validation=0.97)], {}, ""),
+    ):
+        said = words.conclude(rows, Settings.of("digits", **settings))
+        assert ("Shorter ones lose" in said) == bool(side)
+        assert side in said
+
+
 def test_a_length_of_which_a_seed_diverged_is_not_recommended():
     rows = [row(5, validation=0.97, diverged=1), row(10, validation=0.97)]
     assert chosen(rows) == ((10, True), (10, True))
