@@ -253,6 +253,18 @@ def test_pairs_by_any_name_are_checked_with_the_adapter_that_they_need(
             assert not broken or cause in report["causes"][0]
 
 
+def test_an_adapter_that_is_said_is_not_bent_to_what_the_code_does(tmp_path):
+    """Columns without a sum over the samples are right for one sample: unasked this is a note."""
+    options = {"cell": None, "length": 6, "seed": 0, "adapter": None}
+    (tmp_path / "mine.py").write_text(COLUMN)
+    ((_, report),) = runner.run(str(tmp_path / "mine.py"), options)["reports"].items()
+    assert report["notes"][0].endswith("one sample, as a column (D, 1), and sums over no others")
+    options["adapter"] = "separate,columns"
+    ((_, report),) = runner.run(str(tmp_path / "mine.py"), options)["reports"].items()
+    assert not report["ok"]
+    assert "return db of shape (12,), got (48,)" in report["fault"]
+
+
 def test_a_folder_of_submissions(tmp_path):
     sources = {
         "ann": zoo.LSTM,

@@ -62,12 +62,11 @@ def run(path: str, options: dict[str, Any]) -> dict[str, Any]:
         if not pairs:
             return {"usage": f"{name} must define {expected(adapter)}{suggestion(defined)}"}
         given = {"gates": defined.get("GATES"), "seed": options["seed"], "length": options["length"]}
-        wrapping = [] if adapter in (None, *WHOLE) else [one.strip() for one in str(adapter).split(",")]
         for kind, pair in pairs.items():
             cells = CELLS if cell is None else (cell,)
             if kind not in (*PAIRS, "layer"):
                 cells = (cell or cell_of(kind),) if cell_of(kind) else cells
-            called, report = first_that_runs(kinds_of(kind, pairs), cells, pair, given, wrapping)
+            called, report = first_that_runs(kinds_of(kind, pairs), cells, pair, given, adapter is None)
             reports[called if kind in PAIRS else kind] = told(report)
     except (TypeError, ValueError) as error:  # CELL, GATES or ADAPTER
         return {"usage": f"{name}: {error}"}
@@ -148,10 +147,12 @@ def first_that_runs(
     cells: Sequence[str],
     pair: adapters.Pair,
     given: dict[str, Any],
-    wrapping: Sequence[str],
+    adapt: bool,
 ) -> tuple[str, Report]:
-    """The functions as the first kind and cell for which they run, if need be with adapters about them; as
-    the very first where they never do. `wrapping`: the adapters that are there already."""
+    """The functions as the first kind and cell for which they run; as the very first where they never do.
+
+    adapt : whether adapters may be put about them, where they run with no kind and cell
+    """
     tried: list[tuple[str, str, Report]] = []
     for kind, cell in itertools.product(kinds, cells):
         report = checked(kind, pair, cell, given)
@@ -159,8 +160,8 @@ def first_that_runs(
             return kind, report
         tried.append((kind, cell, report))
     kind, cell, report = max(tried, key=lambda one: _promising(one[2]))  # the first of the best
-    if report.adapters:
-        why, whole = suggest.why(report.adapters), ",".join((*report.adapters, *wrapping))
+    if report.adapters and adapt:
+        why, whole = suggest.why(report.adapters), ",".join(report.adapters)
         again = checked(kind, suggest.wrapped(pair, report.adapters), cell, given)
         again.notes.insert(0, f"checked with --adapter {whole}, as {why}")
         return kind, again

@@ -25,7 +25,7 @@ WHY = {
     "gates": "the weights seem to be a dict in which each gate has its own",
     "course": "the weights seem to be a dict of gates, on columns",
     "separate": "each gate's weights seem to be arguments",
-    "column": "it seems to take one sample, as a column (D, 1)",
+    "column": "it seems to take one sample, as a column (D, 1), and sums over no others",
 }
 OUTER = "columns", "time_major", "single", "column"
 INNER = "states", "pytorch", "listed", "blocks", "dictionary", "gates", "separate"
