@@ -183,20 +183,22 @@ def _risk(row: Row, settings: Settings) -> str:
 
 def _luck(rows: Sequence[Row], settings: Settings) -> list[str]:
     """The rows of which some seeds learned and some did not, and those that learned late."""
-    found = []
+    found: dict[tuple[int, str], list[str]] = {}  # the variants of which the same is to be said
     for row in rows:
         late = row.get("late_learners", 0)
         if not late and learned(row) in (0, row["seeds"] - row["diverged"]):
             continue
-        label = settings.label(variant_of(row))
-        text = f"At length {row['length']}{f' ({label})' if label else ''} {_seeds(row)} learned"
+        text = f"{_seeds(row)} learned"
         when = "in the second half of the epochs"
         if late == learned(row):
             text += f", {when}"
         elif late:
             text += f", {late} of them {when}"
-        found.append(f"{text}.")
-    return found
+        found.setdefault((row["length"], text), []).append(settings.label(variant_of(row)))
+    return [
+        f"At length {length}{f' ({names})' if (names := '; '.join(filter(None, labels))) else ''} {text}."
+        for (length, text), labels in found.items()
+    ]
 
 
 def _percent(share: float) -> str:

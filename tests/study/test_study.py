@@ -668,6 +668,9 @@ def test_seeds_that_learned_and_those_that_did_so_late_are_told(tiny):
     text = words.conclude(rows, Settings.of("digits"))
     assert "3 of 5 seeds learned, in the second half of the epochs." in text
     assert "At length 20" not in text
+    same = [row(length, mask, 0.5, no_better=2) for length in (5, 20) for mask in (True, False)]
+    text = words.conclude([*same, row(92)], Settings.of("digits"))
+    assert "At length 5 (with mask; without mask) 1 of 3 seeds learned. At length 20 (with mask" in text
     head, _, *lines = tiny.table().splitlines()
     start = head.index("learned")
     for line, found in zip(lines, tiny.rows, strict=True):
