@@ -36,7 +36,8 @@ def doubtful_steps(columns: Sequence[str]) -> str:
     if len(steps) < max(FEWEST, len(columns) / 2):
         return ""
     remarks = ""
-    if others := [column for column in columns if column not in set(steps)]:
+    known = set(steps)
+    if others := [column for column in columns if column not in known]:
         verb, they = ("is read as a step", "it is") if len(others) == 1 else ("are read as steps", "they are")
         remarks += f", note: {some(others)} {verb}, as {steps[0]!r} is; if {they} none, --drop leaves "
         remarks += "it out" if len(others) == 1 else "them out"
