@@ -23,7 +23,6 @@ from numba import cfunc, config, from_dtype, njit
 from numba.core.caching import FunctionCache
 from numba.core.errors import NumbaError
 
-from minilstm.compiled import forks  # noqa: F401  what it is for happens at a fork
 from minilstm.compiled.adam import adam
 from minilstm.compiled.dense import add_rows, dense_product
 from minilstm.compiled.gru import gru_backward, gru_forward, gru_pack

@@ -45,3 +45,43 @@ def test_a_child_of_a_process_that_compiles_does_not_hang(tmp_path):
         [sys.executable, "-P", "-c", CODE], env=environment, capture_output=True, text=True, timeout=600
     )
     assert done.stdout == "0 True (2, 3)\n", done.stderr
+
+
+BOTH = """
+import faulthandler, os, sys, threading, time
+import numpy as np
+import minilstm as ml
+
+def train(kind):
+    model = ml.Sequential([kind(3, input_shape=(4, 2)), ml.Dense(1)], seed=0)
+    model.compile("adam", "mse")
+    return model.fit(np.ones((4, 4, 2)), np.ones(4), epochs=2, verbose=0).history["loss"]
+
+found = []
+training = threading.Thread(target=lambda: found.append(train(ml.LSTM)))
+training.start()
+while "numba.core" not in sys.modules:  # the kernels are being imported
+    time.sleep(0.001)
+child = os.fork()
+if child == 0:
+    faulthandler.dump_traceback_later(240, exit=True)
+    os._exit(0 if train(ml.LSTM) and train(ml.GRU) else 1)
+_, status = os.waitpid(child, 0)
+training.join()
+print(os.waitstatus_to_exitcode(status), found[0] == train(ml.LSTM))
+"""
+
+
+@compiled_only
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_of_a_process_that_imports_the_kernels_does_not_hang(tmp_path):
+    """It waited for a module that a thread was importing, which is not there in the child."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": os.fspath(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-P", "-c", BOTH],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.stdout == "0 True\n", done.stderr
