@@ -77,6 +77,7 @@ def _feather(data: bytes) -> Columns:
 
 
 def _of_arrow(table: Any) -> Columns:
+    table.validate(full=True)  # of a damaged .feather pyarrow reads memory that is not there
     names = list(table.column_names)
     if len(set(names)) < len(names):
         raise ValueError("column names must differ from each other")
