@@ -169,7 +169,7 @@ class Saved:
         self.loss = None if said.get("loss") is None else decode(said["loss"], Loss)
         self.metrics = _accepted("its metrics", metrics.check, decode(_entry(said, "metrics", list)))
         self.iterations = _entry(said, "iterations", int)
-        if self.iterations < 0 or (self.iterations and not self.shapes):
+        if not 0 <= self.iterations < 2**63 or (self.iterations and not self.shapes):
             raise DamagedError("its optimizer has steps that the model cannot have taken")
         if self.iterations:
             size = sum(

@@ -398,6 +398,7 @@ HOSTILE = {
     "an unknown loss": (put("compiled.loss", "mse"), "'mse' stands where a Loss is expected"),
     "an unknown metric": (put("compiled.metrics", ["x"]), "its metrics: metrics must be"),
     "negative steps": (put("compiled.iterations", -1), "its optimizer has steps"),
+    "more steps than can be": (put("compiled.iterations", 2**63), "its optimizer has steps"),
     "a wrong state": (put("random.shuffle.state.inc", 2**130), "its random state is not one"),
     "another generator": (put("random.shuffle.bit_generator", "MT19937"), "its random state is not one"),
     "no names": (put("progress.history", [1, 2]), "its history has no names"),
