@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minilstm.arrays import Array, rows_of
-from minilstm.errors import listed, one_of, shown, whole_number, wording
+from minilstm.errors import check_room, listed, one_of, shown, whole_number, wording
 
 Mask = NDArray[np.bool_]
 
@@ -116,6 +116,8 @@ def lengths_to_mask(lengths: Iterable[int], maxlen: int | None = None, padding: 
         A length or `maxlen` is no whole number (a float, a boolean, a list); the message has its index.
     ValueError
         A length or `maxlen` is negative, `lengths` is empty, or `padding` is another word.
+    MemoryError
+        The mask is larger than memory.
 
     Examples
     --------
@@ -132,6 +134,7 @@ def lengths_to_mask(lengths: Iterable[int], maxlen: int | None = None, padding: 
         raise ValueError(wording("lengths", "at least one whole number", "none"))
     counts = [whole_number(f"lengths[{b}]", length, minimum=0, wide=True) for b, length in enumerate(given)]
     T = max(counts) if maxlen is None else whole_number("maxlen", maxlen, minimum=0)
+    check_room(f"a mask of {len(counts)} x {T} steps", len(counts) * T)
     real = np.array([min(count, T) for count in counts])[:, np.newaxis]  # (B, 1)
     step = np.arange(T)  # (T,)
     mask: Mask = step < real if padding == "post" else step >= T - real  # (B, T)

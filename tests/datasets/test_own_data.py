@@ -334,3 +334,9 @@ def test_a_number_that_is_infinite_beside_the_training_part_is_refused():
         for part in (data.train, data.validation, data.test):
             assert all(np.isfinite(row).all() for row in part.x)
     assert refused >= 4
+
+
+@pytest.mark.parametrize("argument", ["name", "source"])
+def test_a_name_that_no_report_can_hold_is_refused(argument):
+    with pytest.raises(ValueError, match=f"{argument} must be of text that UTF-8 has, got a lone surrogate"):
+        from_sequences([[k, 1] for k in range(20)], [0, 1] * 10, **{argument: "a\ud800"})

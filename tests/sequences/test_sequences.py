@@ -680,3 +680,10 @@ def test_truncate_keeps_a_window_that_stays_inside():
 def test_truncate_refuses_windows_that_cannot_be_meant(options, error, message):
     with pytest.raises(error, match=message):
         truncate([[1, 2], [3]], 1, **options)
+
+
+@pytest.mark.parametrize("lengths", [[2**63], [1, 2**62]])
+def test_a_mask_that_is_larger_than_memory_is_refused(lengths):
+    with pytest.raises(MemoryError, match=r"a mask of .* steps takes"):
+        lengths_to_mask(lengths)
+    assert lengths_to_mask(lengths, maxlen=2).shape == (len(lengths), 2)
