@@ -87,7 +87,7 @@ KILLER = textwrap.dedent("""
         now = open(path, "rb").read() if os.path.exists(path) else b""
         assert now.startswith(kept), "a finished point was lost"
         before, kept = kept, now[: now.rfind(b"\\n") + 1]
-        needed *= 1.1 if kept == before else 0.95  # on a machine whose speed changes, kills follow it
+        needed *= 1.1 if kept == before else 0.9  # on a machine whose speed changes, kills follow it
         torn += len(now) > len(kept)
     done = kept.count(b"\\n")
     again = study(folder)
