@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from minilstm.arrays import Array
 from minilstm.datasets.leaks import Alone
-from minilstm.errors import one_of
+from minilstm.errors import one_of, wording
 
 __all__ = ["Baseline", "Dataset", "Split"]
 
@@ -81,6 +81,17 @@ class Dataset:
     horizon: int | None = None  # steps ahead, of a forecast
     baselines: tuple[Baseline, ...] = ()  # of a forecast, on the scale of y
     alone: Alone | None = None  # the input column that predicts best by itself, where that was looked at
+
+    def __post_init__(self) -> None:
+        """ValueError for a text that no file can hold: a report could never be written."""
+        texts = {"name": [self.name], "source": [self.source], "description": [self.description]}
+        for argument, said in (texts | {"labels": self.labels, "remarks": self.remarks}).items():
+            try:
+                "".join(said).encode("utf-8")
+            except UnicodeEncodeError:
+                raise ValueError(
+                    wording(argument, "of text that UTF-8 has", "one with a lone surrogate")
+                ) from None
 
     def lengths(self, split: str = "train") -> NDArray[np.int64]:
         """The number of steps of each sequence of "train", "validation" or "test": (B,) int64.

@@ -80,8 +80,7 @@ def from_sequences(
     if y is None or not _is_list(y) or hasattr(y, "columns"):  # a table has several
         raise TypeError(wording("y", "a list with one label for each sequence", type(y).__name__))
     seed = whole_number("seed", seed, 0, wide=True)
-    for argument, text in (("name", name), ("source", source)):
-        _check_writable(argument, instance(argument, text, str, "a text"), argument)
+    instance("name", name, str, "a text"), instance("source", source, str, "a text")
     x = rows_of("x", x)
     is_text = len(x) > 0 and isinstance(x[0], str)
     samples, y, by, at, left_out = _usable(x, y, by, places, is_text, BadRows(bad_rows))

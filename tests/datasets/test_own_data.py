@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_cli import run
 
-from minilstm.datasets import from_sequences, load_imdb, read_file
+from minilstm.datasets import from_sequences, from_series, load_imdb, read_file
 from minilstm.datasets.splits import first_of_each, three_parts
 
 FILMS = ["good fun", "very good", "bad and sad", "so very bad"]
@@ -338,5 +338,8 @@ def test_a_number_that_is_infinite_beside_the_training_part_is_refused():
 
 @pytest.mark.parametrize("argument", ["name", "source"])
 def test_a_name_that_no_report_can_hold_is_refused(argument):
-    with pytest.raises(ValueError, match=f"{argument} must be of text that UTF-8 has, got a lone surrogate"):
+    expected = f"{argument} must be of text that UTF-8 has, got one with a lone surrogate"
+    with pytest.raises(ValueError, match=expected):
         from_sequences([[k, 1] for k in range(20)], [0, 1] * 10, **{argument: "a\ud800"})
+    with pytest.raises(ValueError, match=expected):
+        from_series([k % 7 for k in range(60)], steps=3, **{argument: "a\ud800"})
