@@ -1,25 +1,53 @@
-"""minilstm: an LSTM from scratch that shows what sequence length does.
+"""An LSTM from scratch that shows what sequence length does.
 
-To its accuracy, its cost, its memory, and above all its gradients. The lesson is one folder, `bptt`, to be
-read in an afternoon; each folder imports only from those before it:
+    model = ml.Sequential([ml.LSTM(32), ml.Dense(1, "sigmoid")], seed=0)
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    model.fit(x, y, epochs=5)           # x (N, T, D), y (N,)
+    print(model.trace(x[:32], y[:32]))  # what happened at each time step
 
-    bptt            backpropagation through time in NumPy: cell, activations, simple_rnn, lstm, steps, tape,
-                    segments, then gru and variants
+Its names, each imported when first used; help(ml.LSTM) tells of one:
+
+    Models      Sequential, LSTMClassifier, LSTMRegressor, load_model
+    Layers      LSTM, GRU, SimpleRNN, RNN, cell, Bidirectional, Embedding,
+                TimeDistributed, Masking, Input, Dense, Activation, Dropout,
+                Flatten, GlobalAveragePooling1D, LayerNormalization,
+                RepeatVector
+    Losses      BinaryCrossentropy, CategoricalCrossentropy,
+                SparseCategoricalCrossentropy, MeanSquaredError,
+                MeanAbsoluteError, Huber, LogCosh, CustomLoss
+    Metrics     TopKCategoricalAccuracy, SparseTopKCategoricalAccuracy
+    Optimizers  SGD, RMSprop, Adam, AdamW, LearningRateSchedule,
+                CosineDecay, CosineDecayRestarts, ExponentialDecay,
+                InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay
+    Callbacks   Callback, CSVLogger, EarlyStopping, GradientTracer,
+                LambdaCallback, LearningRateScheduler, ModelCheckpoint,
+                ReduceLROnPlateau, TerminateOnNaN; History
+    Sequences   pad_sequences, truncate, lengths_to_mask, padding_audit,
+                sliding_windows, LengthBuckets, Vocabulary,
+                pack_padded_sequence, pad_packed_sequence, Stream, Warmup,
+                stream_warmup; load_digits, recall, adding
+    Length      length_study, truncation_study, TruncationStudy, Trace,
+                reproduce
+    Checks      gradcheck, check_step, check_sequence
+    Others      get_num_threads, set_num_threads, NonFiniteError,
+                PaddingWarning, WeightsFileError
+
+The folders, each importing only from those before it:
+
+    bptt            the lesson, an afternoon: backpropagation through time
     sequences       pad, truncate, mask
-    checkpoints     which steps to run again, where memory holds a fixed number of states
+    checkpoints     which steps to run again, where memory is bounded
     cells           cells beyond the lesson, and how to make one
     compiled        the steps of bptt in Numba, under the same tags
     trace           what happened at each time step
     layers          Keras's words on the outside, symbols on the inside
-    network         layers in a row: forward, loss and backward, and the batches that go in
+    network         layers in a row: forward, loss, backward, batches
     streams         a model that reads sequences as they come
     training        the loop of fit
     model           Sequential: fit, evaluate, predict, trace
     gradient_check  is a backward pass right?
     plots           the figures
-    study           the main job: accuracy, cost and gradients against length
-
-Names are imported when they are first used: `import minilstm` loads neither Numba nor matplotlib.
+    study           the main job: accuracy, cost, gradients against length
 """
 
 from __future__ import annotations
@@ -69,12 +97,11 @@ _HOMES = {
     "minilstm.trace.trace": ["Trace"],
 }  # fmt: skip
 _PLACES = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ["cells", "interop", "initializers", "keras", "plots", "regularizers"]
-
-# without scikit-learn the estimators are neither listed nor starred
+# without scikit-learn the estimators are not listed
 _ABSENT = set() if find_spec("sklearn") else set(_HOMES["minilstm.interop.estimators"])
 
-__all__ = sorted({*_PLACES, *_MODULES, "__version__"} - _ABSENT)
+# help() prints whole every class that stands here, so that only modules do; dir() lists all names
+__all__ = ["cells", "initializers", "interop", "keras", "plots", "regularizers"]
 
 if TYPE_CHECKING:
     from minilstm import cells as cells
@@ -166,7 +193,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+    if name in __all__:
         return import_module(f"minilstm.{name}")
     if name in _ABSENT:
         raise ModuleNotFoundError(
@@ -179,4 +206,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted({*_PLACES, *__all__, "__version__"} - _ABSENT)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ForwardRef
+
+
+def text(annotation: Any) -> Any:
+    """The annotation as it is written: a TypedDict keeps it as a ForwardRef, which shows its module."""
+    return annotation.__forward_arg__ if isinstance(annotation, ForwardRef) else annotation
 
 
 class WholeSignature:
@@ -18,7 +23,7 @@ class WholeSignature:
     def __init__(self, words: Mapping[str, Any], **defaults: Any) -> None:
         keyword = inspect.Parameter.KEYWORD_ONLY
         self.words = [
-            inspect.Parameter(name, keyword, default=defaults.get(name), annotation=annotation)
+            inspect.Parameter(name, keyword, default=defaults.get(name), annotation=text(annotation))
             for name, annotation in words.items()
         ]
 

@@ -295,8 +295,7 @@ def test_no_public_name_is_a_module_s_name():
     import minilstm
 
     modules = {path.stem for path in PACKAGE.iterdir()} - {"__init__", "__main__", "__pycache__"}
-    assert not modules & (set(minilstm.__all__) - set(minilstm._MODULES))
-    assert set(minilstm._MODULES) <= modules
+    assert modules & set(dir(minilstm)) == set(minilstm.__all__)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import inspect
 import json
 import os
+import pydoc
 import re
 import subprocess
 import sys
@@ -85,13 +87,12 @@ assert all(sys.modules[name] is None for name in ("scipy", "threadpoolctl"))
     assert done.returncode == 0, done.stderr
 
 
-def test_help_and_a_star_need_no_scikit_learn():
+def test_help_needs_no_scikit_learn():
     code = """
 import pydoc, sys
 sys.modules["sklearn"] = None  # an import of it fails
-from minilstm import *
 import minilstm as ml
-assert LSTM is ml.LSTM and "LSTMClassifier" not in dir(ml)
+assert "LSTMClassifier" not in dir(ml)
 assert pydoc.render_doc(ml)
 ml.LSTMClassifier
 """
@@ -100,9 +101,25 @@ ml.LSTMClassifier
     assert done.stderr.endswith(f"{wanted}\n"), done.stderr
 
 
+@pytest.mark.parametrize(("module", "lines"), [(minilstm, 100), (minilstm.keras, 40)])
+def test_help_of_the_package_is_one_page(module, lines):
+    """`help` prints whole each class that stands in `__all__`: only modules do, as in scikit-learn."""
+    page = pydoc.plain(pydoc.render_doc(module))
+    assert len(page.splitlines()) <= lines
+    assert "Method resolution order" not in page
+    assert all(inspect.ismodule(getattr(module, name)) for name in module.__all__)
+    assert not set(dir(module)) - {"__version__"} - set(re.findall(r"\w+", page))
+
+
+def test_help_of_the_package_fits_a_terminal():
+    page = pydoc.plain(pydoc.render_doc(minilstm)).partition("\nFILE\n")[0]
+    assert max(map(len, page.splitlines())) <= 80
+
+
 def test_every_public_name_is_there():
-    assert sorted(minilstm.__all__) == minilstm.__all__ == dir(minilstm)
-    for name in minilstm.__all__:
+    assert sorted(dir(minilstm)) == dir(minilstm)
+    assert {*minilstm.__all__, "LSTM"} < {*dir(minilstm)}
+    for name in dir(minilstm):
         if name == "plots" and importlib.util.find_spec("minilstm.plots") is None:
             continue
         assert getattr(minilstm, name) is not None, name
@@ -111,7 +128,7 @@ def test_every_public_name_is_there():
 
 
 def test_every_public_name_has_a_docstring():
-    for name in set(minilstm.__all__) - {"__version__", "plots"}:
+    for name in set(dir(minilstm)) - {"__version__", "plots"}:
         assert (getattr(minilstm, name).__doc__ or "").strip(), name
 
 
@@ -119,12 +136,12 @@ def test_the_type_checker_sees_the_names_that_are_given_out():
     """The names under TYPE_CHECKING are those of the lazy table."""
     text = (ROOT / "minilstm" / "__init__.py").read_text(encoding="utf-8")
     seen = set(re.findall(r"^    from [\w.]+ import (\w+) as \1$", text, re.MULTILINE))
-    assert seen == set(minilstm.__all__) - {"__version__"}
+    assert seen == set(dir(minilstm)) - {"__version__"}
 
 
 def test_keras_s_names_are_the_same_objects():
     assert minilstm.keras.Sequential is minilstm.Sequential
-    for name in set(minilstm.keras.__all__) - set(minilstm.keras._MODULES):
+    for name in set(dir(minilstm.keras)) - set(minilstm.keras._MODULES):
         assert getattr(minilstm.keras, name) is getattr(minilstm, name, getattr(minilstm.keras, name))
 
 

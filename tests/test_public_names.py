@@ -45,8 +45,8 @@ def face() -> str:
     lines = []
     for module in FACE:
         holder = getattr(minilstm, module) if module else minilstm
-        names = getattr(holder, "__all__", None) or [n for n in dir(holder) if not n.startswith("_")]
-        for name in sorted(names):
+        given = dir(holder) if "__dir__" in vars(holder) else getattr(holder, "__all__", dir(holder))
+        for name in sorted(one for one in given if not one.startswith("_") or one == "__version__"):
             value = getattr(holder, name)
             if not inspect.ismodule(value):
                 lines += described(f"{module}.{name}" if module else name, value)

@@ -4,8 +4,10 @@
     import tensorflow as tf                       becomes      import minilstm as tf
 
 Each folder of Keras is here by its name: activations, callbacks, datasets, initializers, layers, losses,
-metrics, models, optimizers (and schedules), preprocessing.sequence, regularizers, utils. A name that is not
-here says what to use in its place. Everything is imported when it is asked for.
+metrics, models, optimizers (and schedules), preprocessing.sequence, regularizers, utils; and for short
+Sequential, LSTM, GRU, SimpleRNN, Bidirectional, TimeDistributed, Embedding, Masking, Dense, Dropout,
+GlobalAveragePooling1D and pad_sequences themselves. A name that is not here says what to use in its place.
+Everything is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ _CALLED = {"Input": "layers", "Layer": "layers", "Loss": "losses", "Metric": "me
 _CALLED |= {"Optimizer": "optimizers"}
 _MODULES = sorted({name.partition(".")[0] for name in scope.HOMES})
 
-__all__ = sorted([*_FLAT, *_MODULES])
+__all__ = _MODULES  # help() prints every class that stands here; dir() lists all names
 
 
 def __getattr__(name: str) -> Any:
@@ -35,4 +37,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted([*_FLAT, *_MODULES])
