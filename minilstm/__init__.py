@@ -190,19 +190,21 @@ if TYPE_CHECKING:
     from minilstm.trace.trace import Trace as Trace
     from minilstm.truncation import TruncationStudy as TruncationStudy
     from minilstm.truncation import truncation_study as truncation_study
+else:  # unknown to a type checker, which thus sees a name that is not there
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return import_module(f"minilstm.{name}")
-    if name in _ABSENT:
-        raise ModuleNotFoundError(
-            f"{name} needs scikit-learn: pip install 'minilstm[sklearn]'", name="sklearn"
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            return import_module(f"minilstm.{name}")
+        if name in _ABSENT:
+            raise ModuleNotFoundError(
+                f"{name} needs scikit-learn: pip install 'minilstm[sklearn]'", name="sklearn"
+            )
+        if name in _PLACES:
+            return getattr(import_module(_PLACES[name]), name)
+        reason = None if name.startswith("_") else import_module("minilstm.layers.refused").why_not(name)
+        raise AttributeError(
+            f"module 'minilstm' has no attribute {name!r}" + (f": {reason}" if reason else "")
         )
-    if name in _PLACES:
-        return getattr(import_module(_PLACES[name]), name)
-    reason = None if name.startswith("_") else import_module("minilstm.layers.refused").why_not(name)
-    raise AttributeError(f"module 'minilstm' has no attribute {name!r}" + (f": {reason}" if reason else ""))
 
 
 def __dir__() -> list[str]:

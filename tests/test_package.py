@@ -166,3 +166,40 @@ def test_python_m_minilstm():
 
 def test_types_are_declared():
     assert (ROOT / "minilstm" / "py.typed").exists()
+
+
+@pytest.mark.slow
+def test_a_user_s_type_checker_knows_the_names(tmp_path):
+    """Under --strict; a name that is not there is an error, and the only one."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        """
+import numpy as np
+import minilstm as ml
+from minilstm import LSTM
+
+model = ml.Sequential([LSTM(8, input_shape=(None, 2)), ml.Dense(1, activation="sigmoid")], seed=0)
+model.compile(optimizer=ml.Adam(1e-3), loss="binary_crossentropy", metrics=["accuracy"])
+x, y = np.ones((6, 5, 2)), np.array([0, 1, 0, 1, 0, 1])
+history: ml.History = model.fit(x, y, callbacks=[ml.EarlyStopping(patience=2)])
+losses: list[float] = history.history["loss"]
+trace: ml.Trace = model.trace(x, y)
+norms = trace["lstm"].norm("dh") + model.predict(x).sum()
+ml.plots.gradient_flow(trace["lstm"]).figure
+ml.LTSM(3)
+""",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(script)],
+        env=os.environ | {"MYPYPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    errors = [line for line in done.stdout.splitlines() if ": error: " in line]
+    assert [line.partition(" error: ")[2] for line in errors] == [
+        'Module has no attribute "LTSM"  [attr-defined]'
+    ], done.stdout + done.stderr
