@@ -24,6 +24,7 @@ import numpy as np
 
 import minilstm
 from minilstm import interrupts
+from minilstm.compiled import threads
 from minilstm.errors import fail, in_words, real_number, whole_number
 from minilstm.gradient_check import gradcheck
 from minilstm.gradient_check.student.runner import UNWRITABLE
@@ -158,7 +159,6 @@ def _checked(file: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 def _waited(command: list[str], printed: Path, timeout: float, folder: Path) -> int | None:
     """The exit code of a command whose output goes to a file; None if it had to be stopped."""
-    one_thread = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     place = str(Path(minilstm.__file__).parents[1])
     paths = os.pathsep.join(path for path in (place, os.environ.get("PYTHONPATH")) if path)
     with interrupts.held() as flag, open(printed, "wb") as output:
@@ -169,7 +169,7 @@ def _waited(command: list[str], printed: Path, timeout: float, folder: Path) -> 
             stderr=output,
             start_new_session=True,
             cwd=folder,
-            env={**os.environ, **one_thread, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1"},
+            env={**os.environ, **threads.ONE_BLAS_THREAD, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1"},
         )
         try:
             end = time.monotonic() + timeout

@@ -20,6 +20,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Jobs: TypeAlias = "SimpleQueue[Callable[[], None] | None]"
 
+# For a process beside which others of ours keep the processors busy. NumPy's BLAS has threads of its own, and
+# waits for them even in a product of a millisecond: 200 where they get no processor.
+ONE_BLAS_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
 _lock = threading.Lock()
 _threads: int | None = None
 _helpers: list[Jobs] = []

@@ -28,6 +28,7 @@ from multiprocessing import connection, resource_tracker
 from typing import Any, TypeVar
 
 from minilstm import interrupts
+from minilstm.compiled import threads
 
 Key = TypeVar("Key")  # of a task
 Record = dict[str, Any]
@@ -100,7 +101,7 @@ class _Worker:
         self.ready = False
         self.key: Any = None  # of the task that it works at
         try:
-            with _without_sigint():
+            with _without_sigint(), _one_blas_thread():
                 self.process.start()
         finally:
             theirs.close()
@@ -179,6 +180,18 @@ def _without_sigint() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """Processes started inside have one thread of BLAS, where the user did not say how many."""
+    unsaid = threads.ONE_BLAS_THREAD.keys() - os.environ.keys()
+    os.environ.update({name: threads.ONE_BLAS_THREAD[name] for name in unsaid})
+    try:
+        yield
+    finally:
+        for name in unsaid:
+            os.environ.pop(name, None)
 
 
 # ------------------------------------------------------------ in a worker
