@@ -6,11 +6,16 @@ A table becomes the cells of a .csv, or the objects of a .jsonl where a column h
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from minilstm.arrays import is_missing
 from minilstm.datasets.arrays import MOST, SMALL
+from minilstm.datasets.exact import EXPECTED, is_rounded
+
+QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'" + r'|"(?:[^"\\]|\\.)*"')
+WHOLE = re.compile(r"[+-]?\d{16,300}")
 
 Columns = dict[str, list[Any]]
 
@@ -41,6 +46,15 @@ def read_columns(data: bytes, kind: str) -> Columns:
 def has_lists(columns: Columns) -> bool:
     """Whether a column holds lists: then each row has a sequence."""
     return any(isinstance(value, list) for values in columns.values() for value in values)
+
+
+def check_no_structs(columns: Columns) -> None:
+    """ValueError that names a column of structs or maps, of which no cell could be made."""
+    for name, values in columns.items():
+        if any(isinstance(value, (dict, tuple)) for value in values):
+            raise ValueError(
+                f"column {name!r} holds structs or maps, which are not read: make a column of each field"
+            )
 
 
 def as_cell(value: Any) -> str:
@@ -87,15 +101,41 @@ def _of_arrow(table: Any) -> Columns:
 def _arff(data: bytes) -> Columns:
     from scipy.io import arff
 
+    text = data.decode("utf-8-sig")
+    if next((line for _, line in _arff_rows(text)), "").startswith("{"):
+        raise ValueError("has sparse rows, as {0 1.5, 4 a}, which are not read: write every value")
     try:
-        rows, meta = arff.loadarff(io.StringIO(data.decode("utf-8-sig")))
+        rows, meta = arff.loadarff(io.StringIO(text))
     except NotImplementedError as error:
         raise ValueError(
             f"attributes that are numbers, dates or nominal are read, not others ({error}); "
             "sequences of several features stand in a .ts"
         ) from None
     found = {}
+    _check_rows(text, len(meta.names()))
     for name in meta.names():
         values = rows[name].tolist()
         found[name.strip()] = [None if value == b"?" else value for value in values]
     return found
+
+
+def _arff_rows(text: str) -> Iterator[tuple[int, str]]:
+    """The lines behind @data, and their numbers, but blank ones and comments."""
+    lines = iter(enumerate(text.split("\n"), 1))
+    any(line.strip().lower() == "@data" for _, line in lines)  # goes on behind it
+    yield from ((n, line.strip()) for n, line in lines if line.strip() and not line.startswith("%"))
+
+
+def _check_rows(text: str, attributes: int) -> None:
+    """ValueError for a row with more values than attributes, which SciPy drops, or with rounded numbers."""
+    for number, line in _arff_rows(text):
+        if "," not in line:
+            continue  # blanks between
+        values = QUOTED.sub("x", line).split(",")
+        if len(values) != attributes:
+            raise ValueError(
+                f"line {number} has {len(values)} values, the header has {attributes} attributes"
+            )
+        for value in values:
+            if WHOLE.fullmatch(value.strip()) and is_rounded(value, float(value)):
+                raise ValueError(f"line {number}: expected {EXPECTED}, got {value.strip()[:40]}")

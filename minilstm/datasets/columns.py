@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from minilstm.datasets.exact import EXPECTED, is_rounded
+
 LABELS = ("label", "labels", "target", "class", "y", "sentiment", "category")
 TEXTS = ("text", "texts", "review", "sentence", "content", "comment", "message")
 SERIES = ("x", "sequence", "sequences", "series", "values", "data")
@@ -121,6 +123,11 @@ def to_number(text: str, column: str, place: str) -> float:
     number = as_number(text)
     if number is None:
         raise ValueError(f"{place}, column {column!r}: expected a number, got {text[:40]!r}")
+    if math.isfinite(number) and is_rounded(text, number):
+        raise ValueError(
+            f"{place}, column {column!r}: expected {EXPECTED}, got {text.strip()[:40]}; "
+            "--drop leaves the column out"
+        )
     return number
 
 

@@ -37,6 +37,7 @@ from minilstm.datasets.columns import (
     unused,
     with_points,
 )
+from minilstm.datasets.exact import EXACT
 from minilstm.datasets.grouped import group_rows, in_order
 from minilstm.datasets.identifiers import measured
 from minilstm.datasets.records import records
@@ -45,7 +46,6 @@ from minilstm.datasets.times import counted
 
 WHOLE = re.compile(r"0|-?[1-9]\d{0,15}")
 WORD = re.compile(r"\S+")
-EXACT = 2**53  # whole numbers from here on are not all in float64
 
 Cells = dict[str, list[str]]
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from minilstm.arrays import Array
 from minilstm.datasets.bad_rows import LARGEST
 from minilstm.datasets.base import Baseline, Dataset, Split, fingerprint
+from minilstm.datasets.exact import EXPECTED, rounded
 from minilstm.datasets.markers import missing_markers
 from minilstm.datasets.splits import WAYS, Indices, parts_by_group, three_parts
 from minilstm.errors import instance, listed, one_of, whole_number, wording
@@ -157,6 +158,8 @@ def _series(series: Any, fewest: int, target: int, skip: bool) -> list[Array]:
             raise ValueError(wording("series", "of at least one step", f"shape {array.shape}"))
         with np.errstate(invalid="ignore"):  # a signalling NaN is refused below, as any other
             array = array.astype(np.float64).reshape(len(array), -1)
+        if (whole := rounded(one, array)) is not None:
+            raise ValueError(wording("series", EXPECTED, f"{whole} in series {k}"))
         if not skip and not _usable(array).all():
             step = int(np.argmin(_usable(array)))
             largest = np.abs(array[step]).max()

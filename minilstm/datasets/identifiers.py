@@ -16,6 +16,8 @@ from minilstm.datasets.times import are_dates
 UNNAMED = re.compile(r"(unnamed: \d+([._]\w+)*)?", re.IGNORECASE)  # what pandas calls one without a name
 INDEX = re.compile(r"__index_level_\d+__")  # what it calls an index without a name in a .parquet or .feather
 NAMED = re.compile(r"(^|[\s_.-])(id|uuid|guid|index|idx|key|nr|no|number|row|row_?id)$", re.IGNORECASE)
+# A number with a sign of a currency, a unit or so, as 5%, $3.50, 1'000, 3/7, 0:05, 0x1f: no name of a row.
+QUANTITY = re.compile(r"\W{0,3}(0x[\da-f]+|\d[\d.,':/]*([de][+-]?\d+)?)\W{0,2}[^\W\d]{0,3}", re.IGNORECASE)
 FEWEST = 3  # values from which a pattern can be seen
 SEVERAL = 5  # values from which it is believed whatever the column's name
 LONGEST_ID = 40  # characters: a UUID has 36
@@ -47,11 +49,11 @@ def measured(
         if counts and (is_unnamed(column) or NAMED.search(column)):
             remarks += f", left out: column {column!r}, which only counts the rows"
             continue
-        if column in believed:
-            remarks += f", left out: column {column!r}, which only {believed[column]}"
-            continue
         if not timed and column not in named and are_dates(cells[column]):
             remarks += f", left out: column {column!r}, which holds dates"
+            continue
+        if column in believed:
+            remarks += f", left out: column {column!r}, which only {believed[column]}"
             continue
         left.append(column)
         if column in named or names["text"] is not None or names["features"] is not None:
@@ -98,7 +100,11 @@ def _names_rows(values: Sequence[str]) -> bool:
 
     >>> _names_rows(["P001", "P002", "P003"]), _names_rows(["P1", "P1", "P2"]), _names_rows(["1", "2", "3"])
     (True, False, False)
+    >>> _names_rows(["1%", "2%", "3%"])
+    False
     """
+    if 2 * sum(QUANTITY.fullmatch(value.strip()) is not None for value in values) > len(values):
+        return False
     return _all_differ(values) and all(
         len(value) <= LONGEST_ID and len(value.split()) == 1 and as_number(value) is None for value in values
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import partial
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from minilstm.datasets.bad_rows import LARGEST, BadRows
 from minilstm.datasets.base import Dataset, Split, fingerprint
 from minilstm.datasets.columns import check_written_alike, some
 from minilstm.datasets.constant_ends import constant_ends
+from minilstm.datasets.exact import EXACT, EXPECTED, rounded
 from minilstm.datasets.leaks import best_alone, order_tells
 from minilstm.datasets.markers import missing_markers
 from minilstm.datasets.splits import WAYS, Indices, first_equal, parts_by_group, parts_by_time, three_parts
@@ -26,7 +28,6 @@ from minilstm.sequences.text import has_words, pieces, text_ids
 __all__ = ["from_sequences"]
 
 SHARES = (0.7, 0.1)  # of train and validation; test has the rest
-EXACT = 2**53  # whole numbers below this are in float64
 FEWEST = 10  # sequences that can be split
 MOST_CLASSES = 100  # whole numbers with more different values are taken for a quantity
 
@@ -147,7 +148,9 @@ def _usable(
     x: Any, y: Sequence[Any], by: Any, places: Any, is_text: bool, bad: BadRows
 ) -> tuple[list[Any], list[Any], list[Any] | None, list[str], str]:
     """Samples, labels, `by` and places of the sequences that can be used; how many cannot, for people."""
-    y = [None if is_missing(label) else label for label in y]
+    y = [
+        None if is_missing(label) or (isinstance(label, str) and not label.strip()) else label for label in y
+    ]
     by = None if by is None else listed("by", "a list with one value for each sequence", by)
     at = [f"sequence {k}" for k in range(len(x))]
     at = at if places is None else listed("places", "a list with one text for each sequence", places)
@@ -270,10 +273,12 @@ def _series(sequence: Any, place: str, first: Array | None) -> Array:
     except ValueError:
         raise ValueError(wording("x", "sequences whose steps have equally many features", place)) from None
     if array.dtype.kind not in "fiub":
-        kind = "text" if array.dtype.kind in "US" else str(array.dtype)
+        kind = "text" if array.dtype.kind in "US" else _odd(array)
         raise TypeError(wording("x", "sequences of numbers, or texts alone", f"{kind} in {place}"))
     with np.errstate(invalid="ignore"):  # a signalling NaN is refused below, as any other
         array = array.astype(np.float64)  # float32 would lose what changes little beside a large mean
+    if (whole := rounded(sequence, array)) is not None:
+        raise ValueError(wording("x", EXPECTED, f"{whole} in {place}"))
     if array.ndim not in (1, 2):
         raise ValueError(wording("x", "sequences of shape (L,) or (L, D)", f"{array.shape} in {place}"))
     if array.size == 0:
@@ -298,12 +303,25 @@ def _series(sequence: Any, place: str, first: Array | None) -> Array:
     return array
 
 
+def _odd(array: Array) -> str:
+    """What an array of no numbers holds, for people."""
+    if array.dtype.kind != "O":
+        return str(array.dtype)
+    odd = [value for value in array.flat if not isinstance(value, Real)]
+    return f"{odd[0]!r:.40}" if odd else "a whole number of more than 64 bits"
+
+
 def _targets(
     y: Sequence[Any], at: Sequence[str], problem: str | None
 ) -> tuple[Problem, Array, tuple[str, ...]]:
     """The task, the targets (class numbers, or float64), and the names of the classes."""
     values = list(y)
     texts = [isinstance(value, str) for value in values]
+    truths = [isinstance(value, (bool, np.bool_)) for value in values]
+    if any(truths) and not all(truths):
+        expected = "labels of one kind, True and False or others"
+        first = (f"{values[k]!r:.80} in {at[k]}" for k in (truths.index(False), truths.index(True)))
+        raise TypeError(wording("y", expected, f"both: {', '.join(first)}"))
     if any(texts) and not all(texts) and problem != "classification":
         expected = "labels of one kind, text or numbers"
         first = (f"{values[k]!r:.80} in {at[k]}" for k in (texts.index(False), texts.index(True)))

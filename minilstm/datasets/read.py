@@ -27,7 +27,7 @@ from minilstm import files
 from minilstm.arrays import Array
 from minilstm.datasets.arrays import MOST, SMALL
 from minilstm.datasets.bad_rows import BadRows
-from minilstm.datasets.column_files import as_cell, has_lists, read_columns
+from minilstm.datasets.column_files import as_cell, check_no_structs, has_lists, read_columns
 from minilstm.datasets.columns import (
     SERIES,
     TEXTS,
@@ -106,7 +106,7 @@ def read_series(
         expected = f"a {', '.join((*CSV, *TYPED[:-1]))} or {TYPED[-1]} file for forecasting"
         raise ValueError(wording("data", expected, path.name))
     try:
-        cells = rows_of(data, False) if kind in CSV else _cells(read_columns(data, kind))
+        cells = rows_of(data, False) if kind in CSV else _cells(read_columns(data, kind), names)
         series, columns, reading = series_of(*cells, target, names)
     except (ValueError, TypeError, ModuleNotFoundError) as error:
         raise reworded(error, f"{path.name}: {error}") from None
@@ -216,15 +216,16 @@ def _stripped(value: Any) -> Any:
 def _typed(kind: str, data: bytes, names: Names) -> Found:
     columns, bad = read_columns(data, kind), BadRows(names["bad_rows"])
     if not has_lists(columns):
-        return read_table(*_cells(columns), names, bad)
+        return read_table(*_cells(columns, names), names, bad)
     rows = zip(*columns.values(), strict=True)
     return _objects(
         {k: dict(zip(columns, row, strict=True)) for k, row in enumerate(rows)}, "row", names, bad
     )
 
 
-def _cells(columns: dict[str, list[Any]]) -> tuple[list[str], list[list[str]], list[str]]:
+def _cells(columns: dict[str, list[Any]], names: Names) -> tuple[list[str], list[list[str]], list[str]]:
     """Typed columns as `rows_of` gives those of a .csv."""
+    check_no_structs({name: values for name, values in columns.items() if name not in (names["drop"] or ())})
     rows = [list(map(as_cell, row)) for row in zip(*columns.values(), strict=True)]
     return list(columns), rows, [f"row {k}" for k in range(len(rows))]
 
@@ -261,7 +262,7 @@ def _objects(rows: dict[int, dict[str, Any]], place: str, names: Names, bad: Bad
         raise ValueError(f"name the sequences with --text or --features; it has {some(rest)}")
     for number, row in rows.items():
         for key in (label, column, *([by] if by else [])):
-            if row.get(key) is None:
+            if row.get(key) is None or (key != column and not str(row[key]).strip()):
                 bad.add(number, f"{place} {number} has no {key!r}")
         if not isinstance(row.get(label), (str, int, float)):
             got = f"{row.get(label)!r:.40}"
