@@ -56,6 +56,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from minilstm import forks as _forks  # noqa: F401  first: a fork waits for imports from here on
+
 __version__ = "0.2.0"
 
 _HOMES = {

@@ -85,3 +85,40 @@ def test_a_child_of_a_process_that_imports_the_kernels_does_not_hang(tmp_path):
         timeout=600,
     )
     assert done.stdout == "0 True\n", done.stderr
+
+
+LAZY = """
+import faulthandler, os, sys, threading, time
+import numpy as np
+import minilstm as ml
+
+def train():
+    model = ml.Sequential([ml.LSTM(3, input_shape=(4, 2), backend="numpy"), ml.Dense(1)], seed=0)
+    model.compile("adam", "mse")
+    return model.fit(np.ones((4, 4, 2)), np.ones(4), epochs=1, verbose=0).history["loss"]
+
+training = threading.Thread(target=train)
+training.start()
+while sys.argv[1] not in sys.modules:
+    time.sleep(0.0001)
+child = os.fork()
+if child == 0:
+    faulthandler.dump_traceback_later(60, exit=True)
+    os._exit(0 if train() else 1)
+_, status = os.waitpid(child, 0)
+training.join()
+print(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("module", ["minilstm.model", "minilstm.layers.recurrent", "minilstm.training.fit"])
+def test_a_child_of_a_process_that_imports_our_modules_does_not_hang(module):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-P", "-c", LAZY, module],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.stdout == "0\n", done.stderr
