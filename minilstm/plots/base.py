@@ -73,7 +73,7 @@ def line(ax: Axes, x: Any, y: Any, low: Any = None, high: Any = None, **style: A
     """y against x, in `style`, with a bar from `low` to `high`; what is no number is a gap and a cross."""
     style = series_style(0) | {"linewidth": 2, "markersize": 7} | style
     x, y = vector("x", x), vector("y", y)
-    every = max(1, len(x) // 12)
+    every = 1 if style.get("linestyle") == "none" else max(1, len(x) // 12)
     if low is not None and high is not None:
         error = np.maximum(0, np.array([y - vector("low", low), vector("high", high) - y]))
         ax.errorbar(x, y, error, capsize=4, **style)

@@ -36,7 +36,8 @@ class Line:
 
     series : its place among things of different kinds, or order : (its place, how many) among things with
     an order; both give colour and marker, neither is grey. dash : "solid", "dash", "dot", or "none" for
-    markers alone; of those with gaps only lines with intervals have markers. low, high : ends of an interval
+    markers alone, which are rings where they are grey; of those with gaps only lines with intervals have
+    markers. low, high : ends of an interval
     at each point. frames : y at each of the chart's epochs.
     A line without a name, or a faint one, is not in the legend.
     """
@@ -150,6 +151,8 @@ def _line(ax: Axes, one: Line, y: Numbers, log: bool) -> None:
     if one.order:
         style["color"] = ordered_colours(one.order[1])[one.order[0]]
     style |= {"linestyle": DASHES[one.dash], "label": "_" if one.faint else one.name or "_"}
+    if one.dash == "none" and one.number is None:
+        style |= {"marker": "o", "markersize": 13, "markerfacecolor": "none", "markeredgewidth": 1.5}
     if one.faint:
         style |= {"alpha": 0.35, "markersize": 4}
     if one.dash in ("dash", "dot"):

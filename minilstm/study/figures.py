@@ -313,15 +313,20 @@ def _training(records: Sequence[Record], settings: Settings) -> Chart:
             )
             for record in own
         ]
+        ends = [(len(get(record)), get(record)[-1]) for record in own if record["diverged"] is None]
+        if ends:
+            x, y = map(list, zip(*ends, strict=True))
+            lines.append(Line(x, y, "the end, whose weights are used", dash="none"))
         high = 1.03 if settings.metric == "accuracy" else None
-        y = Axis(f"validation {settings.metric}", 0.0, high)
-        panels.append(Panel(lines, Axis("epoch", whole=True), y, settings.label(variant)))
+        scale = Axis(f"validation {settings.metric}", 0.0, high)
+        panels.append(Panel(lines, Axis("epoch", whole=True), scale, settings.label(variant)))
     early = "" if settings.patience is None else f", or earlier where {ENDED.format(settings.patience)}"
     return Chart(
         "training",
         "Training",
         "Validation value after each epoch, one line per seed: where a line stays flat, nothing is learned. "
-        f"What this page tells is of the models as they ended: after epoch {settings.epochs}{early}.",
+        "All that is told here is of the weights after the last epoch, marked by a ring: "
+        f"epoch {settings.epochs}{early}.",
         panels,
         "length",
     )

@@ -29,6 +29,7 @@
   }
 
   const isMarked = (line) => numberOf(line) !== null && (!["dash", "dot"].includes(line.dash) || Boolean(line.low));
+  const isRing = (line) => numberOf(line) === null && line.dash === "none";
 
   function traceOf(line, name, frame) {
     const colour = colourOf(line);
@@ -41,8 +42,10 @@
       visible: !(hidden[name] || new Set()).has(line.name),
       opacity: line.faint ? 0.4 : 1,
       line: { color: colour, dash: line.dash === "none" ? "solid" : line.dash, width: 2 },
-      marker: { color: colour, symbol: MARKERS[(number || 0) % 8][0], size: line.faint ? 5 : 8, maxdisplayed: 13 },
+      marker: { color: colour, symbol: MARKERS[(number || 0) % 8][0], size: line.faint ? 5 : 8 },
     };
+    if (line.dash !== "none") found.marker.maxdisplayed = 13;
+    if (isRing(line)) Object.assign(found.marker, { symbol: "circle-open", size: 15, line: { width: 1.5 } });
     if (line.low) {
       const gap = (high, low) => high.map((value, k) => (value === null || low[k] === null ? null : value - low[k]));
       found.error_y = { symmetric: false, array: gap(line.high, line.y), arrayminus: gap(line.y, line.low), color: colour };
@@ -141,12 +144,13 @@
       const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
       path.setAttribute("d", d);
       if (stroke) path.setAttribute("stroke-dasharray", { dash: "6 4", dot: "2 3" }[line.dash] || "");
-      path.setAttribute(stroke ? "stroke" : "fill", "currentColor");
+      for (const name of ["stroke", "fill"]) path.setAttribute(name, (name === "stroke") === stroke ? "currentColor" : "none");
       path.setAttribute("stroke-width", stroke ? "2" : "0");
       svg.append(path);
     };
     if (line.dash !== "none") add("M-15,0H15", true);
     if (isMarked(line)) add(MARKERS[numberOf(line) % 8][1], false);
+    if (isRing(line)) add("M-7,0a7,7 0 1,0 14,0a7,7 0 1,0 -14,0z", true);
     svg.line = line;
     return svg;
   }

@@ -21,6 +21,7 @@ from scipy.stats import t as student_t
 
 import minilstm as ml
 from minilstm import study
+from minilstm.plots import base
 from minilstm.plots.chart import draw
 from minilstm.study import journal, length_study, plan, report, run, statistics, summary, timing, words
 from minilstm.study import point as points
@@ -797,6 +798,25 @@ def test_figures_of_a_study_that_diverged_have_gaps(tiny):
     found = result_of(diverged)
     figures = {chart.name: draw(chart) for chart in study_figures(found.summary, records, settings)}
     assert np.isnan(figures["accuracy"].axes[0].containers[0].lines[0].get_ydata()).all()
+
+
+def test_rings_mark_the_epoch_whose_weights_are_used(tiny):
+    settings = Settings.of("recall", **TINY)
+    diverged, *others = tiny.cells
+    curves = [[0.5 + k, 0.3 + k, 0.4 + k][:k] for k in (1, 3, 2)]
+    records = [{**r, "curves": {"val_accuracy": c}} for r, c in zip(others, curves, strict=True)]
+    *_, chart = study_figures(tiny.summary, [{**diverged, "diverged": "NaN"}, *records], settings)
+    rings = chart.panels[0].lines[-1]
+    assert (rings.x, rings.y) == ([1, 3, 2], [1.5, 3.4, 2.3])
+    drawn = draw(chart).axes[0].get_lines()[-1]
+    assert (drawn.get_marker(), drawn.get_markerfacecolor()) == ("o", "none")
+
+
+def test_no_seed_is_left_out_of_the_figure():
+    many = list(range(40))
+    _, ax = base.new_figure()
+    base.line(ax[0], many, many, linestyle="none")
+    assert ax[0].get_lines()[0].get_markevery() == 1
 
 
 def test_the_report_escapes_every_text(tiny):
