@@ -202,9 +202,10 @@ def test_trace_report_writes_one_page(any_trace, kind, tmp_path):
         assert text.count("<svg role=") == 6
         assert "fill: #000000" not in text  # ink and ground are the page's
         assert "fill: #ffffff" not in text
-        assert (
-            f"{any_trace['rec'].cell.name} of 4 units, 4 samples of 7 steps, 7 of them real at most" in text
+        what = (
+            f"{any_trace['rec'].cell.name} of 4 units, 4 samples of 7 steps, at most 7 of them real, float64"
         )
+        assert f"{what}</p>" in text
         assert f"minilstm {ml.__version__}" in text
 
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+import minilstm
 from minilstm import files
 from minilstm.arrays import Array
 from minilstm.datasets.arrays import read_npy, read_npz
-from minilstm.errors import fail, in_words, wording
+from minilstm.errors import fail, in_words, printable, wording
 from minilstm.interop.loading import load_model
 from minilstm.layers import RECURRENT, Dense, Recurrent, cells_in
 from minilstm.model import Sequential
+from minilstm.tables import terminal_width, wrapped
 from minilstm.trace.trace import Trace
 
 SAMPLES, FEATURES = 16, 3  # of the data drawn where none is given
@@ -25,18 +27,23 @@ def run(options: argparse.Namespace) -> int:
         trace = traced(options)
     except (ValueError, TypeError, OSError) as error:
         return fail(in_words(error), 2)
-    from minilstm.plots.report import layer_words, trace_report
+    from minilstm.plots.report import facts, layer_words, trace_report
 
-    for layer in trace:
-        for line in layer_words(layer):
-            print(line)
+    made = f"weights of {options.weights}" if options.weights else f"seed {options.seed}"
+    if options.data is not None:
+        made += f", data of {options.data}"
+    made = printable(made)
+    lines = [line for layer in trace for line in layer_words(layer)]
+    lines += [f"traced: {facts(layer)}; {made}; minilstm {minilstm.__version__}" for layer in trace]
     origin = trace.first_nonfinite()
     if origin is not None:
-        print(origin)
+        lines.append(str(origin))
+    print(wrapped("\n".join(lines), terminal_width()))
     try:
         files.make_folder(options.out)
-        made = f"weights of {options.weights}" if options.weights else f"seed {options.seed}"
-        page = trace_report(trace, options.out / "trace.html", f"Where the gradient goes: {made}")
+        what = dict.fromkeys(f"{layer.cell.name}, {layer.real.shape[1]} steps" for layer in trace)
+        title = f"Where the gradient goes: {', '.join([*what, made])}"
+        page = trace_report(trace, options.out / "trace.html", title)
         print(f"written: {page}")
     except OSError as error:
         return fail(in_words(error), 1)

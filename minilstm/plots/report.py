@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -42,8 +43,16 @@ h1 {{ font-size: 1.5em; overflow-wrap: anywhere }} h2 {{ font-size: 1.2em; margi
 p.headline {{ font-size: 1.25em; border-left: 8px solid #0072B2; padding: 0.2em 0.7em; margin: 0.5em 0 }}
 p.headline.bad {{ border-color: #D55E00 }}
 p.detail {{ padding: 0 0 0 1.5em; margin: 0.3em 0; opacity: 0.8 }}
-.figures {{ display: grid; gap: 1em; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26em), 1fr)) }}
+.figures {{ display: grid; gap: 1em; margin: 1em 0;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26em), 1fr)) }}
 svg {{ width: 100%; height: auto; break-inside: avoid }}
+.number {{ white-space: nowrap }}
+@media print {{
+  body {{ font-size: 10pt; max-width: none; margin: 0 }}
+  .figures {{ grid-template-columns: 1fr 1fr }}
+  details::details-content {{ content-visibility: visible }}
+  dt {{ break-after: avoid }}
+}}
 </style></head><body><h1>{title}</h1>
 {body}
 <p class="detail">minilstm {version}</p>
@@ -53,6 +62,7 @@ SHARES = (
     "A share tells by which route came what arrives. How fast it shrinks on the route past all weights "
     "is what the gates alone would do."
 )
+NUMBER = re.compile(r"\d[\d.]*e-\d+")  # not to be broken at its sign
 BAD = ("vanishing", "exploding", "underflow", "not finite")
 ROUTE_WORDS = {
     "carousel": "the carousel (the forget gates, past all weights)",
@@ -107,11 +117,10 @@ def _html(
         body += [_headline(name, layer) for name, layer in compared.items()]
         body.append(inline_svg(side_by_side(compared), "comparison"))
     for name, layer in layers.items():
-        body.append(f"<h2>{html.escape(name)} ({html.escape(layer.cell.name)})</h2>")
+        cell = "" if name == layer.cell.name else f" ({layer.cell.name})"
+        body.append(f"<h2>{html.escape(name + cell)}</h2>")
         body.append(_headline(name, layer))
-        body += [
-            _paragraph(line, "detail") for line in [*layer_words(layer, name)[1:], _facts(layer), SHARES]
-        ]
+        body += [_paragraph(line, "detail") for line in [*layer_words(layer, name)[1:], facts(layer), SHARES]]
         body.append('<div class="figures">')
         for words, draw in _panels(name, layer):
             figure, (ax,) = new_figure(width=5.6, height=3.8)
@@ -125,12 +134,13 @@ def _html(
     return PAGE.format(title=html.escape(title), body="\n".join(body), version=minilstm.__version__)
 
 
-def _facts(layer: LayerTrace) -> str:
+def facts(layer: LayerTrace) -> str:
     """What was traced."""
     B, T = layer.real.shape
     longest = int(layer.real.sum(axis=1).max(initial=0))
     units = f"{layer.cell.name} of {layer.dh.shape[-1]} units"
-    return f"{units}, {B} samples of {T} steps, {longest} of them real at most"
+    masked = "" if layer.real.all() else f", at most {longest} of them real"
+    return f"{units}, {B} samples of {T} steps{masked}, {layer.dh.dtype}"
 
 
 def _headline(name: str, layer: LayerTrace) -> str:
@@ -139,7 +149,8 @@ def _headline(name: str, layer: LayerTrace) -> str:
 
 
 def _paragraph(text: str, kind: str) -> str:
-    return f'<p class="{kind}">{html.escape(text)}</p>'
+    whole = NUMBER.sub(r'<span class="number">\g<0></span>', html.escape(text))
+    return f'<p class="{kind}">{whole}</p>'
 
 
 def layer_words(layer: LayerTrace, name: str | None = None) -> list[str]:
