@@ -92,7 +92,7 @@ def _array(file: IO[bytes], name: str, size: int, limit: int) -> Array:
     if dtype.hasobject:
         raise ValueError(
             f"{name} holds Python objects, which are not read without pickle: pad its rows, or "
-            "put one after another, and give lengths"
+            "put one after another, and give lengths; save texts as array.astype(str)"
         )
     if dtype.kind not in "biufcUS" or dtype.itemsize == 0:
         raise ValueError(f"{name} has dtype {dtype!s:.40}: numbers or texts are read")

@@ -137,7 +137,8 @@ def check_no_comma(column: str, values: Sequence[str]) -> None:
     if others and all(map(COMMA.fullmatch, others[:FEW])):
         got = f"such as {others[0].strip()!r} in column {column!r}"
         raise ValueError(
-            f"numbers must have a decimal point, no comma, got some {got}; --decimal comma reads 1.234,5"
+            f"numbers must have a decimal point, no comma, got some {got}; --decimal comma reads 1.234,5, "
+            "and --drop leaves the column out"
         )
 
 
@@ -154,6 +155,8 @@ def with_points(value: str) -> str:
 
 def not_utf8(data: bytes) -> ValueError:
     """The error for bytes that are not UTF-8, with the line of the first."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return ValueError("not UTF-8 but UTF-16; save it as UTF-8 first")
     try:
         data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

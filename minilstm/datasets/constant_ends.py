@@ -17,7 +17,7 @@ def constant_ends(samples: Sequence[Array]) -> list[str]:
     >>> rows = [[[5.0], [1], [0], [0]], [[3.0], [0], [0], [0]], [[4.0], [2], [6], [7]]]
     >>> print(constant_ends([np.array(row) for row in rows])[0])  # doctest: +NORMALIZE_WHITESPACE
     2 of 3 sequences end with 0, repeated, as if padded: say their lengths (in a table leave those cells
-    empty), or a mask cannot know it.
+    empty, or those rows out), or a mask cannot know it.
     """
     length = len(samples[0])
     if length < 3 or any(len(sample) != length for sample in samples):
@@ -33,6 +33,7 @@ def constant_ends(samples: Sequence[Array]) -> list[str]:
         if count >= OFTEN * len(x) and np.ptp(value) == 0:
             found.append(
                 f"{count:,} of {len(x):,} sequences {way} with {value[0]:g}, repeated, as if padded: say "
-                "their lengths (in a table leave those cells empty), or a mask cannot know it."
+                "their lengths (in a table leave those cells empty, or those rows out), or a mask cannot "
+                "know it."
             )
     return found

@@ -39,8 +39,9 @@ from minilstm.datasets.columns import (
 )
 from minilstm.datasets.exact import EXACT
 from minilstm.datasets.grouped import group_rows, in_order
-from minilstm.datasets.identifiers import measured
+from minilstm.datasets.identifiers import measured, named_as_labels
 from minilstm.datasets.records import records
+from minilstm.datasets.spelling import doubtful_names, say_none
 from minilstm.datasets.step_names import doubtful_steps
 from minilstm.datasets.times import counted
 
@@ -55,7 +56,9 @@ def read_csv(data: bytes, names: Names) -> Found:
     bad = BadRows(names["bad_rows"])
     steps_in_rows = names["group"] is not None
     wide = names["text"] is None and not steps_in_rows
-    return read_table(*rows_of(data, wide, None if steps_in_rows else bad), names, bad)
+    columns, rows, places, lines = rows_of(data, wide, None if steps_in_rows else bad)
+    found = read_table(columns, rows, places, names, bad)
+    return found._replace(said=found.said + lines)
 
 
 def read_table(
@@ -100,12 +103,16 @@ def read_table(
         check_named(used, rest)
         ends = f", {used[0]!r} to {used[-1]!r}" if len(used) > 1 else ""
         said = f"each row is a sequence of up to {len(used)} numbers{ends}, labels from {label!r}"
-        said += unused(rest, used) + ("" if names["features"] else doubtful_steps(used))
+        said += unused(rest, used) + (
+            "" if names["features"] else doubtful_steps(used) + named_as_labels(used)
+        )
         table = zip(*(cells[step] for step in used), strict=True)
         x = [
             bad.read(k, partial(_wide, values, used, place))
             for k, (values, place) in enumerate(zip(table, places, strict=True))
         ]
+        if shorter := sum(row is not None and len(row) < len(used) for row in x):
+            said += f", {counted(shorter, 'row')} shorter, with empty cells at the end"
     left_out = bad.settle("rows")
     kept = [k for k in range(len(x)) if k not in bad.errors]
     x, y, where = ([values[k] for k in kept] for values in (x, y, places))
@@ -130,18 +137,24 @@ def cells_of(columns: list[str], rows: list[list[str]], names: Names) -> Cells:
 
 def rows_of(
     data: bytes, wide: bool, bad: BadRows | None = None
-) -> tuple[list[str], list[list[str]], list[str]]:
-    """The names of the columns, the rows, and the line of each; never a second copy of the whole text.
+) -> tuple[list[str], list[list[str]], list[str], str]:
+    """Names of the columns, rows, the line of each, and a remark; never a second copy of the whole text.
 
     Lines with too many or too few fields go to `bad`; without it they are refused. `wide`: the last may lack.
     """
     rows, places = [], []
+    spans, longest = 0, (1, 0)  # rows over several lines; lines, and the last, of the one with most
     try:
         found = records(data)
-        columns = [column.strip() for column in next(found, ([], 0))[0]]
+        head, before = next(found, ([], 0))
+        columns = [column.strip() for column in head]
+        if any("\0" in column for column in columns):
+            raise ValueError("has bytes of 0 in its first line, as UTF-16 has; save it as UTF-8 first")
         if len(set(columns)) < len(columns):
             raise ValueError(f"column names must differ from each other, got {some(columns)}")
         for row, line in found:
+            spans, longest = spans + (line - before > 1), max(longest, (line - before, line))
+            before = line
             if not row:
                 continue
             wrong = ""
@@ -162,7 +175,11 @@ def rows_of(
         if bad is not None:
             bad.settle("rows")
         raise ValueError("has a header and no rows")
-    return columns, rows, places
+    lines, last = longest
+    remark = (
+        f", {counted(spans, 'row')} over several lines (at most {lines}: line {last - lines + 1} to {last})"
+    )
+    return columns, rows, places, remark if spans else ""
 
 
 def _is_name(value: str, column: str) -> bool:
@@ -178,6 +195,12 @@ def _text_column(names: Names, cells: Cells, rest: Sequence[str]) -> str | None:
     texts = [column for column in rest if not mostly_numbers(cells[column])]
     for column in texts:
         check_no_comma(column, cells[column])
+        odd = {value.strip() for value in cells[column] if as_number(value) is None and value.strip()}
+        if odd and len(say_none(odd)) == len(odd):
+            raise ValueError(
+                f"column {column!r} says in most rows that there is none, such as {min(odd)!r}: "
+                f"--drop {column} leaves it out"
+            )
     least = 1 + (len(rest) > 1)
     short = [column for column in texts if least > max(map(_words, cells[column]))]
     if len(texts) > 1 and len(short) < len(texts):
@@ -260,6 +283,8 @@ def series_of(
     check_written_alike(f"column {group!r}", members)
     order, ordered = in_order(cells, list(members.values()), rest, places, names)
     numbers = [column for column in rest if column != order and mostly_numbers(cells[column])]
+    if names["features"] is None:
+        remarks += _no_numbers(cells, [column for column in rest if column not in (target, order, *numbers)])
     used = names["features"] or numbers
     check_named([*used, target], rest)
     used = [target, *(column for column in used if column != target)]
@@ -272,8 +297,22 @@ def series_of(
     left_out = bad.settle("rows")
     said = f"series of {some(used)}{f' grouped by {group!r}' if group else ''}, {ordered}"
     left = unused(columns, [*used, *filter(None, [group, order])])
+    if group:
+        remarks += doubtful_names(group, members)
+    if names["features"] is None:
+        remarks += named_as_labels([column for column in used if column != target])
     said = ", ".join(filter(None, [said + left + remarks, left_out]))
     return [table[own] for own in members.values()], used, said
+
+
+def _no_numbers(cells: Cells, columns: Sequence[str]) -> str:
+    """A remark on columns that are no inputs; ValueError where their numbers are only written otherwise."""
+    remarks = ""
+    for column in columns:
+        check_no_comma(column, cells[column])
+        odd = next(value for value in cells[column] if value.strip() and as_number(value) is None)
+        remarks += f", note: most rows of column {column!r} hold no number, but such as {odd.strip()[:40]!r}"
+    return remarks
 
 
 def _finite(values: Sequence[str], names: Sequence[str], place: str) -> list[float]:

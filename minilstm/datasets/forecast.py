@@ -16,6 +16,7 @@ from minilstm.arrays import Array
 from minilstm.datasets.bad_rows import LARGEST
 from minilstm.datasets.base import Baseline, Dataset, Split, fingerprint
 from minilstm.datasets.exact import EXPECTED, rounded
+from minilstm.datasets.leaks import last_alone
 from minilstm.datasets.markers import missing_markers
 from minilstm.datasets.splits import WAYS, Indices, parts_by_group, three_parts
 from minilstm.errors import instance, listed, one_of, whole_number, wording
@@ -124,6 +125,7 @@ def from_series(
         remarks=tuple(missing_markers(np.concatenate(given), columns)),
         horizon=horizon,
         baselines=baselines,
+        alone=last_alone(splits[0], splits[2], target, columns, min(rule.test for rule in baselines)),
     )
 
 
@@ -257,7 +259,7 @@ def _description(given: list[Array], steps: int, horizon: int, split: str, seed:
     )
     D = given[0].shape[1]
     how = {
-        "time": "split by time: the latest are tested",
+        "time": f"split by time: the latest{' of each' if len(given) > 1 else ''} are tested",
         "group": f"split by whole series from seed {seed}",
         "random": f"split at random from seed {seed}: windows that overlap stand in different parts, so the "
         "test is too good",

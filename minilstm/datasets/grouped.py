@@ -26,8 +26,9 @@ from minilstm.datasets.columns import (
     to_number,
     unused,
 )
-from minilstm.datasets.identifiers import is_unnamed, names_groups
-from minilstm.datasets.times import are_dates, as_times, counted, no_times, spacing
+from minilstm.datasets.identifiers import is_unnamed, named_as_labels, names_groups
+from minilstm.datasets.spelling import doubtful_names
+from minilstm.datasets.times import are_dates, as_times, compact_dates, counted, no_times, spacing
 
 LINES = "lines"  # what to say for the order of the lines
 CHOICE = f"--order COLUMN sorts by a column, --order {LINES} keeps the order of the lines"
@@ -84,9 +85,10 @@ def group_rows(
     found = [y[own[0]] for own in members.values()]
     where = [f"sequence {key[:40]!r} ({places[min(own)]})" for key, own in members.items()]
     said = f"steps of {some(features)} grouped by {group!r}, {ordered}, labels from {label!r}"
-    said += unused(rest, [group, *features, *([order] if order else [])])
+    said += unused(rest, [group, *features, *([order] if order else [])]) + doubtful_names(group, members)
     if names["features"] is None:
         said += "".join(names_groups(column, cells[column], list(members.values())) for column in features)
+        said += named_as_labels(features)
     said = ", ".join(filter(None, [said, left_out]))
     return Found(x, found, where, said, features, None if by is None else _one_each(cells[by], by, members))
 
@@ -145,6 +147,8 @@ def in_order(
     if back is not None:
         count = sum(bool((step < 0).any()) for step in steps)
         said += f", in which the lines of {counted(count, 'sequence')} were not"
+    if compact_dates(cells[column]):
+        return column, f"{said} (numbers that look like dates, as {cells[column][0].strip()}: no gap is told)"
     whole = [times[own] for own in members if not np.isnan(times[own]).any()]
     return column, f"{said} ({spacing(whole, unit)})" if whole else said
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from minilstm.datasets.columns import TIMES, Names, as_number
+from minilstm.datasets.columns import TIMES, Names, as_number, some
 from minilstm.datasets.times import are_dates
 
 UNNAMED = re.compile(r"(unnamed: \d+([._]\w+)*)?", re.IGNORECASE)  # what pandas calls one without a name
@@ -18,6 +18,7 @@ INDEX = re.compile(r"__index_level_\d+__")  # what it calls an index without a n
 NAMED = re.compile(r"(^|[\s_.-])(id|uuid|guid|index|idx|key|nr|no|number|row|row_?id)$", re.IGNORECASE)
 # A number with a sign of a currency, a unit or so, as 5%, $3.50, 1'000, 3/7, 0:05, 0x1f: no name of a row.
 QUANTITY = re.compile(r"\W{0,3}(0x[\da-f]+|\d[\d.,':/]*([de][+-]?\d+)?)\W{0,2}[^\W\d]{0,3}", re.IGNORECASE)
+LABELLED = re.compile(r"(^|[\W_])(labels?|targets?|class(es)?|sentiment|category)([\W_\d]|$)", re.IGNORECASE)
 FEWEST = 3  # values from which a pattern can be seen
 SEVERAL = 5  # values from which it is believed whatever the column's name
 LONGEST_ID = 40  # characters: a UUID has 36
@@ -111,12 +112,37 @@ def _names_rows(values: Sequence[str]) -> bool:
 
 
 def names_groups(column: str, cells: Sequence[str], members: Sequence[Sequence[int]]) -> str:
-    """A remark on a column that has one value for each sequence, and no value for two."""
+    """A remark on a column that has one value for each sequence: one of its own, or one that others share."""
     values = [{cells[k] for k in own} for own in members]
     alike = len(values) >= FEWEST and all(len(own) == 1 for own in values)
-    if not alike or len(set.union(*values)) < len(values):
+    if not alike:
         return ""
-    return _pointed_out(column, "has a value of its own for each sequence")
+    different = len(set.union(*values))
+    if different == len(values):
+        return _pointed_out(column, "has a value of its own for each sequence")
+    if different < 2 or max(map(len, members)) == 1:
+        return ""
+    return (
+        f", note: column {column!r} is the same at all steps of a sequence; if it says whom they are of, "
+        f"--split group --by {column} keeps theirs in one part"
+    )
+
+
+def named_as_labels(columns: Sequence[str]) -> str:
+    """A remark on columns of numbers whose names are those of labels; "" for none.
+
+    >>> named_as_labels(["label_2", "t0", "classic"])
+    ", note: 'label_2' is read as numbers, and named as a label; --drop leaves it out"
+    """
+    found = [column for column in columns if LABELLED.search(column)]
+    if not found:
+        return ""
+    how = (
+        "is read as numbers, and named as a label"
+        if len(found) == 1
+        else "are read as numbers, and named as labels"
+    )
+    return f", note: {some(found)} {how}; --drop leaves {'it' if len(found) == 1 else 'them'} out"
 
 
 def _pointed_out(column: str, what: str) -> str:

@@ -66,6 +66,45 @@ def best_alone(
     return found
 
 
+def last_alone(
+    train: tuple[Sequence[Array], Array],
+    test: tuple[Sequence[Array], Array],
+    target: int,
+    names: Sequence[str] | None,
+    baseline: float,
+) -> Alone | None:
+    """The column, but for the target's, whose last known value tells nearly all of what is to be forecast.
+
+    baseline : the mean squared error that is to be beaten
+    """
+    if len(test[0]) < HELD_OUT:
+        return None
+    found = None
+    own, unseen = (np.array([window[-1] for window in part]) for part in (train[0][:MOST], test[0]))
+    for k in range(own.shape[1]):
+        if k == target:
+            continue
+        metric = _reached(own[:, k], train[1][:MOST], unseen[:, k], test[1], None)
+        if metric <= (1 - NEARLY) * baseline and (found is None or metric < found.metric):
+            found = Alone(f"column {names[k]!r}" if names else f"feature {k}", metric, baseline)
+    return found
+
+
+def one_for_each(
+    parts: Sequence[tuple[Sequence[Array], Array]], classes: int, names: Sequence[str] | None
+) -> Iterator[str]:
+    """Sentences on columns with one value for each class, where too few samples tell more (`best_alone`)."""
+    samples = [sample for part in parts for sample in part[0]]
+    y = np.concatenate([part[1] for part in parts])
+    if len(parts[-1][0]) >= HELD_OUT or len(samples) < HELD_OUT:
+        return
+    for column, values, _ in _columns(samples, samples, names):
+        pairs = np.unique(np.stack([values, y], axis=1), axis=0)
+        if len(pairs) == classes and len(np.unique(pairs[:, 0])) == classes:
+            name = f"{column[:1].upper()}{column[1:]}"
+            yield f"{name} has one value for each class: look whether it gives the class away."
+
+
 def order_tells(places: Sequence[Array], y: Sequence[Array], classes: int | None) -> float | None:
     """What the place in the file alone reaches on samples that it has not seen, where that is much.
 

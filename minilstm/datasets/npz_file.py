@@ -75,7 +75,10 @@ def _unpadded(x: Array, lengths: Array, samples: int, padding: str | None) -> tu
         parts = [
             row[:size] if side == "post" else row[T - size :] for row, size in zip(x, sizes, strict=True)
         ]
-        return parts, f", padded at the {'end' if side == 'post' else 'start'}"
+        return (
+            parts,
+            f", padded at the {'end' if side == 'post' else 'start'}{_doubtful_cut(x, lengths, side)}",
+        )
     if sum(sizes) != len(x) == samples and x.ndim >= 2:
         row = int(lengths.argmax())
         raise ValueError(
@@ -88,6 +91,26 @@ def _unpadded(x: Array, lengths: Array, samples: int, padding: str | None) -> tu
             f"padding must be left out where x holds one sequence after another, got {padding!r}"
         )
     return np.split(x, np.cumsum(sizes)[:-1]), ""
+
+
+def _doubtful_cut(x: Array, lengths: Array, side: str) -> str:
+    """A remark where what is cut off is not one number throughout, or where real steps look like it."""
+    cut = _left_over(x, lengths)[side]
+    if not cut.any():
+        return ""
+    if not _is_constant(x[cut]):
+        return ", note: what is cut off is not one number throughout, as padding is"
+    value = x[cut].reshape(-1)[:1]
+    rows = np.flatnonzero(cut.any(axis=1))
+    last = lengths[rows] - 1 if side == "post" else x.shape[1] - lengths[rows]
+    steps = x[rows, last].reshape(len(rows), -1)
+    alike = int(((steps == value) | ((steps != steps) & (value != value))).all(axis=1).sum())
+    if not alike:
+        return ""
+    end = "last" if side == "post" else "first"
+    return (
+        f", note: in {alike:,} of {len(x):,} rows the {end} real step is {value[0]:g} too, as the padding is"
+    )
 
 
 def _padded_end(x: Array, lengths: Array) -> str | None:

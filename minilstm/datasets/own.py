@@ -15,12 +15,14 @@ import numpy as np
 from minilstm.arrays import Array, is_missing, rows_of
 from minilstm.datasets.bad_rows import LARGEST, BadRows
 from minilstm.datasets.base import Dataset, Split, fingerprint
-from minilstm.datasets.columns import check_written_alike, some
+from minilstm.datasets.columns import check_written_alike
 from minilstm.datasets.constant_ends import constant_ends
 from minilstm.datasets.exact import EXACT, EXPECTED, rounded
-from minilstm.datasets.leaks import best_alone, order_tells
+from minilstm.datasets.leaks import best_alone, one_for_each
 from minilstm.datasets.markers import missing_markers
+from minilstm.datasets.remarks import of_classes, of_inputs, of_numbers, of_order
 from minilstm.datasets.splits import WAYS, Indices, first_equal, parts_by_group, parts_by_time, three_parts
+from minilstm.datasets.text_signs import text_remarks
 from minilstm.datasets.times import as_times
 from minilstm.errors import instance, listed, one_of, whole_number, wording
 from minilstm.sequences.text import has_words, pieces, text_ids
@@ -101,12 +103,14 @@ def from_sequences(
     )
     vocabulary, ends = None, []
     if is_text:
+        ends = list(text_remarks(samples))
         found, samples = text_ids(samples, parts[0], whole_number("words", words, 3))
         vocabulary = len(found)
     else:
         ends = constant_ends(samples) or missing_markers(
             np.concatenate(samples), columns if columns and len(columns) == samples[0].shape[1] > 1 else None
         )
+        ends += of_numbers(samples, x, columns)
         samples = _standardised(samples, parts[0])
     if task == "regression":
         mean, std = targets[parts[0]].mean(), targets[parts[0]].std()
@@ -133,7 +137,13 @@ def from_sequences(
         checksum=fingerprint(splits),
         vocabulary=vocabulary,
         labels=labels,
-        remarks=(*ends, *_remarks(parts, kept, targets, classes, split), *_one_sided(splits, labels)),
+        remarks=(
+            *ends,
+            *of_order(parts, kept, targets, classes, split),
+            *of_classes(splits, labels),
+            *of_inputs(splits, is_text),
+            *(one_for_each(splits, classes, columns) if classes and not is_text else ()),
+        ),
         alone=alone,
     )
 
@@ -193,41 +203,6 @@ def _split(
         times = as_times([str(by[k]) for k in kept], "by", [f"sequence {k}" for k in kept])[0]
     order = "the order of x" if by is None else "their times"
     return parts_by_time(times, sizes), f"split by time ({order}): the latest are tested"
-
-
-def _remarks(
-    parts: Sequence[Indices], kept: Sequence[int], targets: Array, classes: int | None, split: str
-) -> Iterable[str]:
-    """What the order of the samples says about their labels."""
-    place, others = np.array(kept, float), np.concatenate(parts[1:])
-    reached = order_tells((place[parts[0]], place[others]), (targets[parts[0]], targets[others]), classes)
-    if reached is not None:
-        value = f"accuracy {reached:.3f}" if classes else f"MSE {reached:.3g}"
-        yield (
-            f"The order of the rows alone predicts the label ({value}): no input may count the rows"
-            + ("; if neighbours belong together, split them by group or time." if split == "random" else ".")
-        )
-
-
-def _one_sided(splits: Sequence[Split], labels: Sequence[str]) -> Iterable[str]:
-    """What is amiss with the classes: labels that may mean one, and what the parts lack of them."""
-    if not labels:
-        return
-    alike: dict[str, list[str]] = {}
-    for label in labels:
-        alike.setdefault(label.casefold(), []).append(label)
-    if several := [label for group in alike.values() if len(group) > 1 for label in group]:
-        yield f"Labels that differ in capitals alone are different classes: {some(several)}."
-    whole = np.bincount(np.concatenate([part.y for part in splits]), minlength=len(labels))
-    if rare := [label for label, count in zip(labels, whole, strict=True) if count < len(splits)]:
-        yield f"Too few sequences to be trained on, validated and tested: {some(rare)}."
-    train, _, test = (np.bincount(part.y, minlength=len(labels)) for part in splits)
-    if never := [
-        label for label, learned, asked in zip(labels, train, test, strict=True) if asked > learned == 0
-    ]:
-        yield f"The training part has none of {some(never)}, which the test part has: no model can know it."
-    if np.count_nonzero(test) == 1:
-        yield f"The test part has one class alone, {labels[int(test.argmax())]!r}."
 
 
 def _texts(x: Sequence[Any], at: Sequence[str], bad: BadRows) -> list[Any]:
@@ -365,6 +340,11 @@ def _targets(
     if len(names) > max(2, len(values) // 2):
         raise ValueError(
             wording("y", "of classes with at least two sequences on average", f"{len(names)} classes")
+            + (
+                f", such as {names[0]!r:.40}"
+                if numbers is None
+                else '; problem="regression" predicts numbers'
+            )
         )
     return "classification", found.astype(np.int64), names
 

@@ -106,11 +106,12 @@ def read_series(
         expected = f"a {', '.join((*CSV, *TYPED[:-1]))} or {TYPED[-1]} file for forecasting"
         raise ValueError(wording("data", expected, path.name))
     try:
-        cells = rows_of(data, False) if kind in CSV else _cells(read_columns(data, kind), names)
-        series, columns, reading = series_of(*cells, target, names)
+        typed = None if kind in CSV else _cells(read_columns(data, kind), names)
+        columns, rows, places, lines = rows_of(data, False) if typed is None else (*typed, "")
+        series, columns, reading = series_of(columns, rows, places, target, names)
     except (ValueError, TypeError, ModuleNotFoundError) as error:
         raise reworded(error, f"{path.name}: {error}") from None
-    return Series(series, columns, _source(path, data), reading)
+    return Series(series, columns, _source(path, data), reading + lines)
 
 
 def _columns(argument: str, names: Any) -> list[str] | None:

@@ -25,16 +25,21 @@ def doubtful_steps(columns: Sequence[str]) -> str:
 
     >>> doubtful_steps(["t0", "t1", "t2"])
     ''
+    >>> doubtful_steps(["person", "time", "east"])[:40]
+    ', note: the columns are not named as ste'
     >>> doubtful_steps(["age", "t0", "t1", "t2"])
     ", note: 'age' is read as a step, as 't0' is; if it is none, --drop leaves it out"
     >>> doubtful_steps(["t0", "t1", "t10", "t2"])
     ", note: steps are read in the order of the columns, in which 't10' stands before 't2'"
     """
-    if len(columns) < FEWEST:
+    if len(columns) < 2:
         return ""
     steps, times = _times(columns)
-    if len(steps) < max(FEWEST, len(columns) / 2):
-        return ""
+    if len(steps) < max(min(FEWEST, len(columns)), len(columns) / 2):
+        return (
+            ", note: the columns are not named as steps, and are read as the steps of one feature, in this "
+            "order; if a row is one step, --group says of which sequence"
+        )
     remarks = ""
     known = set(steps)
     if others := [column for column in columns if column not in known]:

@@ -16,6 +16,8 @@ from minilstm.arrays import Array
 from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.columns import LONGEST, as_number
 
+FEWEST = 3  # steps from which on a sequence has a spacing of its own
+COMPACT = re.compile(r"\s*(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])\s*")
 CLOSE = 1e-6  # relative difference up to which two spacings are the same
 FINER = re.compile(r"[.,]\d{6}(\d+)")  # digits of a second that a datetime does not hold
 MILLIONTH = Decimal("1e-6")
@@ -28,13 +30,20 @@ def spacing(times: Sequence[Array], unit: str = "") -> str:
     '1 step with the time of another, 1 gap: 2 steps are missing where one follows another after 1'
     >>> spacing([np.array([0.0, 1, 1.5])])
     'unequally spaced: 0.5 to 1'
+    >>> spacing([np.arange(5.0), np.arange(5.0) / 100])
+    'each sequence evenly spaced, by 0.01 to 1'
     """
-    steps = np.concatenate([np.diff(own) for own in times])
+    each = [np.diff(own) for own in times]
+    steps = np.concatenate(each)
     twice = int((steps == 0).sum())
     found = [f"{counted(twice, 'step')} with the time of another"] if twice else []
     steps = steps[steps > 0]
     if len(steps) == 0:
         return ", ".join(found) or "one step each"
+    own = [part[0] for part in each if len(part) >= FEWEST and np.ptp(part) <= CLOSE * part[0]]
+    if len(own) == len(each) and np.ptp(own) > CLOSE * max(own):
+        found.append(f"each sequence evenly spaced, by {min(own):g} to {max(own):g}{unit}")
+        return ", ".join(found)
     usual = float(np.median(steps))
     wide = steps / usual
     if np.abs(wide - 1).max() <= CLOSE:
@@ -92,6 +101,11 @@ def are_dates(values: Sequence[str]) -> bool:
         return bool(values) and all(as_number(one) is None and bool(_date(one, "", "")) for one in values)
     except ValueError:
         return False
+
+
+def compact_dates(values: Sequence[str]) -> bool:
+    """Whether all are numbers that look like dates, as 20240131, and are no equal steps apart then."""
+    return bool(values) and all(map(COMPACT.fullmatch, values))
 
 
 def no_times(values: Sequence[str]) -> str:

@@ -108,3 +108,205 @@ def test_structs_are_no_texts(tmp_path):
     with pytest.raises(ValueError, match="column 'x' holds structs or maps, which are not read"):
         read_file(path)
     assert len(read_file(path, drop=["x"]).x) == N
+
+
+# ---- what can be used, and may mislead ----
+
+X = [[k, 1.5, k * k % 5] for k in range(N)]
+TEXTS = [f"{'good' if k % 2 else 'bad'} film number {k}" for k in range(N)]
+
+
+def told(x, y=None, **options):
+    return " ".join(from_sequences(x, [k % 2 for k in range(len(x))] if y is None else y, **options).remarks)
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        (["caf\xe9", "cafe\u0301"], r"not seen are different classes: 'caf\xe9', 'cafe\u0301'."),
+        (["cat", "cat\u200b"], r"not seen are different classes: 'cat', 'cat\u200b'."),
+        (["new york", "new  york"], "not seen are different classes: 'new york', 'new  york'."),
+        (["7", "007x", "07"], "not seen are different classes: '7', '07'."),
+        (["cat", "N/A", "null"], "'N/A', 'null' is a class: if it says that there is no label"),
+        (["1,5", "2,5"], "Labels such as '1,5' are names of classes; quantities are written as 1.5."),
+        (["3%", "4%"], "Labels such as '3%' are names of classes"),
+        (
+            ["a"] * 11 + ["b"],
+            "22 of 24 sequences are of class 'a': naming it always has an accuracy of 0.917.",
+        ),
+    ],
+)
+def test_doubtful_labels_are_told(labels, text):
+    assert text in told(X, [labels[k % len(labels)] for k in range(N)])
+
+
+def test_usual_labels_are_not_doubted():
+    for labels in (["cat", "dog"], ["1", "2"], [0, 1], ["2024-01-01", "2024-01-02"], ["1st", "2nd"]):
+        remarks = told(X, [labels[k % 2] for k in range(N)])
+        assert "class" not in remarks
+        assert "Labels" not in remarks
+
+
+@pytest.mark.parametrize(
+    ("added", "text"),
+    [
+        ("<br />", "24 of 24 texts have HTML, such as '<br />', of which words are read too."),
+        ("g\u200bood", "have signs that are not seen, such as U+200B: they part words."),
+        ("\U0001f600", "emoji or other symbols, such as U+1F600, which are no words and are left out."),
+        ("cafe\u0301", "accents as signs of their own, such as U+0301"),
+        ("\ufffd", "have U+FFFD, which stands for a letter that was lost."),
+        ("", ""),
+    ],
+)
+def test_signs_that_words_do_not_have_are_told(added, text):
+    remarks = told([f"{one} {added}" for one in TEXTS])
+    assert text in remarks
+    assert ("texts have" in remarks) == bool(text)
+
+
+def test_texts_that_are_the_same_to_a_model_are_told():
+    same = [f"Good film {k // 2}{'!' * (k % 2)}" for k in range(4 * N)]
+    assert "of the 29 sequences to be validated and tested on are the same as one of the training" in told(
+        same
+    )
+    assert "the same as one" not in told([f"{one} {'abc'[k % 3]} {k % 5}" for k, one in enumerate(TEXTS)])
+    assert "100% of the words to be validated and tested on are not in the vocabulary" in told(
+        [chr(0x4E00 + k) for k in range(N)]
+    )
+
+
+def test_numbers_whose_axes_or_kind_are_doubtful_are_told(tmp_path):
+    rng = np.random.default_rng(0)
+    assert "3 steps of 100 features: the steps must be the first axis" in told(rng.normal(size=(N, 3, 100)))
+    assert "the first axis" not in told(rng.normal(size=(N, 100, 3)))
+    assert "read as quantities, not as ids of words" in told(rng.integers(1, 5000, (N, 8)))
+    assert "ids of words" not in told(rng.integers(0, 9, (N, 8)))
+    x = rng.normal(size=(N, 5, 2))
+    x[:, :, 1] = 6
+    assert "Column 'n' is 6 at every step: it tells nothing." in told(x, columns=["a", "n"])
+
+
+# ---- tables and arrays ----
+
+
+def test_names_of_sequences_that_may_be_one_or_none_are_told(tmp_path):
+    names = ["Ann", "ann", "NaN", "b\u200b", "b", "c"]
+    rows = [f"{names[k // 4]},{k},{k * k % 7},{k // 4 % 2}" for k in range(N)]
+    said = table(tmp_path, "id,time,v,label", rows, group="id").reading
+    assert r"names in column 'id' that look alike are different ones: 'Ann', 'ann', 'b', 'b\u200b'" in said
+    assert "'NaN' in column 'id' is a name; where there is none, leave those cells empty" in said
+    assert read_series(tmp_path / "a.csv", target="v", group="id").reading.count("note: ") == 3
+
+
+def test_rows_over_several_lines_are_counted(tmp_path):
+    rows = [f"a good film {k},{k % 2}" for k in range(N)]
+    assert "lines" not in table(tmp_path, "text,label", rows).reading
+    rows[3], rows[6] = f'"{rows[3]}', f'{rows[6][:-2]}",0'  # quotes that are not meant
+    found = table(tmp_path, "text,label", rows)
+    assert len(found.x) == N - 3
+    assert "1 row over several lines (at most 4: line 5 to 8)" in found.reading
+    rows = [f'"{k}",{k * k}' for k in range(N)]
+    rows[3] = '"3\n",9'
+    (tmp_path / "s.csv").write_text("time,v\n" + "\n".join(rows))
+    assert "1 row over several lines" in read_series(tmp_path / "s.csv", target="v").reading
+
+
+def test_rows_that_end_in_empty_cells_are_counted(tmp_path):
+    rows = [f"{k},{k * k % 7},{'' if k % 3 else 5},{k % 2}" for k in range(N)]
+    assert "16 rows shorter, with empty cells at the end" in table(tmp_path, "t0,t1,t2,label", rows).reading
+
+
+def test_columns_that_are_not_named_as_steps_are_told(tmp_path):
+    rows = [f"{k // 6},{k % 6},{k * k % 7},{k % 2}" for k in range(N)]
+    note = "the columns are not named as steps, and are read as the steps of one feature, in this order"
+    assert note in table(tmp_path, "id,time,v,label", rows).reading
+    assert note not in table(tmp_path, "t0,t1,t2,label", rows).reading
+    assert note not in table(tmp_path, "id,time,v,label", rows, features=["v", "id"]).reading
+
+
+def test_columns_that_name_whom_or_what_sequences_are_of_are_told(tmp_path):
+    rows = [f"{k // 4},{k},{k * k % 7},{k // 8},{k % 3},{k // 4 % 2}" for k in range(N)]
+    said = table(tmp_path, "id,time,v,who,label_2,label", rows, group="id").reading
+    assert "'who' is the same at all steps of a sequence; if it says whom they are of, --split group" in said
+    assert "'label_2' is read as numbers, and named as a label; --drop leaves it out" in said
+    assert "'v' is the same" not in said
+
+
+def test_spacing_is_that_of_each_sequence(tmp_path):
+    rows = [f"{k // 6},{k % 6 * (1, 0.01)[k // 6 % 2]:g},{k * k % 7},{k // 6 % 2}" for k in range(N)]
+    said = table(tmp_path, "id,time,v,label", rows, group="id").reading
+    assert "each sequence evenly spaced, by 0.01 to 1" in said
+    rows = [f"{k // 6},{20240129 + k % 6 + 69 * (k % 6 > 2)},{k * k % 7},{k // 6 % 2}" for k in range(N)]
+    said = table(tmp_path, "id,time,v,label", rows, group="id").reading
+    assert "numbers that look like dates, as 20240129: no gap is told" in said
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("NA", "column 'b' says in most rows that there is none, such as 'NA': --drop b leaves it out"),
+        ("?", "column 'b' says in most rows that there is none, such as '?'"),
+    ],
+)
+def test_a_column_of_nothing_is_named(tmp_path, cell, text):
+    rows = [f"{k * k % 7},{cell if k % 3 else 1.5},{k % 5},{k % 2}" for k in range(N)]
+    refused(tmp_path, "a,b,c,label", rows, text)
+
+
+def test_columns_that_a_forecast_does_not_read_are_told(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("time,v,p\n" + "".join(f"{k},{k * k % 7},{k}%\n" for k in range(N)))
+    assert "most rows of column 'p' hold no number, but such as '0%'" in read_series(path, target="v").reading
+    path.write_text("time,v,p\n" + "".join(f'{k},{k * k % 7},"1,{k:03d}"\n' for k in range(N)))
+    with pytest.raises(ValueError, match=r"no comma, got some such as '1,000' in column 'p'"):
+        read_series(path, target="v")
+    assert read_series(path, target="v", drop=["p"]).columns == ["v"]
+
+
+def test_a_column_that_knows_the_future_is_told():
+    v = np.sin(np.arange(400.0) ** 2)
+    leak = from_series(np.stack([v, np.roll(v, -1)], axis=1), steps=4, columns=["v", "next"]).alone
+    assert leak.column == "column 'next'"
+    assert "Column 'next' alone reaches" in leak.warning(None, False)
+    smooth = np.sin(np.arange(400) / 9)
+    assert from_series(np.stack([smooth, smooth], axis=1), steps=4).alone is None
+
+
+def test_a_column_that_is_the_label_is_told_of_few_sequences():
+    x = np.random.default_rng(0).normal(size=(N, 4))
+    x[:, 2] = [(5, -1)[k % 2] for k in range(N)]
+    assert "Step 2 has one value for each class: look whether it gives the class away." in told(x)
+    x[0, 2] = -1
+    assert "one value" not in told(x)
+
+
+@pytest.mark.parametrize("side", ["pre", "post"])
+def test_what_is_cut_off_as_padding_is_looked_at(tmp_path, side):
+    rng = np.random.default_rng(0)
+    lengths = 2 + np.arange(N) % 4
+    real = np.arange(6) < lengths[:, None]
+    x = rng.normal(size=(N, 6)) * (real if side == "post" else real[:, ::-1])
+    path = tmp_path / "a.npz"
+
+    def reading(lengths, **options):
+        np.savez(path, x=x, y=np.arange(N) % 2, lengths=lengths)
+        return read_file(path, **options).reading
+
+    assert "note" not in reading(lengths)
+    end = "last" if side == "post" else "first"
+    assert f"in 1 of 24 rows the {end} real step is 0 too, as the padding is" in reading(
+        lengths + (lengths == 2)[0] * (np.arange(N) == 0)
+    )
+    assert "what is cut off is not one number throughout" in reading(np.full(N, 2), padding=side)
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_named(tmp_path, coding):
+    path = tmp_path / "a.csv"
+    path.write_bytes("text,label\na good film,1\n".encode(coding))
+    with pytest.raises(ValueError, match="UTF-16"):
+        read_file(path)
+
+
+def test_the_latest_of_each_series_is_said():
+    assert "the latest of each are tested" in from_series([np.arange(40.0) % 7] * 2, steps=2).description

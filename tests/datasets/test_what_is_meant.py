@@ -253,7 +253,10 @@ def test_columns_are_dropped_by_their_names_and_those_that_are_empty(tmp_path):
         ("9,8,7,6", "in which '9' stands before '8'"),
         ("t7,t8,t9,t10", ""),
         ("0.5,1,1.5,10", ""),
-        ("load,heat,wind,sun", ""),
+        (
+            "load,heat,wind,sun",
+            "the columns are not named as steps, and are read as the steps of one feature",
+        ),
     ],
 )
 def test_columns_that_are_no_steps_or_stand_in_another_order_are_told(tmp_path, head, said):

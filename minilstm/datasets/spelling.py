@@ -1,0 +1,63 @@
+"""Names of classes and of sequences: those that look alike, and those that seem to say that there is none."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+NONE = {"nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "nil", "?", "-", "--", ".", "missing"}
+SHOWN = 12
+
+
+def look_alike(names: Iterable[str]) -> list[str]:
+    """Those that differ in nothing that a reader would heed, as Python writes them.
+
+    That are capitals, blanks, signs without a shape, one letter in two codings, and zeros in front.
+
+    >>> look_alike(["ann", "Ann ", "bob", "7", "007", "e"])
+    ["'7'", "'007'", "'ann'", "'Ann '"]
+    """
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(_heeded(name), []).append(name)
+    several = sorted(sorted(group, key=lambda n: (len(n), n)) for group in alike.values() if len(group) > 1)
+    return [_written(name, group) for group in several for name in group]
+
+
+def say_none(names: Iterable[str]) -> list[str]:
+    """Those of the names that tables write where there is nothing.
+
+    >>> say_none(["a", "N/A", "null", "nano"])
+    ["'N/A'", "'null'"]
+    """
+    return [repr(name) for name in names if name.strip().casefold() in NONE]
+
+
+def doubtful_names(column: str, names: Iterable[str]) -> str:
+    """Remarks on the names of sequences or groups that a column holds; "" for none."""
+    names, remarks = list(names), ""
+    if alike := look_alike(names):
+        remarks += (
+            f", note: names in column {column!r} that look alike are different ones: {listed_names(alike)}"
+        )
+    if none := say_none(names):
+        remarks += f", note: {listed_names(none)} in column {column!r} is a name; where there is none, leave "
+        remarks += "those cells empty"
+    return remarks
+
+
+def listed_names(names: list[str]) -> str:
+    """Names that are written already, for a message."""
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def _heeded(name: str) -> str:
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    plain = " ".join("".join(sign for sign in plain if unicodedata.category(sign) != "Cf").split())
+    return (plain.lstrip("0") or "0") if plain.isdecimal() else plain
+
+
+def _written(name: str, group: list[str]) -> str:
+    """A name as Python writes it; in letters of ASCII alone where two of the group would look the same."""
+    same = len({unicodedata.normalize("NFC", one) for one in group}) < len(group)
+    return (ascii if same else repr)(name[:60])
