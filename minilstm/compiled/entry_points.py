@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding
-from numba import cfunc, config, from_dtype, njit
+from numba import config, from_dtype
 from numba.core.caching import FunctionCache
+from numba.core.ccallback import CFunc
 from numba.core.errors import NumbaError
+from numba.core.registry import CPUDispatcher
 
 from minilstm.compiled.adam import adam
 from minilstm.compiled.dense import add_rows, dense_product
@@ -38,6 +40,40 @@ COMPILING = "compiling kernels, once on this machine ..."
 _cache_warned = False
 
 
+class KernelCache(FunctionCache):
+    """Numba's cache on disk, without what Numba does before it reads: 0.5 s.
+
+    It loads all that it knows how to compile. A kernel that is read needs none of it, since it calls nothing
+    of Numba's and counts no references (see `jit`); for one that is compiled the compiler loads it.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        if "_nrt" not in OPTIONS:
+            return super().load_overload(sig, target_context)
+        target_context.refresh = lambda: None  # for the moment; Numba's lock is held wherever it is called
+        try:
+            return super().load_overload(sig, target_context)
+        finally:
+            del target_context.refresh
+
+
+class Kernel(CPUDispatcher):
+    """What `njit` makes of a function, with that cache."""
+
+    def __init__(self, function: Callable[..., None], options: dict[str, Any]) -> None:
+        super().__init__(function, targetoptions={"nopython": True, **options})
+
+    def enable_caching(self) -> None:
+        self._cache = KernelCache(self.py_func)
+
+
+class ProductCode(CFunc):
+    """What `cfunc` makes of a function, with that cache."""
+
+    def enable_caching(self) -> None:
+        self._cache = KernelCache(self.__wrapped__)
+
+
 def entry_point(
     function: Callable[..., None], options: dict[str, Any] = OPTIONS, *, products: bool = True
 ) -> Callable[..., None]:
@@ -49,11 +85,13 @@ def entry_point(
     """
 
     function.__qualname__ = f"{function.__name__}_{SOURCES}"
-    try:
-        chosen = njit(cache=True, **options)(function)
-    except RuntimeError as error:
-        _warn_of_cache(error)
-        chosen = njit(**options)(function)
+    chosen: Any = function
+    if not config.DISABLE_JIT:  # type: ignore[attr-defined]
+        chosen = Kernel(function, options)
+        try:
+            chosen.enable_caching()
+        except RuntimeError as error:
+            _warn_of_cache(error)
     seen: set[tuple[np.dtype[Any], bool]] = set()
 
     def call(*arrays: Any) -> None:
@@ -82,7 +120,7 @@ def entry_point(
         except Exception as error:
             _remove_cached(function, chosen.stats.cache_path)
             _warn_of_cache(error)
-            chosen = njit(**options)(function)
+            chosen = Kernel(function, options)
             chosen(*arrays)
         finally:
             notice.cancel()
@@ -129,17 +167,20 @@ def provide_product(dtype: np.dtype[Any]) -> Any:
     """
     if _provided(dtype):
         return None
-    kind = signature(from_dtype(dtype))
     product_code.__qualname__ = f"product_{SOURCES}"
+    kind = signature(from_dtype(dtype))
+    code = ProductCode(product_code, (kind.args, kind.return_type), {}, BY_ADDRESS)
     try:
-        code = cfunc(kind, cache=True, **BY_ADDRESS)(product_code)
+        code.enable_caching()
+        code.compile()
     except NumbaError:
         raise
     except Exception as error:
         with suppress(Exception):
-            _remove_cached(product_code, FunctionCache(product_code).cache_path)  # type: ignore[no-untyped-call]
+            _remove_cached(product_code, KernelCache(product_code).cache_path)
         _warn_of_cache(error)
-        code = cfunc(kind, **BY_ADDRESS)(product_code)
+        code = ProductCode(product_code, (kind.args, kind.return_type), {}, BY_ADDRESS)
+        code.compile()
     binding.add_symbol(symbol(dtype), code.address)
     return code
 

@@ -72,7 +72,7 @@ def _sqrt(x: Any) -> Any:
         return np.sqrt(x)
     name = f"llvm.sqrt.v{x.type.count}f{32 if dtype_of(x) == 'float32' else 64}"
     kind = ir.FunctionType(x.type, [x.type])
-    function = cgutils.get_or_insert_function(x.builder.module, kind, name)  # type: ignore[no-untyped-call]
+    function = cgutils.get_or_insert_function(x.builder.module, kind, name)
     return x.new(x.builder.call(function, [x.value]))
 
 
@@ -89,7 +89,7 @@ def _of_library(name: str) -> Callable[..., Any]:
         if binding.address_of_symbol(symbol) is None:
             raise NotImplementedError(f"a C library without {symbol}")
         called = ir.FunctionType(kind.element, [kind.element] * len(vectors))
-        there = cgutils.get_or_insert_function(builder.module, called, symbol)  # type: ignore[no-untyped-call]
+        there = cgutils.get_or_insert_function(builder.module, called, symbol)
         found = ir.Constant(kind, ir.Undefined)
         for lane in (ir.IntType(32)(k) for k in range(kind.count)):
             numbers = [builder.extract_element(vector.value, lane) for vector in vectors]

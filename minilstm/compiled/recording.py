@@ -30,8 +30,8 @@ def flattened(typing_context: object, values: object) -> object:
         array = context.make_array(values)(context, builder, args[0])  # type: ignore[attr-defined,index]
         made = context.make_array(kind)(context, builder)  # type: ignore[attr-defined]
         made.data, made.itemsize, made.nitems = array.data, array.itemsize, array.nitems
-        made.shape = cgutils.pack_array(builder, [array.nitems])  # type: ignore[no-untyped-call]
-        made.strides = cgutils.pack_array(builder, [array.itemsize])  # type: ignore[no-untyped-call]
+        made.shape = cgutils.pack_array(builder, [array.nitems])
+        made.strides = cgutils.pack_array(builder, [array.itemsize])
         return made._getvalue()
 
     return kind(values), generate

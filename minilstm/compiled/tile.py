@@ -283,7 +283,7 @@ def symbol(dtype: Any) -> str:
 
 def signature(number: Any) -> Any:
     """Of that code, for operands of such numbers, a type of Numba's."""
-    place = types.CPointer(number)  # type: ignore[no-untyped-call]
+    place = types.CPointer(number)
     return types.void(types.intp, types.intp, place, place, place, *[types.intp] * 12)
 
 
@@ -305,7 +305,7 @@ def product(
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = ir.FunctionType(ir.VoidType(), [value.type for value in args])
-        code = cgutils.get_or_insert_function(builder.module, kind, symbol(c.dtype))  # type: ignore[no-untyped-call]
+        code = cgutils.get_or_insert_function(builder.module, kind, symbol(c.dtype))
         builder.call(code, args)
         return context.get_dummy_value()
 

@@ -51,7 +51,7 @@ def step_of(what: str, text: str, dtype: str) -> Any:
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return words[what]
     arrays, sizes = ARGUMENTS[what]
-    place = types.CPointer(getattr(types, dtype))  # type: ignore[no-untyped-call]
+    place = types.CPointer(getattr(types, dtype))
     kind = types.void(*[place] * arrays, *[types.intp] * sizes)
     return cfunc(kind, **BY_ADDRESS)(words[what])
 
@@ -66,12 +66,12 @@ def call(typing_context: Any, step: Any, places: Any, sizes: Any) -> Any:
     """Call the machine code at address `step`, with places in arrays and sizes."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        given = [one for group in args[1:] for one in cgutils.unpack_tuple(builder, group)]  # type: ignore[no-untyped-call]
+        given = [one for group in args[1:] for one in cgutils.unpack_tuple(builder, group)]
         kind = ir.FunctionType(ir.VoidType(), [one.type for one in given])
         builder.call(builder.inttoptr(args[0], kind.as_pointer()), given)
         return context.get_dummy_value()
 
-    return types.void(step, places, types.UniTuple(types.intp, len(sizes))), generate  # type: ignore[no-untyped-call]
+    return types.void(step, places, types.UniTuple(types.intp, len(sizes))), generate
 
 
 @kernel

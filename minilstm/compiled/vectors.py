@@ -78,7 +78,7 @@ def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """a b + c, rounded once where the processor can do that in one instruction."""
     name = f"llvm.fmuladd.v{a.type.count}f{32 if a.type.element == FLOATS['float32'] else 64}"
     kind = ir.FunctionType(a.type, [a.type] * 3)
-    function = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
     return builder.call(function, [a, b, c])
 
 
@@ -86,7 +86,7 @@ def prefetch(builder: Any, pointer: Any) -> None:
     """Ask for the line of memory at `pointer`, which may lie outside of any array."""
     number = ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), number, number, number])
-    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")  # type: ignore[no-untyped-call]
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
     place = builder.bitcast(pointer, kind.args[0])
     builder.call(function, [place, number(0), number(3), number(1)])  # to read, soon again, numbers
 
@@ -195,7 +195,7 @@ class Vector(types.Type):
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Vector) -> None:
-        super().__init__(manager, kind, vector_type(kind.dtype))  # type: ignore[no-untyped-call]
+        super().__init__(manager, kind, vector_type(kind.dtype))
 
 
 class _Operator(AbstractTemplate):
@@ -205,7 +205,7 @@ class _Operator(AbstractTemplate):
         vectors = [kind for kind in args if isinstance(kind, Vector)]
         others = (kind for kind in args if not isinstance(kind, (Vector, types.Number)))
         if len(args) == 2 and vectors and not list(others):
-            return signature(vectors[0], *args)  # type: ignore[no-untyped-call]
+            return signature(vectors[0], *args)
         return None
 
 
@@ -234,9 +234,9 @@ def _lower_operator(operation: Callable[[Any, Any], Any]) -> Any:
 
 
 for _operation in (operator.add, operator.sub, operator.mul, operator.truediv):
-    infer_global(_operation)(type("VectorOperator", (_Operator,), {}))  # type: ignore[no-untyped-call]
+    infer_global(_operation)(type("VectorOperator", (_Operator,), {}))
     for _kinds in ((Vector, Vector), (Vector, types.Number), (types.Number, Vector)):
-        lower_builtin(_operation, *_kinds)(_lower_operator(_operation))  # type: ignore[no-untyped-call]
+        lower_builtin(_operation, *_kinds)(_lower_operator(_operation))
 
 
 def element(context: Any, builder: Any, kind: Any, array: Any, k: Any) -> Any:
@@ -292,7 +292,7 @@ def _store_part(a: Array, k: int, values: Array, count: int) -> None:
 @instruction(lambda a, k: flat(a)[k:])
 def at(typing_context: Any, a: Any, k: Any) -> Any:
     """The place of the k-th number of `a`, a contiguous array or such a place: one type for all shapes."""
-    place = types.CPointer(a.dtype)  # type: ignore[no-untyped-call]
+    place = types.CPointer(a.dtype)
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return element(context, builder, a, *args)
@@ -341,7 +341,7 @@ def load_part(typing_context: Any, a: Any, k: Any, count: Any) -> Any:
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind, pointer = vector_type(vector.dtype), element(context, builder, a, *args[:2])
-        slot = cgutils.alloca_once_value(builder, ir.Constant(kind, None))  # type: ignore[no-untyped-call]
+        slot = cgutils.alloca_once_value(builder, ir.Constant(kind, None))
         whole = builder.icmp_signed(">=", args[2], args[2].type(kind.count))
         with builder.if_else(whole) as (full, part):
             with full:
@@ -368,7 +368,7 @@ def store_part(typing_context: Any, a: Any, k: Any, value: Any, count: Any) -> A
             with full:
                 store_vector(builder, args[2], pointer)
             with part:
-                slot = cgutils.alloca_once_value(builder, args[2])  # type: ignore[no-untyped-call]
+                slot = cgutils.alloca_once_value(builder, args[2])
                 numbers = builder.bitcast(slot, kind.element.as_pointer())
                 with cgutils.for_range(builder, args[3]) as loop:
                     number = builder.load(builder.gep(numbers, [loop.index]))
