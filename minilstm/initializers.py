@@ -24,7 +24,17 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minilstm.arrays import Array, numeric_array
-from minilstm.errors import number_dtype, one_of, real_number, settle, shown, spelled, whole_number, wording
+from minilstm.errors import (
+    check_room,
+    number_dtype,
+    one_of,
+    real_number,
+    settle,
+    shown,
+    spelled,
+    whole_number,
+    wording,
+)
 
 Initializer = Callable[[Sequence[int], np.random.Generator, DTypeLike], Array]
 
@@ -486,4 +496,6 @@ def _matrix(shape: Sequence[int]) -> tuple[int, int]:
 def _checked(shape: Sequence[int]) -> tuple[int, ...]:
     if isinstance(shape, (str, bytes)) or not isinstance(shape, Sequence) or not shape:
         raise TypeError(wording("shape", "a tuple of whole numbers", shown(shape)))
-    return tuple(whole_number("shape", n) for n in shape)
+    sizes = tuple(whole_number("shape", n) for n in shape)
+    check_room(f"an array of shape {sizes}", 4 * math.prod(sizes))
+    return sizes

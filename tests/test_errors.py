@@ -7,7 +7,9 @@ import pickle
 import numpy as np
 import pytest
 
+import minilstm as ml
 from minilstm import arrays, errors
+from minilstm.sequences import pack_padded_sequence, pad_packed_sequence
 
 
 class Four:
@@ -139,3 +141,28 @@ def test_commands_say_it_in_one_line(capsys):
     assert len(error) < 2100
     assert errors.in_words(FileNotFoundError(2, "No such file", "a.csv")) == "No such file: a.csv"
     assert errors.in_words(KeyError()) == "KeyError"
+
+
+@pytest.mark.parametrize("size", [2**48, 2**62])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda n: ml.adding(n),
+        lambda n: ml.adding(5, samples=(4, n, 4)),
+        lambda n: ml.recall(n),
+        lambda n: ml.RepeatVector(n)([[1.0, 2.0]]),
+        lambda n: ml.pad_sequences([[1]], n),
+        lambda n: ml.lengths_to_mask([1], n),
+        lambda n: pad_packed_sequence(pack_padded_sequence([[1.0]], [1], batch_first=True), total_length=n),
+        lambda n: ml.check_step(print, print, units=n),
+        lambda n: ml.check_sequence(print, print, length=n),
+        lambda n: ml.keras.utils.to_categorical([0], n),
+        lambda n: ml.keras.metrics.AUC(num_thresholds=n),
+        lambda n: ml.keras.metrics.AUC(multi_label=True, num_labels=n),
+        lambda n: ml.initializers.Zeros()((n, n)),
+    ],
+)
+def test_what_is_larger_than_memory_is_refused_with_its_size(call, size):
+    """NumPy spoke of an array that is too big, or of a maximum allowed dimension."""
+    with pytest.raises(MemoryError, match=r"takes \S+ GB at the least, more than there is"):
+        call(size)

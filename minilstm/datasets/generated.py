@@ -56,6 +56,7 @@ def recall(
     noise_symbols = whole_number("noise_symbols", noise_symbols, 1)
     sizes, seed = _sizes(samples), whole_number("seed", seed, 0, wide=True)
     check_room(f"a code of {symbols + noise_symbols} symbols", 4 * (symbols + noise_symbols) ** 2)
+    _check_samples(sizes, length, symbols + noise_symbols)
     one_hot = np.eye(symbols + noise_symbols, dtype=np.float32)
 
     def draw(rng: np.random.Generator, size: int) -> Split:
@@ -98,6 +99,7 @@ def adding(length: int, *, samples: Sequence[int] = (2000, 400, 600), seed: int 
     """
     length = whole_number("length", length, 2)
     sizes, seed = _sizes(samples), whole_number("seed", seed, 0, wide=True)
+    _check_samples(sizes, length, 2)
     half = length // 2
 
     def draw(rng: np.random.Generator, size: int) -> Split:
@@ -133,6 +135,11 @@ def _sizes(samples: Sequence[int]) -> tuple[int, int, int]:
         raise ValueError(wording("samples", expected, repr(samples)))
     train, validation, test = (whole_number("samples", size, 1) for size in sizes)
     return train, validation, test
+
+
+def _check_samples(sizes: Sequence[int], length: int, features: int) -> None:
+    samples = max(sizes)
+    check_room(f"samples={samples} sequences of length={length}", 4 * samples * length * features)
 
 
 def _drawn(draw: Draw, sizes: tuple[int, int, int], seed: int, **facts: Any) -> Dataset:

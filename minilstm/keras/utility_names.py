@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array, numeric_array
-from minilstm.errors import shown, spelled, switch, whole_number, wording
+from minilstm.errors import check_room, shown, spelled, switch, whole_number, wording
 from minilstm.sequences import pad_sequences, sliding_windows
 
 __all__ = ["normalize", "pad_sequences", "timeseries_dataset_from_array", "to_categorical"]
@@ -38,6 +38,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
     classes = int(labels.max()) + 1 if num_classes is None else whole_number("num_classes", num_classes)
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(wording("x", f"of labels 0 .. {classes - 1}", f"{labels.min()} .. {labels.max()}"))
+    check_room(f"a row of {classes} classes for each of {labels.size} labels", 8 * labels.size * classes)
     rows = np.zeros((*labels.shape, classes))
     np.put_along_axis(rows, labels[..., None], 1.0, axis=-1)
     return rows

@@ -10,7 +10,7 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.tape import Contents
 from minilstm.cells import activations
-from minilstm.errors import one_of, whole_number, wording
+from minilstm.errors import check_room, one_of, whole_number, wording
 from minilstm.layers.base import Layer, Shape
 from minilstm.layers.words import Words
 
@@ -37,6 +37,7 @@ class RepeatVector(Layer):
     def forward(
         self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None
     ) -> tuple[Array, None, None]:
+        check_room(f"the output of layer {self.label!r} with n={self.n}", self.n * x.nbytes)
         return np.repeat(x[:, None], self.n, axis=1), None, None
 
     def backward(self, dy: Array, tape: None, *, need_dx: bool) -> tuple[Array, dict[str, Array]]:

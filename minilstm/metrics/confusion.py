@@ -19,7 +19,17 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
-from minilstm.errors import flag, listed, one_of, real_number, shown, spelled, whole_number, wording
+from minilstm.errors import (
+    check_room,
+    flag,
+    listed,
+    one_of,
+    real_number,
+    shown,
+    spelled,
+    whole_number,
+    wording,
+)
 from minilstm.losses.base import same_rank
 from minilstm.metrics.base import Metric, ratio, weights_for
 
@@ -305,7 +315,9 @@ class AUC(Metric):
         methods = ("interpolation", "minoring", "majoring")
         self.summation_method = one_of("summation_method", summation_method, methods)
         if thresholds is None:
-            inner = np.linspace(0, 1, whole_number("num_thresholds", num_thresholds, 2))[1:-1]
+            count = whole_number("num_thresholds", num_thresholds, 2)
+            check_room(f"an AUC of num_thresholds={count}", 8 * count)
+            inner = np.linspace(0, 1, count)[1:-1]
         else:
             given = listed("thresholds", "a list of numbers between 0 and 1", thresholds)
             inner = np.sort([real_number("thresholds", value) for value in given])
@@ -318,6 +330,7 @@ class AUC(Metric):
         if num_labels is not None and not multi_label:
             raise ValueError(wording("num_labels", "None where multi_label is False", num_labels))
         self.num_labels = 1 if num_labels is None else whole_number("num_labels", num_labels)
+        check_room(f"an AUC of num_labels={self.num_labels}", 32 * self.num_thresholds * self.num_labels)
         self.label_weights = None
         if label_weights is not None:
             given = listed("label_weights", "a list of numbers, one for each label", label_weights)

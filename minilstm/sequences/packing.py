@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array, plain_array
-from minilstm.errors import listed, one_of, shown, switch, whole_number, wording
+from minilstm.errors import check_room, listed, one_of, shown, switch, whole_number, wording
 
 
 class PackedSequence(NamedTuple):
@@ -107,6 +107,7 @@ def pad_packed_sequence(
     T = len(sizes) if total_length is None else whole_number("total_length", total_length)
     if len(sizes) > T:
         raise ValueError(wording("total_length", f"at least {len(sizes)}, the longest sequence", T))
+    check_room(f"{sizes[0]} sequences of total_length={T}", int(sizes[0]) * T * data[:1].nbytes)
     real = np.arange(sizes[0]) < sizes[:, None]  # (longest, B)
     padded = np.full((T, sizes[0], *data.shape[1:]), value, data.dtype)
     padded[: len(sizes)][real] = data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import reprlib
 import warnings
 from array import array
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minilstm.arrays import Array, rows_of
-from minilstm.errors import PaddingWarning, reworded, shown, spelled, whole_number, wording
+from minilstm.errors import PaddingWarning, check_room, reworded, shown, spelled, whole_number, wording
 from minilstm.sequences.lossy import Losses
 from minilstm.sequences.truncation import steps_to_keep
 
@@ -101,7 +102,8 @@ def pad_sequences(
     if isinstance(value, str) and dtype is not object and not is_text:  # "object" in quotes is refused too
         expected = f"object (the type, without quotes) or a string dtype for value={value!r}"
         raise ValueError(wording("dtype", expected, repr(dtype)))
-    whole_number("maxlen", maxlen, minimum=0)
+    T = whole_number("maxlen", maxlen, minimum=0)
+    check_room(f"{B} sequences of maxlen={T}", B * T * math.prod(step_shape) * np.dtype(dtype).itemsize)
 
     losses = Losses()
     with warnings.catch_warnings(), np.errstate(**QUIET_CASTS):

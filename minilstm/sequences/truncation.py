@@ -134,7 +134,7 @@ def lengths_to_mask(lengths: Iterable[int], maxlen: int | None = None, padding: 
         raise ValueError(wording("lengths", "at least one whole number", "none"))
     counts = [whole_number(f"lengths[{b}]", length, minimum=0, wide=True) for b, length in enumerate(given)]
     T = max(counts) if maxlen is None else whole_number("maxlen", maxlen, minimum=0)
-    check_room(f"a mask of {len(counts)} x {T} steps", len(counts) * T)
+    check_room(f"a mask of {len(counts)} x {T} steps", max(len(counts), 8) * T)
     real = np.array([min(count, T) for count in counts])[:, np.newaxis]  # (B, 1)
     step = np.arange(T)  # (T,)
     mask: Mask = step < real if padding == "post" else step >= T - real  # (B, T)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.errors import real_number, whole_number
+from minilstm.errors import check_room, real_number, whole_number
 from minilstm.trace.ledger import Ledger
 from minilstm.trace.trace import Trace
 
@@ -75,6 +75,7 @@ def random_cuts(trace: Trace, mean_steps: float, draws: int, rng: np.random.Gene
     (112,)
     """
     real_number("mean_steps", mean_steps, 2.0), whole_number("draws", draws, 2)
+    check_room(f"a cut for each of draws={draws}", 8 * draws)
     stays = 1 - 1 / mean_steps
     kept = rng.geometric(1 - stays, draws)  # steps until the first cut, counted from the end
     total = mean = np.zeros(0)

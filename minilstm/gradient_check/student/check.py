@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
 from minilstm.cells import UserCell
-from minilstm.errors import flag, real_number, shown, whole_number, wording
+from minilstm.errors import check_room, flag, real_number, shown, whole_number, wording
 from minilstm.gradient_check.report import AXES, Comparison, Report
 from minilstm.gradient_check.student import diagnosis, forwards, laws, signature, suggest
 from minilstm.gradient_check.student.any_cell import check_cell
@@ -101,6 +101,7 @@ def check_step(
             whole_number("units", units),
             whole_number("seed", seed, 0, wide=True),
         )
+        _check_sizes(case[0], 1, 1, case[1])
         return check_cell(forward, backward, cell, *case, _tolerance(tolerance))
     spec = _spec(cell, gates)
     told = Told(signature.told("inputs", inputs, INPUTS), signature.told("outputs", outputs, OUTPUTS))
@@ -160,6 +161,13 @@ def check_sequence(
     return _check((forward, backward), spec, sizes, real, told, seed, _tolerance(tolerance), False, strict)
 
 
+def _check_sizes(batch: int, length: int, features: int, units: int) -> None:
+    """MemoryError where the states or the weights of a case are larger than memory."""
+    sizes = f"batch={batch}, length={length}, features={features}, units={units}"
+    numbers = max(batch * length * max(features, units), max(features, units) * units)
+    check_room(f"a case of {sizes}", 8 * numbers)
+
+
 def _tolerance(value: float) -> float:
     return real_number("tolerance", value, above=True)
 
@@ -186,6 +194,7 @@ def _check(
 ) -> Report:
     forward, backward = pair
     flag("strict", strict)
+    _check_sizes(*sizes)
     if signature.said(forward, "single"):
         sizes = (1, *sizes[1:])
         mask = None if mask is None else mask[:1]
