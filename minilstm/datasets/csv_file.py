@@ -100,6 +100,8 @@ def read_table(
         x, used = list(cells[column]), None
     else:
         used = list(names["features"] or rest)
+        if not used:
+            raise ValueError(f"has no column of a text or of numbers beside {label!r}{remarks}")
         check_named(used, rest)
         ends = f", {used[0]!r} to {used[-1]!r}" if len(used) > 1 else ""
         said = f"each row is a sequence of up to {len(used)} numbers{ends}, labels from {label!r}"
@@ -298,7 +300,7 @@ def series_of(
     said = f"series of {some(used)}{f' grouped by {group!r}' if group else ''}, {ordered}"
     left = unused(columns, [*used, *filter(None, [group, order])])
     if group:
-        remarks += doubtful_names(group, members)
+        remarks += doubtful_names(f"column {group!r}", members)
     if names["features"] is None:
         remarks += named_as_labels([column for column in used if column != target])
     said = ", ".join(filter(None, [said + left + remarks, left_out]))

@@ -85,7 +85,9 @@ def group_rows(
     found = [y[own[0]] for own in members.values()]
     where = [f"sequence {key[:40]!r} ({places[min(own)]})" for key, own in members.items()]
     said = f"steps of {some(features)} grouped by {group!r}, {ordered}, labels from {label!r}"
-    said += unused(rest, [group, *features, *([order] if order else [])]) + doubtful_names(group, members)
+    said += unused(rest, [group, *features, *([order] if order else [])]) + doubtful_names(
+        f"column {group!r}", members
+    )
     if names["features"] is None:
         said += "".join(names_groups(column, cells[column], list(members.values())) for column in features)
         said += named_as_labels(features)

@@ -16,8 +16,10 @@ from minilstm.datasets.times import are_dates
 UNNAMED = re.compile(r"(unnamed: \d+([._]\w+)*)?", re.IGNORECASE)  # what pandas calls one without a name
 INDEX = re.compile(r"__index_level_\d+__")  # what it calls an index without a name in a .parquet or .feather
 NAMED = re.compile(r"(^|[\s_.-])(id|uuid|guid|index|idx|key|nr|no|number|row|row_?id)$", re.IGNORECASE)
-# A number with a sign of a currency, a unit or so, as 5%, $3.50, 1'000, 3/7, 0:05, 0x1f: no name of a row.
-QUANTITY = re.compile(r"\W{0,3}(0x[\da-f]+|\d[\d.,':/]*([de][+-]?\d+)?)\W{0,2}[^\W\d]{0,3}", re.IGNORECASE)
+# A number with a currency, a unit or so, as 5%, $3.50, 1'000, 3/7, 0:05, 0x1f, 1.5+-0.1: no name of a row.
+QUANTITY = re.compile(
+    r"[+-]?\d*\.\d.*|\W{0,3}(0x[\da-f]+|\d[\d.,':/]*([de][+-]?\d+)?)\W{0,2}[^\W\d]{0,3}", re.IGNORECASE
+)
 LABELLED = re.compile(r"(^|[\W_])(labels?|targets?|class(es)?|sentiment|category)([\W_\d]|$)", re.IGNORECASE)
 FEWEST = 3  # values from which a pattern can be seen
 SEVERAL = 5  # values from which it is believed whatever the column's name

@@ -99,8 +99,10 @@ def one_for_each(
     if len(parts[-1][0]) >= HELD_OUT or len(samples) < HELD_OUT:
         return
     for column, values, _ in _columns(samples, samples, names):
+        if len(np.unique(values)) != classes:
+            continue
         pairs = np.unique(np.stack([values, y], axis=1), axis=0)
-        if len(pairs) == classes and len(np.unique(pairs[:, 0])) == classes:
+        if len(pairs) == classes:
             name = f"{column[:1].upper()}{column[1:]}"
             yield f"{name} has one value for each class: look whether it gives the class away."
 

@@ -21,6 +21,7 @@ from minilstm.datasets.exact import EXACT, EXPECTED, rounded
 from minilstm.datasets.leaks import best_alone, one_for_each
 from minilstm.datasets.markers import missing_markers
 from minilstm.datasets.remarks import of_classes, of_inputs, of_numbers, of_order
+from minilstm.datasets.spelling import doubtful_names
 from minilstm.datasets.splits import WAYS, Indices, first_equal, parts_by_group, parts_by_time, three_parts
 from minilstm.datasets.text_signs import text_remarks
 from minilstm.datasets.times import as_times
@@ -98,9 +99,8 @@ def from_sequences(
     samples, targets = [samples[k] for k in kept], targets[kept]
     if task == "classification" and len(np.unique(targets)) < 2:
         raise ValueError(wording("y", "of at least two classes", f"one alone, {labels[targets[0]]!r}"))
-    parts, how = _split(
-        targets if task == "classification" else None, kept, one_of("split", split, WAYS), by, seed
-    )
+    classed = targets if task == "classification" else None
+    parts, how = _split(classed, kept, one_of("split", split, WAYS), by, at, seed)
     vocabulary, ends = None, []
     if is_text:
         ends = list(text_remarks(samples))
@@ -182,7 +182,12 @@ def _usable(
 
 
 def _split(
-    classes: Array | None, kept: Sequence[int], split: str, by: Sequence[Any] | None, seed: int
+    classes: Array | None,
+    kept: Sequence[int],
+    split: str,
+    by: Sequence[Any] | None,
+    at: Sequence[str],
+    seed: int,
 ) -> tuple[list[Indices], str]:
     """Indices into `kept` of the three parts, and how they were made, for people."""
     n = len(kept)
@@ -197,10 +202,11 @@ def _split(
             raise ValueError(wording("by", "given with the split 'group'", None))
         check_written_alike("by", by)
         found = parts_by_group([by[k] for k in kept], sizes, seed)
-        return found, f"split by groups from seed {seed}: none stands in two parts"
+        doubts = doubtful_names("by", dict.fromkeys(str(by[k]).strip() for k in kept))
+        return found, f"split by groups from seed {seed}: none stands in two parts{doubts}"
     times = np.arange(n, dtype=float)
     if by is not None:
-        times = as_times([str(by[k]) for k in kept], "by", [f"sequence {k}" for k in kept])[0]
+        times = as_times([str(by[k]) for k in kept], "by", [at[k] for k in kept])[0]
     order = "the order of x" if by is None else "their times"
     return parts_by_time(times, sizes), f"split by time ({order}): the latest are tested"
 

@@ -33,15 +33,13 @@ def say_none(names: Iterable[str]) -> list[str]:
     return [repr(name) for name in names if name.strip().casefold() in NONE]
 
 
-def doubtful_names(column: str, names: Iterable[str]) -> str:
-    """Remarks on the names of sequences or groups that a column holds; "" for none."""
+def doubtful_names(where: str, names: Iterable[str]) -> str:
+    """Remarks on the names of sequences or groups; "" for none. `where` they stand is said."""
     names, remarks = list(names), ""
     if alike := look_alike(names):
-        remarks += (
-            f", note: names in column {column!r} that look alike are different ones: {listed_names(alike)}"
-        )
+        remarks += f", note: names in {where} that look alike are different ones: {listed_names(alike)}"
     if none := say_none(names):
-        remarks += f", note: {listed_names(none)} in column {column!r} is a name; where there is none, leave "
+        remarks += f", note: {listed_names(none)} in {where} is a name; where there is none, leave "
         remarks += "those cells empty"
     return remarks
 

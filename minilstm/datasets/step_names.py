@@ -42,7 +42,13 @@ def doubtful_steps(columns: Sequence[str]) -> str:
         )
     remarks = ""
     known = set(steps)
-    if others := [column for column in columns if column not in known]:
+    others = [column for column in columns if column not in known]
+    if features := _several_features(columns, len(steps)):
+        remarks += (
+            f", note: {some(features)} look like features of the same steps, and are read one after another; "
+            "an .npz of (N, T, D) keeps them apart"
+        )
+    elif others:
         verb, they = ("is read as a step", "it is") if len(others) == 1 else ("are read as steps", "they are")
         remarks += f", note: {some(others)} {verb}, as {steps[0]!r} is; if {they} none, --drop leaves "
         remarks += "it out" if len(others) == 1 else "them out"
@@ -53,6 +59,16 @@ def doubtful_steps(columns: Sequence[str]) -> str:
             f", note: steps are read in the order of the columns, in which {before!r} stands before {after!r}"
         )
     return remarks
+
+
+def _several_features(columns: Sequence[str], steps: int) -> list[str]:
+    """The first column of each way of naming, where there are several with as many columns as the first."""
+    ways: dict[tuple[str, str], list[str]] = {}
+    for column in columns:
+        if found := NUMBERED.fullmatch(column):
+            ways.setdefault((found[1], found[3]), []).append(column)
+    alike = [own[0] for own in ways.values() if len(own) == steps]
+    return alike if len(alike) > 1 and len(alike) * steps == len(columns) else []
 
 
 def _times(columns: Sequence[str]) -> tuple[list[str], Array]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.datasets.bad_rows import BadRows
-from minilstm.datasets.columns import Found, Names, not_utf8, to_number
+from minilstm.datasets.columns import Found, Names, not_utf8, some, to_number
 
 MISSING = ("?", "nan", "NaN")
 
@@ -50,7 +50,28 @@ def read_ts(data: bytes, names: Names) -> Found:
             places.append(f"line {number}")
     left_out = bad.settle("lines")
     said = f"a sequence and its {'label' if classes else 'target'} in each line"
+    said += _contradictions(tags, x, classes, y)
     return Found(x, y, places, said + (f", {left_out}" if left_out else ""))
+
+
+def _contradictions(
+    tags: dict[str, list[str]], x: list[Array], classes: set[str] | None, y: list[Any]
+) -> str:
+    """Remarks on what the header says and the lines do not; "" for none."""
+    remarks = ""
+    features, lengths = {one.shape[1] for one in x}, {len(one) for one in x}
+    if _says(tags, "@univariate") and features - {1}:
+        remarks += f", note: its header says @univariate true, a line has {max(features)} features"
+    if _says(tags, "@equallength") and len(lengths) > 1:
+        remarks += (
+            f", note: its header says @equalLength true, lines have {min(lengths)} to {max(lengths)} steps"
+        )
+    announced = tags.get("@serieslength", [""])[0]
+    if announced.isdecimal() and lengths and lengths != {int(announced[:18])}:
+        remarks += f", note: its header says @seriesLength {announced[:18]}, a line has {min(lengths)} steps"
+    if x and (never := sorted((classes or set()) - set(y))):
+        remarks += f", note: no line has {some(never)}, which @classLabel names"
+    return remarks
 
 
 def _says(tags: dict[str, list[str]], tag: str) -> bool:

@@ -102,6 +102,8 @@ def _labelled(options: argparse.Namespace, given: dict[str, Any], name: str) -> 
         )
     except (ValueError, TypeError) as error:  # a file has no x and y
         text = re.sub(r"\bx must", "the sequences must", re.sub(r"\by must", "the labels must", str(error)))
+        if "left out: column" in table.reading:  # that may be why
+            text += f"; {table.reading}"
         raise reworded(error, f"{name}: {text}") from None
 
 

@@ -46,7 +46,8 @@ def test_whole_numbers_are_not_rounded(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "cell", ["{}%", "${}.50", "1'{:03d}.5", "{}/7", "{:#x}", "0:{:02d}", "{}kg", "{}D-01"]
+    "cell",
+    ["{}%", "${}.50", "1'{:03d}.5", "{}/7", "{:#x}", "0:{:02d}", "{}kg", "{}D-01", "{}.5±0.1", "-{}.5+1j"],
 )
 def test_numbers_with_a_sign_are_no_names_of_rows(tmp_path, cell):
     rows = [f"{k * k % 7},{cell.format(k)},{k * k},{k % 2}" for k in range(N)]
@@ -310,3 +311,55 @@ def test_utf_16_is_named(tmp_path, coding):
 
 def test_the_latest_of_each_series_is_said():
     assert "the latest of each are tested" in from_series([np.arange(40.0) % 7] * 2, steps=2).description
+
+
+def test_groups_to_split_by_that_may_be_one_are_told():
+    by = [("Ann", "ann", "Bob", "N/A")[k % 4] for k in range(N)]
+    said = from_sequences(X, [k // 4 % 2 for k in range(N)], split="group", by=by).description
+    assert "names in by that look alike are different ones: 'Ann', 'ann'" in said
+    assert "'N/A' in by is a name" in said
+
+
+def test_a_time_to_split_by_is_named_with_its_line(tmp_path):
+    rows = [f"{k},{k * k % 7},{k % 5},0{1 + k % 9}.01.2024,{k % 2}" for k in range(N)]
+    found = table(tmp_path, "t0,t1,t2,when,label", rows, by="when")
+    with pytest.raises(ValueError, match=r"line 2, by: expected a number or a date .* got '01.01.2024'"):
+        from_sequences(found.x, found.y, places=found.places, split="time", by=found.by)
+
+
+def test_labels_alone_are_no_sequences(tmp_path):
+    refused(
+        tmp_path,
+        "label",
+        [str(k % 2) for k in range(N)],
+        "has no column of a text or of numbers beside 'label'",
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (
+            "x0,x1,x2,y0,y1,y2",
+            "'x0', 'y0' look like features of the same steps, and are read one after another",
+        ),
+        ("x0,y0,x1,y1,x2,y2", "'x0', 'y0' look like features of the same steps"),
+        ("x0,x1,x2,x3,x4,x5", None),
+    ],
+)
+def test_features_side_by_side_are_told(tmp_path, head, said):
+    rows = [",".join(str((k * j + k) % 11) for j in range(6)) + f",{k % 2}" for k in range(N)]
+    found = table(tmp_path, f"{head},label", rows).reading
+    assert ("note" in found) == (said is not None)
+    assert said is None or said in found
+
+
+def test_what_a_ts_says_of_itself_is_compared(tmp_path):
+    path = tmp_path / "a.ts"
+    head = "@univariate true\n@equalLength true\n@seriesLength 5\n@classLabel true a b c\n@data\n"
+    path.write_text(head + "1,2:3,4:a\n1,2,3:3,4,5:b\n" * 6)
+    said = read_file(path).reading
+    for text in ("a line has 2 features", "lines have 2 to 3 steps", "a line has 2 steps", "no line has 'c'"):
+        assert text in said
+    path.write_text(head.replace(" c", "") + "1,2,3,4,5:a\n5,4,3,2,1:b\n" * 6)
+    assert "note" not in read_file(path).reading
