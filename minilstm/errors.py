@@ -181,6 +181,20 @@ def instance(argument: str, value: Any, kind: type[Any] | tuple[type[Any], ...],
     return value
 
 
+def given_name(argument: str, value: Any, without: str = "") -> str:
+    """`value` as a name that files and figures can hold, without that letter; ValueError otherwise.
+
+    >>> given_name("name", "lstm_1", "/")
+    'lstm_1'
+    """
+    expected = "a non-empty string" + (f" without {without!r}" if without else "")
+    if not isinstance(value, str) or not value or (without and without in value):
+        raise ValueError(wording(argument, expected, shown(value)))
+    if re.search("[\ud800-\udfff]", value):
+        raise ValueError(wording(argument, f"{expected}, of text that UTF-8 has", shown(value)))
+    return value
+
+
 def verbosity(value: Any, expected: str = "0, 1 or 2") -> int:
     """`verbose` as 0, 1 or 2, False and True being 0 and 1; ValueError otherwise.
 

@@ -166,3 +166,21 @@ def test_what_is_larger_than_memory_is_refused_with_its_size(call, size):
     """NumPy spoke of an array that is too big, or of a maximum allowed dimension."""
     with pytest.raises(MemoryError, match=r"takes \S+ GB at the least, more than there is"):
         call(size)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda name: ml.LSTM(3, name=name),
+        lambda name: ml.Sequential(name=name),
+        lambda name: ml.MeanSquaredError(name=name),
+        lambda name: ml.CustomLoss(lambda y, p: (p, p), name=name),
+        lambda name: ml.Adam(name=name),
+        lambda name: ml.keras.metrics.Precision(name=name),
+        lambda name: ml.cell(lambda xw, hu, prev, p: (xw, ()), gates="g", name=name),
+    ],
+)
+def test_a_name_that_no_file_can_hold_is_refused(call):
+    """A fit ended at its first line of CSV, a summary in the middle, an ONNX file at its end."""
+    with pytest.raises(ValueError, match=r"name must be .* of text that UTF-8 has, got 'a\\ud800'"):
+        call("a\ud800")

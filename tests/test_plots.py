@@ -356,6 +356,14 @@ def test_figures_of_what_is_not_there(layer_trace):
         plots.side_by_side({})
 
 
+def test_trace_report_refuses_labels_that_no_file_can_hold(any_trace, tmp_path):
+    with pytest.raises(
+        ValueError, match="labels of traces must be .* of text that UTF-8 has"
+    ):
+        plots.trace_report({"a\ud800": any_trace}, tmp_path / "page.png")
+    assert not list(tmp_path.iterdir())
+
+
 def test_trace_report_refuses_other_endings(any_trace, tmp_path):
     with pytest.raises(
         ValueError, match=r"path must be one that ends in .html, .pdf or .png, got '.*page.svg'"

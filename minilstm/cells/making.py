@@ -17,7 +17,7 @@ from minilstm.cells.checks import Case, Names
 from minilstm.cells.dual import Source, UnsafeError
 from minilstm.cells.local import Structure, by_complex, derivatives, states_made
 from minilstm.cells.user import KNOWN, Map, UserCell
-from minilstm.errors import real_number, shown, wording
+from minilstm.errors import given_name, real_number, shown, wording
 from minilstm.initializers import Initializer
 
 TAKEN = {  # names that a trace has already
@@ -153,9 +153,7 @@ def _own_name(forward: Callable[..., Any], name: str | None) -> str:
     if name is None:
         found = forward.__name__.strip("<>") if inspect.isfunction(forward) else type(forward).__name__
         return f"{found}_cell" if found in KNOWN else found
-    if not isinstance(name, str) or not name or "/" in name:
-        raise ValueError(wording("name", "a non-empty string without '/'", shown(name)))
-    if name in KNOWN:
+    if given_name("name", name, "/") in KNOWN:
         expected = f"another than {', '.join(KNOWN)}, which are cells already"
         raise ValueError(wording("name", expected, shown(name)))
     return name

@@ -20,7 +20,7 @@ from minilstm import initializers, regularizers
 from minilstm.arrays import Array, numeric_array
 from minilstm.bptt.activations import Activation
 from minilstm.bptt.tape import Contents
-from minilstm.errors import by_name, check_room, listed, shown, switch, whole_number, wording
+from minilstm.errors import by_name, check_room, given_name, listed, switch, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers import checks
 from minilstm.layers.configs import plain, revive
@@ -96,10 +96,7 @@ class Layer(WeightLists, ABC):
     def __init__(self, **words: Unpack[Words]) -> None:
         known = [*self.argument_names(), *Words.__annotations__]
         found = sort_words(type(self).__name__, words, self.neutral, known)
-        name = found.get("name")
-        if name is not None and (not isinstance(name, str) or not name or "/" in name):
-            raise ValueError(wording("name", "a non-empty string without '/'", shown(name)))
-        self.name = name
+        self.name = None if found.get("name") is None else given_name("name", found["name"], "/")
         self.input_shape: Shape | None = sample_shape(found, sequence=self.reads_sequences)
         self.params: dict[str, Array] = {}
         self.initializers: dict[str, Initializer] = {}  # by the name of the weight

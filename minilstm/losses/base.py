@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minilstm.arrays import Array, plain_array
-from minilstm.errors import by_name, one_of, real_number, shown, snake_case, wording
+from minilstm.errors import by_name, given_name, one_of, real_number, shown, snake_case, wording
 
 Mask = NDArray[np.bool_]
 RowRule = Callable[[Array, Array], tuple[Array, Array]]
@@ -61,8 +61,7 @@ class Loss:
     def __post_init__(self) -> None:
         if self.reduction is not None:
             one_of("reduction", self.reduction, REDUCTIONS)
-        if not isinstance(self.name, str) or not self.name:
-            raise ValueError(wording("name", "a non-empty string", shown(self.name)))
+        given_name("name", self.name)
         if self.dtype is not None:
             one_of("dtype", self.dtype, ("float32", "float64"))
 

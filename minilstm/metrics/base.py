@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from minilstm import initializers
 from minilstm.arrays import Array, numeric_array
-from minilstm.errors import by_name, listed, one_of, shown, snake_case, whole_number, wording
+from minilstm.errors import by_name, given_name, listed, one_of, snake_case, whole_number, wording
 from minilstm.losses.base import same_rank
 
 
@@ -59,9 +59,7 @@ class Metric:
     def __init__(
         self, name: str | None = None, dtype: str | None = None, config: Mapping[str, Any] | None = None
     ) -> None:
-        self.name = self.default_name() if name is None else name
-        if not isinstance(self.name, str) or not self.name:
-            raise ValueError(wording("name", "a non-empty string", shown(name)))
+        self.name = given_name("name", self.default_name() if name is None else name)
         self.dtype = None if dtype is None else one_of("dtype", dtype, ("float32", "float64"))
         kind, base = type(self), Metric
         own = kind.update_state is not base.update_state and kind.result is not base.result

@@ -16,7 +16,18 @@ from numpy.typing import ArrayLike
 
 from minilstm.arrays import Array
 from minilstm.bptt.cell import State
-from minilstm.errors import NonFiniteError, by_name, listed, one_of, shown, spelled, whole_number, wording
+from minilstm.errors import (
+    NonFiniteError,
+    by_name,
+    given_name,
+    instance,
+    listed,
+    one_of,
+    shown,
+    spelled,
+    whole_number,
+    wording,
+)
 from minilstm.layers import Bidirectional, Input, Layer, Recurrent
 from minilstm.layers.base import Shape, WeightLists
 from minilstm.layers.configs import plain, revive
@@ -61,9 +72,7 @@ class Network(WeightLists):
         )
         self.shuffle = np.random.default_rng(self.seeds.spawn(1)[0])
         self.steps_taken = 0
-        if not isinstance(name, str):
-            raise TypeError(wording("name", "a text", shown(name)))
-        self.name = name
+        self.name = given_name("name", instance("name", name, str, "a text"))
         self.layers: list[Layer] = []
         self.given_shape: Shape | None = None  # of one sample, by an Input
         self.optimizer: Optimizer | None = None

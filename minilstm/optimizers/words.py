@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minilstm.errors import among, misspelled, shown, wording
+from minilstm.errors import among, given_name, instance, misspelled, shown, wording
 
 WORDS = {"name": "str | None"}  # what every optimizer takes, beside what changes nothing
 
@@ -42,6 +42,4 @@ def name_among(words: Mapping[str, Any], owner: str, known: Sequence[str]) -> st
     found = words.get("name")
     if found is None or (isinstance(found, str) and not found):
         return owner.lower()
-    if not isinstance(found, str):
-        raise TypeError(wording("name", "a text", shown(found)))
-    return found
+    return given_name("name", instance("name", found, str, "a text"))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 import minilstm
 from minilstm import files
-from minilstm.errors import by_name, instance, wording
+from minilstm.errors import by_name, given_name, instance, wording
 from minilstm.plots.base import legend, new_figure, save
 from minilstm.plots.glossary import GLOSSARY
 from minilstm.plots.markup import inline_svg
@@ -82,7 +82,7 @@ def trace_report(
     traces, such as {"untrained": before, "trained": after}, the page begins with a comparison.
     """
     path = Path(files.checked_path("path", path))
-    instance("title", title, str, "a text")
+    given_name("title", instance("title", title, str, "a text") or "none")
     kind = path.suffix.lower()
     if kind not in (".html", ".pdf", ".png"):
         raise ValueError(wording("path", "one that ends in .html, .pdf or .png", repr(str(path))))
@@ -90,6 +90,7 @@ def trace_report(
     if not given:
         raise ValueError(wording("traces", "at least one trace by its label", "none"))
     for label, trace in given.items():
+        given_name("the labels of traces", label or "none")
         instance(f"traces[{label!r}]", trace, Trace, "a trace, as model.trace gives it")
     layers = {
         f"{label}: {layer.name}" if label and len(trace) > 1 else label or layer.name: layer
