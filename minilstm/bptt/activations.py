@@ -55,6 +55,10 @@ class Activation:
     def __repr__(self) -> str:
         return repr(self.name)
 
+    def gradient(self, dy: Array, x: Array, y: Array) -> Array:
+        """dL/dx from dL/dy, by whichever of x and y `backward` takes."""
+        return self.backward(dy, x if self.of_input else y)
+
 
 SIGMOID = Activation("sigmoid", sigmoid, _sigmoid_backward, slope=1 / 4)
 TANH = Activation("tanh", np.tanh, _tanh_backward)

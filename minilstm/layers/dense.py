@@ -85,8 +85,8 @@ class Dense(Layer):
         return y, mask, DenseTape(x, z, y)
 
     def backward(self, dy: Array, tape: DenseTape, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:
-        kept = tape.z if self.activation.of_input else tape.y
-        return self.backward_logits(self.activation.backward(dy, kept), tape, need_dx=need_dx)
+        dz = self.activation.gradient(dy, tape.z, tape.y)
+        return self.backward_logits(dz, tape, need_dx=need_dx)
 
     def logits(self, tape: DenseTape) -> tuple[str, Array]:
         return self.activation.name, tape.z

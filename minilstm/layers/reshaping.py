@@ -72,7 +72,7 @@ class Flatten(Layer):
 class ActivationTape(NamedTuple):
     """What Activation leaves for backward."""
 
-    z: Array  # the logits of a last layer
+    z: Array  # also the logits of a last layer
     y: Array
 
 
@@ -101,7 +101,7 @@ class Activation(Layer):
         return y, mask, ActivationTape(x, y)
 
     def backward(self, dy: Array, tape: ActivationTape, *, need_dx: bool) -> tuple[Array, dict[str, Array]]:
-        return self.activation.backward(dy, tape.y), {}
+        return self.activation.gradient(dy, tape.z, tape.y), {}
 
     def logits(self, tape: ActivationTape) -> tuple[str, Array]:
         return self.activation.name, tape.z

@@ -9,6 +9,7 @@ import pytest
 from tolerances import TRAINING, check
 
 import minilstm as ml
+from minilstm.cells.activations import ACTIVATIONS
 
 N, T, D, H = 6, 4, 3, 3
 BOUND = TRAINING["float32"]
@@ -61,6 +62,17 @@ def test_gradients_are_those_of_the_complex_step(options):
     model = ml.Sequential(layers, dtype="float64", seed=0)
     model.compile("sgd", "categorical_crossentropy")
     report = ml.gradcheck(model, x_of(N, T, D) / 4, np.eye(2)[np.arange(N) % 2])
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_gradient_of_every_activation_is_that_of_the_complex_step(name, inside):
+    """As a layer of its own and as one of Dense; silu and gelu have one y for several x."""
+    last = [ml.Dense(4, activation=name)] if inside else [ml.Dense(4), ml.Activation(name)]
+    model = ml.Sequential([ml.SimpleRNN(H, input_shape=(T, D)), *last, ml.Dense(1)], dtype="float64", seed=0)
+    model.compile("sgd", "mse")
+    report = ml.gradcheck(model, x_of(N, T, D) / 4, np.arange(N) / N)
     assert report.ok, str(report)
 
 
