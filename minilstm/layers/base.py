@@ -247,6 +247,10 @@ class Layer(WeightLists, ABC):
         """The mask (B, T) that this layer makes of x (B, T, ...) and of the mask that came with it."""
         return mask
 
+    def carried_mask(self, mask: Array) -> Array | None:
+        """The mask (B, T) of the output where the input has `mask`; None where the steps of x have ended."""
+        return mask
+
     @abstractmethod
     def backward(self, dy: Array, tape: Any, *, need_dx: bool) -> tuple[Array | None, dict[str, Array]]:
         """dL/d(output) -> dL/d(input) (None unless `need_dx`) and dL/d(each weight) by its name."""

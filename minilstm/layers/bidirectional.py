@@ -126,8 +126,11 @@ class Bidirectional(Wrapper):
             for sub, state in zip((self.forward_layer, self.backward_layer), states, strict=True)
         ]
         outputs = self._in_time([output for output, _, _ in runs])
-        after = mask if self.return_sequences else None
+        after = None if mask is None else self.carried_mask(mask)
         return self._merged(*outputs), after, BidirectionalTape((runs[0][2], runs[1][2]), outputs)
+
+    def carried_mask(self, mask: Array) -> Array | None:
+        return mask if self.return_sequences else None
 
     def _in_time(self, pair: Sequence[Array]) -> tuple[Array, Array]:
         """Outputs in the order of the input from those in the order of reading; or gradients, back again."""

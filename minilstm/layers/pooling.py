@@ -48,6 +48,9 @@ class GlobalAveragePooling1D(Layer):
             raise ValueError(wording(f"input of layer {self.label!r}", expected, ("batch", *input_shape)))
         return (1, input_shape[1]) if self.keepdims else (input_shape[1],)
 
+    def carried_mask(self, mask: Array) -> None:
+        return None
+
     def forward(
         self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None
     ) -> tuple[Array, Array | None, PoolingTape]:

@@ -330,6 +330,9 @@ class Recurrent(Layer):
         """Forget the state that a stateful layer kept: the next batch starts from zeros."""
         self.state = None
 
+    def carried_mask(self, mask: Array) -> Array | None:
+        return self.input_order(mask) if self.return_sequences else None
+
     def visible(self, array: Array, mask: Array | None) -> Array:
         """An output, or its gradient, with zeros at masked steps if they are asked for."""
         if mask is None or not self.zero_output_for_mask:

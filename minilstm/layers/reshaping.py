@@ -34,6 +34,9 @@ class RepeatVector(Layer):
             raise ValueError(wording(f"input of layer {self.label!r}", expected, ("batch", *input_shape)))
         return (self.n, *input_shape)
 
+    def carried_mask(self, mask: Array) -> None:
+        return None
+
     def forward(
         self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None
     ) -> tuple[Array, None, None]:
@@ -59,6 +62,9 @@ class Flatten(Layer):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return (None if None in input_shape else math.prod(size or 0 for size in input_shape),)
+
+    def carried_mask(self, mask: Array) -> None:
+        return None
 
     def forward(
         self, x: Array, mask: Array | None, *, keep: Contents, rng: np.random.Generator | None = None

@@ -210,11 +210,19 @@ def checked(
     array, real, shape = _checked_inputs(model, array, mask)
     if len(array) == 0:
         raise ValueError(wording("x", "of at least 1 sample", "0 samples"))
-    counted = model.layers[0].input_mask(array, real) if len(shape) == 3 else None  # (B, T) of the loss
+    counted = _mask_of_the_loss(model, array, real) if len(shape) == 3 else None
     targets = loss.check_targets(y, shape, counted)
     weights = None if weight is None else checks.sample_weight(weight, shape, counted)
     found = tuple(metrics.resolve(name, np.shape(y), shape) for name in model.metrics)
     return Batch(array, targets, real, weights, found)
+
+
+def _mask_of_the_loss(model: Network, array: Array, real: Array | None) -> Array | None:
+    """The mask (B, T) of the outputs, as far as it is known before a pass: Masking may come inside."""
+    mask = model.layers[0].input_mask(array, real)
+    for layer in model.layers:
+        mask = None if mask is None else layer.carried_mask(mask)
+    return mask
 
 
 def weigh_classes(model: Network, batch: Batch, class_weight: Mapping[int, float] | None) -> Batch:

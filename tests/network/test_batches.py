@@ -410,3 +410,54 @@ def test_masks_of_batches_are_on_both_sides_or_on_neither(training):
         model.fit(masked if training else plain, validation_data=plain if training else masked, verbose=0)
     assert model.history.history == {}
     model.fit(masked + plain, validation_data=masked, verbose=0)  # one batch without: all its steps are real
+
+
+MASK = np.array([[True, True, False], [True, False, False]])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: ml.LSTM(2, return_sequences=True),
+        lambda: ml.GRU(2, return_sequences=True, go_backwards=True),
+        lambda: ml.SimpleRNN(2),
+        lambda: ml.Bidirectional(ml.LSTM(2, return_sequences=True)),
+        lambda: ml.Bidirectional(ml.LSTM(2)),
+        lambda: ml.TimeDistributed(ml.Dense(2)),
+        lambda: ml.GlobalAveragePooling1D(keepdims=True),
+        ml.Flatten,
+        ml.Masking,
+        ml.LayerNormalization,
+    ],
+)
+def test_the_mask_that_a_layer_carries_is_the_one_that_a_pass_gives(layer):
+    one = layer()
+    found, passed = one.carried_mask(MASK), one.compute_mask(np.ones((2, 3, 2)), MASK)
+    assert (found is None) == (passed is None)
+    np.testing.assert_array_equal(found, passed)
+
+
+def test_targets_and_weights_are_looked_at_under_the_mask_of_the_loss():
+    """That of the inputs may be turned, or may have ended: there the targets of its masked steps count."""
+    rng = np.random.default_rng(0)
+    x, y, weight = rng.normal(size=(2, 3, 2)), rng.normal(size=(2, 3, 1)), rng.random((2, 3))
+    for inside, real in (
+        ([ml.LSTM(2, return_sequences=True, go_backwards=True)], MASK[:, ::-1]),
+        ([ml.LSTM(2), ml.RepeatVector(3), ml.LSTM(2, return_sequences=True)], np.full((2, 3), True)),
+    ):
+        model = ml.Sequential([ml.Input((3, 2)), *inside, ml.Dense(1)], dtype="float64", seed=0)
+        model.compile("sgd", "mse")
+        squares = (model.predict(x, mask=MASK) - y)[..., 0] ** 2
+        assert model.evaluate(x, y, mask=MASK) == pytest.approx(squares[real].mean())
+        weighted = (squares * weight)[real].sum() / real.sum()
+        assert model.evaluate(x, y, mask=MASK, sample_weight=weight) == pytest.approx(weighted)
+        model.fit(x, y, mask=MASK, verbose=0)
+
+
+def test_the_output_may_have_a_time_axis_of_its_own():
+    x, y = np.random.default_rng(0).normal(size=(2, 3, 2)), np.ones((2, 5, 1))
+    layers = [ml.LSTM(2, input_shape=(3, 2)), ml.RepeatVector(5), ml.LSTM(2, return_sequences=True)]
+    model = ml.Sequential([*layers, ml.Dense(1)], seed=0)
+    model.compile("sgd", "mse")
+    model.fit(x, y, mask=MASK, verbose=0)
+    assert model.predict(x, mask=MASK).shape == (2, 5, 1)
