@@ -68,7 +68,8 @@ EVERYWHERE = (
     " gradients and no `exclude_from_weight_decay`; the learning rate is a number or a schedule, not a"
     " function without arguments; `get(None)` is refused, and names are not counted up.",
     "No constraints: `weight_decay` and regularizers in their place.",
-    "A mask is (batch, time): none with an axis of features, in TimeDistributed too.",
+    "A mask is (batch, time): none with an axis of features, in TimeDistributed too. No metric counts a"
+    " masked step; in Keras only the accuracies, the errors without a root and the losses leave them out.",
     "Token ids are whole numbers: fractions are refused, where Keras cuts them off. Targets that are"
     " not finite are refused before the first batch.",
     "Sizes are at least 1, and a sample has at least one axis: Flatten takes no batch of single"
