@@ -14,6 +14,7 @@
     check_step(*separate(forward, backward), "lstm")           forward(x, h, c, Wi, Wf, Wc, Wo, bi, ...)
     check_step(*states(forward, backward), "lstm")             forward(x, (h, c), W, U, b)
     check_step(*layer(LSTM), "lstm")                           LSTM(W, U, b): .forward, .backward, .grads
+    check_step(*layer(LSTM(2, 3)), "lstm")                     weights of its own: Wf, W_xi, ...; dWf, ...
     check_sequence(*loss_inside(function, parameters, x, y))   function(x, y) -> loss, gradients
 
 Each takes and returns a pair of functions, so they can be put into each other:
@@ -221,20 +222,23 @@ def states(forward: Function, backward: Function) -> Pair:
 def layer(make: Any, weights: Sequence[str] | None = None) -> Pair:
     """An object with `forward`, `backward`, and the gradients of its weights in `grads` or in dW, dU, db.
 
-    make : a class, or a function, that makes the object of its weights: LSTM(W, U, b). Or an object, with
-    the names of its weights: layer(lstm, ["Wx", "Wh", "b"]), attributes of it or keys of its `params`; their
-    sizes must be those of the check (`batch`, `features`, `units`).
+    make : a class, or a function, that makes the object of its weights: LSTM(W, U, b). Or an object that has
+    made them, of the sizes of the check (`features`, `units`): its attributes, keys of its `params`, or
+    arrays of its parts are known by their names, each gate's apart if it likes (Wf, W_xf, forget_gate.W),
+    and so are their gradients (dWf, grads["Wf"]).
+    weights : the names of W, U and b where these do not tell: layer(lstm, ["A", "B", "c"])
     """
     holder = LayerForward(make, weights)
     return ByName(make, holder.forward, holder), LayerBackward(holder)
 
 
-def loss_inside(function: Function, parameters: dict[str, Array], *arguments: Any) -> Pair:
+def loss_inside(function: Function, parameters: Any, *arguments: Any) -> Pair:
     """function(*arguments) -> loss, gradients: the loss is inside, as in a training script.
 
-    parameters : the arrays that the function reads, by any names, each of them an argument, a global or an
-    attribute; they are changed in place for the check and put back. The gradients come as a dict, or after
-    the loss in the order of `parameters`; what comes after them is not looked at.
+    parameters : a dict of the arrays that the function reads, by any names, each of them an argument or a
+    global, or an object that has them; they are changed in place for the check and put back. The gradients
+    come as a dict, or after the loss in the order of `parameters`, or stay in the object, as of `layer`; what
+    comes after them is not looked at.
     """
     inside = LossInside(function, parameters, arguments)
     return inside, inside.backward

@@ -101,7 +101,7 @@ def test_cell_and_gates_in_the_file(tmp_path):
         ("import os; os.fork()\n" + zoo.LSTM, 0, "Every gradient holds"),
         ("class Cell:\n    def forward(self): 0\n    def backward(self): 0\n", 1, "Cell must be made of its weights"),
         ("x = 1", 2, "mine.py must define a pair of functions like forward and backward"),
-        ("def lossFun(x, y, h): pass", 2, "it has lossFun: if that returns loss, gradients, name it loss_and_gradients"),
+        ("def lossFun(x, y, h): pass", 2, "if that returns loss, gradients, add to the file loss_and_gradients = lossFun"),
     ],
 )  # fmt: skip
 def test_files_that_misbehave(tmp_path, source, code, words):
@@ -440,10 +440,11 @@ def test_a_step_may_nest_what_it_takes_and_returns(tmp_path, parts, adapter):
 
 
 def test_a_class_that_makes_its_own_weights_is_refused_in_words(tmp_path):
-    text = "class LSTM:\n    def __init__(self, D, H): pass\n    def forward(self, x): return self.W\n    backward = forward\n"
+    text = "class LSTM:\n    def __init__(self, D, p): pass\n    def forward(self, x): return self.W\n    backward = forward\n"
     (tmp_path / "made.py").write_text(text)
     options = {"cell": "lstm", "length": 6, "seed": 0, "adapter": "layer"}
     ((_, report),) = runner.run(str(tmp_path / "made.py"), options)["reports"].items()
     assert report["fault"].startswith(
-        "LSTM must be made of its weights, as LSTM(W, U, b), but it takes (D, H): "
+        "LSTM must be made of its weights, as LSTM(W, U, b, rb), or of sizes, as LSTM(input_size, hidden_size), "
+        "but it takes (D, H, rate). To check it with its loss, add to the file: parameters = model = LSTM(...);"
     )

@@ -214,6 +214,7 @@ def _check(
                 report.fault += f" {suggest.advice(report.adapters)}"
                 report.causes.clear()
     if functions is not None:
+        functions.restore()
         report.hygiene += functions.hygiene
         report.notes += functions.remarks
     return report

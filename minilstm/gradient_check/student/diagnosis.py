@@ -263,10 +263,11 @@ def _ratio_cause(wrong: list[Comparison], case: Case) -> str | None:
     names = {-1.0: "sign flipped", 2.0: "factor 2", 0.5: "factor 1/2", 0.0: "all zero"}
     for value, words in ((B, "B, the batch size"), (T, "T, the number of steps"), (B * T, "B * T")):
         if value > 2:
-            names |= {float(value): f"factor {words}", 1 / value: f"factor 1/({words}): averaged, not summed"}
+            more = {float(value): f"factor {words}", 1 / value: f"factor 1/({words}): averaged, not summed"}
+            names = more | names
     ratios = {}
     for one in wrong:
-        checked = one.checked & (one.errors > 0)
+        checked = one.checked & (one.errors > CLOSE)
         gates = [gate for gate, error in one.by_gate().items() if error > CLOSE]
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = (one.analytic / one.numeric)[checked]

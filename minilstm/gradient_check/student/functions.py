@@ -72,12 +72,20 @@ class Functions:
         single = signature.said(forward, "single")  # whose shapes lack the batch axis, as was told
         self._shapes: dict[str, None] = {} if single else self.remarks
         self._printed = _Printed()
-        self._settle(case)
+        try:
+            self._settle(case)
+        except BaseException:
+            self.restore()
+            raise
 
     @property
     def outputs(self) -> Names:
         """The names of what forward returns: h, c, h_last, c_last, loss."""
         return tuple(self._places.outputs)
+
+    def restore(self) -> None:
+        """Put back what the functions keep, as it was before the check."""
+        self._pristine.restore()
 
     # -------------------------------------------------------------------------- finding out
 

@@ -92,6 +92,9 @@ def _lstm() -> list[Mistake]:
         *(_factor("g", used, "i") for used in "gfo"),
         Mistake("df uses c_t where c_{t-1} belongs: off by one step", {"df": lambda v: v.dc * v.c}),
         Mistake("df uses h_{t-1} where c_{t-1} belongs", {"df": lambda v: v.dc * v.h_prev}),
+        Mistake(
+            "c_{t-1} used where h_{t-1} belongs in the gradient of U", {"dU": lambda v: v.c_prev.T @ v.dhu}
+        ),
         Mistake("di uses c_{t-1} where g belongs", {"di": lambda v: v.dc * v.c_prev}),
         Mistake(
             "dc_T ignored: the gradient of the last cell state is not used",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.gradient_check.student import signature
 from minilstm.gradient_check.student.exceptions import FunctionError
+from minilstm.gradient_check.student.own_weights import INSTEAD, Own, OwnWeights
 
 Function = Callable[..., Any]
 
@@ -20,18 +22,24 @@ Function = Callable[..., Any]
 class LayerForward:
     def __init__(self, make: Any, weights: Sequence[str] | None) -> None:
         self.make, self.weights, self.paired = make, weights, False
+        made = weights is None and not inspect.isclass(make) and not inspect.isroutine(make)
+        self.own = OwnWeights(make) if made else None
+        self.placed: list[Own] = []
+        self.given: dict[str, Array] = {}
 
     def inputs(self, spec: Any) -> Iterator[tuple[str, ...]]:
         count = None if self.weights is None else len(self.weights)
         for lead in (("x", *spec.states), ("x", "h"), ("x",)):
-            for names in signature.weights(spec):
+            for names in signature.weights(spec) if self.own is None else self.own.inputs(spec):
                 if count is None or len(names) == count:
                     yield (*lead, *names)
 
     def forward(self, given: dict[str, Array]) -> Any:
         lead = {name: array for name, array in given.items() if name in ("x", "h", "c")}
         weights = {name: array for name, array in given.items() if name not in ("x", "h", "c", "mask")}
-        if self.weights is None:
+        if self.own is not None:
+            made, self.given, self.placed = self.make, weights, self.own.put(weights)
+        elif self.weights is None:
             made = self._made(weights)
         else:
             made = self.make
@@ -43,7 +51,7 @@ class LayerForward:
         masked = [given["mask"]] if "mask" in given else []
         x, *states = lead.values()
         needed, optional, any_number = signature.parameters(made.forward)
-        self.paired = len(states) == 2 and len(needed) == 2 and not any_number and not optional and not masked
+        self.paired = len(states) == 2 == len(needed) + len(optional) and not any_number and not masked
         returned = made.forward(x, states) if self.paired else made.forward(x, *states, *masked)
         outputs = returned if isinstance(returned, tuple) else (returned,)
         return *outputs, (made, list(weights))
@@ -54,8 +62,8 @@ class LayerForward:
             name, takes = signature.said(self.make, "__name__", "it"), ", ".join((*needed, *optional))
             made = f"{name}({', '.join(weights)})"
             raise FunctionError(
-                f"{name} must be made of its weights, as {made}, but it takes ({takes}): "
-                "one that makes its own is given to adapters.layer with their names, in Python."
+                f"{name} must be made of its weights, as {made}, or of sizes, as "
+                f"{name}(input_size, hidden_size), but it takes ({takes}). {INSTEAD.format(name)}"
             )
         return self.make(*weights.values())
 
@@ -91,6 +99,11 @@ class LayerBackward:
         values = returned if isinstance(returned, tuple) else (returned,)
         plain = [value for value in values if not isinstance(value, dict)]
         named = {key: v for value in values if isinstance(value, dict) for key, v in value.items()}
+        if self.holder.own is not None:
+            read = self.holder.own.gradients(self.holder.placed, self.holder.given, named)
+            means = ((signature.gradient_meaning(key, ("x", "h", "c")), v) for key, v in named.items())
+            read = {name: value for name, value in means if name is not None} | read
+            return (*plain, read) if read else tuple(plain)
         read = self.holder.read(made, names)
         return (*plain, named or read) if named or read else tuple(plain)
 
@@ -101,48 +114,59 @@ class LossInside:
     by_name = one_batch = True
     outputs = ("loss", "cache")
 
-    def __init__(self, function: Function, parameters: dict[str, Array], arguments: tuple[Any, ...]) -> None:
+    def __init__(self, function: Function, parameters: Any, arguments: tuple[Any, ...]) -> None:
         if not callable(function):
             raise TypeError(f"function must be a function, got {type(function).__name__}")
-        if not isinstance(parameters, dict) or not all(
-            isinstance(a, np.ndarray) for a in parameters.values()
-        ):
-            raise TypeError("parameters must be a dict of arrays, the ones that the function reads")
-        self.function, self.parameters, self.arguments = function, parameters, arguments
-        self.values = {name: array.copy() for name, array in parameters.items()}
+        self.own = None if isinstance(parameters, dict) else OwnWeights(parameters)
+        if self.own is not None and hasattr(parameters, "__dict__"):
+            self.places = {name: self.own.places(*at) for name, at in self.own.arrays().items()}
+        else:
+            scope = getattr(function, "__globals__", {})
+            self.places = {
+                n: [(parameters, n), *((scope, k) for k, v in scope.items() if v is a)]
+                for n, a in (parameters.items() if isinstance(parameters, dict) else ())
+            }
+        self.parameters = {name: holder[slot] for name, ((holder, slot), *_) in self.places.items()}
+        if not self.parameters or not all(isinstance(a, np.ndarray) for a in self.parameters.values()):
+            raise TypeError(
+                "parameters must be a dict of the arrays that the function reads, or their object"
+            )
+        self.function, self.arguments = function, arguments
+        self.values = {name: array.copy() for name, array in self.parameters.items()}
 
     def inputs(self, spec: Any) -> Iterator[tuple[str, ...]]:
         yield tuple(self.values)
 
     def __call__(self, given: dict[str, Array]) -> Any:
-        scope = getattr(self.function, "__globals__", {})
-        places = {n: [k for k, v in scope.items() if v is a] for n, a in self.parameters.items()}
-        originals = dict(self.parameters)
         try:
             for name, array in given.items():
-                original = originals[name]
-                if array.dtype == original.dtype:
-                    original[...] = array
-                elif places[name]:
-                    for key in places[name]:
-                        scope[key] = array
+                if array.dtype == self.parameters[name].dtype:
+                    self.parameters[name][...] = array
                 else:
-                    self.parameters[name] = array
+                    self._hold(name, array)
             returned = self.function(*self.arguments)
             for name, array in given.items():  # so that an update inside the function is seen
-                array[...] = self.parameters[name] if array.dtype == originals[name].dtype else array
+                array[...] = self.parameters[name] if array.dtype == self.parameters[name].dtype else array
         finally:
-            for name, original in originals.items():
+            for name, original in self.parameters.items():
                 original[...] = self.values[name]
-                self.parameters[name] = original
-                for key in places[name]:
-                    scope[key] = original
-        loss, *rest = returned
+                self._hold(name, original)
+        loss, *rest = returned if isinstance(returned, tuple) else (returned,)
         return np.atleast_1d(np.asarray(loss).reshape(-1)), tuple(rest)
+
+    def _hold(self, name: str, array: Array) -> None:
+        for holder, slot in self.places[name]:
+            holder[slot] = array
 
     def backward(self, dloss: Array, cache: tuple[Any, ...]) -> dict[str, Any]:
         plain: dict[str, Any] = dict(zip(self.values, cache, strict=False))
         named = next((part for part in cache if isinstance(part, dict)), plain)
+        if self.own is not None:
+            named = {} if named is plain else named
+            read = {name: self.own.gradient(name, at, named) for name, at in self.places.items()}
+            return {
+                name: dloss.item() * np.asarray(value) for name, value in read.items() if value is not None
+            }
         found = {}
         for key, value in named.items():
             name = next((n for n in self.values if key in (n, f"d{n}", f"d_{n}", f"grad_{n}")), None)

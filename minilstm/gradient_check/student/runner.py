@@ -7,7 +7,7 @@ FILE defines `step_forward` and `step_backward` (see `check_step`), `forward` an
 any names that differ in these words only, such as lstm_cell_forward and lstm_cell_backward, each of which is
 checked; otherwise a class with forward and backward. It may say CELL = "gru", GATES = "ifog" and ADAPTER =
 "columns", or "time_major, pytorch", one in the other. Without CELL it is what the names say, or the first
-that they can be; without ADAPTER, adapters are tried. With the adapter "loss_inside" it defines
+that they can be; without ADAPTER, adapters are tried. Where the loss is inside, it defines
 `loss_and_gradients`, `parameters` and `arguments`. RESULT is the file for what was found, as JSON; OPTIONS
 are JSON too. Whatever FILE prints, raises or breaks stays in here.
 """
@@ -27,14 +27,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minilstm import files
 from minilstm.gradient_check import adapters
 from minilstm.gradient_check.report import Report
 from minilstm.gradient_check.student import signature, suggest
 from minilstm.gradient_check.student.check import check_sequence, check_step
 from minilstm.gradient_check.student.exceptions import described
+from minilstm.gradient_check.student.own_weights import INSTEAD, UNKNOWN
 
 PAIRS = {"step": ("step_forward", "step_backward"), "sequence": ("forward", "backward")}
 CHECKS: dict[str, Callable[..., Report]] = {"step": check_step, "sequence": check_sequence}
@@ -42,7 +41,12 @@ WORDS = (("forward", "backward"), ("Forward", "Backward"), ("fwd", "bwd"), ("fpr
 CELLS = ("lstm", "gru", "simple_rnn")
 PLAIN = tuple(suggest.WHY)
 WHOLE = ("layer", "loss_inside")  # adapters that stand alone
-FEATURES, UNITS = 2, 3  # of the two checks, by default
+FEATURES, UNITS, OUTPUTS = 2, 3, 4  # of the two checks, by default; of a layer after the cell
+SIZES = {  # of the arguments of a class that makes its own weights
+    "(n_?|num_?|dim_?)?(h|a|hid(den)?s?|units|hidden_?(units|state|nodes))(_?(size|dims?|units|n))?": UNITS,
+    "(n_?|num_?|dim_?)?(d|x|in(put)?s?|features?|embed(ding)?|vocab)(_?(size|dims?|features|n))?": FEATURES,
+    "(n_?|num_?|dim_?)?(o|y|out(put)?s?|class(es)?|labels?|targets?)(_?(size|dims?|classes|n))?": OUTPUTS,
+}
 LARGEST_OUTPUT = 1_000_000  # bytes that the file may print
 UNWRITABLE = 74  # exit code: RESULT cannot be written, whatever was found
 
@@ -88,6 +92,8 @@ def cell_of(name: str) -> str | None:
 
 def found(defined: dict[str, Any], adapter: str | None, cell: str | None) -> dict[str, adapters.Pair]:
     """The pairs of functions to check, as the adapter makes them, by "step", "sequence" or their names."""
+    if adapter is None and {"loss_and_gradients", "parameters"} <= defined.keys():
+        adapter = "loss_inside"
     wrapping = [] if adapter is None else [name.strip() for name in adapter.split(",")]
     if not set(wrapping) <= {*PLAIN} and adapter not in WHOLE:
         known = ", ".join((*PLAIN, *WHOLE))
@@ -109,20 +115,26 @@ def found(defined: dict[str, Any], adapter: str | None, cell: str | None) -> dic
 
 
 def layer_of(kind: Any) -> adapters.Pair:
-    """A class as the adapter `layer` takes it; one that makes its weights of two sizes is made of those of
-    the check, if it has W, U and b, or W and U, as attributes or in `params`."""
+    """A class as the adapter `layer` takes it: one that is made of sizes is made of those of the check."""
     needed = signature.parameters(kind)[0]
-    if len(needed) != 2 or any(signature.meaning(name, ("W", "U", "b", "WU")) for name in needed):
+    sizes = [size_of(name) for name in needed]
+    if None in sizes and len(needed) == 2 and not any(map(is_weight, needed)):
+        sizes = [FEATURES, UNITS]
+    if not needed or None in sizes:
         return adapters.layer(kind)
-    units_first = re.match("(n_?|num_?)?(h|units)", needed[0], re.I)
     try:
-        made = kind(*((UNITS, FEATURES) if units_first else (FEATURES, UNITS)))
-        held = {**vars(made), **signature.said(made, "params", {})}
+        return adapters.layer(kind(*sizes))
     except Exception:  # the class says how it is made
         return adapters.layer(kind)
-    means = {signature.meaning(n, ("W", "U", "b")): n for n, a in held.items() if isinstance(a, np.ndarray)}
-    names = [means[weight] for weight in ("W", "U", "b") if weight in means]
-    return adapters.layer(made, names) if len(names) > 1 else adapters.layer(kind)
+
+
+def is_weight(name: str) -> bool:
+    return signature.meaning(name, ("W", "U", "b", "WU")) is not None
+
+
+def size_of(name: str) -> int | None:
+    """The size that an argument of a constructor asks for, by its name."""
+    return next((size for words, size in SIZES.items() if re.fullmatch(words, name, re.I)), None)
 
 
 def functions(defined: dict[str, Any], cell: str | None) -> dict[str, adapters.Pair]:
@@ -157,7 +169,7 @@ def first_that_runs(
     for kind, cell in itertools.product(kinds, cells):
         report = checked(kind, pair, cell, given)
         if report.fault is None:
-            return kind, report
+            return kind, time_first(kind, pair, cell, given, report) if adapt else report
         tried.append((kind, cell, report))
     kind, cell, report = max(tried, key=lambda one: _promising(one[2]))  # the first of the best
     if report.adapters and adapt:
@@ -165,6 +177,8 @@ def first_that_runs(
         again = checked(kind, suggest.wrapped(pair, report.adapters), cell, given)
         again.notes.insert(0, f"checked with --adapter {whole}, as {why}")
         return kind, again
+    if kind == "layer" and str(report.fault).startswith("forward must return h"):
+        report.fault = f"{report.fault} {INSTEAD.format('the_class')}"
     if len(kinds) > 1:
         both = "It was tried as a sequence and as a step, which the names step_forward and step_backward say."
         report.fault = f"As a {kind}: {report.fault} {both}"
@@ -173,9 +187,30 @@ def first_that_runs(
     return kind, report
 
 
-def _promising(report: Report) -> tuple[bool, bool]:
-    """How near a try came that failed: whether an adapter fits, and whether forward ran."""
-    return bool(report.adapters), not str(report.fault).startswith("forward raised")
+def time_first(kind: str, pair: adapters.Pair, cell: str, given: dict[str, Any], report: Report) -> Report:
+    """The report, where forward is no known form of the cell: with (T, B, D), if it is one then.
+
+    Code for (T, B, D) that needs no states runs on (B, T, D) too, and takes the samples for steps.
+    """
+    if not unknown(report):
+        return report
+    name = ("time_major",)
+    again = checked(kind, suggest.wrapped(pair, name), cell, given)
+    if again.fault is not None or unknown(again):
+        return report
+    again.notes.insert(0, f"checked with --adapter {name[0]}, as {suggest.why(name)}")
+    return again
+
+
+def unknown(report: Report) -> bool:
+    """Whether forward is none of the forms of the cell that are known."""
+    return any("this cell's" in note for note in report.notes)
+
+
+def _promising(report: Report) -> tuple[bool, bool, bool]:
+    """How near a try came that failed: whether an adapter fits, weights were found, and forward ran."""
+    fault = str(report.fault)
+    return bool(report.adapters), UNKNOWN not in fault, not fault.startswith("forward raised")
 
 
 def checked(kind: str, pair: adapters.Pair, cell: str, given: dict[str, Any]) -> Report:
@@ -184,7 +219,11 @@ def checked(kind: str, pair: adapters.Pair, cell: str, given: dict[str, Any]) ->
     if kind != "layer":
         return CHECKS[kind](*pair, cell, **(given if kind == "sequence" else of_step))
     report = check_step(*pair, cell, **of_step)
-    return report if report.fault is None else check_sequence(*pair, cell, **of_step)
+    if report.fault is None:
+        return report
+    return max(
+        check_sequence(*pair, cell, **given), report, key=lambda one: (one.fault is None, *_promising(one))
+    )
 
 
 def expected(adapter: str | None) -> str:
@@ -201,9 +240,9 @@ def suggestion(defined: dict[str, Any]) -> str:
     inside = next((name for name in own if "loss" in name.lower()), None)
     if inside is not None:
         return (
-            f"; it has {inside}: if that returns loss, gradients, name it loss_and_gradients, define "
-            "parameters (a dict of the arrays that it reads) and arguments (a tuple), and use --adapter "
-            "loss_inside"
+            f"; it has {inside}: if that returns loss, gradients, add to the file loss_and_gradients = "
+            f"{inside}, parameters (a dict of the arrays that it reads, in the order of the gradients) and "
+            "arguments (a tuple)"
         )
     return f"; it has {', '.join(own[:6])}" if own else ""
 

@@ -183,8 +183,12 @@ def _gates(cell: str, gates: tuple[str, ...]) -> list[Mistake]:
             cause = f"gates {pair} swapped in the gradient of {weight}"
             found.append(Mistake(cause, {name: _swap(cell, name, a, b, upstream=True)}))
     for a, b in permutations(range(len(gates)), 2):
-        cause = f"bias gradient of gate {gates[a]} is that of another gate, {gates[b]}"
-        found.append(Mistake(cause, {"db": _copy_bias(len(gates), a, b)}))
+        other = f"of gate {gates[a]} is that of another gate, {gates[b]}"
+        copied: Table = {name: _copied(cell, name, a, b) for name in ("dW", "dU", "db")}
+        found.append(Mistake(f"bias gradient {other}", {"db": copied["db"]}))
+        found.append(Mistake(f"gradient of W {other}", {"dW": copied["dW"]}))
+        found.append(Mistake(f"gradient of U {other}", {"dU": copied["dU"]}))
+        found.append(Mistake(f"gradient of W and U {other}", {"dW": copied["dW"], "dU": copied["dU"]}))
     for k, gate in enumerate(gates):
         cause = f"recurrent kernel of gate {gate} not transposed in dh_prev"
         found.append(Mistake(cause, {"dh_through": _untransposed(len(gates), [k])}))
@@ -192,10 +196,12 @@ def _gates(cell: str, gates: tuple[str, ...]) -> list[Mistake]:
         found.append(Mistake(cause, {"dU": _transposed(len(gates), [k])}))
         if len(gates) == 1:
             continue
-        cause = f"gate {gate} missing in dh_prev"
-        found.append(Mistake(cause, {"dh_through": _without("dhu", "U", len(gates), k)}))
-        cause = f"gate {gate} missing in dx"
-        found.append(Mistake(cause, {"dx": _without("dxw", "W", len(gates), k)}))
+        missing: Table = {
+            "dh_through": _without("dhu", "U", len(gates), k),
+            "dx": _without("dxw", "W", len(gates), k),
+        }
+        for where, names in (("dh_prev", ["dh_through"]), ("dx", ["dx"]), ("dx and dh_prev", [*missing])):
+            found.append(Mistake(f"gate {gate} missing in {where}", {name: missing[name] for name in names}))
     return found
 
 
@@ -317,9 +323,12 @@ def _swap(cell: str, name: str, a: int, b: int, upstream: bool = False) -> Formu
     return formula
 
 
-def _copy_bias(count: int, gate: int, other: int) -> Formula:
+def _copied(cell: str, name: str, gate: int, other: int) -> Formula:
+    """The formula of `name` with one gate's block in the place of another's."""
+    right = TABLES[cell][name]
+
     def formula(v: Any) -> Array:
-        blocks = _blocks(v.dxw.sum(axis=0), count)
+        blocks = _blocks(right(v), len(GATES[cell]))
         blocks[gate] = blocks[other]
         return np.concatenate(blocks, axis=-1)
 
