@@ -9,6 +9,7 @@ Source: `torch/nn/modules/rnn.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -87,6 +88,10 @@ def from_torch_state_dict(state: Mapping[str, Any], layers: Layers, *, prefix: s
         for name, v in state.items()
         if name.startswith(prefix)
     }
+    projected = next((name for name in given if re.match("weight_hr_l[0-9]", name)), None)
+    if projected is not None:
+        expected = "of a network without projections (proj_size), which minilstm's LSTM has not"
+        raise ValueError(wording("state", expected, prefix + projected))
     found: list[tuple[Layer, str, Array]] = []
     used: set[str] = set()
     for name, layer, key in _places(layers):
@@ -95,14 +100,16 @@ def from_torch_state_dict(state: Mapping[str, Any], layers: Layers, *, prefix: s
             names.append(name.replace("_ih_", "_hh_"))
         for one in names:
             if one not in given:
-                raise ValueError(
-                    wording("state", f"with an entry {prefix + one!r}", f"{', '.join(state) or 'none':.300}")
-                )
+                expected = f"with an entry {prefix + one!r}"
+                if key == "bias" and not given.keys() & set(names):
+                    expected += f", or {layer.label!r} made with use_bias=False"
+                raise ValueError(wording("state", expected, f"{', '.join(state) or 'none':.300}"))
         used |= set(names)
         value = _ours(layer, key, [given[one] for one in names])
         if value is None or value.shape != layer.params[key].shape:
-            expected = f"what fits {layer.label}/{key} of shape {layer.params[key].shape}"
-            raise ValueError(wording(f"state[{prefix + name!r}]", expected, f"shape {given[name].shape}"))
+            expected = f"of shape {_torch_s(layer, key)}, for {layer.label}/{key}"
+            wrong = next((one for one in names if given[one].shape != _torch_s(layer, key)), name)
+            raise ValueError(wording(f"state[{prefix + wrong!r}]", expected, given[wrong].shape))
         with np.errstate(over="ignore"):
             value = value.astype(layer.params[key].dtype)
         if not np.isfinite(value).all():
@@ -119,7 +126,7 @@ def from_torch_state_dict(state: Mapping[str, Any], layers: Layers, *, prefix: s
 
 def _places(layers: Layers) -> Iterator[tuple[str, Layer, str]]:
     """PyTorch's name, the layer and its own name for every weight; of two biases the first."""
-    expected = "a layer or a list of recurrent layers"
+    expected = "a layer or a list of recurrent layers, as model.layers[:2]"
     listed = [layers] if isinstance(layers, Layer) else errors.listed("layers", expected, layers)
     if not listed or not all(isinstance(layer, Layer) for layer in listed):
         raise TypeError(wording("layers", expected, shown(layers)))
@@ -140,6 +147,12 @@ def _places(layers: Layers) -> Iterator[tuple[str, Layer, str]]:
                     yield f"{names[key]}_l{k}{direction}", one, key
 
 
+def _torch_s(layer: Layer, key: str) -> tuple[int, ...]:
+    """The shape that PyTorch's array of this weight has."""
+    shape = layer.params[key].shape
+    return shape[-1:] if key == "bias" else shape if key == "embeddings" else shape[::-1]
+
+
 def _directions(layer: Layer) -> tuple[Recurrent, ...]:
     """The recurrent layers in `layer`: itself, or forward and backward."""
     inner: tuple[Any, ...] = layer.sublayers if isinstance(layer, Wrapper) else (layer,)
@@ -151,6 +164,8 @@ def _directions(layer: Layer) -> tuple[Recurrent, ...]:
             or "peepholes" in one.params
         ):
             expected = "LSTM, GRU or SimpleRNN as PyTorch has them (no peepholes, a learned forget gate)"
+            if isinstance(one, (Dense, Embedding)):
+                expected += ", or a call of its own, with its prefix"
             raise ValueError(wording(f"layer {layer.label!r}", expected, shown(layer)))
     if [bool(one.go_backwards) for one in inner] != [False, True][: len(inner)]:
         expected = "one that reads forwards, or first forwards, for PyTorch"

@@ -166,11 +166,16 @@ def test_what_does_not_fit_is_named_and_changes_nothing(torch):
     without = {name: value for name, value in state.items() if name != "bias_hh_l1"}
     refused(without, "state must be with an entry 'bias_hh_l1', got weight_ih_l0, ")
     refused(state, "that the layers do not have, got weight_ih_l1", model.layers[:1])
-    refused(state | {"weight_hr_l0": np.ones((2, 2))}, "got weight_hr_l0")
+    refused(state | {"weight_hr_l0": np.ones((2, 2))}, "projections .proj_size.*got weight_hr_l0")
     refused(state | {"weight_ih_l0_reverse": np.ones((2, 2))}, "got weight_ih_l0_reverse")
-    shape = r"must be what fits lstm_1/recurrent_kernel of shape \(5, 20\), got shape \(8,"
+    shape = r"'weight_hh_l1'\] must be of shape \(20, 5\), for lstm_1/recurrent_kernel, got \(8, 2\)"
     refused(state | {"weight_hh_l1": np.ones((8, 2))}, shape)
-    refused(state | {"bias_ih_l1": np.ones((20, 1))}, r"got shape \(20, 1\)")
+    refused(state | {"bias_ih_l1": np.ones((20, 1))}, r"of shape \(20,\), .* got \(20, 1\)")
+    no_bias = {name: value for name, value in state.items() if "bias" not in name}
+    refused(no_bias, "with an entry 'bias_ih_l0', or 'lstm' made with use_bias=False, got weight_ih_l0")
+    dense = [model.layers[0], ml.Dense(1, input_shape=(4,))]
+    dense[1].build((None, 4))
+    refused(state, "layer 'dense' must be .* or a call of its own, with its prefix", dense)
     refused(
         state | {"weight_ih_l1": np.full((20, 5), np.nan)},
         "must be finite in float64, got NaN, Inf or too large",
