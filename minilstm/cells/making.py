@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from keyword import iskeyword
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -28,8 +29,16 @@ TAKEN = {  # names that a trace has already
 }
 
 
-def cell(
-    forward: Callable[..., Any],
+@overload
+def cell(forward: Callable[..., Any], *, gates: Sequence[str], **options: Any) -> UserCell: ...
+
+
+@overload
+def cell(*, gates: Sequence[str], **options: Any) -> Callable[[Callable[..., Any]], UserCell]: ...
+
+
+def cell(  # type: ignore[misc]  # the options stand once, below
+    forward: Callable[..., Any] | None = None,
     *,
     gates: Sequence[str],
     states: Sequence[str] = ("h",),
@@ -40,8 +49,10 @@ def cell(
     recurrent_bias: bool = False,
     recurrent_map: Map | None = None,
     name: str | None = None,
-) -> UserCell:
+) -> UserCell | Callable[[Callable[..., Any]], UserCell]:
     """A recurrent cell from one step in NumPy; `minilstm.RNN` is the layer, every instrument takes it.
+
+    Without `forward` it is a decorator: `@ml.cell(gates=["f", "g"])` above the function.
 
     Parameters
     ----------
@@ -79,6 +90,9 @@ def cell(
     >>> leaky.kept
     ('f', 'xw_f', 'hu_f')
     """
+    given = {name: value for name, value in locals().items() if name != "forward"}
+    if forward is None:
+        return partial(cell, **given)
     name = _own_name(forward, name)
     if not callable(forward):
         raise TypeError(wording("forward", "a function (xw, hu, prev, p) -> state, kept", shown(forward)))

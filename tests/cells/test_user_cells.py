@@ -310,6 +310,20 @@ def test_memory_is_known_beforehand(cell):
     assert tape.nbytes == layer.tape_bytes(B, T)
 
 
+def test_cell_is_a_decorator_too():
+    def fading(xw, hu, prev, p):
+        return (p[0] * prev[0] + np.tanh(xw + hu),), ()
+
+    options = {"gates": ["g"], "p": {"a": 0.5}, "bias": {"g": 1.0}, "name": "mine"}
+    assert vars(ml.cell(**options)(fading)) == vars(ml.cell(fading, **options))
+
+    @ml.cell(gates=["g"])
+    def plain(xw, hu, prev, p):
+        return (np.tanh(xw + hu),), ()
+
+    assert plain.name == "plain"
+
+
 def test_bias_and_rows_begin_as_the_cell_says():
     layer = model_of(EIGHT["own_lstm"], scale=0).layers[0]
     np.testing.assert_array_equal(layer.params["bias"], np.repeat([0, 1, 0, 0], H))
