@@ -357,9 +357,7 @@ def test_figures_of_what_is_not_there(layer_trace):
 
 
 def test_trace_report_refuses_labels_that_no_file_can_hold(any_trace, tmp_path):
-    with pytest.raises(
-        ValueError, match="labels of traces must be .* of text that UTF-8 has"
-    ):
+    with pytest.raises(ValueError, match=r"labels of traces must be .* of text that UTF-8 has"):
         plots.trace_report({"a\ud800": any_trace}, tmp_path / "page.png")
     assert not list(tmp_path.iterdir())
 

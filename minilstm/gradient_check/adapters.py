@@ -26,11 +26,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.errors import shown, wording
 from minilstm.gradient_check.student import signature
 from minilstm.gradient_check.student.by_name import (
     ANY,
@@ -49,8 +50,23 @@ from minilstm.gradient_check.student.objects import Function, LayerBackward, Lay
 
 LETTERS = ("ifco", "ifgo", "zrh", "zrg")  # of gates, in this package's order
 Pair = tuple[Function, Function]
+P = ParamSpec("P")
 
 
+def _of_functions(adapter: Callable[P, Pair]) -> Callable[P, Pair]:
+    """`adapter`, which refuses at once what is no function; it would be called in the middle of a check."""
+
+    @functools.wraps(adapter)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> Pair:
+        for name, given in (*zip(("forward", "backward"), args, strict=False), *kwargs.items()):
+            if name in ("forward", "backward") and not callable(given):
+                raise TypeError(wording(name, "a function", shown(given)))
+        return adapter(*args, **kwargs)
+
+    return checked
+
+
+@_of_functions
 def columns(forward: Function, backward: Function, time_first: bool = False) -> Pair:
     """Samples are columns: x (D, B) or (D, B, T), h (H, B), W (nH, D), b (nH, 1).
 
@@ -67,6 +83,7 @@ def columns(forward: Function, backward: Function, time_first: bool = False) -> 
     return _laid_out(forward, backward, give, take, time_first)
 
 
+@_of_functions
 def time_major(forward: Function, backward: Function) -> Pair:
     """Time stands first: x (T, B, D), h (T, B, H), a mask (T, B)."""
 
@@ -76,6 +93,7 @@ def time_major(forward: Function, backward: Function) -> Pair:
     return _laid_out(forward, backward, swap, swap)
 
 
+@_of_functions
 def single(forward: Function, backward: Function) -> Pair:
     """One sample without a batch axis: x (D,) or (T, D), h (H,) or (T, H)."""
 
@@ -87,6 +105,7 @@ def single(forward: Function, backward: Function) -> Pair:
     return pair
 
 
+@_of_functions
 def column(forward: Function, backward: Function, time_first: bool = False) -> Pair:
     """One sample, as a column: x (D, 1) or (D, 1, T), h (H, 1), W (nH, D), b (nH, 1).
 
@@ -97,6 +116,7 @@ def column(forward: Function, backward: Function, time_first: bool = False) -> P
     return pair
 
 
+@_of_functions
 def ids(forward: Function, backward: Function) -> Pair:
     """x is whole numbers (B,) or (B, T), which pick rows of W; it has no gradient."""
 
@@ -108,6 +128,7 @@ def ids(forward: Function, backward: Function) -> Pair:
     return picked, backward
 
 
+@_of_functions
 def dictionary(forward: Function, backward: Function, letters: str | None = None) -> Pair:
     """forward(x, h_prev, c_prev, parameters): the weights are in a dict, the gradients too if you like.
 
@@ -119,6 +140,7 @@ def dictionary(forward: Function, backward: Function, letters: str | None = None
     return ByName(forward, InDictionary(forward, keys)), Reading(backward, keys)
 
 
+@_of_functions
 def gates(forward: Function, backward: Function) -> Pair:
     """forward(x, h_prev, c_prev, parameters): a dict in which each gate has its own, W_xi, W_hi, b_i, ...
 
@@ -127,6 +149,7 @@ def gates(forward: Function, backward: Function) -> Pair:
     return dictionary(forward, backward, ANY)
 
 
+@_of_functions
 def course(forward: Function, backward: Function) -> Pair:
     """forward(x, a_prev, c_prev, parameters) on columns, with Wf, bf, Wi, bi, Wc, bc, Wo, bo of [a_prev, x]
     for the LSTM; Wax, Waa, ba for the simple RNN. Parameters of an output layer, Wy and by, are random."""
@@ -134,6 +157,7 @@ def course(forward: Function, backward: Function) -> Pair:
     return dictionary(*pair, letters="ifco")
 
 
+@_of_functions
 def separate(forward: Function, backward: Function, letters: str | None = None) -> Pair:
     """forward(x, h_prev, c_prev, Wf, Wi, Wc, Wo, bf, bi, bc, bo): each gate's weights are arguments.
 
@@ -166,11 +190,13 @@ def separate(forward: Function, backward: Function, letters: str | None = None) 
     return dictionary(gathered, keyed, letters)
 
 
+@_of_functions
 def listed(forward: Function, backward: Function) -> Pair:
     """forward(x, h_prev, c_prev, [W, U, b]): the weights are a list, their gradients too if you like."""
     return _arranged(Listed(forward, backward, _as_it_is, _as_it_is))
 
 
+@_of_functions
 def pytorch(forward: Function, backward: Function) -> Pair:
     """Weights stand transposed, as in PyTorch: W_ih (4H, D), W_hh (4H, H), one bias or b_ih and b_hh.
 
@@ -184,6 +210,7 @@ def pytorch(forward: Function, backward: Function) -> Pair:
     return _arranged(Arranged(forward, backward, turned, turned))
 
 
+@_of_functions
 def blocks(forward: Function, backward: Function) -> Pair:
     """The gates are an axis of their own, the first: W (4, D, H), U (4, H, H), b (4, H).
 
@@ -199,6 +226,7 @@ def blocks(forward: Function, backward: Function) -> Pair:
     return _arranged(Arranged(forward, backward, split, joined))
 
 
+@_of_functions
 def states(forward: Function, backward: Function) -> Pair:
     """forward(x, (h, c), W, U, b) -> h, (h, c), cache or (h, c), cache; backward(dh, (dh, dc), cache) or
     backward((dh, dc), cache). The states are one pair, as an argument, an output and a gradient."""

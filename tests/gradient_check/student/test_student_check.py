@@ -10,6 +10,7 @@ import bug_zoo as zoo
 import numpy as np
 import pytest
 
+from minilstm.gradient_check import adapters
 from minilstm.gradient_check.student import check as student
 from minilstm.gradient_check.student.check import check_sequence, check_step
 
@@ -395,3 +396,15 @@ def test_warnings_of_a_student_s_code_do_not_stop_the_check():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert step(noisy).ok
+
+
+@pytest.mark.parametrize("name", [
+    "blocks", "column", "columns", "course", "dictionary", "gates", "ids", "listed", "pytorch", "separate",
+    "single", "states", "time_major",
+])  # fmt: skip
+def test_an_adapter_of_no_function_is_refused_at_once(name):
+    adapter = getattr(adapters, name)
+    with pytest.raises(TypeError, match="forward must be a function, got 3"):
+        adapter(3, print)
+    with pytest.raises(TypeError, match="backward must be a function, got None"):
+        adapter(forward=print, backward=None)
