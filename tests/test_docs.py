@@ -47,6 +47,14 @@ def test_linked_files_exist(page):
     assert not [link for link in local if not (PAGES[page].parent / link).exists()]
 
 
+def test_the_site_is_built_so_that_warnings_count():
+    """`--quiet` hides them from `--strict` too."""
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    (build,) = [line for line in lines if '/mkdocs" build' in line]
+    assert "--strict" in build
+    assert "--quiet" not in build
+
+
 def test_the_site_names_every_page():
     named = set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
     assert named == {str(page.relative_to(ROOT / "docs")) for page in ROOT.glob("docs/**/*.md")}
