@@ -117,3 +117,5 @@ def test_a_notebook_shows_results_figures_and_the_bar():
     assert printed.count("\r") >= 4  # drawn over in place
     shown = [{kind for one in cell if "data" in one for kind in one.data} for cell in outputs[1:]]
     assert shown == [{"text/plain", "text/html"}] * 2 + [{"text/plain", "image/png"}] * 2
+    widths = [one.metadata["image/png"]["width"] for cell in outputs[3:] for one in cell]
+    assert widths == [700, 800]

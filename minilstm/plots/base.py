@@ -141,17 +141,22 @@ def ordered_colours(count: int) -> list[Any]:
 class ShownFigure(Figure):
     """A figure that a notebook shows where it is the last value of a cell."""
 
-    def _repr_png_(self) -> bytes:
-        return save(self, "png")
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        return _shown(self)
 
 
 class ShownAxes(Axes):
     """Axes that a notebook shows, with the whole of their figure."""
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         figure = self.get_figure(root=True)
         assert figure is not None
-        return save(figure, "png")
+        return _shown(figure)
+
+
+def _shown(figure: Figure) -> tuple[bytes, dict[str, int]]:
+    """The figure, sharp on a screen with fine pixels, and its width there: 100 pixels an inch."""
+    return save(figure, "png"), {"width": round(100 * figure.get_figwidth())}
 
 
 def axes_or_new(ax: Axes | None, width: float = 7, height: float = 4.4) -> Axes:
