@@ -22,13 +22,14 @@ from minilstm.study import run_missing
 from minilstm.study.best import save_best
 from minilstm.study.estimate import as_text, estimate
 from minilstm.study.journal import Journal, to_json
-from minilstm.study.plan import Settings
+from minilstm.study.plan import OWN, Settings
 from minilstm.study.pool import StudyError
 from minilstm.study.progress import Progress
 from minilstm.study.request import request
 from minilstm.study.result import StudyResult, result_of
 from minilstm.study.run import cluster, prepare_kernels, processors
 from minilstm.study.source import Source
+from minilstm.study.words import too_small
 from minilstm.tables import in_columns, terminal_width, wrapped
 
 EXTRA = "minilstm study needs its extra packages: pip install 'minilstm[study]'"
@@ -189,7 +190,8 @@ def _describe(source: Source, settings: Settings, stream: Any) -> None:
         )
         lines.append(("note", f"{kept}: {longest}; --lengths max reads all of it"))
     alone = "" if data.alone is None else data.alone.warning(None, data.classes is not None)
-    lines += [("note", printable(remark)) for remark in (*data.remarks, alone) if remark]
+    small = too_small(data) if settings.task == OWN else ""
+    lines += [("note", printable(remark)) for remark in (*data.remarks, alone, small) if remark]
     print("\n".join(in_columns(lines, left=2, width=terminal_width())), file=stream)
 
 

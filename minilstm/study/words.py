@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
+from minilstm.datasets import Dataset
 from minilstm.study.plan import DIMENSIONS, Settings, words_of
+from minilstm.study.statistics import NORMAL, share_error
 from minilstm.study.summary import (
     RESOLUTION,
     Row,
@@ -108,6 +113,32 @@ def _cost(chosen: Row, best: Row, unsteady: bool) -> str:
     time, memory = (chosen[name] / best[name] for name in ("ms_per_step", "tape_bytes"))
     return (
         f", at {'' if unsteady else f'{time:.2f} times its time per step and '}{memory:.2f} times its memory"
+    )
+
+
+def too_small(data: Dataset) -> str:
+    """That the validation part is too small to choose by, as can be said before any training; or nothing.
+
+    At best a classifier is right on all of it. A regression's best length is taken to halve the baseline's
+    error, with errors that are normal and independent: a mean of n squares then has the standard error
+    sqrt(2 / n) of itself.
+    """
+    size, answers = len(data.validation.x), data.validation.y
+    if data.classes is None:
+        error, wanted = math.sqrt(2 / size), RESOLUTION
+        needed = 2 / wanted**2
+        chance = f"of an MSE is {100 * error:.0f} % of it"
+        where = " where the best model halves the baseline's error"
+    else:
+        error = share_error(np.ones(size))
+        wanted = RESOLUTION * (1 - float(np.mean(answers == np.bincount(data.train.y).argmax())))
+        needed = NORMAL / wanted - NORMAL**2 if wanted else math.inf
+        chance, where = f"is {error:.3f} even if all are right", ""
+    if error <= wanted or needed == math.inf:
+        return ""
+    return (
+        f"the validation part is too small to choose by: with {size} sequences one standard error {chance}; "
+        f"about {math.ceil(needed)} would be enough{where}"
     )
 
 

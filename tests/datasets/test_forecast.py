@@ -195,3 +195,4 @@ def test_a_dry_run_says_how_the_parts_were_made_and_what_is_to_be_beaten(tmp_pat
     out = capsys.readouterr().out
     assert "forecasting 'load' 3 steps ahead, split by time: the latest are tested" in out
     assert "baselines: the last value (test MSE " in out
+    assert "note      the validation part is too small to choose by: with " in out

@@ -572,6 +572,24 @@ def test_the_sentence_says_when_the_interval_of_the_difference_speaks_against_it
         assert f"The test part {expected} {differs} -0.029 [{low:+.3f}, {high:+.3f}]." in text
 
 
+def test_a_validation_part_that_is_too_small_whatever_is_trained_is_told_before():
+    def data(size, classes):
+        y = np.arange(size) % 2
+        part = SimpleNamespace(x=[None] * size, y=y)
+        return SimpleNamespace(validation=part, train=part, classes=classes)
+
+    text = words.too_small(data(36, None))
+    assert "with 36 sequences one standard error of an MSE is 24 % of it; about 800 would be enough" in text
+    assert words.too_small(data(800, None)) == ""
+    best = row(5, validation=0.5, error=0.5 * math.sqrt(2 / 36), baseline=1.0)
+    assert summary.too_few(best | {"validation_baseline": 1.0}, 36) == 800  # as the sentence of the study
+    text = words.too_small(data(16, 2))
+    error = statistics.share_error(np.ones(16))
+    assert text.endswith(f"{error:.3f} even if all are right; about 75 would be enough")
+    assert words.too_small(data(74, 2)) != ""
+    assert words.too_small(data(76, 2)) == ""
+
+
 def test_the_sentence_says_when_training_had_not_ended():
     def group(values):
         return [{"diverged": None, "curves": {"val_accuracy": curve, "loss": curve}} for curve in values]
