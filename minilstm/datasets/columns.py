@@ -23,6 +23,7 @@ COMMA = re.compile(r"\s*[+-]?\d+((,\d+)+(\.\d*)?|(\.\d+)+,\d*|(\.\d+){2,})\s*")
 DECIMAL = re.compile(r"\s*[+-]?([1-9]\d{0,2}(\.\d{3})+(,\d+)?|\d*,\d+)([eE][+-]?\d+)?\s*")
 FEW = 20  # values that show it
 LONGEST = 10_000  # characters of a number; a text may be nearly all of a file
+SENTENCE = 4  # words from which on a name of a column may be a text
 SHOWN = 12  # columns named in a message
 
 Names = dict[str, Any]  # what the caller said, or None: text, label, features, drop, group, order, by, ...
@@ -56,10 +57,12 @@ def label_of(given: str | None, columns: Sequence[str]) -> str:
     found = pick("label", given, LABELS, columns)
     if found is None:
         bare = all(as_number(column) is not None for column in columns)
+        texts = any(len(column.split()) >= SENTENCE for column in columns)
         raise ValueError(
             f"has no column that is called {' or '.join(LABELS)}; name it with --label; "
             f"it has {some(columns)}"
             + ("; if these are the first row's numbers, put a line of names above them" if bare else "")
+            + ("; if this is the first row, put a line of names above it" if texts else "")
         )
     return found
 

@@ -122,8 +122,11 @@ def _forecast(options: argparse.Namespace, given: dict[str, Any], name: str) -> 
     columns["decimal"] = options.decimal or "point"
     with _formats_named():
         found = read_series(options.data, target=options.target, bad_rows=bad_rows, **columns)
+    note = ""
     if lengths is None:
-        shortest = min(map(len, found.series))
+        shortest, longest = (how(map(len, found.series)) for how in (min, max))
+        if shortest < longest / 2:
+            note = f", lengths as the shortest series allows, of {shortest:,} steps (--lengths says others)"
         lengths = [n for n in LENGTHS if WINDOWS * n <= shortest] or [max(1, shortest // (2 * WINDOWS))]
     try:
         data = from_series(
@@ -133,7 +136,7 @@ def _forecast(options: argparse.Namespace, given: dict[str, Any], name: str) -> 
             split=options.split or "time",
             seed=given.get("seed", SEED),
             name=name,
-            source=f"{found.source}; {found.reading}",
+            source=f"{found.source}; {found.reading}{note}",
             columns=found.columns,
             bad_rows=bad_rows,
         )

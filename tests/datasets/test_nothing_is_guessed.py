@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from minilstm.commands.cli import main
 from minilstm.datasets import from_sequences, from_series, read_file, read_series
 
 N = 24
@@ -363,3 +364,18 @@ def test_what_a_ts_says_of_itself_is_compared(tmp_path):
         assert text in said
     path.write_text(head.replace(" c", "") + "1,2,3,4,5:a\n5,4,3,2,1:b\n" * 6)
     assert "note" not in read_file(path).reading
+
+
+def test_a_first_row_of_texts_is_no_header(tmp_path):
+    text = "if this is the first row, put a line of names above it"
+    refused(tmp_path, "this is a good film,pos", [f"film {k},{k % 2}" for k in range(N)], text)
+
+
+def test_a_short_series_that_sets_the_lengths_is_told(tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    rows = [f"{g},{k},{k * (g + 1) % 7}" for g in (0, 1) for k in range((200, 20)[g])]
+    path.write_text("shop,time,v\n" + "\n".join(rows))
+    words = f"study --data {path} --problem forecasting --target v --group shop --dry-run".split()
+    assert main(words) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "lengths as the shortest series allows, of 20 steps (--lengths says others)" in said
