@@ -9,6 +9,7 @@ import inspect
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import minilstm
 
@@ -41,11 +42,17 @@ def described(name: str, value: object) -> list[str]:
     return lines
 
 
+def own(module: ModuleType) -> list[str]:
+    """The names of a module that says none, without those that it imports."""
+    home = module.__name__
+    return [name for name, value in vars(module).items() if getattr(value, "__module__", home) == home]
+
+
 def face() -> str:
     lines = []
     for module in FACE:
         holder = getattr(minilstm, module) if module else minilstm
-        given = dir(holder) if "__dir__" in vars(holder) else getattr(holder, "__all__", dir(holder))
+        given = dir(holder) if "__dir__" in vars(holder) else getattr(holder, "__all__", own(holder))
         for name in sorted(one for one in given if not one.startswith("_") or one == "__version__"):
             value = getattr(holder, name)
             if not inspect.ismodule(value):
