@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,11 +20,13 @@ from minilstm.datasets import recall
 from minilstm.errors import fail, whole_number
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam
-from minilstm.tables import in_columns
+from minilstm.tables import in_columns, terminal_width
 from minilstm.trace import dynamics
 from minilstm.trace.trace import LayerTrace
 
 TRAIN, TEST, PROBE = 1000, 400, 32  # sequences
+# The columns before those of the tasks.
+BEFORE = ("parameters", "through U", "past U", "Lyapunov", "reach before", "after")
 COMPILED = ("lstm", "gru", "simple_rnn")  # what is compared where no cell is named: those with kernels
 
 
@@ -74,8 +77,18 @@ def run(options: argparse.Namespace) -> int:
             text = f"{done}/{total}  {layers.label(name)}, seed {seed}, after {took}"
             print(text, file=sys.stderr, flush=True)
         rows.append((layers.label(name), *in_words(seeds, lengths)))
-    print("\n".join(in_columns(rows, left=1)))
+    print("\n".join(in_blocks(rows, terminal_width())))
     return 0
+
+
+def in_blocks(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    """The table; where the terminal is too narrow, what comes before the tasks and, below, the rest."""
+    whole = in_columns(rows, left=1)
+    if width is None or max(map(len, whole)) <= width:
+        return whole
+    first = [row[: 1 + len(BEFORE)] for row in rows]
+    second = [(row[0], *row[1 + len(BEFORE) :]) for row in rows]
+    return [*in_columns(first, left=1), "", *in_columns(second, left=1)]
 
 
 def measured(kind: str, lengths: list[int], units: int, epochs: int, seed: int) -> dict[str, Any]:
@@ -123,7 +136,7 @@ def reach(rec: LayerTrace) -> float:
 
 def heading(lengths: list[int]) -> list[str]:
     tasks = [f"{task} {length}" for length in lengths for task in ("recall", "parity")]
-    return ["parameters", "through U", "past U", "Lyapunov", "reach before", "after", *tasks, "us/step"]
+    return [*BEFORE, *tasks, "us/step"]
 
 
 def in_words(seeds: list[dict[str, Any]], lengths: list[int]) -> list[str]:

@@ -38,6 +38,7 @@ KINDS = {  # what a line of the journal must hold
     "wrong": (int, type(None)),
     "seconds": (int, float),
 }
+WIDE = 120  # columns of a terminal in which the whole table can be read
 VERDICTS = {"reproduced": "reproduced", "partly": "partly", "not": "not reproduced", None: ""}
 
 
@@ -205,20 +206,21 @@ def _results(
 
 
 def show(results: Sequence[Mapping[str, Any]], quick: bool) -> None:
-    """The rows on stdout."""
+    """The rows on stdout; without their sources, which the page has, where there is no room."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in ("claim", "source", "published", "here", "trials", "seconds", "verdict"):
+    sources = ["source"] if console.width >= WIDE else []
+    for name in ("claim", *sources, "published", "here", "trials", "seconds", "verdict"):
         table.add_column(name, justify="right" if name in ("trials", "seconds") else "left", overflow="fold")
     for result in results:
         reduced = f" ({result['reduced']})" if result["reduced"] else ""
         table.add_row(
             f"{result['name']}: {result['claim']}{reduced}",
-            result["source"],
+            *([result["source"]] if sources else []),
             result["published"],
             "\n".join(here(result)),
             str(result["trials"]),

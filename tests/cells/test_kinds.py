@@ -10,10 +10,12 @@ from eight import made
 
 import minilstm as ml
 from minilstm import layers
+from minilstm.commands.cells import heading, in_blocks
 from minilstm.commands.cli import main
 from minilstm.study.plan import Point, Settings
 from minilstm.study.point import build_model, run_point
 from minilstm.study.source import Source
+from minilstm.tables import in_columns
 
 EIGHT = Path(__file__).with_name("eight.py")
 
@@ -56,6 +58,14 @@ def test_names_that_cannot_be_meant(eight, tmp_path):
         with pytest.raises(ValueError, match=words):
             Settings.of("recall", rnn=rnn)
     assert Point(5, 0, "mgu").rnn == "mgu"
+
+
+def test_a_table_of_cells_that_is_too_wide_is_two():
+    rows = [("cell", *heading([10])), ("lstm", *map(str, range(9)))]
+    assert in_blocks(rows, None) == in_blocks(rows, 100) == in_columns(rows, left=1)
+    narrow = in_blocks(rows, 80)
+    assert max(map(len, narrow)) <= 80
+    assert [line.split() for line in narrow[1::3]] == [["lstm", *"012345"], ["lstm", *"678"]]
 
 
 def test_the_table_of_cells(eight, capsys):

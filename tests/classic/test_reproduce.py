@@ -424,6 +424,14 @@ def test_command_goes_on_where_it_stopped(rows, tmp_path, capsys):
     assert found["conditions"]["2"]["trials"] == 4
 
 
+@pytest.mark.parametrize(("columns", "sources"), [(80, False), (120, True)])
+def test_a_narrow_terminal_has_no_column_of_sources(rows, tmp_path, capsys, monkeypatch, columns, sources):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, text, _ = command(capsys, "exact", "--jobs", 1, "--out", tmp_path)
+    assert ("source" in text) is sources
+
+
 def test_a_row_that_fails_keeps_the_others(rows, tmp_path, capsys, monkeypatch):
     def diverges(seed, **settings):
         if seed == 1:
