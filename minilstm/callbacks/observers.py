@@ -78,6 +78,8 @@ class CSVLogger(Callback):
         self.separator, self.append = separator, flag("append", append)
         if self.path.is_dir():
             raise ValueError(wording("filename", "a file", f"the folder {os.fspath(filename)!r}"))
+        if self.path.exists() and not self.path.is_file():  # of which nothing could be taken back
+            raise ValueError(wording("filename", "a file", f"the pipe or device {os.fspath(filename)!r}"))
         self.columns: list[str] | None = None
         self.told = False  # that a value has no column
         self.size = 0  # bytes of the file that hold

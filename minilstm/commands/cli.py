@@ -55,6 +55,9 @@ def _check(words: Sequence[str], parser: argparse.ArgumentParser, commands: Mapp
     for given in (word.partition("=")[0] for word in words if re.match("--[a-z]", word)):
         if not any(option.startswith(given) for option in known):  # a unique beginning is enough
             parser.error(f"unknown option {given}{_nearest(given, known)}")
+    for given, _, value in (word.partition("=") for word in words):
+        if given.startswith("--") and value == "--":  # argparse would hand on an empty list
+            parser.error(f"{given} must be a value, got '--'")
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

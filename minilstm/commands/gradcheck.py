@@ -53,13 +53,20 @@ def run(options: argparse.Namespace) -> int:
         if options.folder is not None:
             return _folder(options)
         if not options.file.is_file():
-            return fail(f"--file {options.file}: no such file", 2)
+            return fail(f"--file {options.file}: {_no_file(options.file)}", 2)
         found = _checked(options.file, options)
     except OSError as error:  # no fault of the file
         return fail(in_words(error), 2)
     if "usage" in found:
         return fail(found["usage"], 2)
     return _told(found, options)
+
+
+def _no_file(path: Path) -> str:
+    """What is wrong with something that is no regular file."""
+    if path.is_dir():
+        return "a folder; --folder checks all files in it"
+    return "a pipe or a device; save its text in a file" if path.exists() else "no such file"
 
 
 def _own(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import warnings
 
@@ -473,3 +474,12 @@ def test_a_misspelled_argument_is_told_what_it_may_mean(make, message):
 def test_what_is_no_callback_is_refused_by_name(callbacks):
     with pytest.raises(TypeError, match="callbacks must be a list of Callback objects, got"):
         small().fit(*data(), verbose=0, callbacks=callbacks)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_csv_log_is_no_pipe_or_device(tmp_path):
+    """Nothing can be taken back of one: the second epoch could not be written."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", os.devnull):
+        with pytest.raises(ValueError, match="filename must be a file, got the pipe or device"):
+            ml.CSVLogger(path)

@@ -320,6 +320,10 @@ def test_a_file_that_loops_for_ever_is_stopped_with_what_it_started(tmp_path):
         (["--memory", "0"], "--memory must be a finite number > 0, got 0"),
         (["--folder", "missing"], "--folder missing: no such folder"),
         (["--file", "missing.py"], "--file missing.py: no such file"),
+        (["--file", "."], "--file .: a folder; --folder checks all files in it"),
+        (["--file", os.devnull], f"--file {os.devnull}: a pipe or a device; save its text in a file"),
+        (["--file=--"], "--file must be a value, got '--'"),
+        (["--length=--"], "--length must be a value, got '--'"),
         (["--file", str(EXAMPLE), "--method", "central"], "--method central is not for --file"),
     ],
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -201,3 +203,28 @@ def test_bytes_that_are_no_text_are_named(tmp_path):
     parquet.write_table(pyarrow.table(columns), path)
     with pytest.raises(ValueError, match=r"a\.parquet: has bytes that are no text in UTF-8: b'\\xff\\xfe'"):
         read_file(path)
+
+
+def test_a_feather_whose_texts_lie_beyond_its_end_is_refused(tmp_path):
+    """pyarrow takes the offsets of texts as they stand: the process ended. In a process of its own."""
+    feather, pa = pytest.importorskip("pyarrow.feather"), pytest.importorskip("pyarrow")
+    path = tmp_path / "a.feather"
+    texts = ["words"] * 20
+    feather.write_feather(pa.table({"text": texts, "label": [0, 1] * 10}), path, compression="uncompressed")
+    offsets = np.arange(0, 105, 5, np.int32)
+    damaged = offsets.copy()
+    damaged[10:] = 2**31 - 1 - np.arange(11)[::-1]  # they ascend, up to 2 GB
+    whole = path.read_bytes()
+    assert whole.count(offsets.tobytes()) == 1
+    path.write_bytes(whole.replace(offsets.tobytes(), damaged.tobytes()))
+    code = "import sys\nfrom minilstm.datasets.read import read_file\nread_file(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, os.fspath(path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert "ValueError" in done.stderr.splitlines()[-1]
+    assert "cannot be read as .feather" in done.stderr.splitlines()[-1]
