@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import minilstm
 from minilstm.commands import program
-from minilstm.commands.values import integer, lengths, norms, number, patience, positive, whole, words
+from minilstm.commands.values import integer, lengths, norms, number, patience, positive, seed, whole, words
 from minilstm.tables import in_columns
 
 NEAR = 0.75  # how alike two words are, from which on one is taken for the other misspelled
@@ -278,7 +278,7 @@ def _add_trace(commands: Any) -> None:
         help="factor on the recurrent weights (1)",
     )
     add("--float64", action="store_true", help="in double precision, where nothing underflows so soon")
-    add("--seed", type=integer, default=0, metavar="N", help="of weights and data (0)")
+    add("--seed", type=seed, default=0, metavar="N", help="of weights and data (0)")
     add("--data", type=Path, metavar="FILE", help="x (and y, mask) as .npz, or x as .npy; default: noise")
     add("--weights", type=Path, metavar="FILE", help="a saved model, in place of a new one")
     add("--rnn", metavar="FILE.py:NAME", help="that model's cell, if it is one of your own; the file is run")

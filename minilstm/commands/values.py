@@ -24,7 +24,16 @@ def positive(text: str) -> int:
     """A whole number from 1 on."""
     expected = "a whole number >= 1"
     found = integer(text, expected)
-    if found < 1:
+    if found < 1 or found.bit_length() > 63:
+        more = " of 64 bits" if found > 0 else ""
+        raise ArgumentTypeError(f"must be {expected}{more}, got {text!r:.80}")
+    return found
+
+
+def seed(text: str) -> int:
+    """A whole number from 0 on."""
+    expected = "a whole number >= 0"
+    if (found := integer(text, expected)) < 0:
         raise ArgumentTypeError(f"must be {expected}, got {text!r:.80}")
     return found
 
