@@ -219,14 +219,23 @@ def _layer_of(entry: Config, more: Config | None = None, inside: str = "", depth
 def _check_backward(config: Config) -> None:
     """ValueError where the backward layer is another than the forward layer turned round."""
     ahead, back = (
-        dict(_entry(_entry(config, key, dict), "config", dict)) for key in ("layer", "backward_layer")
+        {
+            key: _unnumbered(value)
+            for key, value in _entry(_entry(config, name, dict), "config", dict).items()
+            if key not in WITHOUT_EFFECT and not key.endswith("_initializer")
+        }
+        for name in ("layer", "backward_layer")
     )
-    for one in (ahead, back):
-        for key in [key for key in one if key in WITHOUT_EFFECT or key.endswith("_initializer")]:
-            del one[key]
     if back | {"go_backwards": False} != ahead | {"go_backwards": False}:
         what = f"layer {config.get('name')!r:.40} of the Keras model"
         raise ValueError(wording(what, "the same layer in both directions", "different ones"))
+
+
+def _unnumbered(value: Any) -> Any:
+    """An argument without the number that an object has in the file, which no two share."""
+    if isinstance(value, dict):
+        return {key: part for key, part in value.items() if key != "shared_object_id"}
+    return value
 
 
 def _regularizer_of(value: Any) -> L1L2:

@@ -153,7 +153,10 @@ def _compiled(model: Network) -> Config | None:
     rate = optimizer.schedule
     config = optimizer.config() | {"name": optimizer.name}
     if rate is not None:
-        config["learning_rate"] = _object("optimizers.schedules", type(rate).__name__, rate.get_config())
+        schedule = rate.get_config()
+        if schedule.get("name", "") is None:  # Keras's own default is a text, and it trains with no other
+            del schedule["name"]
+        config["learning_rate"] = _object("optimizers.schedules", type(rate).__name__, schedule)
     found: Config = {"optimizer": _object("optimizers", type(optimizer).__name__, config)}
     found["loss"] = _object("losses", type(loss).__name__, loss.get_config())
     for key, weighted in (("metrics", False), ("weighted_metrics", True)):

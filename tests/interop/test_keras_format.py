@@ -52,6 +52,48 @@ def inputs_of(name):
     return rng.integers(0, 9, (4, 6)) if name == "ids" else rng.normal(size=(4, 5, 3)).astype("float32")
 
 
+SCHEDULES = [
+    ("ExponentialDecay", (0.1, 3, 0.5)),
+    ("InverseTimeDecay", (0.1, 3, 0.5)),
+    ("PolynomialDecay", (0.1, 3)),
+    ("PiecewiseConstantDecay", ([2], [0.1, 0.05])),
+    ("CosineDecay", (0.1, 3)),
+    ("CosineDecayRestarts", (0.1, 3)),
+]
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer:UserWarning")
+@pytest.mark.parametrize(("schedule", "arguments"), SCHEDULES)
+def test_keras_trains_on_with_the_schedule_of_the_file(schedule, arguments, tmp_path):
+    require("keras")
+    import keras
+
+    ours, path = ml.Sequential([ml.Dense(1, input_shape=(2,))], seed=0), tmp_path / "model.keras"
+    ours.compile(ml.SGD(getattr(ml, schedule)(*arguments)), "mse")
+    x, y = np.ones((4, 2), "float32"), np.zeros((4, 1), "float32")
+    ours.save(path)
+    theirs = keras.saving.load_model(path)
+    for model in (theirs, ours):
+        model.fit(x, y, batch_size=1, shuffle=False, verbose=0)
+    check(ours.get_weights()[0], theirs.get_weights()[0], PARITY["float32"])
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_a_bidirectional_with_penalties_is_read_from_keras_s_file(penalty, tmp_path):
+    """Keras numbers the objects in its files, so the two layers' penalties are not written alike."""
+    require("keras")
+    import keras
+
+    penalties = {"kernel_regularizer": penalty, "recurrent_regularizer": keras.regularizers.L2(0.03)}
+    inside = keras.layers.GRU(2, **penalties)
+    theirs = keras.Sequential([keras.Input((3, 2)), keras.layers.Bidirectional(inside)])
+    theirs.save(tmp_path / "model.keras")
+    for ours in (ml.load_model(tmp_path / "model.keras"), from_keras(theirs)):
+        assert sum(len(layer.losses) for layer in ours.layers) == 4
+        x = np.ones((2, 3, 2), "float32")
+        check(ours.predict(x), theirs.predict(x, verbose=0), PARITY["float32"])
+
+
 @on_models
 def test_keras_loads_it_and_predicts_the_same(name, tmp_path):
     require("keras")
