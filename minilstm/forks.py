@@ -19,7 +19,6 @@ from typing import Any
 PATIENCE = 60.0  # seconds: an import that lasts longer waits for something, perhaps for the thread that forks
 MACHINERY = "<frozen importlib._bootstrap>", "_find_and_load"  # this call of Python's holds a module's lock
 
-importing = threading.RLock()  # held around the import of all kernels
 _held: list[Any] = []
 
 
@@ -47,8 +46,6 @@ def _others_import() -> bool:
 
 
 def _wait() -> None:
-    importing.acquire()
-    _held.append(importing)
     end = time.monotonic() + PATIENCE
     while True:
         while _others_import() and time.monotonic() < end:

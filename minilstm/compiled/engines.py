@@ -18,7 +18,6 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine
-from minilstm.compiled.forks import importing
 from minilstm.errors import one_of
 
 BACKENDS = ("numba", "numpy")
@@ -46,8 +45,7 @@ def _is_programmed(cell: Any) -> bool:
 def _compiled() -> Engine | None:
     """The compiled engine, or None, with one warning that names the cause, where Numba cannot be used."""
     try:
-        with importing:
-            from minilstm.compiled import exact_zero, inference, memory
+        from minilstm.compiled import exact_zero, inference, memory
     except Exception as error:  # whatever a broken installation raises
         message = f"Numba cannot be used ({type(error).__name__}: {error}); the NumPy backend does the work"
         warnings.warn(message, RuntimeWarning, stacklevel=4)

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from typing import Any
 
 from minilstm import files, layers
 from minilstm.datasets import Dataset, from_sequences
-from minilstm.errors import shown, whole_number, wording
+from minilstm.errors import misspelled, shown, whole_number, wording
 from minilstm.study import journal as journals
 from minilstm.study.journal import Journal
 from minilstm.study.plan import OWN, SEED, TASKS, Point, Settings
@@ -110,6 +111,9 @@ def prepare(
     x: Any, y: Sequence[Any] | None, problem: str | None, words: int, settings: dict[str, Any]
 ) -> tuple[Settings, Source]:
     """The checked settings of a study, and its data."""
+    known = inspect.signature(Settings.of).parameters.keys() - {"task", "data"}
+    for name in settings.keys() - known:
+        raise misspelled("length_study", name, known)
     seed = settings.get("seed", SEED)
     if isinstance(x, str):
         if y is not None:

@@ -923,3 +923,9 @@ def test_steps_are_timed_after_the_models_one_at_a_time(tmp_path, monkeypatch):
     (tmp_path / "a" / "times.jsonl").write_text('{"length": 3}\n')
     with pytest.raises(ValueError, match=r"times.jsonl:1 is damaged: it has no 'rnn'"):
         Journal.read(tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["task", "data", "length"])
+def test_a_name_that_is_no_setting_is_told(name):
+    with pytest.raises(TypeError, match=f"length_study has no argument '{name}'"):
+        length_study("recall", **{name: "recall"})
