@@ -199,7 +199,8 @@ ml.LTSM(3)
         timeout=600,
         check=False,
     )
-    errors = [line for line in done.stdout.splitlines() if ": error: " in line]
+    lines = [line for line in done.stdout.splitlines() if line.startswith(script.name)]
+    errors = [line for line in lines if ": error: " in line]
     assert [line.partition(" error: ")[2] for line in errors] == [
         'Module has no attribute "LTSM"  [attr-defined]'
     ], done.stdout + done.stderr

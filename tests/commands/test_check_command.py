@@ -443,12 +443,25 @@ def test_a_step_may_nest_what_it_takes_and_returns(tmp_path, parts, adapter):
         assert report["causes"] == ["missing 1 - tanh(c)^2 in the path from h to c"] * wrong
 
 
-def test_a_class_that_makes_its_own_weights_is_refused_in_words(tmp_path):
-    text = "class LSTM:\n    def __init__(self, D, p): pass\n    def forward(self, x): return self.W\n    backward = forward\n"
+@pytest.mark.parametrize(
+    ("takes", "told"),
+    [
+        (
+            "D, p",
+            "LSTM makes its own weights, and their names do not tell those of the gates i f g o: it has no arrays.",
+        ),
+        (
+            "D, H, rate, p",
+            "LSTM must be made of its weights, as LSTM(W, U, b), or of sizes, as LSTM(input_size, hidden_size), "
+            "but it takes (D, H, rate, p).",
+        ),
+    ],
+)
+def test_a_class_that_makes_its_own_weights_is_refused_in_words(tmp_path, takes, told):
+    text = f"class LSTM:\n    def __init__(self, {takes}): pass\n    def forward(self, x): return self.W\n    backward = forward\n"
     (tmp_path / "made.py").write_text(text)
     options = {"cell": "lstm", "length": 6, "seed": 0, "adapter": "layer"}
     ((_, report),) = runner.run(str(tmp_path / "made.py"), options)["reports"].items()
     assert report["fault"].startswith(
-        "LSTM must be made of its weights, as LSTM(W, U, b, rb), or of sizes, as LSTM(input_size, hidden_size), "
-        "but it takes (D, H, rate). To check it with its loss, add to the file: parameters = model = LSTM(...);"
+        f"{told} To check it with its loss, add to the file: parameters = model = LSTM(...);"
     )
