@@ -210,7 +210,8 @@ class Report:
     fault : why nothing could be compared, in words; None otherwise;  hygiene : what is not wrong but unwise,
     such as inputs changed in place;  forward : hand-written outputs beside this package's;  lawful : whether
     backward is linear in what it is given;  strict : whether hygiene and forward count;  adapters : where
-    there is a fault, those with which the functions could be called, the outermost first.
+    there is a fault, those with which the functions could be called, the outermost first;  known : whether
+    forward is a form of the cell that is known.
     """
 
     comparisons: list[Comparison]
@@ -225,6 +226,7 @@ class Report:
     lawful: bool = True
     strict: bool = False
     adapters: tuple[str, ...] = ()
+    known: bool = True
 
     @property
     def right(self) -> bool:

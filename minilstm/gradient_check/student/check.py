@@ -245,10 +245,10 @@ def judge(functions: Functions, case: Case, report: Report) -> None:
             )
     if not inside:
         _say_what_was_left_out(functions, case, report)
+        report.known = known is not None and len(known.outputs) == len(found)
         different = forwards.in_words(case, functions.inputs, found, known)
         if different:
-            whole = known is not None and len(known.outputs) == len(found)
-            peepholes = None if whole else laws.peepholes(functions, case)
+            peepholes = None if report.known else laws.peepholes(functions, case)
             different += f": {peepholes}" if peepholes else ""
             report.notes.append(different)
         report.forward += _forward(functions, case, found)

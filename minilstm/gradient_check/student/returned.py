@@ -13,6 +13,7 @@ from minilstm.gradient_check.student.cases import Case, Values
 from minilstm.gradient_check.student.exceptions import FunctionError
 from minilstm.gradient_check.student.signature import Names
 
+NO_H = "forward must return h"  # how such a fault begins
 Place = tuple[int, ...]
 Remarks = dict[str, None]  # in the order of their finding
 
@@ -63,7 +64,7 @@ def find_places(returned: Any, case: Case, names: Names | None, remarks: Remarks
         got = as_array(values[0][1]) if values else None
         words = type(returned).__name__ if got is None or got.dtype.kind not in "fiubc" else got.shape
         raise FunctionError(
-            f"forward must return h of shape {shape}, got {words}.",
+            f"{NO_H} of shape {shape}, got {words}.",
             None if got is None else _shape_cause("h", got, shape),
         )
     rest = [place for place, _ in values if place not in outputs.values() and len(place) <= 1]

@@ -34,6 +34,7 @@ from minilstm.gradient_check.student import signature, suggest
 from minilstm.gradient_check.student.check import check_sequence, check_step
 from minilstm.gradient_check.student.exceptions import described
 from minilstm.gradient_check.student.own_weights import INSTEAD, UNKNOWN
+from minilstm.gradient_check.student.returned import NO_H
 
 PAIRS = {"step": ("step_forward", "step_backward"), "sequence": ("forward", "backward")}
 CHECKS: dict[str, Callable[..., Report]] = {"step": check_step, "sequence": check_sequence}
@@ -177,7 +178,7 @@ def first_that_runs(
         again = checked(kind, suggest.wrapped(pair, report.adapters), cell, given)
         again.notes.insert(0, f"checked with --adapter {whole}, as {why}")
         return kind, again
-    if kind == "layer" and str(report.fault).startswith("forward must return h"):
+    if kind == "layer" and str(report.fault).startswith(NO_H):
         report.fault = f"{report.fault} {INSTEAD.format('the_class')}"
     if len(kinds) > 1:
         both = "It was tried as a sequence and as a step, which the names step_forward and step_backward say."
@@ -192,19 +193,14 @@ def time_first(kind: str, pair: adapters.Pair, cell: str, given: dict[str, Any],
 
     Code for (T, B, D) that needs no states runs on (B, T, D) too, and takes the samples for steps.
     """
-    if not unknown(report):
+    if report.known:
         return report
     name = ("time_major",)
     again = checked(kind, suggest.wrapped(pair, name), cell, given)
-    if again.fault is not None or unknown(again):
+    if again.fault is not None or not again.known:
         return report
     again.notes.insert(0, f"checked with --adapter {name[0]}, as {suggest.why(name)}")
     return again
-
-
-def unknown(report: Report) -> bool:
-    """Whether forward is none of the forms of the cell that are known."""
-    return any("this cell's" in note for note in report.notes)
 
 
 def _promising(report: Report) -> tuple[bool, bool, bool]:
