@@ -181,6 +181,19 @@ def instance(argument: str, value: Any, kind: type[Any] | tuple[type[Any], ...],
     return value
 
 
+def in_utf8(text: str) -> bool:
+    """Whether a file can hold `text`: UTF-8 has no lone surrogates.
+
+    >>> in_utf8("naïve"), in_utf8("\\ud800")
+    (True, False)
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def given_name(argument: str, value: Any, without: str = "") -> str:
     """`value` as a name that files and figures can hold, without that letter; ValueError otherwise.
 
@@ -190,7 +203,7 @@ def given_name(argument: str, value: Any, without: str = "") -> str:
     expected = "a non-empty string" + (f" without {without!r}" if without else "")
     if not isinstance(value, str) or not value or (without and without in value):
         raise ValueError(wording(argument, expected, shown(value)))
-    if re.search("[\ud800-\udfff]", value):
+    if not in_utf8(value):
         raise ValueError(wording(argument, f"{expected}, of text that UTF-8 has", shown(value)))
     return value
 

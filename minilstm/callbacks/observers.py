@@ -18,7 +18,7 @@ import numpy as np
 
 from minilstm import files
 from minilstm.callbacks.base import Callback, Logs, settable_rate
-from minilstm.errors import flag, misspelled, shown, spelled, verbosity, wording
+from minilstm.errors import flag, in_utf8, misspelled, shown, spelled, verbosity, wording
 from minilstm.network.progress import PER_STEP
 
 
@@ -71,7 +71,7 @@ class CSVLogger(Callback):
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         self.paths = (files.checked_path("filename", filename),)
         self.path = Path(filename)
-        if not isinstance(separator, str) or len(separator) != 1 or "\ud800" <= separator <= "\udfff":
+        if not isinstance(separator, str) or len(separator) != 1 or not in_utf8(separator):
             raise ValueError(wording("separator", "a string of one character", shown(separator)))
         if not self.path.parent.is_dir():
             raise ValueError(wording("filename", "in a folder that exists", repr(os.fspath(filename))))

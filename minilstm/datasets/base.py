@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from minilstm.arrays import Array
 from minilstm.datasets.leaks import Alone
-from minilstm.errors import one_of, wording
+from minilstm.errors import in_utf8, one_of, wording
 
 __all__ = ["Baseline", "Dataset", "Split"]
 
@@ -86,12 +86,8 @@ class Dataset:
         """ValueError for a text that no file can hold: a report could never be written."""
         texts = {"name": [self.name], "source": [self.source], "description": [self.description]}
         for argument, said in (texts | {"labels": self.labels, "remarks": self.remarks}).items():
-            try:
-                "".join(said).encode("utf-8")
-            except UnicodeEncodeError:
-                raise ValueError(
-                    wording(argument, "of text that UTF-8 has", "one with a lone surrogate")
-                ) from None
+            if not all(map(in_utf8, said)):
+                raise ValueError(wording(argument, "of text that UTF-8 has", "one with a lone surrogate"))
 
     def lengths(self, split: str = "train") -> NDArray[np.int64]:
         """The number of steps of each sequence of "train", "validation" or "test": (B,) int64.

@@ -25,7 +25,7 @@ from minilstm.datasets.spelling import doubtful_names
 from minilstm.datasets.splits import WAYS, Indices, first_equal, parts_by_group, parts_by_time, three_parts
 from minilstm.datasets.text_signs import text_remarks
 from minilstm.datasets.times import as_times
-from minilstm.errors import instance, listed, one_of, whole_number, wording
+from minilstm.errors import in_utf8, instance, listed, one_of, whole_number, wording
 from minilstm.sequences.text import has_words, pieces, text_ids
 
 __all__ = ["from_sequences"]
@@ -227,13 +227,8 @@ def _check_text(text: Any, place: str) -> None:
 
 def _check_writable(argument: str, text: str, place: str) -> None:
     """ValueError for a text that no file can hold: a report could never be written."""
-    try:
-        for piece in pieces(text):
-            piece.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError(
-            wording(argument, "of text that UTF-8 has", f"a lone surrogate in {place}")
-        ) from None
+    if not all(map(in_utf8, pieces(text))):
+        raise ValueError(wording(argument, "of text that UTF-8 has", f"a lone surrogate in {place}"))
 
 
 def _numbers(x: Sequence[Any], at: Sequence[str], bad: BadRows) -> list[Any]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from minilstm import layers
-from minilstm.errors import wording
+from minilstm.errors import in_utf8, wording
 from minilstm.study.plan import OWN, POINT_FIELDS, TASKS, Point, Settings
 
 Record = dict[str, Any]
@@ -149,7 +149,7 @@ def _fits(value: Any, shape: Any) -> bool:
     if type(value) is not shape:
         return False
     if isinstance(value, str):
-        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+        return in_utf8(value)
     return not isinstance(value, (int, float)) or abs(value) < LARGEST  # nor is it NaN
 
 
