@@ -22,7 +22,7 @@ from measure import Others, machine, sentence
 import minilstm as ml
 from minilstm.classic import vowels
 from minilstm.datasets import load_imdb
-from minilstm.tables import in_columns
+from minilstm.foundations.tables import in_columns
 
 UNITS, EPOCHS, SAMPLES, BATCH = 24, 4, 256, 32
 

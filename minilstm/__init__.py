@@ -48,6 +48,8 @@ The folders, each importing only from those before it:
     gradient_check  is a backward pass right?
     plots           the figures
     study           the main job: accuracy, cost, gradients against length
+
+What all of them may use stands in `foundations`: errors, arrays, files.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from minilstm import forks as _forks  # noqa: F401  first: a fork waits for imports from here on
+from minilstm.foundations import forks as _forks  # noqa: F401  first: a fork waits for imports from here on
 
 __version__ = "0.2.0"
 
@@ -70,7 +72,7 @@ _HOMES = {
     "minilstm.datasets": ["adding", "load_digits", "recall"],
     "minilstm.interop.estimators": ["LSTMClassifier", "LSTMRegressor"],
     "minilstm.interop.loading": ["load_model"],
-    "minilstm.errors": ["NonFiniteError", "PaddingWarning", "WeightsFileError"],
+    "minilstm.foundations.errors": ["NonFiniteError", "PaddingWarning", "WeightsFileError"],
     "minilstm.gradient_check": ["check_sequence", "check_step", "gradcheck"],
     "minilstm.network.progress": ["History"],
     "minilstm.layers": [
@@ -93,7 +95,7 @@ _HOMES = {
         "pad_sequences", "padding_audit", "sliding_windows", "truncate",
     ],
     "minilstm.streams": ["Stream", "Warmup", "stream_warmup"],
-    "minilstm.truncation": ["TruncationStudy", "truncation_study"],
+    "minilstm.study.truncation": ["TruncationStudy", "truncation_study"],
     "minilstm.study": ["length_study"],
     "minilstm.compiled.threads": ["get_num_threads", "set_num_threads"],
     "minilstm.trace.trace": ["Trace"],
@@ -128,9 +130,9 @@ if TYPE_CHECKING:
     from minilstm.datasets import adding as adding
     from minilstm.datasets import load_digits as load_digits
     from minilstm.datasets import recall as recall
-    from minilstm.errors import NonFiniteError as NonFiniteError
-    from minilstm.errors import PaddingWarning as PaddingWarning
-    from minilstm.errors import WeightsFileError as WeightsFileError
+    from minilstm.foundations.errors import NonFiniteError as NonFiniteError
+    from minilstm.foundations.errors import PaddingWarning as PaddingWarning
+    from minilstm.foundations.errors import WeightsFileError as WeightsFileError
     from minilstm.gradient_check import check_sequence as check_sequence
     from minilstm.gradient_check import check_step as check_step
     from minilstm.gradient_check import gradcheck as gradcheck
@@ -189,9 +191,9 @@ if TYPE_CHECKING:
     from minilstm.streams import Warmup as Warmup
     from minilstm.streams import stream_warmup as stream_warmup
     from minilstm.study import length_study as length_study
+    from minilstm.study.truncation import TruncationStudy as TruncationStudy
+    from minilstm.study.truncation import truncation_study as truncation_study
     from minilstm.trace.trace import Trace as Trace
-    from minilstm.truncation import TruncationStudy as TruncationStudy
-    from minilstm.truncation import truncation_study as truncation_study
 else:  # unknown to a type checker, which thus sees a name that is not there
 
     def __getattr__(name: str) -> Any:

@@ -23,8 +23,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minilstm.arrays import Array, numeric_array
-from minilstm.errors import (
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import (
     check_room,
     number_dtype,
     one_of,

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm import losses, optimizers, saving
-from minilstm.arrays import Array
 from minilstm.callbacks import Callback, TerminateOnNaN
-from minilstm.errors import one_of, shown, spelled, switch, whole_number, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import one_of, shown, spelled, switch, whole_number, wording
+from minilstm.foundations.tables import in_columns
 from minilstm.layers.words import tell_neutral
 from minilstm.losses import Loss
 from minilstm.metrics import Identifier, check_both
@@ -35,7 +36,6 @@ from minilstm.network.progress import PER_STEP, History, Means
 from minilstm.network.sources import Arrays
 from minilstm.optimizers import Optimizer
 from minilstm.streams import Stream
-from minilstm.tables import in_columns
 from minilstm.trace.trace import Trace
 from minilstm.training.arguments import checked_callbacks, checked_epochs, checked_verbose
 from minilstm.training.fit import Fit, Hooks, score

@@ -15,8 +15,8 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array
-from minilstm.errors import one_of, real_number, settle, shown, spelled, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import one_of, real_number, settle, shown, spelled, wording
 
 
 @runtime_checkable

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 
 
 def sigmoid(x: Array) -> Array:

@@ -36,8 +36,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from minilstm.arrays import Array  # NumPy's, real or complex; the comments tell the shapes
-from minilstm.norms import StepNorms
+from minilstm.foundations.arrays import Array  # NumPy's, real or complex; the comments tell the shapes
+from minilstm.foundations.norms import StepNorms
 
 State = tuple[Array, ...]  # (B, H) each, in the order of cell.states; or a gradient with respect to it
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from minilstm.arrays import Array
 from minilstm.bptt import steps
 from minilstm.bptt.cell import Cell, Gradients, State, Weights
 from minilstm.bptt.tape import Tape
+from minilstm.foundations.arrays import Array
 
 
 def _nothing(*_: Any) -> None:

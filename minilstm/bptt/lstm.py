@@ -47,9 +47,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
 from minilstm.bptt.cell import State, StepGradients
+from minilstm.foundations.arrays import Array
 
 
 @dataclass(frozen=True)

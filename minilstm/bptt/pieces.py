@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import Gradients, State, Weights
-from minilstm.norms import join_norms
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.norms import join_norms
 
 
 def join(pieces: Sequence[Array], axis: int) -> Array:

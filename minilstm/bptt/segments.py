@@ -23,12 +23,12 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, Gradients, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine
 from minilstm.bptt.pieces import add_weights, join_gradients
 from minilstm.bptt.tape import Contents, Tape
-from minilstm.errors import one_of, whole_number
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import one_of, whole_number
 
 
 def forward(

@@ -34,10 +34,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, Gradients, State, Weights
 from minilstm.bptt.tape import Contents, Segment
-from minilstm.norms import step_norms
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.norms import step_norms
 
 
 class Layer(NamedTuple):

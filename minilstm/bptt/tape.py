@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, State
 from minilstm.bptt.pieces import join
+from minilstm.foundations.arrays import Array
 
 # All steps; the states between segments, from which backward can run the steps again; nothing for a backward.
 Contents = Literal["everything", "boundaries", "outputs"]

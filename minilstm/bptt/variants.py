@@ -22,10 +22,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.activations import SIGMOID, TANH, Activation
 from minilstm.bptt.cell import State, StepGradients
 from minilstm.bptt.lstm import LSTMCell
+from minilstm.foundations.arrays import Array
 
 FORGET_GATES = ("learned", "coupled", "none")
 

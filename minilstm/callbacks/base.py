@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Any
 
-from minilstm.errors import shown, wording
+from minilstm.foundations.errors import shown, wording
 from minilstm.network.network import Network, optimizer_and_loss
 from minilstm.optimizers import Optimizer
 

@@ -13,15 +13,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import Gradients, Weights
 from minilstm.callbacks.base import Callback, Logs
 from minilstm.callbacks.records import LayerNorms, Record, columns_of, records_of
-from minilstm.errors import one_of, spelled, whole_number, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import one_of, spelled, whole_number, wording
+from minilstm.foundations.norms import StepNorms, norm, norms_along, over_units, vector_norm
 from minilstm.layers import Recurrent
 from minilstm.network import tracing
 from minilstm.network.states import recurrent_in
-from minilstm.norms import StepNorms, norm, norms_along, over_units, vector_norm
 from minilstm.trace.lags import lags
 
 Observer = Callable[[Gradients, Array | None], None]

@@ -14,10 +14,20 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
-from minilstm import files, metrics, saving
-from minilstm.arrays import Array
+from minilstm import metrics, saving
 from minilstm.callbacks.base import Callback, Logs, settable_rate
-from minilstm.errors import flag, one_of, real_number, shown, spelled, verbosity, whole_number, wording
+from minilstm.foundations import files
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import (
+    flag,
+    one_of,
+    real_number,
+    shown,
+    spelled,
+    verbosity,
+    whole_number,
+    wording,
+)
 from minilstm.network.progress import PER_STEP
 from minilstm.saving import keras_format
 from minilstm.saving.container import SUFFIXES

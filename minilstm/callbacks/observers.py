@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from minilstm import files
 from minilstm.callbacks.base import Callback, Logs, settable_rate
-from minilstm.errors import flag, in_utf8, misspelled, shown, spelled, verbosity, wording
+from minilstm.foundations import files
+from minilstm.foundations.errors import flag, in_utf8, misspelled, shown, spelled, verbosity, wording
 from minilstm.network.progress import PER_STEP
 
 

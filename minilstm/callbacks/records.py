@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
-from minilstm.norms import norm
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.norms import norm
 
 
 @dataclass

@@ -9,10 +9,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from minilstm import files
 from minilstm.callbacks.base import Logs
 from minilstm.callbacks.gradient_tracer import GradientTracer
-from minilstm.errors import among, listed, misspelled, shown, spelled, whole_number, wording
+from minilstm.foundations import files
+from minilstm.foundations.errors import among, listed, misspelled, shown, spelled, whole_number, wording
 from minilstm.network.network import optimizer_and_loss
 
 Write = Callable[[str, float, int], Any]

@@ -16,7 +16,7 @@ from importlib import import_module
 
 from minilstm.cells.making import cell
 from minilstm.cells.user import KNOWN, SET, UserCell, with_state
-from minilstm.errors import one_of
+from minilstm.foundations.errors import one_of
 
 __all__ = ["KNOWN", "SET", "UserCell", "cell", "get", "with_state"]
 

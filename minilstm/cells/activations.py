@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.activations import SIGMOID, TANH, Activation, sigmoid
-from minilstm.errors import one_of
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import one_of
 
 
 def relu(x: Array) -> Array:

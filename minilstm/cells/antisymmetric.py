@@ -9,9 +9,9 @@ neither vanishes nor explodes. `recurrent_kernel` is R, trained through U (`recu
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.cells.making import make
+from minilstm.foundations.arrays import Array
 
 STEP, GAMMA = 0.1, 0.01
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.cells.local import Entry, Structure, by_complex, combine, derivatives
-from minilstm.errors import wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import wording
 
 B, H = 6, 5  # of the case, different from each other
 CLOSE = 1e-10  # relative, between two exact derivatives

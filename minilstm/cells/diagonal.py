@@ -10,9 +10,9 @@ multiplied by lambda^T. |lambda| begins between 0.9 and 0.999, the angle below p
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.cells.making import make
+from minilstm.foundations.arrays import Array
 from minilstm.initializers import RandomUniform
 
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 
 ONE = 1.0
 Part = Any  # an array that broadcasts to the value, or a number

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.cells.dual import Run
+from minilstm.foundations.arrays import Array
 
 
 class Followed(np.ndarray):

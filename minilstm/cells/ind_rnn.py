@@ -6,10 +6,10 @@ From h_prev to h the gradient is multiplied by u where the unit is on: over T st
 near 1 for long memories) is all that has to be seen to. u begins uniform between 0 and 1.
 """
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.cells.activations import relu
 from minilstm.cells.making import make
+from minilstm.foundations.arrays import Array
 from minilstm.initializers import RandomUniform
 
 

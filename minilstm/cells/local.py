@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State, StepGradients
 from minilstm.cells.dual import Dual, Run, Source, inputs_of
 from minilstm.cells.followed import Followed, states_of
+from minilstm.foundations.arrays import Array
 
 Function = Callable[..., Any]  # forward(xw, hu, prev, p) -> state, kept
 Entry = tuple[int, Source]  # d(state of this number) / d(source)

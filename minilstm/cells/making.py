@@ -12,13 +12,13 @@ from typing import Any, overload
 import numpy as np
 
 from minilstm import initializers
-from minilstm.arrays import Array
 from minilstm.cells import checks
 from minilstm.cells.checks import Case, Names
 from minilstm.cells.dual import Source, UnsafeError
 from minilstm.cells.local import Structure, by_complex, derivatives, states_made
 from minilstm.cells.user import KNOWN, Map, UserCell
-from minilstm.errors import given_name, real_number, shown, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import given_name, real_number, shown, wording
 from minilstm.initializers import Initializer
 
 TAKEN = {  # names that a trace has already

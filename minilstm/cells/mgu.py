@@ -9,10 +9,10 @@ Zhou et al. have U_g (f * h_prev), whose product mixes units within the step; f 
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
 from minilstm.bptt.cell import State
 from minilstm.cells.making import make
+from minilstm.foundations.arrays import Array
 
 
 def _forward(xw: Array, hu: Array, prev: State, p: Array) -> tuple[State, State]:

@@ -9,10 +9,10 @@ There is no U: the path through it is exactly 0, and what is left is a product o
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
 from minilstm.bptt.cell import State
 from minilstm.cells.making import make
+from minilstm.foundations.arrays import Array
 
 
 def _forward(xw: Array, hu: Array, prev: State, p: Array) -> tuple[State, State]:

@@ -11,10 +11,10 @@ i = exp(z_i) and f = exp(z_f) alone overflow. c / n is the same for any m, so dm
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
 from minilstm.bptt.cell import State
 from minilstm.cells.making import make
+from minilstm.foundations.arrays import Array
 
 
 def _forward(xw: Array, hu: Array, prev: State, p: Array) -> tuple[State, State]:

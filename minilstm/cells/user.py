@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt import steps
 from minilstm.bptt.cell import Cell, Gradients, State, StepGradients
 from minilstm.bptt.engine import PLAIN
@@ -21,6 +20,7 @@ from minilstm.cells.dual import Dual, Run, inputs_of
 from minilstm.cells.followed import states_of
 from minilstm.cells.local import Entry, Function, Structure, combine, derivatives, states_made
 from minilstm.cells.program import Program, program
+from minilstm.foundations.arrays import Array
 
 LESSON = (LSTMCell.name, GRUCell.name, SimpleRNNCell.name)
 # The cells of this folder, each in the module of its name, where it is called by the name in capitals.

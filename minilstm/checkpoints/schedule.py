@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from math import comb
 from typing import Literal, NamedTuple
 
-from minilstm.errors import one_of, whole_number
+from minilstm.foundations.errors import one_of, whole_number
 
 Slots = Literal["states", "records"]
 

@@ -17,11 +17,11 @@ from functools import partial
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.classic import configurations, online, tasks
 from minilstm.classic.network import Shape, Weights
 from minilstm.classic.online import Sequences
 from minilstm.classic.row import Record
+from minilstm.foundations.arrays import Array
 
 EVERY = 100
 RECENT = 2000  # sequences that must be correct, in experiments 4 and 6

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.classic import network
 from minilstm.classic.network import Shape, Step, Weights
+from minilstm.foundations.arrays import Array
 
 
 @dataclass(frozen=True)

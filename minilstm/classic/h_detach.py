@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 
 from minilstm import optimizers
-from minilstm.arrays import Array
 from minilstm.bptt.cell import Gradients
 from minilstm.bptt.engine import Engine
 from minilstm.classic.row import Band, Record, Row, pairs
 from minilstm.classic.training import copying, drawing, train
+from minilstm.foundations.arrays import Array
 from minilstm.initializers import RandomUniform
 from minilstm.layers import LSTM, Dense, TimeDistributed
 from minilstm.model import Sequential

@@ -46,9 +46,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
-from minilstm.errors import one_of, whole_number
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import one_of, whole_number
 
 BIASES = ("none", "gates", "hidden", "all")
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.classic import network
 from minilstm.classic.network import Shape, Weights
 from minilstm.compiled.engines import resolve_backend
-from minilstm.errors import wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import wording
 
 
 class Sequences(NamedTuple):

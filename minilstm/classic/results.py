@@ -6,7 +6,7 @@ from typing import Any
 
 from minilstm.classic import h_detach, paper, strings, theory, training, vowels
 from minilstm.classic.row import Row, chosen
-from minilstm.errors import whole_number
+from minilstm.foundations.errors import whole_number
 
 ROWS: tuple[Row, ...] = (
     *theory.ROWS,

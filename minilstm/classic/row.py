@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.errors import one_of, whole_number, wording
+from minilstm.foundations.errors import one_of, whole_number, wording
 
 Record = dict[str, Any]  # of a trial: value (what is measured, or None), solved, and where it has one, wrong
 Summaries = dict[Any, dict[str, Any]]  # by condition

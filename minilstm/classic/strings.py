@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from minilstm import optimizers
-from minilstm.arrays import Array
 from minilstm.classic.row import Band, Record, Row, pairs
 from minilstm.classic.training import drawing, train
-from minilstm.errors import wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import wording
 from minilstm.layers import GRU, LSTM, Dense, Recurrent, SimpleRNN, TimeDistributed
 from minilstm.model import Sequential
 

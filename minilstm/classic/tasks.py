@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.classic.online import Sequences, offsets
+from minilstm.foundations.arrays import Array
 
 REBER = "BTPSXVE"
 # Reber's grammar: node -> its one or two edges, (symbol, next node). Node 6 is the end.

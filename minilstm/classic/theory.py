@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt import segments
 from minilstm.bptt.activations import sigmoid
 from minilstm.bptt.cell import Weights
@@ -21,6 +20,7 @@ from minilstm.checkpoints.schedule import with_states
 from minilstm.checkpoints.slots import Plan
 from minilstm.classic import configurations, full, network, tasks
 from minilstm.classic.row import Band, Record, Row
+from minilstm.foundations.arrays import Array
 
 EXACT = "it is exact"
 

@@ -13,10 +13,10 @@ from contextlib import suppress
 import numpy as np
 
 from minilstm import optimizers
-from minilstm.arrays import Array
 from minilstm.callbacks import Callback, Logs
 from minilstm.classic.row import Band, Record, Row, pairs
-from minilstm.errors import NonFiniteError
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import NonFiniteError
 from minilstm.layers import LSTM, Dense, Recurrent, SimpleRNN, TimeDistributed
 from minilstm.model import Sequential
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from minilstm import optimizers
-from minilstm.arrays import Array
 from minilstm.classic.row import Band, Record, Row
+from minilstm.foundations.arrays import Array
 from minilstm.layers import LSTM, Bidirectional, Dense
 from minilstm.model import Sequential
 from minilstm.sequences import lengths_to_mask, pad_sequences

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilstm import layers
-from minilstm.arrays import Array
 from minilstm.datasets import recall
-from minilstm.errors import fail, whole_number
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import fail, whole_number
+from minilstm.foundations.tables import in_columns, terminal_width
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam
-from minilstm.tables import in_columns, terminal_width
 from minilstm.trace import dynamics
 from minilstm.trace.trace import LayerTrace
 

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import minilstm
 from minilstm.commands import program
 from minilstm.commands.values import integer, lengths, norms, number, patience, positive, seed, whole, words
-from minilstm.tables import in_columns
+from minilstm.foundations.tables import in_columns
 
 NEAR = 0.75  # how alike two words are, from which on one is taken for the other misspelled
 EXAMPLES = """\

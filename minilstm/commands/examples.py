@@ -7,9 +7,9 @@ import ast
 from pathlib import Path
 
 import minilstm
-from minilstm import files
-from minilstm.errors import fail, in_words
-from minilstm.tables import in_columns, terminal_width
+from minilstm.foundations import files
+from minilstm.foundations.errors import fail, in_words
+from minilstm.foundations.tables import in_columns, terminal_width
 
 
 def run(options: argparse.Namespace) -> int:

@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 
 import minilstm
-from minilstm import interrupts
 from minilstm.compiled import threads
-from minilstm.errors import fail, in_words, real_number, whole_number
+from minilstm.foundations import interrupts
+from minilstm.foundations.errors import fail, in_words, real_number, whole_number
+from minilstm.foundations.tables import in_columns
 from minilstm.gradient_check import gradcheck
 from minilstm.gradient_check.student.runner import UNWRITABLE
 from minilstm.layers import RECURRENT, Dense
 from minilstm.model import Sequential
-from minilstm.tables import in_columns
 
 FILE_WIDTH = 10_000  # of a table that is not printed to a terminal: a submission a line
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, TextIO
 
-from minilstm import interrupts
+from minilstm.foundations import interrupts
 
 
 class _Ending(interrupts.Interrupts):
@@ -99,7 +99,7 @@ def run(command: Callable[[], int], *, whole: bool) -> int:
 
 
 def _code(command: Callable[[], int], ending: _Ending) -> int:
-    from minilstm.errors import fail
+    from minilstm.foundations.errors import fail
 
     try:
         code = command()

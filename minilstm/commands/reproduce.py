@@ -14,18 +14,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import minilstm
-from minilstm import files
 from minilstm.classic.results import ROWS
 from minilstm.classic.row import Record, Row, chosen
 from minilstm.commands.reproduce_page import page
 from minilstm.compiled.threads import set_num_threads
-from minilstm.errors import fail, in_words
+from minilstm.foundations import files
+from minilstm.foundations.errors import fail, in_words
+from minilstm.foundations.tables import in_columns, terminal_width
 from minilstm.study.command import EXTRA, extras_missing, warnings_as_lines
 from minilstm.study.journal import locked, read_lines, to_json
 from minilstm.study.pool import StudyError, run_in_pool
 from minilstm.study.progress import Display
 from minilstm.study.run import processors
-from minilstm.tables import in_columns, terminal_width
 
 JOURNAL, TABLE, TEXT, PAGE = "results.jsonl", "results.json", "table.md", "report.html"
 KEPT = "finished trials are kept, the same command goes on"

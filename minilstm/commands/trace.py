@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 import minilstm
-from minilstm import files
-from minilstm.arrays import Array
 from minilstm.datasets.arrays import read_npy, read_npz
-from minilstm.errors import fail, in_words, printable, wording
+from minilstm.foundations import files
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import fail, in_words, printable, wording
+from minilstm.foundations.tables import terminal_width, wrapped
 from minilstm.interop.loading import load_model
 from minilstm.layers import RECURRENT, Dense, Recurrent, cells_in
 from minilstm.model import Sequential
-from minilstm.tables import terminal_width, wrapped
 from minilstm.trace.trace import Trace
 
 SAMPLES, FEATURES = 16, 3  # of the data drawn where none is given

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from minilstm import files
-from minilstm.arrays import Array
 from minilstm.commands.trace import read_data
 from minilstm.datasets import load_digits
-from minilstm.errors import fail, in_words, whole_number, wording
+from minilstm.foundations import files
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import fail, in_words, whole_number, wording
 from minilstm.interop.loading import load_model
 from minilstm.layers import LSTM, Dense, cells_in
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam
 from minilstm.sequences import pad_sequences
-from minilstm.truncation import TruncationStudy, truncation_study
+from minilstm.study.truncation import TruncationStudy, truncation_study
 
 LENGTH, UNITS, EPOCHS = 40, 32, 3  # of the digits, where no data and no model are given
 FIGURES = (".png", ".svg", ".pdf")

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.compiled.jit import FLUSH, float_control
+from minilstm.foundations.arrays import Array
 
 
 def adam(w: Array, g: Array, m: Array, v: Array, a: Any, rate_1: Any, rate_2: Any, epsilon: Any) -> None:

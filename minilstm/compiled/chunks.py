@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt import segments
 from minilstm.bptt.cell import Cell, Gradients, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine
 from minilstm.bptt.pieces import add_weights, join, join_gradients
 from minilstm.bptt.tape import Contents, Tape
 from minilstm.compiled import engines, threads
+from minilstm.foundations.arrays import Array
 
 ROWS = 16  # samples in a chunk, at most: what a step reads and writes of one panel stays in the cache
 

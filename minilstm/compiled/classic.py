@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.compiled.entry_points import entry_point
 from minilstm.compiled.jit import FUSED, kernel
+from minilstm.foundations.arrays import Array
 
 fused = partial(kernel, options=FUSED)
 

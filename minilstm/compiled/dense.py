@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from minilstm.arrays import Array
 from minilstm.compiled.tile import product
 from minilstm.compiled.vectors import at
+from minilstm.foundations.arrays import Array
 
 
 def dense_product(c: Array, a: Array, b: Array, first: int, m: int, a_row: int, a_step: int) -> None:

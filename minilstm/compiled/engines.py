@@ -15,10 +15,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.engine import PLAIN, Engine
-from minilstm.errors import one_of
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import one_of
 
 BACKENDS = ("numba", "numpy")
 PARALLEL_WORK = 8_000_000  # multiply-adds in one pass below which waking a thread costs more than it saves

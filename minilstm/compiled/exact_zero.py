@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.bptt.tape import Tape
 from minilstm.compiled.memory import BLOCKS, Packed
+from minilstm.foundations.arrays import Array
 
 
 def stays_zero(tape: Tape, external: Array | None) -> Callable[[int], bool]:

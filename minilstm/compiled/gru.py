@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.compiled.jit import FLUSH, float_control, kernel
 from minilstm.compiled.panels import (
     count_real,
@@ -23,6 +22,7 @@ from minilstm.compiled.panels import (
 )
 from minilstm.compiled.recording import record_gate, record_state
 from minilstm.compiled.vectors import load, load_part, sigmoid, store, tanh
+from minilstm.foundations.arrays import Array
 
 
 def gru_pack(w: Array, U: Array, b: Array, W: Array, both: Array, rb: Array) -> None:

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, State, Weights
 from minilstm.bptt.tape import Contents
 from minilstm.compiled import memory, threads
 from minilstm.compiled.memory import Kind, Segment, kernel, pack, plain, room_for_weights
+from minilstm.foundations.arrays import Array
 
 ROOM = 1024  # samples times steps of a chunk whose h of every step is read: they stay in a processor's cache
 STEPS = 1024  # in one call of a kernel, at most: a program can be interrupted between two of them

@@ -16,12 +16,12 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, Gradients, State, Weights
 from minilstm.bptt.tape import Contents
 from minilstm.compiled import entry_points
 from minilstm.compiled.jit import lanes
-from minilstm.norms import StepNorms
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.norms import StepNorms
 
 PAGE = 4096  # bytes
 BLOCKS = {"lstm": 4, "gru": 4, "simple_rnn": 1}  # of z and w, see each cell

@@ -25,10 +25,10 @@ are computed like others but never enter a sum, as they may be Inf or NaN: a sum
 
 from __future__ import annotations
 
-from minilstm.arrays import Array
 from minilstm.compiled.jit import kernel
 from minilstm.compiled.tile import AHEAD, LARGE, product
 from minilstm.compiled.vectors import at, load, load_part, store, store_part
+from minilstm.foundations.arrays import Array
 
 # ---------------------------------------------------------------- weights
 

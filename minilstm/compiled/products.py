@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.compiled import entry_points, threads
 from minilstm.compiled.jit import lanes
 from minilstm.compiled.memory import plain
+from minilstm.foundations.arrays import Array
 
 PIECES = 8  # of a product, at most, which threads share
 ROWS = 32  # in a piece, at least

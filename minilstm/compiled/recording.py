@@ -14,9 +14,9 @@ from functools import partial
 import numpy as np
 from numba.core import cgutils
 
-from minilstm.arrays import Array
 from minilstm.compiled.jit import SUMS, instruction, kernel
 from minilstm.compiled.vectors import load, store
+from minilstm.foundations.arrays import Array
 
 summing = partial(kernel, options=SUMS)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.compiled.jit import FLUSH, float_control, kernel
 from minilstm.compiled.panels import (
     forward_product,
@@ -20,6 +19,7 @@ from minilstm.compiled.panels import (
 )
 from minilstm.compiled.recording import record_gate, record_state
 from minilstm.compiled.vectors import load, load_part, store, tanh
+from minilstm.foundations.arrays import Array
 
 
 def simple_rnn_pack(w: Array, U: Array, b: Array, W: Array) -> None:

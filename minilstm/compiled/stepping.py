@@ -10,11 +10,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.compiled import threads
 from minilstm.compiled.inference import run_steps
 from minilstm.compiled.memory import Kind, Packed, Segment, kernel, put_state
+from minilstm.foundations.arrays import Array
 
 ROWS = 128  # samples in a chunk, at most: a call from Python costs what a few rows cost
 ROOM = 1024  # samples times steps of a chunk, at most: what a call fills stays in a processor's own cache

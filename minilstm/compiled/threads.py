@@ -14,7 +14,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TypeAlias, TypeVar
 
-from minilstm.errors import shown, whole_number, wording
+from minilstm.foundations.errors import shown, whole_number, wording
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -58,7 +58,6 @@ from numba import types
 from numba.core import cgutils
 from numpy.lib.stride_tricks import as_strided
 
-from minilstm.arrays import Array
 from minilstm.compiled.jit import REGISTERS, instruction, lanes
 from minilstm.compiled.vectors import (
     at,
@@ -70,6 +69,7 @@ from minilstm.compiled.vectors import (
     store_vector,
     vector_type,
 )
+from minilstm.foundations.arrays import Array
 
 ROWS = 12 if REGISTERS == 32 else 6  # of C in a tile
 PANELS = 4  # of B at a time, where there is one row

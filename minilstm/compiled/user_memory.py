@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State, Weights
 from minilstm.bptt.tape import Contents
 from minilstm.compiled import entry_points, memory
 from minilstm.compiled.jit import lanes
 from minilstm.compiled.memory import Kind, empty, panel_count, plain, put_state, row_size
 from minilstm.compiled.user_steps import address, step_of
+from minilstm.foundations.arrays import Array
 
 
 class Packed(memory.Packed):

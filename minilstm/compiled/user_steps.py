@@ -23,7 +23,6 @@ from llvmlite import ir
 from numba import cfunc, config, types
 from numba.core import cgutils
 
-from minilstm.arrays import Array
 from minilstm.compiled import functions, vectors
 from minilstm.compiled.jit import BY_ADDRESS, FLUSH, float_control, instruction, kernel, lanes
 from minilstm.compiled.panels import (
@@ -38,6 +37,7 @@ from minilstm.compiled.panels import (
 )
 from minilstm.compiled.recording import record_gate, record_state
 from minilstm.compiled.vectors import at, load, load_part, store
+from minilstm.foundations.arrays import Array
 
 ARGUMENTS = {"forward": (7, 6), "backward": (8, 8)}  # places in arrays, and sizes
 

@@ -27,8 +27,8 @@ from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, models, register_model
 
-from minilstm.arrays import Array
 from minilstm.compiled.jit import instruction, lanes
+from minilstm.foundations.arrays import Array
 
 FLOATS = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
 

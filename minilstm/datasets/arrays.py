@@ -16,7 +16,7 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 
 __all__ = ["read_npy", "read_npz"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from minilstm.errors import one_of
+from minilstm.foundations.errors import one_of
 
 WAYS = ("refuse", "skip")
 SHOWN = 3

@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.arrays import Array
 from minilstm.datasets.leaks import Alone
-from minilstm.errors import in_utf8, one_of, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import in_utf8, one_of, wording
 
 __all__ = ["Baseline", "Dataset", "Split"]
 

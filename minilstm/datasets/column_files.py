@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from minilstm.arrays import is_missing
 from minilstm.datasets.arrays import MOST, SMALL
 from minilstm.datasets.exact import EXPECTED, is_rounded
+from minilstm.foundations.arrays import is_missing
 
 QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'" + r'|"(?:[^"\\]|\\.)*"')
 WHOLE = re.compile(r"[+-]?\d{16,300}")

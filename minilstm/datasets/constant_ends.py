@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 
 OFTEN = 0.25  # share of the sequences from which on it is told
 

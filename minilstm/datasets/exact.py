@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 
 EXACT = 2**53  # whole numbers below this are in float64
 EXPECTED = "numbers that float64 holds exactly (whole ones up to 2^53)"

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array
 from minilstm.datasets.bad_rows import LARGEST
 from minilstm.datasets.base import Baseline, Dataset, Split, fingerprint
 from minilstm.datasets.exact import EXPECTED, rounded
 from minilstm.datasets.leaks import last_alone
 from minilstm.datasets.markers import missing_markers
 from minilstm.datasets.splits import WAYS, Indices, parts_by_group, three_parts
-from minilstm.errors import instance, listed, one_of, whole_number, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import instance, listed, one_of, whole_number, wording
 from minilstm.sequences.windows import sliding_windows
 
 __all__ = ["from_series"]

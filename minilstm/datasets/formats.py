@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from minilstm.tables import wrapped
+from minilstm.foundations.tables import wrapped
 
 __all__ = ["FORMATS", "formats"]
 

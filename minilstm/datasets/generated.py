@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minilstm.datasets.base import Dataset, Split, fingerprint
-from minilstm.errors import check_room, whole_number, wording
+from minilstm.foundations.errors import check_room, whole_number, wording
 
 __all__ = ["adding", "recall"]
 

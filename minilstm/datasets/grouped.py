@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.columns import (
     TIMES,
@@ -29,6 +28,7 @@ from minilstm.datasets.columns import (
 from minilstm.datasets.identifiers import is_unnamed, named_as_labels, names_groups
 from minilstm.datasets.spelling import doubtful_names
 from minilstm.datasets.times import are_dates, as_times, compact_dates, counted, no_times, spacing
+from minilstm.foundations.arrays import Array
 
 LINES = "lines"  # what to say for the order of the lines
 CHOICE = f"--order COLUMN sorts by a column, --order {LINES} keeps the order of the lines"

@@ -15,7 +15,7 @@ import numpy as np
 
 from minilstm.datasets.base import Dataset, Split, fingerprint
 from minilstm.datasets.splits import first_of_each, three_parts
-from minilstm.errors import whole_number
+from minilstm.foundations.errors import whole_number
 from minilstm.sequences.text import text_ids
 
 __all__ = ["load_imdb"]

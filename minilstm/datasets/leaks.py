@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 
 BINS, PER_BIN = 50, 5
 MOST = 5_000  # training samples looked at

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 
 FEWEST = 3  # times that such a number stands
 DISTINCT = 10  # other values from which a range can be told

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.datasets.arrays import read_npz
 from minilstm.datasets.columns import (
     LENGTHS,
@@ -21,6 +20,7 @@ from minilstm.datasets.columns import (
     some,
     unused,
 )
+from minilstm.foundations.arrays import Array
 
 
 def read_arrays(data: bytes, names: Names) -> Found:

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minilstm.arrays import Array, is_missing, rows_of
 from minilstm.datasets.bad_rows import LARGEST, BadRows
 from minilstm.datasets.base import Dataset, Split, fingerprint
 from minilstm.datasets.columns import check_written_alike
@@ -25,7 +24,8 @@ from minilstm.datasets.spelling import doubtful_names
 from minilstm.datasets.splits import WAYS, Indices, first_equal, parts_by_group, parts_by_time, three_parts
 from minilstm.datasets.text_signs import text_remarks
 from minilstm.datasets.times import as_times
-from minilstm.errors import in_utf8, instance, listed, one_of, whole_number, wording
+from minilstm.foundations.arrays import Array, is_missing, rows_of
+from minilstm.foundations.errors import in_utf8, instance, listed, one_of, whole_number, wording
 from minilstm.sequences.text import has_words, pieces, text_ids
 
 __all__ = ["from_sequences"]

@@ -23,8 +23,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minilstm import files
-from minilstm.arrays import Array
 from minilstm.datasets.arrays import MOST, SMALL
 from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.column_files import as_cell, check_no_structs, has_lists, read_columns
@@ -43,7 +41,9 @@ from minilstm.datasets.columns import (
 from minilstm.datasets.csv_file import read_csv, read_table, rows_of, series_of
 from minilstm.datasets.npz_file import read_arrays
 from minilstm.datasets.ts_file import read_ts
-from minilstm.errors import instance, listed, one_of, reworded, wording
+from minilstm.foundations import files
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import instance, listed, one_of, reworded, wording
 
 __all__ = ["Series", "Table", "read_file", "read_series"]
 

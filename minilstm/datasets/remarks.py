@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.datasets.base import Split
 from minilstm.datasets.columns import COMMA, some
 from minilstm.datasets.leaks import order_tells
 from minilstm.datasets.spelling import listed_names, look_alike, say_none
 from minilstm.datasets.splits import Indices, first_equal
+from minilstm.foundations.arrays import Array
 from minilstm.sequences.text import UNKNOWN
 
 SIGNED = re.compile(r"[^\w\s]?\s*[+-]?\d[\d.,'/ ]*\s*[^\w\s]?")  # 5%, $3, 1'000, 3/4

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 from minilstm.sequences.text import pieces
 
 Indices = NDArray[np.integer[Any]]

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.datasets.columns import as_number, some
 from minilstm.datasets.times import are_dates, as_times
+from minilstm.foundations.arrays import Array
 
 NUMBERED = re.compile(r"(.*?)(\d{1,15})(\D*)")
 FEWEST = 3  # columns from which a way of naming them can be told

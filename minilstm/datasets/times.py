@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.columns import LONGEST, as_number
+from minilstm.foundations.arrays import Array
 
 FEWEST = 3  # steps from which on a sequence has a spacing of its own
 COMPACT = re.compile(r"\s*(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])\s*")

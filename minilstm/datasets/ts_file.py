@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.columns import Found, Names, not_utf8, some, to_number
+from minilstm.foundations.arrays import Array
 
 MISSING = ("?", "nan", "NaN")
 

@@ -30,8 +30,8 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from minilstm.arrays import Array
-from minilstm.errors import shown, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import shown, wording
 from minilstm.gradient_check.student import signature
 from minilstm.gradient_check.student.by_name import (
     ANY,

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array
-from minilstm.errors import one_of, real_number, whole_number, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import one_of, real_number, whole_number, wording
 from minilstm.gradient_check.nudges import Nudged, nudged_states
 from minilstm.gradient_check.numeric import (
     CENTRAL,

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt import segments
 from minilstm.bptt.cell import State, Weights
 from minilstm.cells import with_state
+from minilstm.foundations.arrays import Array
 from minilstm.layers import Recurrent
 from minilstm.layers.recurrent import RecurrentTape
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 
 TINY = 1e-30
 FAINT = 1e-45  # a derivative by the complex step below which a smaller step is tried

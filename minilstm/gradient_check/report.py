@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm import notebook
-from minilstm.arrays import Array
-from minilstm.errors import real_number, whole_number, wording
-from minilstm.tables import in_columns
+from minilstm.foundations import notebook
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import real_number, whole_number, wording
+from minilstm.foundations.tables import in_columns
 
 FLOOR = 1e-270  # derivatives below it are not judged: 1e-30 times that nears the end of float64
 AXES = {

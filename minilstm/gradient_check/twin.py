@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State
-from minilstm.errors import wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import wording
 from minilstm.gradient_check.numeric import COMPLEX, TINY, Method
 from minilstm.gradient_check.report import Comparison
 from minilstm.layers import Embedding, Layer, Recurrent

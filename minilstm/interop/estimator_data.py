@@ -14,8 +14,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
-from minilstm.arrays import Array, numeric_array
-from minilstm.errors import shown, wording
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import shown, wording
 
 LIST = "a list of sequences, (t,) or (t, D) each"
 STEPS = "of at least 1 step, of real numbers"

@@ -16,10 +16,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
-from minilstm.arrays import Array
 from minilstm.callbacks import EarlyStopping
 from minilstm.cells import UserCell
-from minilstm.errors import check_room, real_number, spelled, switch, whole_number, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import check_room, real_number, spelled, switch, whole_number, wording
 from minilstm.interop.estimator_data import labels_of, numbers_of, sequences_of, weights_of
 from minilstm.layers import Dense, Dropout, Layer, maker_of
 from minilstm.model import Sequential

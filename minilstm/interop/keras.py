@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from minilstm import layers
-from minilstm.arrays import Array, numeric_array
-from minilstm.errors import by_name, listed, shown, wording
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import by_name, listed, shown, wording
 from minilstm.layers import Layer
 from minilstm.layers.base import Shape
 from minilstm.model import Sequential

@@ -9,7 +9,7 @@ from typing import Any
 
 from minilstm import losses, metrics, optimizers, saving
 from minilstm.cells import UserCell
-from minilstm.errors import spelled, switch, wording
+from minilstm.foundations.errors import spelled, switch, wording
 from minilstm.interop.keras import of_file
 from minilstm.model import Sequential
 from minilstm.saving.container import read_file

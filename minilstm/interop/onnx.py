@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from minilstm import files
-from minilstm.arrays import Array
-from minilstm.errors import shown, switch, wording
+from minilstm.foundations import files
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import shown, switch, wording
 from minilstm.interop.onnx_graph import IR_VERSION, OPSET, Graph
 from minilstm.layers import (
     Dense,

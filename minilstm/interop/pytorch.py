@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from minilstm import errors
-from minilstm.arrays import Array
-from minilstm.errors import shown, wording
+from minilstm.foundations import errors
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import shown, wording
 from minilstm.layers import Dense, Embedding, Layer, Recurrent
 from minilstm.layers.wrappers import Wrapper
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array, numeric_array
 from minilstm.cells import activations
-from minilstm.errors import flag, real_number, shown, wording
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import flag, real_number, shown, wording
 
 __all__ = [
     "elu", "gelu", "get", "hard_sigmoid", "linear", "relu", "selu", "serialize", "sigmoid", "silu",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minilstm import initializers
-from minilstm.errors import described, one_of
+from minilstm.foundations.errors import described, one_of
 from minilstm.initializers import (
     Constant,
     GlorotNormal,

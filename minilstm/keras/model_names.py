@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from minilstm.cells import UserCell
-from minilstm.errors import spelled
+from minilstm.foundations.errors import spelled
 from minilstm.interop.loading import loaded
 from minilstm.model import Sequential
 

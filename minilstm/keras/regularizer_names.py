@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minilstm import regularizers
-from minilstm.errors import described, one_of
+from minilstm.foundations.errors import described, one_of
 from minilstm.regularizers import L1L2, Regularizer, l1, l1_l2, l2
 
 L1, L2 = l1, l2

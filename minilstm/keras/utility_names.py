@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array, numeric_array
-from minilstm.errors import check_room, shown, spelled, switch, whole_number, wording
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import check_room, shown, spelled, switch, whole_number, wording
 from minilstm.sequences import pad_sequences, sliding_windows
 
 __all__ = ["normalize", "pad_sequences", "timeseries_dataset_from_array", "to_categorical"]

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm import initializers, regularizers
-from minilstm.arrays import Array, numeric_array
 from minilstm.bptt.activations import Activation
 from minilstm.bptt.tape import Contents
-from minilstm.errors import by_name, check_room, given_name, listed, switch, whole_number, wording
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import by_name, check_room, given_name, listed, switch, whole_number, wording
+from minilstm.foundations.signatures import WholeSignature
 from minilstm.initializers import Initializer
 from minilstm.layers import checks
 from minilstm.layers.configs import plain, revive
@@ -35,7 +36,6 @@ from minilstm.layers.words import (
 )
 from minilstm.layers.words import Shape as Shape
 from minilstm.regularizers import Regularizer
-from minilstm.signatures import WholeSignature
 
 
 class WeightLists:

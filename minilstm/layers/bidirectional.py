@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.bptt.tape import Contents
-from minilstm.errors import one_of, shown, sized, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import one_of, shown, sized, wording
 from minilstm.layers.base import Shape
 from minilstm.layers.recurrent import Recurrent, RecurrentTape
 from minilstm.layers.words import Words

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array, numeric_array
-from minilstm.errors import wording
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import wording
 
 
 def batch(x: Any, input_shape: tuple[int | None, ...] | None, dtype: np.dtype[Any]) -> Array:

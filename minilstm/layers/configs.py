@@ -9,7 +9,7 @@ import inspect
 from typing import Any
 
 from minilstm import initializers, regularizers
-from minilstm.errors import kinds_of, one_of
+from minilstm.foundations.errors import kinds_of, one_of
 
 
 def plain(value: Any) -> Any:

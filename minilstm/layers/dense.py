@@ -6,11 +6,11 @@ from typing import NamedTuple, Unpack
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.tape import Contents
 from minilstm.cells import activations
 from minilstm.compiled.engines import products_of
-from minilstm.errors import switch, whole_number, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import switch, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers.base import Layer, Shape, declare_weight
 from minilstm.layers.words import Words

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array, numeric_array
 from minilstm.bptt.tape import Contents
 from minilstm.compiled.engines import products_of
-from minilstm.errors import switch, whole_number, wording
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import switch, whole_number, wording
 from minilstm.initializers import Initializer
 from minilstm.layers import checks
 from minilstm.layers.base import Layer, Shape, both, declare_weight

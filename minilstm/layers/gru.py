@@ -6,11 +6,11 @@ from typing import Unpack
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import Gradients, Weights
 from minilstm.bptt.gru import GRUCell
 from minilstm.cells.activations import get, of_output
-from minilstm.errors import shown, switch, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import shown, switch, wording
 from minilstm.layers.recurrent import Common, Recurrent
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minilstm.errors import spelled, wording
+from minilstm.foundations.errors import spelled, wording
 from minilstm.layers.words import checked_shape
 
 

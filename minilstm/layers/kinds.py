@@ -13,7 +13,7 @@ from pathlib import Path
 
 from minilstm import cells
 from minilstm.cells import UserCell
-from minilstm.errors import shown, wording
+from minilstm.foundations.errors import shown, wording
 from minilstm.initializers import Identity
 from minilstm.layers.gru import GRU
 from minilstm.layers.lstm import LSTM

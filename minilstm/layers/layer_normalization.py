@@ -7,9 +7,9 @@ from typing import NamedTuple, Unpack
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.tape import Contents
-from minilstm.errors import real_number, shown, switch, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import real_number, shown, switch, wording
 from minilstm.initializers import Initializer
 from minilstm.layers.base import Layer, Shape, declare_weight
 from minilstm.layers.words import Words

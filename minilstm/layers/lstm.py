@@ -7,12 +7,12 @@ from typing import Any, Unpack
 import numpy as np
 
 from minilstm import initializers
-from minilstm.arrays import Array
 from minilstm.bptt.cell import Gradients, Weights
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.variants import FORGET_GATES, LSTMVariant
 from minilstm.cells.activations import get, of_output
-from minilstm.errors import one_of, switch
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import one_of, switch
 from minilstm.initializers import Chrono
 from minilstm.layers.base import Shape
 from minilstm.layers.recurrent import Common, Recurrent

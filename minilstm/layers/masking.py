@@ -6,9 +6,9 @@ from typing import Unpack
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.tape import Contents
-from minilstm.errors import real_number, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import real_number, wording
 from minilstm.layers.base import Layer, Shape, both
 from minilstm.layers.words import Words
 

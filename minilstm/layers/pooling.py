@@ -6,9 +6,9 @@ from typing import NamedTuple, Unpack
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.tape import Contents
-from minilstm.errors import one_of, switch, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import one_of, switch, wording
 from minilstm.layers.base import Layer, Shape
 from minilstm.layers.reshaping import FORMATS
 from minilstm.layers.words import Words

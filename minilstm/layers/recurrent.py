@@ -15,13 +15,13 @@ from typing import Any, ClassVar, Literal, NamedTuple, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array, numeric_array
 from minilstm.bptt.cell import Cell, Gradients, State, Weights
 from minilstm.bptt.engine import Engine
 from minilstm.bptt.tape import Contents
 from minilstm.checkpoints.slots import Plan
 from minilstm.compiled import chunks, engines
-from minilstm.errors import one_of, real_number, sized, switch, whole_number, wording
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import one_of, real_number, sized, switch, whole_number, wording
 from minilstm.initializers import Chrono, Initializer
 from minilstm.layers.base import Layer, Shape, declare_weight
 from minilstm.layers.dropout import drop

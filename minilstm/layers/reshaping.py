@@ -7,10 +7,10 @@ from typing import NamedTuple, Unpack
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.tape import Contents
 from minilstm.cells import activations
-from minilstm.errors import check_room, one_of, whole_number, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import check_room, one_of, whole_number, wording
 from minilstm.layers.base import Layer, Shape
 from minilstm.layers.words import Words
 

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minilstm import cells, initializers
-from minilstm.arrays import Array
 from minilstm.bptt.cell import Gradients, Weights
 from minilstm.bptt.engine import Engine
 from minilstm.cells import UserCell
 from minilstm.cells.user import ENGINE
 from minilstm.compiled import engines
-from minilstm.errors import shown, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import shown, wording
 from minilstm.initializers import Chrono
 from minilstm.layers.base import Shape
 from minilstm.layers.recurrent import Common, Recurrent

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from minilstm.errors import misspelled, number_dtype, one_of, shown, switch, whole_number, wording
+from minilstm.foundations.errors import misspelled, number_dtype, one_of, shown, switch, whole_number, wording
 
 Shape = tuple[int | None, ...]  # of one sample, without the batch axis; None where the length may vary
 

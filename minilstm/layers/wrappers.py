@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.tape import Contents
-from minilstm.errors import shown, switch, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import shown, switch, wording
 from minilstm.layers.base import Layer, Shape
 from minilstm.layers.embedding import Embedding
 from minilstm.layers.words import Words

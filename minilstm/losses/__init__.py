@@ -23,7 +23,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from minilstm.errors import described, instance, one_of, shown, wording
+from minilstm.foundations.errors import described, instance, one_of, shown, wording
 from minilstm.losses.base import Loss
 from minilstm.losses.crossentropy import (
     BinaryCrossentropy,

@@ -12,8 +12,8 @@ from typing import Any, NoReturn, Self, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minilstm.arrays import Array, plain_array
-from minilstm.errors import by_name, given_name, one_of, real_number, shown, snake_case, wording
+from minilstm.foundations.arrays import Array, plain_array
+from minilstm.foundations.errors import by_name, given_name, one_of, real_number, shown, snake_case, wording
 
 Mask = NDArray[np.bool_]
 RowRule = Callable[[Array, Array], tuple[Array, Array]]

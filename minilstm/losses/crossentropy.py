@@ -7,8 +7,17 @@ from typing import Any, final
 
 import numpy as np
 
-from minilstm.arrays import Array
-from minilstm.errors import among, flag, real_number, settle, shown, spelled, whole_number, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import (
+    among,
+    flag,
+    real_number,
+    settle,
+    shown,
+    spelled,
+    whole_number,
+    wording,
+)
 from minilstm.losses.base import Loss, Mask, refuse, widen
 
 EPSILON = 1e-7  # Keras's backend.epsilon()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from minilstm.arrays import Array, plain_array
-from minilstm.errors import shown, spelled, wording
+from minilstm.foundations.arrays import Array, plain_array
+from minilstm.foundations.errors import shown, spelled, wording
 from minilstm.losses.base import Loss, checked_rows
 
 

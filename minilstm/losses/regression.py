@@ -8,8 +8,8 @@ from typing import final
 
 import numpy as np
 
-from minilstm.arrays import Array
-from minilstm.errors import real_number, settle, spelled
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import real_number, settle, spelled
 from minilstm.losses.base import Loss, widen
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm import initializers
-from minilstm.arrays import Array, numeric_array
-from minilstm.errors import by_name, given_name, listed, one_of, snake_case, whole_number, wording
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import by_name, given_name, listed, one_of, snake_case, whole_number, wording
 from minilstm.losses.base import same_rank
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.arrays import Array
-from minilstm.errors import nearest, shown, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import nearest, shown, wording
 from minilstm.metrics.base import Metric
 from minilstm.metrics.known import BY_SHAPE, KNOWN, NAMES, get
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
-from minilstm.errors import (
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import (
     check_room,
     flag,
     listed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from minilstm.errors import described, instance, shown, wording
+from minilstm.foundations.errors import described, instance, shown, wording
 from minilstm.losses import (
     binary_crossentropy,
     categorical_crossentropy,

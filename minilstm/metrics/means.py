@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from minilstm import losses
-from minilstm.arrays import Array, numeric_array
-from minilstm.errors import real_number, shown, spelled, whole_number, wording
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import real_number, shown, spelled, whole_number, wording
 from minilstm.losses.base import same_rank
 from minilstm.metrics.base import Metric, labels_of, ratio, weights_for
 

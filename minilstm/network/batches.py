@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm import metrics
-from minilstm.arrays import Array
-from minilstm.errors import real_number, sized, whole_number, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import real_number, sized, whole_number, wording
 from minilstm.layers import Embedding, checks
 from minilstm.layers.base import Shape
 from minilstm.network.network import Network, build, optimizer_and_loss

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State
-from minilstm.errors import (
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import (
     NonFiniteError,
     by_name,
     given_name,

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.bptt.tape import Contents
+from minilstm.foundations.arrays import Array
 from minilstm.layers import Bidirectional, Layer, Recurrent
 from minilstm.losses import Loss
 from minilstm.metrics import Bound

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from minilstm import notebook
-from minilstm.arrays import Array
+from minilstm.foundations import notebook
+from minilstm.foundations.arrays import Array
 from minilstm.metrics import Bound
 from minilstm.network.passes import Batch, Pass
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import Weights
+from minilstm.foundations.arrays import Array
 from minilstm.layers import Layer, Recurrent
 from minilstm.layers.recurrent import RecurrentTape
 from minilstm.layers.wrappers import Wrapper

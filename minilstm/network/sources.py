@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
-from minilstm.errors import reworded, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import reworded, wording
 from minilstm.network.passes import Batch
 from minilstm.network.progress import Stateful
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numpy.typing import ArrayLike
 
 from minilstm.bptt.cell import State
-from minilstm.errors import one_of, wording
+from minilstm.foundations.errors import one_of, wording
 from minilstm.layers import Bidirectional, Recurrent
 from minilstm.layers.wrappers import inside
 from minilstm.network import batches

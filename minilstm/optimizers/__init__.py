@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minilstm.errors import described, instance, one_of, shown, wording
+from minilstm.foundations.errors import described, instance, one_of, shown, wording
 from minilstm.optimizers.base import Optimizer, Update
 from minilstm.optimizers.rules import SGD, Adam, AdamW, RMSprop
 from minilstm.optimizers.schedules import (

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, NoReturn, Self, final
 
 import numpy as np
 
-from minilstm.arrays import Array
-from minilstm.errors import NonFiniteError, by_name, real_number, shown, whole_number, wording
-from minilstm.norms import vector_norm
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import NonFiniteError, by_name, real_number, shown, whole_number, wording
+from minilstm.foundations.norms import vector_norm
+from minilstm.foundations.signatures import WholeSignature
 from minilstm.optimizers.schedules import LearningRateSchedule, deserialize, serialize
 from minilstm.optimizers.words import RENAMED, WORDS, name_among
-from minilstm.signatures import WholeSignature
 
 Arrays = Mapping[str, Array]
 

@@ -7,8 +7,8 @@ from typing import Any, final
 
 import numpy as np
 
-from minilstm.arrays import Array
-from minilstm.errors import flag, real_number, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import flag, real_number, wording
 from minilstm.optimizers.base import Optimizer
 from minilstm.optimizers.schedules import LearningRateSchedule
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from minilstm.errors import (
+from minilstm.foundations.errors import (
     by_name,
     described,
     flag,

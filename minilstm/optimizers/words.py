@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minilstm.errors import among, given_name, instance, misspelled, shown, wording
+from minilstm.foundations.errors import among, given_name, instance, misspelled, shown, wording
 
 WORDS = {"name": "str | None"}  # what every optimizer takes, beside what changes nothing
 

@@ -21,8 +21,8 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
-from minilstm.arrays import Array, numeric_array
-from minilstm.errors import by_name, instance, listed, one_of, real_number, whole_number, wording
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import by_name, instance, listed, one_of, real_number, whole_number, wording
 from minilstm.network.progress import History
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#595959"

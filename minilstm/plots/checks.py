@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from minilstm.errors import instance, one_of
+from minilstm.foundations.errors import instance, one_of
 from minilstm.gradient_check import Report
 from minilstm.plots.base import axes_or_new, legend, log_line, name_axes, series_style, whole_ticks
 

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import minilstm
-from minilstm import files
-from minilstm.errors import by_name, given_name, instance, wording
+from minilstm.foundations import files
+from minilstm.foundations.errors import by_name, given_name, instance, wording
 from minilstm.plots.base import legend, new_figure, save
 from minilstm.plots.glossary import GLOSSARY
 from minilstm.plots.markup import inline_svg

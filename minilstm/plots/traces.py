@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from minilstm.arrays import Array
-from minilstm.errors import by_name, instance, listed, one_of, whole_number, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import by_name, instance, listed, one_of, whole_number, wording
 from minilstm.plots.base import (
     BLUE,
     COLOURS,

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-from minilstm.arrays import Array
 from minilstm.callbacks import GradientTracer
-from minilstm.errors import instance
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import instance
 from minilstm.plots.base import (
     COLOURS,
     MARKERS,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from minilstm.arrays import Array
-from minilstm.errors import by_name, listed, shown, whole_number, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import by_name, listed, shown, whole_number, wording
 from minilstm.plots.base import BLUE, GREY, ORANGE, axes_or_new, legend, line, name_axes, vector
 
 ROWS = "the rows of a truncation study"

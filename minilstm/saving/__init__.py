@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minilstm import files
-from minilstm.arrays import Array
 from minilstm.cells import UserCell
-from minilstm.errors import WeightsFileError, shown, wording
+from minilstm.foundations import files
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import WeightsFileError, shown, wording
 from minilstm.layers import RNN
 from minilstm.layers.wrappers import inside
 from minilstm.network.network import Network, checked_built

@@ -28,9 +28,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from minilstm import files
-from minilstm.arrays import Array
-from minilstm.errors import WeightsFileError
+from minilstm.foundations import files
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import WeightsFileError
 
 __all__ = ["SUFFIXES", "DamagedError", "pack", "read_file", "unpack"]
 

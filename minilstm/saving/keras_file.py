@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
-from minilstm.errors import WeightsFileError, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import WeightsFileError, wording
 from minilstm.layers import Layer
 from minilstm.layers.base import Shape
 from minilstm.network.network import Network, checked_built

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from minilstm import losses, metrics
-from minilstm.arrays import Array
-from minilstm.errors import shown, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import shown, wording
 from minilstm.layers import LSTM, RNN, Bidirectional, Layer, Recurrent
 from minilstm.layers.base import Shape
 from minilstm.layers.wrappers import Wrapper, inside

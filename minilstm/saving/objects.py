@@ -18,7 +18,7 @@ import numpy as np
 from minilstm import cells as cells_
 from minilstm import initializers, layers, losses, metrics, optimizers, regularizers
 from minilstm.cells import UserCell
-from minilstm.errors import shown, wording
+from minilstm.foundations.errors import shown, wording
 from minilstm.layers import Layer
 from minilstm.saving.container import DamagedError
 

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minilstm import metrics
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State
 from minilstm.cells import UserCell
+from minilstm.foundations.arrays import Array
 from minilstm.layers import Layer
 from minilstm.layers.base import Shape
 from minilstm.losses import Loss

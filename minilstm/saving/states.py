@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
-from minilstm.errors import shown, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import shown, wording
 from minilstm.saving.container import DTYPES, DamagedError
 
 LONG = 8  # numbers in a list that becomes an array

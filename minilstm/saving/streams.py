@@ -6,9 +6,9 @@ import hashlib
 import os
 from collections.abc import Mapping
 
-from minilstm import files
-from minilstm.arrays import Array
-from minilstm.errors import WeightsFileError
+from minilstm.foundations import files
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import WeightsFileError
 from minilstm.network.network import Network
 from minilstm.saving import checked_suffix
 from minilstm.saving.container import DamagedError, Document, pack, read_file, unpack

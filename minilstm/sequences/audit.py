@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm import notebook
-from minilstm.arrays import Array, rows_of
-from minilstm.errors import whole_number, wording
-from minilstm.tables import in_columns
+from minilstm.foundations import notebook
+from minilstm.foundations.arrays import Array, rows_of
+from minilstm.foundations.errors import whole_number, wording
+from minilstm.foundations.tables import in_columns
 
 HEAD = ("maxlen", "cells", "padding", "steps cut", "share", "sequences cut")
 

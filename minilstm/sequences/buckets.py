@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from minilstm.arrays import Array, plain_array, rows_of
-from minilstm.errors import one_of, switch, whole_number, wording
+from minilstm.foundations.arrays import Array, plain_array, rows_of
+from minilstm.foundations.errors import one_of, switch, whole_number, wording
 from minilstm.sequences.padding import pad_sequences
 from minilstm.sequences.truncation import lengths_to_mask
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 
 Mask = NDArray[np.bool_]
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array, plain_array
-from minilstm.errors import check_room, listed, one_of, shown, switch, whole_number, wording
+from minilstm.foundations.arrays import Array, plain_array
+from minilstm.foundations.errors import check_room, listed, one_of, shown, switch, whole_number, wording
 
 
 class PackedSequence(NamedTuple):

@@ -12,8 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minilstm.arrays import Array, rows_of
-from minilstm.errors import PaddingWarning, check_room, reworded, shown, spelled, whole_number, wording
+from minilstm.foundations.arrays import Array, rows_of
+from minilstm.foundations.errors import (
+    PaddingWarning,
+    check_room,
+    reworded,
+    shown,
+    spelled,
+    whole_number,
+    wording,
+)
 from minilstm.sequences.lossy import Losses
 from minilstm.sequences.truncation import steps_to_keep
 

@@ -14,7 +14,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.errors import instance, listed, shown, whole_number, wording
+from minilstm.foundations.errors import instance, listed, shown, whole_number, wording
 
 Ids = NDArray[np.int32]
 

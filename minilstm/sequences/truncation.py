@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.arrays import Array, rows_of
-from minilstm.errors import check_room, listed, one_of, shown, whole_number, wording
+from minilstm.foundations.arrays import Array, rows_of
+from minilstm.foundations.errors import check_room, listed, one_of, shown, whole_number, wording
 
 Mask = NDArray[np.bool_]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array, plain_array
-from minilstm.errors import shown, whole_number, wording
+from minilstm.foundations.arrays import Array, plain_array
+from minilstm.foundations.errors import shown, whole_number, wording
 
 
 def sliding_windows(

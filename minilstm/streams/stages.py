@@ -13,9 +13,9 @@ from typing import Protocol
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.compiled.engines import products_of, stepping_of
-from minilstm.errors import check_room, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import check_room, wording
 from minilstm.layers import Dense, Layer, Recurrent
 from minilstm.layers.wrappers import inside
 

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array, numeric_array
 from minilstm.bptt.cell import State
-from minilstm.errors import shown, whole_number, wording
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import shown, whole_number, wording
 from minilstm.layers import Embedding, checks
 from minilstm.network.network import Network, checked_built
 from minilstm.saving.streams import load_stream, save_stream, weights_digest

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import State
-from minilstm.errors import real_number, shown, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import real_number, shown, wording
 from minilstm.network import batches, passes
 from minilstm.network.network import Network
 from minilstm.network.states import own_states

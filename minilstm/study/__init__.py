@@ -10,6 +10,7 @@
     summary    rows, paired differences, fits, the choice
     words      what that says in a few sentences
     table, figures, report    for people: tables, CSV, figures, one HTML page
+    truncation                a wing of its own: what truncation costs the gradient
 
 `length_study` does all of it; `minilstm study` is that function on the command line.
 """
@@ -23,9 +24,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
-from minilstm import files, layers
+from minilstm import layers
 from minilstm.datasets import Dataset, from_sequences
-from minilstm.errors import misspelled, shown, whole_number, wording
+from minilstm.foundations import files
+from minilstm.foundations.errors import misspelled, shown, whole_number, wording
 from minilstm.study import journal as journals
 from minilstm.study.journal import Journal
 from minilstm.study.plan import OWN, SEED, TASKS, Point, Settings

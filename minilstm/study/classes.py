@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 from minilstm.study.point import Record
 
 MOST = 20  # classes that a matrix shows; of more, the rows with the lowest recall

@@ -14,9 +14,10 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from minilstm import interrupts
 from minilstm.datasets.formats import formats
-from minilstm.errors import fail, in_words, printable, whole_number, wording
+from minilstm.foundations import interrupts
+from minilstm.foundations.errors import fail, in_words, printable, whole_number, wording
+from minilstm.foundations.tables import in_columns, terminal_width, wrapped
 from minilstm.study import journal as journals
 from minilstm.study import run_missing
 from minilstm.study.best import save_best
@@ -30,7 +31,6 @@ from minilstm.study.result import StudyResult, result_of
 from minilstm.study.run import cluster, prepare_kernels, processors
 from minilstm.study.source import Source
 from minilstm.study.words import too_small
-from minilstm.tables import in_columns, terminal_width, wrapped
 
 EXTRA = "minilstm study needs its extra packages: pip install 'minilstm[study]'"
 EXPECTED = (ValueError, TypeError, OSError, ModuleNotFoundError)  # what a request or its data can be wrong in

@@ -8,8 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from minilstm import files
-from minilstm.errors import wording
+from minilstm.foundations import files
+from minilstm.foundations.errors import wording
+from minilstm.foundations.tables import fitting, in_columns, terminal_width, wrapped
 from minilstm.plots.chart import Axis, Chart, Line, Panel, draw
 from minilstm.plots.markup import inline_svg
 from minilstm.study.journal import plain
@@ -18,7 +19,6 @@ from minilstm.study.result import StudyResult
 from minilstm.study.statistics import difference
 from minilstm.study.summary import Row, variant_of
 from minilstm.study.words import with_interval
-from minilstm.tables import fitting, in_columns, terminal_width, wrapped
 
 HEAD = ("length", "variant", "first", "second", "difference", "ms/step", "tape")
 DISPENSABLE = ("tape", "ms/step")

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minilstm.foundations.tables import in_columns
 from minilstm.study.plan import Point, Settings
 from minilstm.study.point import build_model
 from minilstm.study.source import Source
-from minilstm.tables import in_columns
 
 STEPS = 5  # timed training steps per model
 TIMED = 400  # time steps, at most, of a sequence in them: a dry run is to be quick

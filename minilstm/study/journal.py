@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import minilstm
-from minilstm import files
+from minilstm.foundations import files
 from minilstm.study.plan import DIMENSIONS, GENERATED, Point, Settings
 from minilstm.study.point import Record
 from minilstm.study.shapes import checked_point, checked_settings, checked_times, strict_json

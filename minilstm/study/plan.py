@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from minilstm import layers
 from minilstm.cells import UserCell
-from minilstm.errors import check_room, one_of, real_number, whole_number, wording
+from minilstm.foundations.errors import check_room, one_of, real_number, whole_number, wording
 
 Value = TypeVar("Value")
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from minilstm import layers
-from minilstm.arrays import Array
 from minilstm.callbacks import Callback, Logs
 from minilstm.compiled import threads
 from minilstm.datasets import Dataset, Split
-from minilstm.errors import NonFiniteError
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import NonFiniteError
 from minilstm.initializers import RandomUniform
 from minilstm.model import Sequential
 from minilstm.network import tracing

@@ -27,8 +27,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing import connection, resource_tracker
 from typing import Any, TypeVar
 
-from minilstm import interrupts
 from minilstm.compiled import threads
+from minilstm.foundations import interrupts
 
 Key = TypeVar("Key")  # of a task
 Record = dict[str, Any]

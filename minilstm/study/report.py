@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from minilstm import files, plots
+from minilstm import plots
+from minilstm.foundations import files
 from minilstm.plots.chart import Chart, draw
 from minilstm.plots.glossary import GLOSSARY
 from minilstm.study.best import loading

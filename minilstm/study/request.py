@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minilstm.datasets import Dataset, from_sequences, from_series, read_file, read_series
-from minilstm.errors import reworded, whole_number, wording
+from minilstm.foundations.errors import reworded, whole_number, wording
 from minilstm.study.plan import DEFAULTED, OWN, SEED, Settings
 from minilstm.study.source import Source
 

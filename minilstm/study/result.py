@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minilstm import notebook
 from minilstm.datasets.leaks import Alone
+from minilstm.foundations import notebook
 from minilstm.study.journal import Journal
 from minilstm.study.plan import DIMENSIONS, Settings
 from minilstm.study.point import Record

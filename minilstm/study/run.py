@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from minilstm import interrupts, layers
+from minilstm import layers
 from minilstm.compiled import threads
+from minilstm.foundations import interrupts
 from minilstm.model import Sequential
 from minilstm.study.plan import Point, Settings
 from minilstm.study.point import Record, run_point

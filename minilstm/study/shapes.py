@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from minilstm import layers
-from minilstm.errors import in_utf8, wording
+from minilstm.foundations.errors import in_utf8, wording
 from minilstm.study.plan import OWN, POINT_FIELDS, TASKS, Point, Settings
 
 Record = dict[str, Any]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from minilstm.datasets import Dataset, adding, load_digits, load_imdb, recall
-from minilstm.errors import wording
+from minilstm.foundations.errors import wording
 from minilstm.study.plan import GENERATED
 
 

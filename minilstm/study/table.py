@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 
+from minilstm.foundations.tables import fitting
 from minilstm.study.plan import Settings
 from minilstm.study.summary import Row, learned
 from minilstm.study.words import number, with_interval
-from minilstm.tables import fitting
 
 # Columns to leave out where there is no room for all, the first of them first.
 DISPENSABLE = (

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from minilstm import interrupts
 from minilstm.compiled import threads
 from minilstm.datasets import Split
-from minilstm.errors import NonFiniteError
+from minilstm.foundations import interrupts
+from minilstm.foundations.errors import NonFiniteError
 from minilstm.study.journal import Journal, Timed
 from minilstm.study.plan import Point, Settings
 from minilstm.study.point import Part, build_model, quartiles

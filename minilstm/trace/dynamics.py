@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilstm.arrays import Array, numeric_array
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.simple_rnn import SimpleRNNCell
-from minilstm.errors import instance, listed, whole_number, wording
-from minilstm.norms import norm
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import instance, listed, whole_number, wording
+from minilstm.foundations.norms import norm
 from minilstm.trace.recording import ONE_LAYER, Recording
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from minilstm import notebook
-from minilstm.arrays import Array, numeric_array
-from minilstm.errors import by_name, flag, instance, real_number, wording
-from minilstm.norms import norm
-from minilstm.tables import in_columns
+from minilstm.foundations import notebook
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import by_name, flag, instance, real_number, wording
+from minilstm.foundations.norms import norm
+from minilstm.foundations.tables import in_columns
 from minilstm.trace.lags import by_lag, lag_table, lags, reach
 from minilstm.trace.paths import links_of
 from minilstm.trace.recording import ONE_LAYER, Recording

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilstm.arrays import Array
-from minilstm.errors import real_number
-from minilstm.norms import norm
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import real_number
+from minilstm.foundations.norms import norm
 
 
 def lags(real: Array) -> Array:

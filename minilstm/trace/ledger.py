@@ -27,11 +27,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minilstm import notebook
-from minilstm.arrays import Array
 from minilstm.bptt.cell import StepGradients
-from minilstm.errors import instance, one_of, whole_number, wording
-from minilstm.norms import norm
+from minilstm.foundations import notebook
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import instance, one_of, whole_number, wording
+from minilstm.foundations.norms import norm
 from minilstm.trace.lags import by_lag
 from minilstm.trace.paths import links_of
 from minilstm.trace.recording import ONE_LAYER, Recording

@@ -20,8 +20,8 @@ from typing import Protocol
 
 import numpy as np
 
-from minilstm.arrays import Array
-from minilstm.norms import norm
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.norms import norm
 from minilstm.trace.ledger import ledger_of
 from minilstm.trace.recording import Recording
 

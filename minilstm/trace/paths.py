@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.cell import Cell, Weights
+from minilstm.foundations.arrays import Array
 
 
 class Links(NamedTuple):

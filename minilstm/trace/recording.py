@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minilstm.arrays import Array, numeric_array
 from minilstm.bptt.cell import Cell, StepGradients, Weights
-from minilstm.errors import by_name, flag, instance, one_of, whole_number, wording
-from minilstm.norms import norm
+from minilstm.foundations.arrays import Array, numeric_array
+from minilstm.foundations.errors import by_name, flag, instance, one_of, whole_number, wording
+from minilstm.foundations.norms import norm
 from minilstm.trace.lags import by_lag, reach
 
 ALL = slice(None)

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm import notebook
-from minilstm.arrays import Array
-from minilstm.errors import shown, whole_number, wording
-from minilstm.norms import norm
+from minilstm.foundations import notebook
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import shown, whole_number, wording
+from minilstm.foundations.norms import norm
 from minilstm.trace.horizon import Decay, Verdict, decay_of, effective_memory, verdict_of
 from minilstm.trace.lags import lag_table
 from minilstm.trace.ledger import Ledger, ledger_of

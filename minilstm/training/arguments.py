@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from minilstm.callbacks import Callback
-from minilstm.errors import listed, shown, verbosity, whole_number, wording
+from minilstm.foundations.errors import listed, shown, verbosity, whole_number, wording
 
 
 def checked_callbacks(callbacks: Sequence[Callback] | Callback | None) -> list[Callback]:

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from minilstm import interrupts, saving
+from minilstm import saving
 from minilstm.callbacks import Callback, Logs
-from minilstm.errors import NonFiniteError, wording
+from minilstm.foundations import interrupts
+from minilstm.foundations.errors import NonFiniteError, wording
 from minilstm.metrics import name_of
 from minilstm.network import passes
 from minilstm.network.network import Network, optimizer_and_loss, train_step

@@ -13,7 +13,7 @@ from minilstm.bptt import pieces, segments
 from minilstm.bptt.cell import Weights
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.compiled import chunks
-from minilstm.norms import join_norms, step_norms
+from minilstm.foundations.norms import join_norms, step_norms
 
 T, B, D, H = 7, 3, 2, 4
 CASE = oracle.draw(np.random.default_rng(0), T, B, D, H, "random")

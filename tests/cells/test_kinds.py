@@ -12,10 +12,10 @@ import minilstm as ml
 from minilstm import layers
 from minilstm.commands.cells import heading, in_blocks
 from minilstm.commands.cli import main
+from minilstm.foundations.tables import in_columns
 from minilstm.study.plan import Point, Settings
 from minilstm.study.point import build_model, run_point
 from minilstm.study.source import Source
-from minilstm.tables import in_columns
 
 EIGHT = Path(__file__).with_name("eight.py")
 

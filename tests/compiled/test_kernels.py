@@ -19,7 +19,7 @@ from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
 from minilstm.compiled import chunks, engines, jit, memory, recording
-from minilstm.norms import norm, step_norms
+from minilstm.foundations.norms import norm, step_norms
 
 DTYPES = ["float32", "float64"]
 CELLS = {"lstm": LSTMCell(), "gru": GRUCell(), "simple_rnn": SimpleRNNCell()}

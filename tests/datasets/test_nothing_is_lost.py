@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from minilstm.arrays import numeric_array
 from minilstm.datasets import from_sequences, from_series, read_file, read_series
+from minilstm.foundations.arrays import numeric_array
 from minilstm.sequences import LengthBuckets, pad_sequences, padding_audit, truncate
 
 RNG = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from conftest import require
 from threadpoolctl import threadpool_limits
 
 from minilstm import optimizers
-from minilstm.errors import NonFiniteError
+from minilstm.foundations.errors import NonFiniteError
 from minilstm.optimizers import SGD, Adam, AdamW, ExponentialDecay, RMSprop
 
 VARIANTS = [

@@ -20,7 +20,7 @@ from conftest import require
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minilstm.errors import PaddingWarning
+from minilstm.foundations.errors import PaddingWarning
 from minilstm.sequences import PaddingAuditRow, lengths_to_mask, pad_sequences, padding_audit, truncate
 
 CALLS = 2000

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import minilstm as ml
-from minilstm import interrupts
 from minilstm.callbacks import ModelCheckpoint
+from minilstm.foundations import interrupts
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itself")
 

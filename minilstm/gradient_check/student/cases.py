@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.gru import GRUCell
 from minilstm.bptt.lstm import LSTMCell
 from minilstm.bptt.simple_rnn import SimpleRNNCell
-from minilstm.errors import one_of
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import one_of
 
 Values = dict[str, Array]
 WEIGHTS = ("W", "U", "b", "rb", "WU", "WUb")

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm.arrays import Array
 from minilstm.cells import UserCell
-from minilstm.errors import check_room, flag, real_number, shown, whole_number, wording
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import check_room, flag, real_number, shown, whole_number, wording
 from minilstm.gradient_check.report import AXES, Comparison, Report
 from minilstm.gradient_check.student import diagnosis, forwards, laws, signature, suggest
 from minilstm.gradient_check.student.any_cell import check_cell

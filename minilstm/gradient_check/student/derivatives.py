@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 from minilstm.gradient_check.numeric import (
     CENTRAL,
     COMPLEX,

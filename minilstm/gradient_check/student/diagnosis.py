@@ -13,7 +13,7 @@ import contextlib
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 from minilstm.gradient_check.report import Comparison, Report
 from minilstm.gradient_check.student import endings, formulas, forwards, laws, mistakes
 from minilstm.gradient_check.student.cases import WEIGHTS, Case, Values, draw, in_our_order

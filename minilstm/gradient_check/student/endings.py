@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 from minilstm.gradient_check.report import Comparison, Report
 from minilstm.gradient_check.student import formulas
 from minilstm.gradient_check.student.cases import Case, Values

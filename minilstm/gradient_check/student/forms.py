@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
+from minilstm.foundations.arrays import Array
 from minilstm.gradient_check.student.formulas import Formula, Table
 from minilstm.gradient_check.student.shared_mistakes import Mistake
 

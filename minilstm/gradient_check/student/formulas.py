@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
+from minilstm.foundations.arrays import Array
 
 Formula = Callable[[Any], Any]
 Table = dict[str, Formula]

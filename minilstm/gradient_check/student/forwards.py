@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
+from minilstm.foundations.arrays import Array
 from minilstm.gradient_check.student import formulas
 from minilstm.gradient_check.student.cases import SPECS, Case, Spec, Values, in_our_order
 from minilstm.gradient_check.student.forms import COMMON, FORMS, Form

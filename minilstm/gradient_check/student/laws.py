@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 from minilstm.gradient_check.student.cases import Case, Values
 from minilstm.gradient_check.student.exceptions import FunctionError
 from minilstm.gradient_check.student.functions import Functions

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 from minilstm.gradient_check.student import signature
 from minilstm.gradient_check.student.by_name import ANY, Keys
 from minilstm.gradient_check.student.exceptions import FunctionError

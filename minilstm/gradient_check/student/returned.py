@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 from minilstm.gradient_check.student import signature
 from minilstm.gradient_check.student.cases import Case, Values
 from minilstm.gradient_check.student.exceptions import FunctionError

@@ -27,7 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from minilstm import files
+from minilstm.foundations import files
 from minilstm.gradient_check import adapters
 from minilstm.gradient_check.report import Report
 from minilstm.gradient_check.student import signature, suggest

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
 from minilstm.bptt.activations import sigmoid
+from minilstm.foundations.arrays import Array
 from minilstm.gradient_check.student.formulas import GATES, TABLES, Formula, Table
 
 OVER_TIME = {"external", "dh", "W_sum", "U_sum", "b_sum", "rb_sum", "dc_in"}

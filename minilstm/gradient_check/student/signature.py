@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from minilstm.errors import instance, listed, shown, wording
+from minilstm.foundations.errors import instance, listed, shown, wording
 from minilstm.gradient_check.student.cases import Spec
 
 WORDS = {

@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import minilstm as ml
-from minilstm import files
 from minilstm.datasets import read_file
+from minilstm.foundations import files
 from minilstm.study.journal import Journal
 
 
@@ -133,7 +133,7 @@ def test_a_line_that_cannot_be_written_leaves_no_part(tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from minilstm import files
+from minilstm.foundations import files
 os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
 files.write_text(sys.argv[1], "half")
 """

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minilstm import notebook
-from minilstm.arrays import Array
-from minilstm.errors import listed, one_of, shown, whole_number, wording
+from minilstm.foundations import notebook
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import listed, one_of, shown, whole_number, wording
+from minilstm.foundations.tables import in_columns
 from minilstm.layers import Recurrent
 from minilstm.layers.wrappers import inside
 from minilstm.model import Sequential
@@ -27,9 +28,8 @@ from minilstm.network.network import optimizer_and_loss, record
 from minilstm.network.passes import Batch
 from minilstm.network.states import own_states, recurrent_in
 from minilstm.study.statistics import t_quantile
-from minilstm.tables import in_columns
-from minilstm.truncation.ledger import cosine_of, random_cuts, ratio_of, suffixes
-from minilstm.truncation.pairs import kept_by_segments
+from minilstm.study.truncation.ledger import cosine_of, random_cuts, ratio_of, suffixes
+from minilstm.study.truncation.pairs import kept_by_segments
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minilstm as ml
-from minilstm import arrays, errors
+from minilstm.foundations import arrays, errors
 from minilstm.sequences import pack_padded_sequence, pad_packed_sequence
 
 

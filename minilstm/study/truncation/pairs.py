@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 from minilstm.layers import Recurrent
 from minilstm.network import passes
 from minilstm.network.network import Network
 from minilstm.network.passes import Batch
 from minilstm.network.states import own_states
+from minilstm.study.truncation.ledger import Suffixes, cosine_of, given_by, ratio_of
 from minilstm.trace.trace import LayerTrace, Trace
-from minilstm.truncation.ledger import Suffixes, cosine_of, given_by, ratio_of
 
 ROOM = 1 << 27  # numbers, of a gradient for each k
 LOSSES = 100  # steps whose losses are followed, at most; of more, so many at even distances

@@ -8,8 +8,8 @@ from conftest import require
 
 import minilstm as ml
 from minilstm.commands import cli
-from minilstm.truncation import pairs
-from minilstm.truncation.ledger import contributions, random_cuts
+from minilstm.study.truncation import pairs
+from minilstm.study.truncation.ledger import contributions, random_cuts
 
 T, D, H = 20, 3, 5
 LAYERS = {"lstm": ml.LSTM, "gru": ml.GRU, "simple_rnn": ml.SimpleRNN}

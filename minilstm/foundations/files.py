@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from minilstm.errors import shown, wording
+from minilstm.foundations.errors import shown, wording
 
 try:
     import fcntl

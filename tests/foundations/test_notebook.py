@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minilstm as ml
-from minilstm import notebook
+from minilstm.foundations import notebook
 
 MAKE = """
 import numpy as np

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minilstm.norms import norm, norms_along, over_units
+from minilstm.foundations.norms import norm, norms_along, over_units
 
 
 @pytest.mark.parametrize("scale", [1e-310, 1e-200, 1.0, 1e200])

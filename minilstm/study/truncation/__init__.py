@@ -7,6 +7,6 @@
 What this folder is not: it cuts no data. `sequences.truncation` does.
 """
 
-from minilstm.truncation.study import TruncationStudy, truncation_study
+from minilstm.study.truncation.study import TruncationStudy, truncation_study
 
 __all__ = ["TruncationStudy", "truncation_study"]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.errors import shown, wording
+from minilstm.foundations.errors import shown, wording
 
 Array = NDArray[Any]  # any dtype, any shape
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minilstm.arrays import Array
-from minilstm.errors import check_room, real_number, whole_number
+from minilstm.foundations.arrays import Array
+from minilstm.foundations.errors import check_room, real_number, whole_number
 from minilstm.trace.ledger import Ledger
 from minilstm.trace.trace import Trace
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 
 DOT = 8_192  # longest dot product: longer ones lose digits in float32, and BLAS may split them over threads
 

@@ -10,7 +10,7 @@ from html import escape
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.foundations.arrays import Array
 
 WIDTH, HEIGHT = 160, 28  # pixels of a sparkline
 MOST_ROWS = 30
