@@ -140,7 +140,7 @@ def run_missing(
 ) -> dict[str, Any]:
     """Run the points that are not finished; what that took. A single job runs in this process if `here`."""
     start = time.perf_counter()
-    missing = journal.missing
+    missing = journal.settings.in_turn(journal.missing)
 
     def finished(point: Point, record: Record) -> None:
         journal.add(point, record)

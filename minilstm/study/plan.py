@@ -232,12 +232,11 @@ class Settings:
         )
 
     def points(self) -> list[Point]:
-        """All points in the order in which they are run: a whole sweep of a variant, then the next, per seed.
+        """All points: a whole sweep of a variant, then the next, per seed.
 
-        A sweep begins with its longest length and goes on from the shortest, so that two workers hardly
+        A sweep begins with its longest length, and the others take as long again, so that two workers hardly
         ever train the longest models at once: at length 400 the tapes of two do not fit a processor's
-        cache together, and each takes twice as long a step as beside a short one. A study that is
-        interrupted has its first seeds whole.
+        cache together, and each takes twice as long a step as beside a short one.
         """
         seeds = max(self.seeds, self.longest_seeds)
         check_room(f"a study of {seeds} seeds", 1000 * seeds * len(self.lengths))  # what Python needs, about
@@ -251,7 +250,7 @@ class Settings:
             self.clipnorm,
             self.forget_bias,
             (False, True) if self.control else (False,),
-            (self.lengths[-1], *self.lengths[:-1]),
+            self.lengths[::-1],
         )
         made = (
             Point(length, seed, rnn, units, mask, pad, cut, clip, bias if rnn == "lstm" else None, shuffled)
@@ -261,6 +260,16 @@ class Settings:
         return list(
             dict.fromkeys(made)
         )  # only an LSTM has a forget bias: for others a sweep over it is one point
+
+    def in_turn(self, points: Iterable[Point]) -> list[Point]:
+        """Points of the plan in the order in which they are run: seed after seed, so that a study that is
+        interrupted has its first seeds whole.
+
+        The last thing to be run is a whole sweep, and in it the shortest lengths: where a worker has nothing
+        left to do, the others are soon ready too. So what the longest length alone has more of comes before.
+        """
+        last = self.seeds - 1
+        return sorted(points, key=lambda point: (min(point.seed, last), point.seed <= last))
 
     @property
     def variants(self) -> list[Variant]:

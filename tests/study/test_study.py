@@ -305,11 +305,22 @@ def test_the_profile_counts_from_the_end_of_each_recording(padding, masked):
 
 def test_two_cells_of_the_longest_length_are_never_neighbours():
     points = Settings.of("imdb").points()
-    assert [point.length for point in points] == [400, 25, 50, 100, 200] * 4
+    assert [point.length for point in points] == [400, 200, 100, 50, 25] * 4
     assert len({point.variant for point in points[:5]}) == 1
     twice = Settings.of("digits", seeds=2, rnn=["lstm", "gru"], forget_bias=[0, 1]).points()
     assert len(twice) == len(set(twice)) == 2 * 5 * 2 * 3
     assert {point.seed for point in twice[:30]} == {0}
+
+
+def test_a_study_ends_with_whole_sweeps():
+    settings = Settings.of("digits")
+    turns = settings.in_turn(settings.points())
+    assert sorted(map(str, turns)) == sorted(map(str, settings.points()))
+    assert [point.seed for point in turns] == [0] * 10 + [1] * 10 + [3, 4] + [2] * 10
+    assert [point.length for point in turns[-10:]] == [92, 40, 20, 10, 5] * 2
+    assert settings.in_turn(turns[5:]) == turns[5:]
+    one = Settings.of("digits", seeds=(1, 3))
+    assert [point.seed for point in one.in_turn(one.points())] == [1, 2] + [0] * 10
 
 
 def test_results_do_not_depend_on_the_number_of_jobs(tiny):
