@@ -56,8 +56,8 @@ def run_in_pool(
 ) -> Any:
     """Run `work(*arguments)` of every task in `jobs` processes, each of which calls `prepare(*given)` first.
 
-    Records are handed on in the order in which they are finished. The first worker prepares alone: what it
-    compiles, the others then find. What its `prepare` returned is returned.
+    Records are handed on in the order in which they are finished. The first worker prepares alone, while the
+    others start: what it compiles, they then find. What its `prepare` returned is returned.
 
     Raises StudyError when a worker dies, KeyboardInterrupt after Ctrl-C, and what `work` raised. When this
     ends, for whatever reason, no worker is left.
@@ -69,8 +69,10 @@ def run_in_pool(
         try:
             while waiting or any(worker.key is not None for worker in workers):
                 flag.check()
-                if len(workers) < min(jobs, len(tasks)) and (not workers or workers[0].ready) and waiting:
+                if len(workers) < min(jobs, len(tasks)) and waiting:
                     workers.append(_started(work, prepare, given, flag))
+                for worker in workers if workers[0].ready else workers[:1]:
+                    worker.begin()
                 for worker in _speaking(workers):
                     kind, value = _heard(worker, flag)
                     if kind == "failed":
@@ -98,7 +100,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, work, prepare, given), daemon=True)
-        self.ready = False
+        self.begun = self.ready = False  # whether it was told to prepare, and has
         self.key: Any = None  # of the task that it works at
         try:
             with _without_sigint(), _one_blas_thread():
@@ -106,11 +108,21 @@ class _Worker:
         finally:
             theirs.close()
 
+    def begin(self) -> None:
+        """Prepare, if it has not been told before."""
+        if not self.begun:
+            self.begun = True
+            self._send(None)
+
     def take(self, key: Any, arguments: Sequence[Any]) -> None:
-        """Begin a task; a worker that has died meanwhile is found out when it is listened to."""
+        """Begin a task."""
         self.key = key
+        self._send(tuple(arguments))
+
+    def _send(self, value: Any) -> None:
+        """A worker that has died meanwhile is found out when it is listened to."""
         with suppress(OSError):
-            self.pipe.send(tuple(arguments))
+            self.pipe.send(value)
 
 
 def _started(
@@ -203,11 +215,12 @@ def _serve(
     prepare: Callable[..., Any],
     given: Sequence[Any],
 ) -> None:
-    """Prepare, then do what comes through the pipe until it is closed."""
+    """Prepare when told, then do what comes through the pipe until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  for as long as the process lives
     with suppress(EOFError, OSError):
+        pipe.recv()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             kind, value = _outcome("ready", prepare, given)

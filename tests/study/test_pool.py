@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from minilstm.compiled.threads import ONE_BLAS_THREAD
 from minilstm.study.pool import run_in_pool
@@ -21,3 +22,23 @@ def test_workers_have_one_thread_of_blas_and_their_parent_what_it_had(monkeypatc
     before = dict(os.environ)
     assert said_in_a_worker(*ONE_BLAS_THREAD) == {**ONE_BLAS_THREAD, "OMP_NUM_THREADS": "3"}
     assert dict(os.environ) == before
+
+
+def prepare_slowly(folder):
+    start = time.monotonic()
+    time.sleep(0.5)
+    (folder / str(os.getpid())).write_text(f"{start} {time.monotonic()}")
+
+
+def nap(seconds):
+    time.sleep(seconds)
+    return {"pid": os.getpid()}
+
+
+def test_the_first_worker_prepares_alone_while_the_others_start(tmp_path):
+    found = {}
+    run_in_pool(dict.fromkeys(range(4), (1.0,)), nap, found.__setitem__, 2, prepare_slowly, tmp_path)
+    times = sorted(tuple(map(float, path.read_text().split())) for path in tmp_path.iterdir())
+    (_, ready), (begun, _) = times
+    assert ready <= begun < ready + 0.4  # a worker that has yet to start takes longer
+    assert len({record["pid"] for record in found.values()}) == 2
