@@ -30,12 +30,14 @@ from minilstm.sequences import lengths_to_mask, pad_sequences, padding_audit
 from minilstm.study.plan import Point, Settings
 from minilstm.study.source import Source
 from minilstm.study.statistics import share_error, standard_error, student, wilson
+from minilstm.trace.lags import by_lag, reach
 from minilstm.trace.trace import LayerTrace
 
 Record = dict[str, Any]
 TIMES = ("seconds_per_epoch", "ms_per_step", "ms_low", "ms_high", "seconds", "threads")
 PROBE = 64  # validation sequences whose gradients are looked at
 SEEN = 5_000  # training sequences, at most, on which the trained model is measured
+REACH = 0.01  # of its largest norm, down to which the gradient's horizon goes
 SNAPSHOTS = 20  # epochs, at most, after which the gradient's profile is kept
 LEARNED = 0.99  # training accuracy from which on patience counts
 # Word vectors start with variance 1, as in PyTorch. From Keras's start, within 0.05 of 0, the IMDb model of
@@ -95,12 +97,10 @@ class _Watch(Callback):
 
     def snapshot(self, model: Network, epoch: int) -> None:
         """Keep the gradient's norm at some steps before the end, and its horizon."""
-        layer = _trace(model, self.point, self.validation)
-        norms = layer.lag_norm("dh")
+        norms = _trace(model, self.point, self.validation).lag_norm("dh")
         found = [finite(norms[k]) for k in thin(len(norms))]
-        self.snapshots.append(
-            {"epoch": epoch, "horizon": finite(layer.horizon(0.01)), "norms": rounded(found)}
-        )
+        horizon = finite(reach(norms, REACH))
+        self.snapshots.append({"epoch": epoch, "horizon": horizon, "norms": rounded(found)})
 
 
 def has_converged(curves: dict[str, list[float]], patience: int) -> bool:
@@ -264,11 +264,12 @@ def _probe(model: Sequential, point: Point, part: Part) -> Record:
     layer = _trace(model, point, part)
     statuses, counts = np.unique(layer.status("dh"), return_counts=True)
     per_sample = layer.norm("dh", per_sample=True)  # (B, T)
+    norms = by_lag(per_sample, layer.real)
     first = layer.real.argmax(axis=1)  # (B,)
     return {
-        "horizon": finite(layer.horizon(0.01)),
+        "horizon": finite(reach(norms, REACH)),
         "first_norm": finite(np.linalg.norm(per_sample[np.arange(len(first)), first])),
-        "norms": [finite(value) for value in layer.lag_norm("dh")],
+        "norms": [finite(value) for value in norms],
         "status": {str(name): int(count) for name, count in zip(statuses, counts, strict=True)},
         "profile": profile(layer, part.real[:PROBE]),
     }
