@@ -30,6 +30,7 @@ import measure  # noqa: E402
 import peak  # noqa: E402
 import startup  # noqa: E402
 import step_profile  # noqa: E402
+import tile_model  # noqa: E402
 import tracer_cost  # noqa: E402
 import versus_peers  # noqa: E402
 from measure import Call  # noqa: E402
@@ -347,6 +348,13 @@ def test_the_peak_is_above_what_a_product_reaches():
         times = measure.in_turn({"product": lambda: a @ a}, 3, 0.05)["product"]
     reached = a.shape[0] ** 3 / min(min(turn) for turn in times)
     assert reached < peak.peak() < 1e12
+
+
+def test_the_model_is_asked_of_the_tile_s_loop():
+    code = tile_model.loop_of("haswell", isa.HASWELL, 5, 1).splitlines()
+    assert sum("vfmadd" in line for line in code) == 2 * 5 * 4
+    assert code[-1].startswith("\tj")
+    assert not any("rsp" in line or line.startswith("\tj") for line in code[:-1])
 
 
 def test_the_peak_s_loop_is_multiply_adds_in_registers():
