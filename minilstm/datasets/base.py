@@ -7,7 +7,7 @@ Sequences stay ragged here, one (L, D) array each. Padding them is the business 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -81,6 +81,8 @@ class Dataset:
     horizon: int | None = None  # steps ahead, of a forecast
     baselines: tuple[Baseline, ...] = ()  # of a forecast, on the scale of y
     alone: Alone | None = None  # the input column that predicts best by itself, where that was looked at
+    # How x and y were made of what was given: mean and std (D,), y_mean and y_std, or words with blanks between
+    preparation: Mapping[str, Array] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """ValueError for a text that no file can hold: a report could never be written."""

@@ -125,6 +125,7 @@ def from_series(
         remarks=tuple(missing_markers(np.concatenate(given), columns)),
         horizon=horizon,
         baselines=baselines,
+        preparation={"mean": mean, "std": std, "y_mean": np.array(center), "y_std": np.array(scale)},
         alone=last_alone(splits[0], splits[2], target, columns, min(rule.test for rule in baselines)),
     )
 

@@ -73,4 +73,5 @@ def load_imdb(*, words: int = 10_000) -> Dataset:
         checksum=fingerprint(splits),
         vocabulary=len(vocabulary),
         labels=("negative", "positive"),
+        preparation={"words": np.array(" ".join(vocabulary.words))},
     )

@@ -5,7 +5,7 @@ Texts become word ids and numbers are standardised, both with what the training 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import partial
 from numbers import Real
 from typing import Any, Literal
@@ -102,22 +102,27 @@ def from_sequences(
     classed = targets if task == "classification" else None
     parts, how = _split(classed, kept, one_of("split", split, WAYS), by, at, seed)
     vocabulary, ends = None, []
+    made: dict[str, Array] = {}
     if is_text:
         ends = list(text_remarks(samples))
         found, samples = text_ids(samples, parts[0], whole_number("words", words, 3))
-        vocabulary = len(found)
+        vocabulary, made["words"] = len(found), np.array(" ".join(found.words))
     else:
         ends = constant_ends(samples) or missing_markers(
             np.concatenate(samples), columns if columns and len(columns) == samples[0].shape[1] > 1 else None
         )
         ends += of_numbers(samples, x, columns)
-        samples = _standardised(samples, parts[0])
+        steps = np.concatenate([samples[k] for k in parts[0]])  # (N, D)
+        made["mean"], made["std"] = steps.mean(axis=0), steps.std(axis=0)  # (D,)
+        made["std"][made["std"] == 0] = 1
+        samples = _standardised(samples, made["mean"], made["std"])
     if task == "regression":
         mean, std = targets[parts[0]].mean(), targets[parts[0]].std()
         if std == 0:
             raise ValueError(wording("y", "not constant over the training part", f"{mean:g} alone"))
         note = f"y standardised with the training part's mean {mean:g} and standard deviation {std:g}"
         targets = ((targets - mean) / std).astype(np.float32)[:, None]
+        made |= {"y_mean": mean, "y_std": std}
     else:
         note = ""
     splits = tuple(Split([samples[k] for k in part], targets[part]) for part in parts)
@@ -145,6 +150,7 @@ def from_sequences(
             *(one_for_each(splits, classes, columns) if classes and not is_text else ()),
         ),
         alone=alone,
+        preparation=made,
     )
 
 
@@ -350,10 +356,7 @@ def _targets(
     return "classification", found.astype(np.int64), names
 
 
-def _standardised(samples: Sequence[Array], training: Iterable[int]) -> list[Array]:
-    steps = np.concatenate([samples[k] for k in training])  # (N, D)
-    mean, std = steps.mean(axis=0), steps.std(axis=0)  # (D,)
-    std[std == 0] = 1
+def _standardised(samples: Sequence[Array], mean: Array, std: Array) -> list[Array]:
     with np.errstate(over="ignore"):
         found = [((sample - mean) / std).astype(np.float32) for sample in samples]
     for sample, made in zip(samples, found, strict=True):

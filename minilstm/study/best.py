@@ -1,10 +1,17 @@
-"""The model of the recommended length: trained once more, which gives the same bits, and saved."""
+"""The model of the recommended length: trained once more, which gives the same bits, and saved.
+
+Beside it stands how its inputs and targets were made of what was given, for new ones are made likewise.
+"""
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
-from minilstm.study.journal import MODEL, Journal
+import numpy as np
+
+from minilstm.foundations import files
+from minilstm.study.journal import MODEL, PREPARATION, Journal
 from minilstm.study.plan import Point
 from minilstm.study.point import run_point
 from minilstm.study.result import StudyResult
@@ -26,11 +33,18 @@ def save_best(result: StudyResult, journal: Journal, source: Source) -> Path | N
     best = max(own, key=lambda record: (sign * record["validation_metric"], -record["seed"]))
     path = journal.folder / MODEL
     run_point(journal.settings, source, Point.of(best), save=path)
+    if preparation := source.at(chosen["length"]).preparation:
+        packed = BytesIO()
+        np.savez(packed, **dict(preparation))  # type: ignore[arg-type]
+        files.write_bytes(journal.folder / PREPARATION, packed.getvalue())
     return path
 
 
-def loading(result: StudyResult) -> list[str]:
-    """The lines that load that model and predict, for `sequences` prepared as the study's were."""
+def loading(result: StudyResult, prepares: bool) -> list[str]:
+    """The lines that load that model and predict.
+
+    prepares : whether its data set's preparation was saved, and `sequences` or `texts` are raw
+    """
     chosen = result.recommend()
     if chosen is None:
         return []
@@ -40,8 +54,11 @@ def loading(result: StudyResult) -> list[str]:
     options += f', padding="{padding}", truncating="{truncating}"'
     lengths = f'[len(s) for s in sequences], {length}, "{padding}"'
     mask = f", mask=ml.lengths_to_mask({lengths})" if chosen["mask"] else ""
-    return [
-        f'model = ml.load_model("{MODEL}")',
-        f"x = ml.pad_sequences(sequences, {options})",
-        f"model.predict(x{mask})",
-    ]
+    lines = [f'model = ml.load_model("{MODEL}")']
+    answer = f"model.predict(x{mask})"
+    if prepares:
+        each = '[(np.reshape(s, (len(s), -1)) - made["mean"]) / made["std"] for s in sequences]'
+        each = 'ml.Vocabulary(str(made["words"]).split()).ids(texts)' if words else each
+        lines += [f'made = np.load("{PREPARATION}")', f"sequences = {each}"]
+        answer += ' * made["y_std"] + made["y_mean"]' if result.settings.metric == "MSE" else ""
+    return [*lines, f"x = ml.pad_sequences(sequences, {options})", answer]

@@ -37,6 +37,7 @@ MARK = "study"  # of a record, with the mark of the study that it belongs to
 TIMED = ("length", *DIMENSIONS[:-1])
 OTHERS = ("results.csv", "summary.json", "report.html", "figures")
 MODEL = "model.npz"
+PREPARATION = "preparation.npz"
 PACKAGES = ("numpy", "numba", "matplotlib")
 
 
@@ -104,7 +105,9 @@ class Journal:
         if (folder / CONFIG).exists():
             self.config = _same_study(folder / CONFIG, self.config)
         else:
-            taken = [name for name in (RESULTS, TIMES, *OTHERS) if (folder / name).exists()]
+            taken = [
+                name for name in (RESULTS, TIMES, MODEL, PREPARATION, *OTHERS) if (folder / name).exists()
+            ]
             if taken:
                 raise ValueError(f"{folder} holds {taken[0]}, but no {CONFIG} of a study it could belong to")
             files.write_text(folder / CONFIG, to_json(self.config))
@@ -352,7 +355,15 @@ def _check_folder(folder: Path) -> None:
 
 def _check_files(folder: Path) -> None:
     """OSError where a file of a study is a pipe, a device or a folder: known before anything is trained."""
-    names = (CONFIG, RESULTS, TIMES, LOCK, MODEL, *(name for name in OTHERS if name != "figures"))
+    names = (
+        CONFIG,
+        RESULTS,
+        TIMES,
+        LOCK,
+        MODEL,
+        PREPARATION,
+        *(name for name in OTHERS if name != "figures"),
+    )
     drawn = (path for path in (folder / "figures").glob("*") if not path.is_dir())
     for path in (*(folder / name for name in names), *drawn):
         with suppress(FileNotFoundError):

@@ -24,7 +24,7 @@ from minilstm.plots.glossary import GLOSSARY
 from minilstm.study.best import loading
 from minilstm.study.classes import ClassRow, class_rows, shown_classes
 from minilstm.study.figures import study_figures
-from minilstm.study.journal import MODEL, Journal, to_json
+from minilstm.study.journal import MODEL, PREPARATION, Journal, to_json
 from minilstm.study.plan import POINT_FIELDS, Point, Settings
 from minilstm.study.point import Record
 from minilstm.study.summary import is_straight, variant_of
@@ -65,9 +65,9 @@ def write(result: StudyResult, journal: Journal, kinds: Sequence[str] = ("png", 
         for kind, data in pictures.items():
             files.write_bytes(drawings / f"{chart.name}.{kind}", data)
         shown.append((chart, pictures["svg"]))
-    files.write_text(
-        folder / "report.html", to_html(result, journal.settings, shown, (folder / MODEL).is_file())
-    )
+    saved, prepares = ((folder / name).is_file() for name in (MODEL, PREPARATION))
+    lines = loading(result, prepares) if saved else []
+    files.write_text(folder / "report.html", to_html(result, journal.settings, shown, lines))
     return replace(result, report=folder / "report.html")
 
 
@@ -110,9 +110,12 @@ def _classes(result: StudyResult) -> list[ClassRow]:
 
 
 def to_html(
-    result: StudyResult, settings: Settings, figures: Sequence[tuple[Chart, bytes]], saved: bool = False
+    result: StudyResult,
+    settings: Settings,
+    figures: Sequence[tuple[Chart, bytes]],
+    lines: Sequence[str] = (),
 ) -> str:
-    """The report as one page; `saved`: with the lines that load the saved model."""
+    """The report as one page; `lines` load the saved model."""
     from plotly.offline import get_plotlyjs
 
     summary, chosen = result.summary, result.recommend()
@@ -124,7 +127,8 @@ def to_html(
             settings=settings,
             baseline_rule=baseline_rule(result.rows[0], settings.metric) if result.rows else "",
             command=settings.command(summary["data"]["options"]),
-            loading=loading(result) if saved else [],
+            loading=lines,
+            prepares=len(lines) > 3,
             classes=shown_classes(_classes(result)),
             words=GLOSSARY,
             columns=[name for name, _ in columns(settings)],

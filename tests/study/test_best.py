@@ -13,44 +13,81 @@ from minilstm.study.classes import class_rows, shown_classes
 from minilstm.study.journal import Journal
 from minilstm.study.result import result_of
 
+LEVELS = np.arange(300) % 2
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    """A study whose classes are told apart from the first steps on."""
+
+def numbers():
+    """Classes that are told apart from the first steps on."""
     rng = np.random.default_rng(0)
-    y = [("low", "high")[k % 2] for k in range(300)]
-    x = [rng.normal(2 * (k % 2) - 1, 0.5, size=(int(rng.integers(4, 9)), 2)) for k in range(300)]
-    settings, source = prepare(x, y, None, 10, {"lengths": [3, 8], "seeds": 2, "epochs": 6, "units": 3})
-    with Journal(
-        settings, journals.config(settings, source), tmp_path_factory.mktemp("best") / "s"
-    ) as journal:
+    y = [("low", "high")[k] for k in LEVELS]
+    return [rng.normal(20 * k - 10, 5, size=(int(rng.integers(4, 9)), 2)) + 1000 for k in LEVELS], y
+
+
+def texts():
+    x, y = numbers()
+    return [
+        " ".join(f"{label}{round(abs(step[0]))}" for step in one) for one, label in zip(x, y, strict=True)
+    ], y
+
+
+def quantities():
+    x, _ = numbers()
+    return [one[:, 0] for one in x], [float(one[:3].mean()) for one in x]
+
+
+def studied(made, folder):
+    options = {"lengths": [3, 8], "seeds": 2, "epochs": 6, "units": 3, "learning_rate": 0.02}
+    settings, source = prepare(*made, None, 2000, options)
+    with Journal(settings, journals.config(settings, source), folder) as journal:
         run_missing(journal, source, 1)
         yield result_of(journal), journal, source
 
 
-def test_the_saved_model_is_that_of_the_record(study, monkeypatch):
-    result, journal, source = study
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    yield from studied(numbers(), tmp_path_factory.mktemp("best") / "s")
+
+
+@pytest.mark.parametrize("kind", [numbers, texts, quantities])
+def test_the_lines_predict_from_what_was_given_as_the_records_model_does(kind, tmp_path, monkeypatch):
+    (result, journal, source), *_ = studied(kind(), tmp_path / "s")
     chosen = result.recommend()
     assert chosen is not None
     path = save_best(result, journal, source)
     assert path == journal.folder / MODEL
     monkeypatch.chdir(journal.folder)
-    test = source.at(chosen["length"]).test
-    lines = loading(result)
-    names = {"ml": ml, "sequences": test.x}
+    x, y = kind()
+    lines = loading(result, True)
+    names = {"ml": ml, "np": np, "sequences": x, "texts": x}
     exec("\n".join(lines[:-1]), names)
-    answers = eval(lines[-1], names).argmax(axis=1)
-    reached = float((answers == test.y).mean())
+    answers = eval(lines[-1], names)
+    data = source.at(chosen["length"])
+    if kind is quantities:
+        assert np.square(answers[:, 0] - y).mean() < 0.3 * np.var(y)
+    else:
+        assert (np.array(data.labels)[answers.argmax(axis=1)] == y).mean() > 0.95
+    # The test part alone gives the figure of the record.
+    names = {"ml": ml, "sequences": data.test.x}
+    lines = loading(result, False)
+    exec("\n".join(lines[:-1]), names)
+    answers = eval(lines[-1], names)
+    reached = (
+        np.square(answers - data.test.y).mean()
+        if kind is quantities
+        else (answers.argmax(axis=1) == data.test.y).mean()
+    )
     own = [record for record in result.cells if record["length"] == chosen["length"]]
-    assert reached in [record["test_metric"] for record in own if record["mask"] == chosen["mask"]]
+    known = [record["test_metric"] for record in own if record["mask"] == chosen["mask"]]
+    assert min(abs(reached - one) for one in known) < 1e-6
 
 
 def test_the_page_shows_the_lines_and_the_classes(study):
     result, journal, source = study
     save_best(result, journal, source)
-    text = report.to_html(result, journal.settings, [], True)
-    for line in loading(result):
+    text = report.write(result, journal, ()).report.read_text()
+    for line in ["import numpy as np", *loading(result, True)]:
         assert line.replace('"', "&#34;") in text
+    assert "raw numbers" in text
     assert "Which classes it tells apart" in text
     assert "The model of the recommended length" not in report.to_html(result, journal.settings, [])
 

@@ -419,10 +419,11 @@ def test_a_folder_of_other_things(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     open_journal(settings, tmp_path).close()
     assert (tmp_path / "notes.txt").read_text() == "mine"
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "results.csv").write_text("mine")
-    with pytest.raises(ValueError, match=r"holds results.csv, but no config.json"):
-        open_journal(settings, tmp_path / "b")
+    for name in ("results.csv", "model.npz", "preparation.npz"):
+        (tmp_path / name[:3]).mkdir()
+        (tmp_path / name[:3] / name).write_text("mine")
+        with pytest.raises(ValueError, match=f"holds {name}, but no config.json"):
+            open_journal(settings, tmp_path / name[:3])
     (tmp_path / "c").mkdir()
     for text in ("{", "[]", "{}"):
         (tmp_path / "c" / "config.json").write_text(text)
