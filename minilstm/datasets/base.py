@@ -81,7 +81,7 @@ class Dataset:
     horizon: int | None = None  # steps ahead, of a forecast
     baselines: tuple[Baseline, ...] = ()  # of a forecast, on the scale of y
     alone: Alone | None = None  # the input column that predicts best by itself, where that was looked at
-    # How x and y were made of what was given: mean and std (D,), y_mean and y_std, or words with blanks between
+    # How x and y were made: mean and std (D,), y_mean and y_std; or the words with an id, blanks between them
     preparation: Mapping[str, Array] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

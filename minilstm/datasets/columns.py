@@ -52,6 +52,14 @@ def pick(what: str, given: str | None, usual: Sequence[str], columns: Sequence[s
     return found[0] if found else None
 
 
+def kept(columns: Iterable[str], names: Names) -> list[str]:
+    """The columns but those to be dropped; ValueError where such a one is not there."""
+    found = list(columns)
+    for column in names["drop"] or ():
+        pick("drop", column, (), found)
+    return [column for column in found if column not in (names["drop"] or ())]
+
+
 def label_of(given: str | None, columns: Sequence[str]) -> str:
     """The column of the labels; ValueError if there is none."""
     found = pick("label", given, LABELS, columns)

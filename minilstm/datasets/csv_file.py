@@ -29,6 +29,7 @@ from minilstm.datasets.columns import (
     check_no_comma,
     check_some_numbers,
     check_written_alike,
+    kept,
     label_of,
     not_utf8,
     pick,
@@ -116,19 +117,16 @@ def read_table(
         if shorter := sum(row is not None and len(row) < len(used) for row in x):
             said += f", {counted(shorter, 'row')} shorter, with empty cells at the end"
     left_out = bad.settle("rows")
-    kept = [k for k in range(len(x)) if k not in bad.errors]
-    x, y, where = ([values[k] for k in kept] for values in (x, y, places))
-    groups = None if by is None else [cells[by][k] for k in kept]
+    good = [k for k in range(len(x)) if k not in bad.errors]
+    x, y, where = ([values[k] for k in good] for values in (x, y, places))
+    groups = None if by is None else [cells[by][k] for k in good]
     return Found(x, y, where, ", ".join(filter(None, [said + remarks, left_out])), used, groups)
 
 
 def cells_of(columns: list[str], rows: list[list[str]], names: Names) -> Cells:
     """The columns but those to be dropped, with decimal points in numbers where commas stand for them."""
-    for column in names["drop"] or ():
-        pick("drop", column, (), columns)  # raises where it is not there
     cells = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
-    for column in names["drop"] or ():
-        cells.pop(column, None)
+    cells = {column: cells[column] for column in kept(columns, names)}
     if names["decimal"] == "comma":
         texts = {names["text"], names["group"], names["by"]}
         for column, values in cells.items():

@@ -27,7 +27,7 @@ from minilstm.datasets.columns import (
 )
 from minilstm.datasets.identifiers import is_unnamed, named_as_labels, names_groups
 from minilstm.datasets.spelling import doubtful_names
-from minilstm.datasets.times import are_dates, as_times, compact_dates, counted, no_times, spacing
+from minilstm.datasets.times import are_dates, as_times, compact_dates, counted, no_times, repeated, spacing
 from minilstm.foundations.arrays import Array
 
 LINES = "lines"  # what to say for the order of the lines
@@ -149,9 +149,10 @@ def in_order(
     if back is not None:
         count = sum(bool((step < 0).any()) for step in steps)
         said += f", in which the lines of {counted(count, 'sequence')} were not"
-    if compact_dates(cells[column]):
-        return column, f"{said} (numbers that look like dates, as {cells[column][0].strip()}: no gap is told)"
     whole = [times[own] for own in members if not np.isnan(times[own]).any()]
+    if compact_dates(cells[column]):
+        shown = f"numbers that look like dates, as {cells[column][0].strip()}: no gap is told"
+        return column, f"{said} ({', '.join([shown, *repeated(whole)])})"
     return column, f"{said} ({spacing(whole, unit)})" if whole else said
 
 

@@ -32,6 +32,7 @@ from minilstm.datasets.columns import (
     Found,
     Names,
     by_of,
+    kept,
     label_of,
     not_utf8,
     pick,
@@ -106,7 +107,8 @@ def read_series(
         expected = f"a {', '.join((*CSV, *TYPED[:-1]))} or {TYPED[-1]} file for forecasting"
         raise ValueError(wording("data", expected, path.name))
     try:
-        typed = None if kind in CSV else _cells(read_columns(data, kind), names)
+        typed = None if kind in CSV else _cells(_columns_of(data, kind, names))
+        names["drop"] = names["drop"] if typed is None else None
         columns, rows, places, lines = rows_of(data, False) if typed is None else (*typed, "")
         series, columns, reading = series_of(columns, rows, places, target, names)
     except (ValueError, TypeError, ModuleNotFoundError) as error:
@@ -186,6 +188,11 @@ def read_file(
     names |= {"group": group, "order": order, "by": by, "bad_rows": bad_rows}
     names |= {"drop": _columns("drop", drop), "decimal": one_of("decimal", decimal, DECIMALS)}
     _check_names(names)
+    if by is not None and by == group:
+        raise ValueError(
+            wording("by", "another column than group, each of which is one sequence", repr(by))
+            + ": the split 'random' keeps each in one part"
+        )
     names["padding"] = None if padding is None else one_of("padding", padding, ("pre", "post"))
     readers: dict[str, Callable[[bytes, Names], Found]]
     readers = {**dict.fromkeys(CSV, read_csv), ".jsonl": _jsonl, ".npz": read_arrays, ".ts": read_ts}
@@ -196,7 +203,7 @@ def read_file(
     try:
         if kind not in (*CSV, *TYPED):
             for option in OF_TABLES:
-                if names[option] not in (None, "point"):
+                if names[option] not in (None, "point") and (option, kind) != ("drop", ".jsonl"):
                     raise ValueError(f"{option} must be left out but for a .csv, got {names[option]!r}")
         if kind != ".npz" and names["padding"] is not None:
             raise ValueError(f"padding must be left out for a {kind}, got {names['padding']!r}")
@@ -215,18 +222,25 @@ def _stripped(value: Any) -> Any:
 
 
 def _typed(kind: str, data: bytes, names: Names) -> Found:
-    columns, bad = read_columns(data, kind), BadRows(names["bad_rows"])
+    columns, bad = _columns_of(data, kind, names), BadRows(names["bad_rows"])
+    names = names | {"drop": None}
     if not has_lists(columns):
-        return read_table(*_cells(columns, names), names, bad)
+        return read_table(*_cells(columns), names, bad)
     rows = zip(*columns.values(), strict=True)
     return _objects(
         {k: dict(zip(columns, row, strict=True)) for k, row in enumerate(rows)}, "row", names, bad
     )
 
 
-def _cells(columns: dict[str, list[Any]], names: Names) -> tuple[list[str], list[list[str]], list[str]]:
+def _columns_of(data: bytes, kind: str, names: Names) -> dict[str, list[Any]]:
+    """The typed columns of a file but those to be dropped."""
+    columns = read_columns(data, kind)
+    return {name: columns[name] for name in kept(columns, names)}
+
+
+def _cells(columns: dict[str, list[Any]]) -> tuple[list[str], list[list[str]], list[str]]:
     """Typed columns as `rows_of` gives those of a .csv."""
-    check_no_structs({name: values for name, values in columns.items() if name not in (names["drop"] or ())})
+    check_no_structs(columns)
     rows = [list(map(as_cell, row)) for row in zip(*columns.values(), strict=True)]
     return list(columns), rows, [f"row {k}" for k in range(len(rows))]
 
@@ -249,11 +263,11 @@ def _jsonl(data: bytes, names: Names) -> Found:
 def _objects(rows: dict[int, dict[str, Any]], place: str, names: Names, bad: BadRows) -> Found:
     """What these rows hold, of which each has a sequence; `place` is what a row is called."""
     for option in OF_TABLES:
-        if names[option] not in (None, "point"):
+        if option != "drop" and names[option] not in (None, "point"):
             raise ValueError(
                 f"{option} must be left out where each row has a sequence, got {names[option]!r}"
             )
-    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    columns = kept(dict.fromkeys(key for row in rows.values() for key in row), names)
     label = label_of(names["label"], columns)
     by = by_of(names, columns)
     rest = [column for column in columns if column not in (label, by)]
@@ -269,12 +283,12 @@ def _objects(rows: dict[int, dict[str, Any]], place: str, names: Names, bad: Bad
             got = f"{row.get(label)!r:.40}"
             bad.add(number, f"{place} {number}: expected a text or a number as {label!r}, got {got}")
     left_out = bad.settle(f"{place}s")
-    kept = {number: row for number, row in rows.items() if number not in bad.errors}
+    good = {number: row for number, row in rows.items() if number not in bad.errors}
     said = f"sequences from {column!r}, labels from {label!r}{unused(rest, [column])}"
     said = ", ".join(filter(None, [said, left_out]))
-    x, y = ([row[key] for row in kept.values()] for key in (column, label))
-    groups = None if by is None else [row[by] for row in kept.values()]
-    return Found(x, y, [f"{place} {number}" for number in kept], said, by=groups)
+    x, y = ([row[key] for row in good.values()] for key in (column, label))
+    groups = None if by is None else [row[by] for row in good.values()]
+    return Found(x, y, [f"{place} {number}" for number in good], said, by=groups)
 
 
 def _object(line: str, number: int) -> dict[str, Any]:

@@ -43,8 +43,8 @@ def of_classes(splits: Sequence[Split], labels: Sequence[str]) -> Iterable[str]:
         return
     if several := look_alike(labels):
         yield (
-            "Labels that differ in capitals, blanks, zeros in front or signs that are not seen are different "
-            f"classes: {listed_names(several)}."
+            "Labels that differ in capitals, blanks, zeros in front, letters of two alphabets or signs that "
+            f"are not seen are different classes: {listed_names(several)}."
         )
     if none := say_none(labels):
         yield f"{listed_names(none)} is a class: if it says that there is no label, leave those cells empty."

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 NONE = {"nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "nil", "?", "-", "--", ".", "missing"}
 SHOWN = 12
+# Letters of other alphabets, hyphens and quotes that are drawn as signs of ASCII are.
+DRAWN = str.maketrans(
+    "АВЕЅІЈКМНОРСТУХаеѕіјорсухԛԝһΑΒΕΖΗΙΚΜΝΟΡΤΥΧο‐‑‒–—−‘’ʼ`´“”",  # noqa: RUF001
+    "ABESIJKMHOPCTYXaesijopcyxqwhABEZHIKMNOPTYXo------'''''\"\"",
+)
 
 
 def look_alike(names: Iterable[str]) -> list[str]:
     """Those that differ in nothing that a reader would heed, as Python writes them.
 
-    That are capitals, blanks, signs without a shape, one letter in two codings, and zeros in front.
+    That are capitals, blanks, signs without a shape, one letter in two codings or of two alphabets, and zeros
+    in front.
 
     >>> look_alike(["ann", "Ann ", "bob", "7", "007", "e"])
     ["'7'", "'007'", "'ann'", "'Ann '"]
     """
-    alike: dict[str, list[str]] = {}
+    alike: dict[str, set[str]] = {}
     for name in names:
-        alike.setdefault(_heeded(name), []).append(name)
-    several = sorted(sorted(group, key=lambda n: (len(n), n)) for group in alike.values() if len(group) > 1)
-    return [_written(name, group) for group in several for name in group]
+        for heeded in (_heeded(name), _heeded(name.translate(DRAWN))):
+            alike.setdefault(heeded, set()).add(name)
+    found = {tuple(sorted(group, key=lambda n: (len(n), n))) for group in alike.values() if len(group) > 1}
+    return list(dict.fromkeys(_written(name, group) for group in sorted(found) for name in group))
 
 
 def say_none(names: Iterable[str]) -> list[str]:
@@ -55,7 +62,7 @@ def _heeded(name: str) -> str:
     return (plain.lstrip("0") or "0") if plain.isdecimal() else plain
 
 
-def _written(name: str, group: list[str]) -> str:
+def _written(name: str, group: Sequence[str]) -> str:
     """A name as Python writes it; in letters of ASCII alone where two of the group would look the same."""
-    same = len({unicodedata.normalize("NFC", one) for one in group}) < len(group)
+    same = len({unicodedata.normalize("NFC", one).translate(DRAWN) for one in group}) < len(group)
     return (ascii if same else repr)(name[:60])

@@ -26,8 +26,10 @@ MILLIONTH = Decimal("1e-6")
 def spacing(times: Sequence[Array], unit: str = "") -> str:
     """What the ascending times of some sequences say: steps that stand twice, gaps, unequal spacing.
 
-    >>> spacing([np.array([0.0, 1, 2, 5]), np.array([7.0, 7, 8])])
-    '1 step with the time of another, 1 gap: 2 steps are missing where one follows another after 1'
+    >>> spacing([np.array([0.0, 1, 2, 5]), np.array([7.0, 8])])
+    '1 gap: 2 steps are missing where one follows another after 1'
+    >>> spacing([np.array([7.0, 7, 8])])
+    '1 step with the time of another, in the order of the file, evenly spaced, by 1'
     >>> spacing([np.array([0.0, 1, 1.5])])
     'unequally spaced: 0.5 to 1'
     >>> spacing([np.arange(5.0), np.arange(5.0) / 100])
@@ -35,8 +37,7 @@ def spacing(times: Sequence[Array], unit: str = "") -> str:
     """
     each = [np.diff(own) for own in times]
     steps = np.concatenate(each)
-    twice = int((steps == 0).sum())
-    found = [f"{counted(twice, 'step')} with the time of another"] if twice else []
+    found = repeated(times)
     steps = steps[steps > 0]
     if len(steps) == 0:
         return ", ".join(found) or "one step each"
@@ -55,6 +56,12 @@ def spacing(times: Sequence[Array], unit: str = "") -> str:
     else:
         found.append(f"unequally spaced: {steps.min():g} to {steps.max():g}{unit}")
     return ", ".join(found)
+
+
+def repeated(times: Sequence[Array]) -> list[str]:
+    """What is to be said of steps that have the time of another, between which the file's order decides."""
+    twice = sum(int((np.diff(own) == 0).sum()) for own in times)
+    return [f"{counted(twice, 'step')} with the time of another, in the order of the file"] if twice else []
 
 
 def counted(number: int, what: str) -> str:

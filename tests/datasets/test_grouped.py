@@ -81,7 +81,7 @@ def test_times_that_cannot_be_meant(tmp_path, times, text):
     ("times", "said"),
     [
         ([[0, 1, 2], [5, 6]], "evenly spaced, by 1"),
-        ([[0, 1, 1, 2]], "1 step with the time of another, evenly spaced, by 1"),
+        ([[0, 1, 1, 2]], "1 step with the time of another, in the order of the file, evenly spaced, by 1"),
         ([[0, 1, 2, 5], [0, 1, 3]], "2 gaps: 3 steps are missing where one follows another after 1"),
         ([[0.0, 0.1, 0.2, 0.30000000000000004]], "evenly spaced, by 0.1"),
         ([[0, 1, 2.5]], "unequally spaced: 1 to 1.5"),

@@ -10,6 +10,7 @@ import pytest
 
 from minilstm.commands.cli import main
 from minilstm.datasets import from_sequences, from_series, read_file, read_series
+from minilstm.datasets.spelling import look_alike
 
 N = 24
 
@@ -240,7 +241,22 @@ def test_spacing_is_that_of_each_sequence(tmp_path):
     assert "each sequence evenly spaced, by 0.01 to 1" in said
     rows = [f"{k // 6},{20240129 + k % 6 + 69 * (k % 6 > 2)},{k * k % 7},{k // 6 % 2}" for k in range(N)]
     said = table(tmp_path, "id,time,v,label", rows, group="id").reading
-    assert "numbers that look like dates, as 20240129: no gap is told" in said
+    assert "numbers that look like dates, as 20240129: no gap is told)" in said
+    rows = [f"{k // 6},{20240129 + k % 6 // 2},{k * k % 7},{k // 6 % 2}" for k in range(N)]
+    said = table(tmp_path, "id,time,v,label", rows, group="id").reading
+    assert f"no gap is told, {N // 2} steps with the time of another, in the order of the file)" in said
+
+
+def test_names_in_letters_of_two_alphabets_look_alike():
+    names = ["cop", "\u0441\u043e\u0440", "C\u041eP", "a-b", "a\u2013b", "\u0432\u043e\u0442", "bot"]
+    alike = look_alike(names)
+    assert alike == [r"'C\u041eP'", "'cop'", r"'\u0441\u043e\u0440'", "'a-b'", r"'a\u2013b'"]
+
+
+def test_the_sequences_are_no_groups_to_split_by(tmp_path):
+    rows = [f"{k // 4},{k},{k * k % 7},{k // 4 % 2}" for k in range(N)]
+    with pytest.raises(ValueError, match=r"by must be another column than group, .* got 'id': the split"):
+        table(tmp_path, "id,time,v,label", rows, group="id", by="id")
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,18 @@ def alike(one, other):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_column_of_lists_can_be_dropped(tmp_path, kind):
+    frame = WIDE.assign(tags=[[1], [2, 3], [], [4]])
+    found = read_file(written(frame, tmp_path / f"a.{kind}"), drop=["tags"])
+    assert [len(one) for one in found.x] == [2, 1, 2, 2]
+    assert read_series(tmp_path / f"a.{kind}", target="t0", drop=["tags", "t1"], order="lines").columns == [
+        "t0"
+    ]
+    found = read_file(tmp_path / f"a.{kind}", drop=["t0", "t1"], text="tags")
+    assert found.x[1] == [2, 3]
+    assert "not used" not in found.reading
+
+
 def test_tables_are_read_as_from_csv(tmp_path, kind):
     STEPS.to_csv(tmp_path / "a.csv", index=False)
     path = written(STEPS, tmp_path / f"a.{kind}")
