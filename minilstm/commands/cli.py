@@ -39,7 +39,8 @@ examples:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"minilstm: error: {message}\n")
+        own = "; a file of your own is given with --data" if message.startswith("argument task") else ""
+        self.exit(2, f"minilstm: error: {message}{own}\n")
 
 
 def _check(words: Sequence[str], parser: argparse.ArgumentParser, commands: Mapping[str, _Parser]) -> None:

@@ -80,7 +80,7 @@ def _change(pair: Sequence[Row | None]) -> str:
     found = [tuple(row[name] for name in VALUE) for row in pair if row is not None]
     if None in (*found[0], *found[1]):
         return f"{found[1][0] - found[0][0]:+.3g}"
-    middle, low, high = difference(found[0], found[1])
+    middle, low, high = (round(one, 3) + 0.0 for one in difference(found[0], found[1]))  # no -0.000
     return f"{middle:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 

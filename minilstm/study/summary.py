@@ -166,7 +166,10 @@ def _compare(rows: Sequence[Row], records: Iterable[Record], metric: str) -> Non
         if found:
             row["difference"] = fmean(found)
         if len(found) > 1:
-            row["difference_low"], row["difference_high"] = student(np.array(found))
+            ends = np.clip(
+                student(np.array(found)), *((-1, 1) if metric == "accuracy" else (-np.inf, np.inf))
+            )
+            row["difference_low"], row["difference_high"] = ends.tolist()
 
 
 # ------------------------------------------------------------ cost

@@ -214,7 +214,7 @@ def _risk(row: Row, settings: Settings) -> str:
 
 def _luck(rows: Sequence[Row], settings: Settings) -> list[str]:
     """The rows of which some seeds learned and some did not, and those that learned late."""
-    found: dict[tuple[int, str], list[str]] = {}  # the variants of which the same is to be said
+    found: dict[str, dict[int, list[str]]] = {}  # lengths and their variants of which the same is told
     for row in rows:
         late = row.get("late_learners", 0)
         if not late and learned(row) in (0, row["seeds"] - row["diverged"]):
@@ -225,11 +225,17 @@ def _luck(rows: Sequence[Row], settings: Settings) -> list[str]:
             text += f", {when}"
         elif late:
             text += f", {late} of them {when}"
-        found.setdefault((row["length"], text), []).append(settings.label(variant_of(row)))
+        own = found.setdefault(text, {}).setdefault(row["length"], [])
+        own.append(settings.label(variant_of(row)))
     return [
-        f"At length {length}{f' ({names})' if (names := '; '.join(filter(None, labels))) else ''} {text}."
-        for (length, text), labels in found.items()
+        f"At {_list(f'length {n}{_named(labels)}' for n, labels in own.items())} {text}."
+        for text, own in found.items()
     ]
+
+
+def _named(labels: Sequence[str]) -> str:
+    names = "; ".join(filter(None, labels))
+    return f" ({names})" if names else ""
 
 
 def _percent(share: float) -> str:
@@ -338,8 +344,8 @@ def _seeds(row: Row) -> str:
     return f"{learned(row)} of {row['seeds']} seeds"
 
 
-def _list(numbers: Iterable[int]) -> str:
-    found = [str(value) for value in numbers]
+def _list(values: Iterable[object]) -> str:
+    found = [str(value) for value in values]
     return " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
 
 

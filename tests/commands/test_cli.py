@@ -133,6 +133,7 @@ def test_other_settings_in_the_same_folder_exit_2(done):
     [
         (["study", "--nonsense"], "unknown option --nonsense"),
         (["study", "mnist"], "invalid choice: 'mnist'"),
+        (["study", "a.csv"], "; a file of your own is given with --data"),
         (["study", "--lengths", "5,x"], "argument --lengths: must be whole numbers or quantiles"),
         (["study", "--lengths", "0"], "lengths must be a whole number >= 1, got 0"),
         (["study", "--seeds", "0"], "seeds must be a whole number >= 1, got 0"),

@@ -35,6 +35,7 @@ def test_the_page_has_the_figure_and_the_interval_and_a_name_in_html(folders, ca
     page = (folders / "both.html").read_text("utf-8")
     assert 'aria-label="Test accuracy of both studies against length"' in page
     line = next(line for line in printed.splitlines() if line.strip().startswith("3 "))
+    assert page.count('<span class="interval">[') == 3  # below their values: seven columns fit a tablet
     low, high = map(float, line.split("[")[-1].split("]")[0].split(","))
     assert low < high
     odd = folders / os.fsdecode(b"\xff")  # a name that is no text

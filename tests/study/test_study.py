@@ -701,7 +701,8 @@ def test_seeds_that_learned_and_those_that_did_so_late_are_told(tiny):
     assert "At length 20" not in text
     same = [row(length, mask, 0.5, no_better=2) for length in (5, 20) for mask in (True, False)]
     text = words.conclude([*same, row(92)], Settings.of("digits"))
-    assert "At length 5 (with mask; without mask) 1 of 3 seeds learned. At length 20 (with mask" in text
+    both = "with mask; without mask"
+    assert f"At length 5 ({both}) and length 20 ({both}) 1 of 3 seeds learned. " in text
     head, _, *lines = tiny.table().splitlines()
     start = head.index("learned")
     for line, found in zip(lines, tiny.rows, strict=True):
@@ -756,6 +757,19 @@ def test_rows_average_over_seeds_and_span_their_intervals(tiny):
     assert first["test_high"] == max(record["test_high"] for record in own)
     records = [{**own[0], "baseline": own[0]["test_low"]}, {**own[1], "baseline": own[1]["test_low"] - 0.01}]
     assert summary.make_rows(records, Settings.of("recall", **TINY))[0]["no_better"] == 1
+
+
+def test_a_difference_of_accuracies_has_no_interval_beyond_one(tiny):
+    """Of two seeds, Student's t would reach to 5."""
+    both = [record for record in tiny.cells if not record["mask"]] or list(tiny.cells)
+    made = [
+        {**one, "length": length, "seed": seed, "test_metric": value, "validation_metric": length / 10}
+        for length, values in ((4, (0.1, 0.9)), (8, (0.5, 0.5)))
+        for seed, value in enumerate(values)
+        for one in both[:1]
+    ]
+    rows = summary.make_rows(made, Settings.of("recall", **TINY | {"lengths": [4, 8], "seeds": 2}))
+    assert (rows[0]["difference_low"], rows[0]["difference_high"]) == (-1, 1)
 
 
 def test_the_fit_is_least_squares():
