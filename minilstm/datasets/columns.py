@@ -21,6 +21,8 @@ LEADING_ZERO = re.compile(r"[+-]?0\d")
 # A comma before decimals, or something between thousands; and what is read where commas are decimal points.
 COMMA = re.compile(r"\s*[+-]?\d+((,\d+)+(\.\d*)?|(\.\d+)+,\d*|(\.\d+){2,})\s*")
 DECIMAL = re.compile(r"\s*[+-]?([1-9]\d{0,2}(\.\d{3})+(,\d+)?|\d*,\d+)([eE][+-]?\d+)?\s*")
+# Points between thousands, if they are all that a column has: 950, 1.037.
+THOUSANDS = re.compile(r"\s*[+-]?(0|[1-9]\d{0,2}(\.\d{3})?)\s*")
 FEW = 20  # values that show it
 LONGEST = 10_000  # characters of a number; a text may be nearly all of a file
 SENTENCE = 4  # words from which on a name of a column may be a text
@@ -153,15 +155,42 @@ def check_no_comma(column: str, values: Sequence[str]) -> None:
         )
 
 
-def with_points(value: str) -> str:
-    """A number with a comma before its decimals, and points between thousands, as Python writes it.
+def with_points(column: str, values: Sequence[str]) -> list[str]:
+    """Numbers with a comma before their decimals, and points between thousands, as Python writes them.
 
-    >>> [with_points(value) for value in ("-1,5", "1.234,5", "1.234", "1,5e3", "a, b", "1,000,000", "1.5")]
-    ['-1.5', '1234.5', '1234', '1.5e3', 'a, b', '1,000,000', '1.5']
+    Raises ValueError where other numbers of the column have a point before their decimals.
+
+    >>> with_points("v", ["-1,5", "1.234,5", "1.234", "1,5e3", "a, b", "1,000,000"])
+    ['-1.5', '1234.5', '1234', '1.5e3', 'a, b', '1,000,000']
     """
-    if len(value) > LONGEST or not DECIMAL.fullmatch(value):
-        return value
-    return value.replace(".", "").replace(",", ".")
+    found = [len(value) <= LONGEST and DECIMAL.fullmatch(value) is not None for value in values]
+    parted = next((value for value, own in zip(values, found, strict=True) if own and "." in value), None)
+    for value, own in zip(values, found, strict=True):
+        if parted and not own and "." in value and as_number(value) is not None:
+            raise ValueError(
+                f"column {column!r} has points before decimals, as {value.strip()[:40]!r}, and between "
+                f"thousands, as {parted.strip()[:40]!r}: without --decimal comma all are before decimals"
+            )
+    return [
+        value.replace(".", "").replace(",", ".") if own else value
+        for value, own in zip(values, found, strict=True)
+    ]
+
+
+def doubtful_points(columns: Sequence[str], cells: dict[str, list[str]]) -> str:
+    """A remark on columns whose points may stand between thousands; "" for none.
+
+    >>> doubtful_points(["v", "w"], {"v": ["950", "1.037", "1.200"], "w": ["1.037", "2.5", "3"]})
+    ", note: 'v' is read with decimals, as 1.037; if that is 1037, --decimal comma reads it"
+    """
+    for column in columns:
+        values = [value.strip() for value in cells[column] if value.strip()]
+        if all(len(value) < LONGEST and THOUSANDS.fullmatch(value) for value in values):
+            parted = next((value for value in values if "." in value), None)
+            if parted and any("." not in value for value in values):
+                whole = f"if that is {parted.replace('.', '')}, --decimal comma reads it"
+                return f", note: {column!r} is read with decimals, as {parted}; {whole}"
+    return ""
 
 
 def not_utf8(data: bytes) -> ValueError:

@@ -18,7 +18,6 @@ import numpy as np
 from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.columns import (
     LEADING_ZERO,
-    LONGEST,
     TEXTS,
     Found,
     Names,
@@ -27,22 +26,20 @@ from minilstm.datasets.columns import (
     by_of,
     check_named,
     check_no_comma,
-    check_some_numbers,
-    check_written_alike,
+    doubtful_points,
     kept,
     label_of,
-    not_utf8,
     pick,
     some,
     to_number,
     unused,
     with_points,
 )
+from minilstm.datasets.csv_rows import rows_of
 from minilstm.datasets.exact import EXACT
-from minilstm.datasets.grouped import group_rows, in_order
+from minilstm.datasets.grouped import group_rows
 from minilstm.datasets.identifiers import measured, named_as_labels
-from minilstm.datasets.records import records
-from minilstm.datasets.spelling import doubtful_names, say_none
+from minilstm.datasets.spelling import say_none
 from minilstm.datasets.step_names import doubtful_steps
 from minilstm.datasets.times import counted
 
@@ -106,8 +103,10 @@ def read_table(
         check_named(used, rest)
         ends = f", {used[0]!r} to {used[-1]!r}" if len(used) > 1 else ""
         said = f"each row is a sequence of up to {len(used)} numbers{ends}, labels from {label!r}"
-        said += unused(rest, used) + (
-            "" if names["features"] else doubtful_steps(used) + named_as_labels(used)
+        said += (
+            unused(rest, used)
+            + doubtful_points(used, cells)
+            + ("" if names["features"] else doubtful_steps(used) + named_as_labels(used))
         )
         table = zip(*(cells[step] for step in used), strict=True)
         x = [
@@ -131,59 +130,8 @@ def cells_of(columns: list[str], rows: list[list[str]], names: Names) -> Cells:
         texts = {names["text"], names["group"], names["by"]}
         for column, values in cells.items():
             if column not in texts and column.lower() not in TEXTS:
-                cells[column] = list(map(with_points, values))
+                cells[column] = with_points(column, values)
     return cells
-
-
-def rows_of(
-    data: bytes, wide: bool, bad: BadRows | None = None
-) -> tuple[list[str], list[list[str]], list[str], str]:
-    """Names of the columns, rows, the line of each, and a remark; never a second copy of the whole text.
-
-    Lines with too many or too few fields go to `bad`; without it they are refused. `wide`: the last may lack.
-    """
-    rows, places = [], []
-    spans, longest = 0, (1, 0)  # rows over several lines; lines, and the last, of the one with most
-    try:
-        found = records(data)
-        head, before = next(found, ([], 0))
-        columns = [column.strip() for column in head]
-        if any("\0" in column for column in columns):
-            raise ValueError("has bytes of 0 in its first line, as UTF-16 has; save it as UTF-8 first")
-        if len(set(columns)) < len(columns):
-            raise ValueError(f"column names must differ from each other, got {some(columns)}")
-        for row, line in found:
-            spans, longest = spans + (line - before > 1), max(longest, (line - before, line))
-            before = line
-            if not row:
-                continue
-            wrong = ""
-            if len(row) == len(columns) and all(map(_is_name, row, columns)):  # files that were joined
-                wrong = f"line {line} repeats the header"
-            elif len(row) > len(columns) or (len(row) < len(columns) and not wide):
-                wrong = f"line {line} has {len(row)} fields, the header has {len(columns)}"
-            if not wrong:
-                rows.append(row + [""] * (len(columns) - len(row)))
-                places.append(f"line {line}")
-            elif bad is None:
-                raise ValueError(wrong)
-            else:
-                bad.add(-line, wrong)
-    except UnicodeDecodeError:
-        raise not_utf8(data) from None
-    if not rows:
-        if bad is not None:
-            bad.settle("rows")
-        raise ValueError("has a header and no rows")
-    lines, last = longest
-    remark = (
-        f", {counted(spans, 'row')} over several lines (at most {lines}: line {last - lines + 1} to {last})"
-    )
-    return columns, rows, places, remark if spans else ""
-
-
-def _is_name(value: str, column: str) -> bool:
-    return len(value) <= max(LONGEST, len(column)) and value.strip() == column
 
 
 def _text_column(names: Names, cells: Cells, rest: Sequence[str]) -> str | None:
@@ -260,64 +208,3 @@ def _wide(values: Sequence[str], steps: Sequence[str], place: str) -> np.ndarray
     return np.array(
         [to_number(value, step, place) for value, step in zip(values[:length], steps, strict=False)]
     )
-
-
-def series_of(
-    columns: list[str], rows: list[list[str]], places: list[str], target: str, names: Names
-) -> tuple[list[np.ndarray[Any, Any]], list[str], str]:
-    """Series whose rows are steps, the names of their columns, and what was taken for what."""
-    cells = cells_of(columns, rows, names)
-    columns = list(cells)
-    pick("target", target, (), columns)
-    group, bad = pick("group", names["group"], (), columns), BadRows(names["bad_rows"])
-    named = [column for column in columns if column == target or column in (names["features"] or ())]
-    remarks = booleans_as_numbers(cells, named)
-    others = [column for column in columns if column != group]
-    rest, more = measured(others, cells, names, timed=True, target=target)
-    remarks += more
-    members: dict[str, list[int]] = {}
-    for k, key in enumerate(cells[group] if group else ["one"] * len(places)):
-        if not key.strip():
-            raise ValueError(f"{places[k]} does not say which series it belongs to (column {group!r})")
-        members.setdefault(key.strip(), []).append(k)
-    check_written_alike(f"column {group!r}", members)
-    order, ordered = in_order(cells, list(members.values()), rest, places, names)
-    numbers = [column for column in rest if column != order and mostly_numbers(cells[column])]
-    if names["features"] is None:
-        remarks += _no_numbers(cells, [column for column in rest if column not in (target, order, *numbers)])
-    used = names["features"] or numbers
-    check_named([*used, target], rest)
-    used = [target, *(column for column in used if column != target)]
-    for column in used:
-        check_some_numbers(column, cells[column], "target" if column == target else "features")
-    table = np.full((len(places), len(used)), np.nan)  # (rows, D)
-    for k, (place, *values) in enumerate(zip(places, *(cells[name] for name in used), strict=True)):
-        row = bad.read(k, partial(_finite, values, used, place))
-        table[k] = np.nan if row is None else row
-    left_out = bad.settle("rows")
-    said = f"series of {some(used)}{f' grouped by {group!r}' if group else ''}, {ordered}"
-    left = unused(columns, [*used, *filter(None, [group, order])])
-    if group:
-        remarks += doubtful_names(f"column {group!r}", members)
-    if names["features"] is None:
-        remarks += named_as_labels([column for column in used if column != target])
-    said = ", ".join(filter(None, [said + left + remarks, left_out]))
-    return [table[own] for own in members.values()], used, said
-
-
-def _no_numbers(cells: Cells, columns: Sequence[str]) -> str:
-    """A remark on columns that are no inputs; ValueError where their numbers are only written otherwise."""
-    remarks = ""
-    for column in columns:
-        check_no_comma(column, cells[column])
-        odd = next(value for value in cells[column] if value.strip() and as_number(value) is None)
-        remarks += f", note: most rows of column {column!r} hold no number, but such as {odd.strip()[:40]!r}"
-    return remarks
-
-
-def _finite(values: Sequence[str], names: Sequence[str], place: str) -> list[float]:
-    row = [to_number(value, name, place) for value, name in zip(values, names, strict=True)]
-    for number, name in zip(row, names, strict=True):
-        if not math.isfinite(number):
-            raise ValueError(f"{place}, column {name!r}: expected a finite number, got {number}")
-    return row

@@ -20,6 +20,7 @@ from minilstm.datasets.columns import (
     check_named,
     check_some_numbers,
     check_written_alike,
+    doubtful_points,
     pick,
     some,
     to_number,
@@ -91,6 +92,7 @@ def group_rows(
     if names["features"] is None:
         said += "".join(names_groups(column, cells[column], list(members.values())) for column in features)
         said += named_as_labels(features)
+    said += doubtful_points(features, cells)
     said = ", ".join(filter(None, [said, left_out]))
     return Found(x, found, where, said, features, None if by is None else _one_each(cells[by], by, members))
 

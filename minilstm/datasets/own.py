@@ -6,35 +6,31 @@ Texts become word ids and numbers are standardised, both with what the training 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from functools import partial
-from numbers import Real
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from minilstm.datasets.bad_rows import LARGEST, BadRows
+from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.base import Dataset, Split, fingerprint
 from minilstm.datasets.columns import check_written_alike
 from minilstm.datasets.constant_ends import constant_ends
-from minilstm.datasets.exact import EXACT, EXPECTED, rounded
 from minilstm.datasets.leaks import best_alone, one_for_each
 from minilstm.datasets.markers import missing_markers
 from minilstm.datasets.remarks import of_classes, of_inputs, of_numbers, of_order
+from minilstm.datasets.samples import as_numbers, as_texts, standardised
 from minilstm.datasets.spelling import doubtful_names
 from minilstm.datasets.splits import WAYS, Indices, first_equal, parts_by_group, parts_by_time, three_parts
+from minilstm.datasets.targets import as_targets, standardised_targets
 from minilstm.datasets.text_signs import text_remarks
 from minilstm.datasets.times import as_times
 from minilstm.foundations.arrays import Array, is_missing, rows_of
-from minilstm.foundations.errors import in_utf8, instance, listed, one_of, whole_number, wording
-from minilstm.sequences.text import has_words, pieces, text_ids
+from minilstm.foundations.errors import instance, listed, one_of, whole_number, wording
+from minilstm.sequences.text import text_ids
 
 __all__ = ["from_sequences"]
 
 SHARES = (0.7, 0.1)  # of train and validation; test has the rest
 FEWEST = 10  # sequences that can be split
-MOST_CLASSES = 100  # whole numbers with more different values are taken for a quantity
-
-Problem = Literal["classification", "regression"]
 
 
 def from_sequences(
@@ -94,37 +90,30 @@ def from_sequences(
         again = len(samples) - len(kept)
         more = f" ({again} of {len(samples)} repeat another)" if again else ""
         raise ValueError(wording("x", f"at least {FEWEST} different sequences", f"{len(kept)}{more}"))
-    task, targets, labels = _targets(y, at, problem)
+    task, targets, labels = as_targets(y, at, problem)
     unlike = int((targets != targets[firsts]).sum())
     samples, targets = [samples[k] for k in kept], targets[kept]
     if task == "classification" and len(np.unique(targets)) < 2:
         raise ValueError(wording("y", "of at least two classes", f"one alone, {labels[targets[0]]!r}"))
     classed = targets if task == "classification" else None
     parts, how = _split(classed, kept, one_of("split", split, WAYS), by, at, seed)
-    vocabulary, ends = None, []
-    made: dict[str, Array] = {}
+    vocabulary = None
     if is_text:
         ends = list(text_remarks(samples))
         found, samples = text_ids(samples, parts[0], whole_number("words", words, 3))
-        vocabulary, made["words"] = len(found), np.array(" ".join(found.words))
+        vocabulary, made = len(found), {"words": np.array(" ".join(found.words))}
     else:
-        ends = constant_ends(samples) or missing_markers(
-            np.concatenate(samples), columns if columns and len(columns) == samples[0].shape[1] > 1 else None
-        )
+        named = columns if columns and len(columns) == samples[0].shape[1] > 1 else None
+        ends = constant_ends(samples) or missing_markers(np.concatenate(samples), named)
         ends += of_numbers(samples, x, columns)
-        steps = np.concatenate([samples[k] for k in parts[0]])  # (N, D)
-        made["mean"], made["std"] = steps.mean(axis=0), steps.std(axis=0)  # (D,)
-        made["std"][made["std"] == 0] = 1
-        samples = _standardised(samples, made["mean"], made["std"])
+        samples, made = standardised(samples, parts[0])
+    note = ""
     if task == "regression":
-        mean, std = targets[parts[0]].mean(), targets[parts[0]].std()
-        if std == 0:
-            raise ValueError(wording("y", "not constant over the training part", f"{mean:g} alone"))
+        ends += [f"Of the targets, {one}" for one in missing_markers(targets[:, None])]
+        targets, own = standardised_targets(targets, parts[0])
+        made |= own
+        mean, std = own["y_mean"], own["y_std"]
         note = f"y standardised with the training part's mean {mean:g} and standard deviation {std:g}"
-        targets = ((targets - mean) / std).astype(np.float32)[:, None]
-        made |= {"y_mean": mean, "y_std": std}
-    else:
-        note = ""
     splits = tuple(Split([samples[k] for k in part], targets[part]) for part in parts)
     found_text = _description(samples, (len(firsts) - len(kept), unlike), task, labels, vocabulary)
     classes = len(labels) if task == "classification" else None
@@ -174,7 +163,7 @@ def _usable(
         if given is not None and len(given) != len(x):
             expected = f"as long as x, which has {len(x)} sequences"
             raise ValueError(wording(name, expected, f"{len(given)}{what}"))
-    samples = (_texts if is_text else _numbers)(x, at, bad)
+    samples = (as_texts if is_text else as_numbers)(x, at, bad)
     for k, label in enumerate(y):
         if label is None or (isinstance(label, (float, np.floating)) and np.isinf(label)):
             bad.add(k, wording("y", "finite", f"NaN or Inf in {at[k]}"))
@@ -215,158 +204,6 @@ def _split(
         times = as_times([str(by[k]) for k in kept], "by", [at[k] for k in kept])[0]
     order = "the order of x" if by is None else "their times"
     return parts_by_time(times, sizes), f"split by time ({order}): the latest are tested"
-
-
-def _texts(x: Sequence[Any], at: Sequence[str], bad: BadRows) -> list[Any]:
-    for k, text in enumerate(x):
-        bad.read(k, partial(_check_text, text, at[k]))
-    return list(x)
-
-
-def _check_text(text: Any, place: str) -> None:
-    if not isinstance(text, str):
-        raise TypeError(wording("x", "texts, as the first is", f"{type(text).__name__} in {place}"))
-    _check_writable("x", text, place)
-    if not has_words(text):
-        raise ValueError(wording("x", "texts with at least one word", f"none in {place}"))
-
-
-def _check_writable(argument: str, text: str, place: str) -> None:
-    """ValueError for a text that no file can hold: a report could never be written."""
-    if not all(map(in_utf8, pieces(text))):
-        raise ValueError(wording(argument, "of text that UTF-8 has", f"a lone surrogate in {place}"))
-
-
-def _numbers(x: Sequence[Any], at: Sequence[str], bad: BadRows) -> list[Any]:
-    """Each sequence as (L, D) float64, finite, L >= 1, with one D; None for a bad one."""
-    found: list[Array | None] = []
-    first: Array | None = None
-    for k, sequence in enumerate(x):
-        found.append(bad.read(k, partial(_series, sequence, at[k], first)))
-        first = found[-1] if first is None else first
-    return found
-
-
-def _series(sequence: Any, place: str, first: Array | None) -> Array:
-    try:
-        array = np.asarray(sequence)
-        if isinstance(sequence, np.ma.MaskedArray) and np.ma.is_masked(sequence):
-            raise TypeError(wording("x", "plain arrays", f"a masked one: cut it to its real steps ({place})"))
-    except ValueError:
-        raise ValueError(wording("x", "sequences whose steps have equally many features", place)) from None
-    if array.dtype.kind not in "fiub":
-        kind = "text" if array.dtype.kind in "US" else _odd(array)
-        raise TypeError(wording("x", "sequences of numbers, or texts alone", f"{kind} in {place}"))
-    with np.errstate(invalid="ignore"):  # a signalling NaN is refused below, as any other
-        array = array.astype(np.float64)  # float32 would lose what changes little beside a large mean
-    if (whole := rounded(sequence, array)) is not None:
-        raise ValueError(wording("x", EXPECTED, f"{whole} in {place}"))
-    if array.ndim not in (1, 2):
-        raise ValueError(wording("x", "sequences of shape (L,) or (L, D)", f"{array.shape} in {place}"))
-    if array.size == 0:
-        raise ValueError(wording("x", "sequences of at least one step", f"none in {place}"))
-    array = array.reshape(len(array), -1)
-    if not np.isfinite(array).all():
-        finite = np.isfinite(array).all(axis=1)
-        step = int(np.argmin(finite))
-        where = f", step {step}"
-        if not finite[step:].any() and 0 < step < len(finite) - 1:
-            where = f" from step {step} to its end, as if padded"
-        elif not step and finite[(real := int(np.argmax(finite))) :].all() and real > 1:
-            where = f" before step {real}, as if padded"
-        raise ValueError(wording("x", "finite numbers", f"NaN or Inf in {place}{where}"))
-    if np.abs(array).max() > LARGEST:
-        step = int(np.argmax(np.abs(array).max(axis=1)))
-        got = f"{array.flat[np.abs(array).argmax()]:g} in {place}, step {step}"
-        raise ValueError(wording("x", f"numbers up to {LARGEST:g} in size", got))
-    if first is not None and array.shape[1] != first.shape[1]:
-        expected = f"sequences of {first.shape[1]} features, as the first"
-        raise ValueError(wording("x", expected, f"{array.shape[1]} in {place}"))
-    return array
-
-
-def _odd(array: Array) -> str:
-    """What an array of no numbers holds, for people."""
-    if array.dtype.kind != "O":
-        return str(array.dtype)
-    odd = [value for value in array.flat if not isinstance(value, Real)]
-    return f"{odd[0]!r:.40}" if odd else "a whole number of more than 64 bits"
-
-
-def _targets(
-    y: Sequence[Any], at: Sequence[str], problem: str | None
-) -> tuple[Problem, Array, tuple[str, ...]]:
-    """The task, the targets (class numbers, or float64), and the names of the classes."""
-    values = list(y)
-    texts = [isinstance(value, str) for value in values]
-    truths = [isinstance(value, (bool, np.bool_)) for value in values]
-    if any(truths) and not all(truths):
-        expected = "labels of one kind, True and False or others"
-        first = (f"{values[k]!r:.80} in {at[k]}" for k in (truths.index(False), truths.index(True)))
-        raise TypeError(wording("y", expected, f"both: {', '.join(first)}"))
-    if any(texts) and not all(texts) and problem != "classification":
-        expected = "labels of one kind, text or numbers"
-        first = (f"{values[k]!r:.80} in {at[k]}" for k in (texts.index(False), texts.index(True)))
-        raise TypeError(wording("y", expected, f"both: {', '.join(first)}"))
-    if problem is not None:
-        one_of("problem", problem, ("classification", "regression"))
-    numbers = None
-    if not any(texts):
-        numbers = np.asarray(values)
-        if numbers.dtype.kind not in "fiub" or numbers.ndim != 1:
-            expected = "class names or numbers, one for each sequence"
-            raise TypeError(wording("y", expected, f"shape {numbers.shape}, dtype {numbers.dtype}"))
-        if not np.isfinite(numbers).all():
-            raise ValueError(
-                wording("y", "finite", f"NaN or Inf in {at[int(np.argmin(np.isfinite(numbers)))]}")
-            )
-        whole = bool((numbers == np.round(numbers)).all())
-        if problem is None:
-            many = len(np.unique(numbers)) > MOST_CLASSES
-            problem = "classification" if whole and not many else "regression"
-        if problem == "regression":
-            goals = numbers.astype(np.float64)
-            worst = int(np.abs(goals).argmax())
-            if abs(goals[worst]) > LARGEST:
-                got = f"{goals[worst]:g} in {at[worst]}"
-                raise ValueError(wording("y", f"numbers up to {LARGEST:g} in size", got))
-            return "regression", goals, ()
-        if whole and numbers.dtype.kind not in "iu" and np.abs(numbers).max() < EXACT:
-            numbers = numbers.astype(np.int64)
-    elif problem == "regression":
-        raise TypeError(wording("y", "numbers for a regression", f"text, {values[texts.index(True)]!r:.80}"))
-    if numbers is not None:
-        classes, found = np.unique(numbers, return_inverse=True)
-        names = tuple(str(value) for value in classes.tolist())
-    else:
-        for k, value in enumerate(values):
-            _check_writable("y", str(value), at[k])
-        names = tuple(sorted({str(value) for value in values}))
-        place = {label: k for k, label in enumerate(names)}
-        found = np.array([place[str(value)] for value in values])
-    if len(names) > max(2, len(values) // 2):
-        raise ValueError(
-            wording("y", "of classes with at least two sequences on average", f"{len(names)} classes")
-            + (
-                f", such as {names[0]!r:.40}"
-                if numbers is None
-                else '; problem="regression" predicts numbers'
-            )
-        )
-    return "classification", found.astype(np.int64), names
-
-
-def _standardised(samples: Sequence[Array], mean: Array, std: Array) -> list[Array]:
-    with np.errstate(over="ignore"):
-        found = [((sample - mean) / std).astype(np.float32) for sample in samples]
-    for sample, made in zip(samples, found, strict=True):
-        if not np.isfinite(made).all():
-            worst = sample[~np.isfinite(made)][0]
-            expected = "of numbers that float32 holds beside those of the training part"
-            raise ValueError(
-                wording("x", expected, f"{worst:g}, where they are of {std.max():.3g} around their mean")
-            )
-    return found
 
 
 def _description(

@@ -15,8 +15,6 @@ no file takes more memory than a multiple of its size (of a .feather, what it sa
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,20 +25,15 @@ from minilstm.datasets.arrays import MOST, SMALL
 from minilstm.datasets.bad_rows import BadRows
 from minilstm.datasets.column_files import as_cell, check_no_structs, has_lists, read_columns
 from minilstm.datasets.columns import (
-    SERIES,
-    TEXTS,
     Found,
     Names,
-    by_of,
     kept,
-    label_of,
-    not_utf8,
-    pick,
-    some,
-    unused,
 )
-from minilstm.datasets.csv_file import read_csv, read_table, rows_of, series_of
+from minilstm.datasets.csv_file import read_csv, read_table
+from minilstm.datasets.csv_rows import rows_of
+from minilstm.datasets.json_rows import OF_TABLES, as_objects, read_jsonl
 from minilstm.datasets.npz_file import read_arrays
+from minilstm.datasets.series_rows import series_of
 from minilstm.datasets.ts_file import read_ts
 from minilstm.foundations import files
 from minilstm.foundations.arrays import Array
@@ -50,7 +43,6 @@ __all__ = ["Series", "Table", "read_file", "read_series"]
 
 CSV = (".csv", ".tsv")
 TYPED = (".parquet", ".feather", ".arff")
-OF_TABLES = ("group", "order", "drop", "decimal")
 DECIMALS = ("point", "comma")
 KINDS = f"a {', '.join((*CSV, '.jsonl', '.npz', *TYPED))} or .ts file"
 
@@ -195,15 +187,15 @@ def read_file(
         )
     names["padding"] = None if padding is None else one_of("padding", padding, ("pre", "post"))
     readers: dict[str, Callable[[bytes, Names], Found]]
-    readers = {**dict.fromkeys(CSV, read_csv), ".jsonl": _jsonl, ".npz": read_arrays, ".ts": read_ts}
+    readers = {**dict.fromkeys(CSV, read_csv), ".jsonl": read_jsonl, ".npz": read_arrays, ".ts": read_ts}
     readers |= {kind: partial(_typed, kind) for kind in TYPED}
     reader = readers.get(kind)
     if reader is None:
         raise ValueError(wording("data", KINDS, path.name))
     try:
-        if kind not in (*CSV, *TYPED):
-            for option in OF_TABLES:
-                if names[option] not in (None, "point") and (option, kind) != ("drop", ".jsonl"):
+        if kind in (".npz", ".ts"):
+            for option in (*OF_TABLES, "drop"):
+                if names[option] not in (None, "point"):
                     raise ValueError(f"{option} must be left out but for a .csv, got {names[option]!r}")
         if kind != ".npz" and names["padding"] is not None:
             raise ValueError(f"padding must be left out for a {kind}, got {names['padding']!r}")
@@ -227,7 +219,7 @@ def _typed(kind: str, data: bytes, names: Names) -> Found:
     if not has_lists(columns):
         return read_table(*_cells(columns), names, bad)
     rows = zip(*columns.values(), strict=True)
-    return _objects(
+    return as_objects(
         {k: dict(zip(columns, row, strict=True)) for k, row in enumerate(rows)}, "row", names, bad
     )
 
@@ -243,67 +235,3 @@ def _cells(columns: dict[str, list[Any]]) -> tuple[list[str], list[list[str]], l
     check_no_structs(columns)
     rows = [list(map(as_cell, row)) for row in zip(*columns.values(), strict=True)]
     return list(columns), rows, [f"row {k}" for k in range(len(rows))]
-
-
-def _jsonl(data: bytes, names: Names) -> Found:
-    bad = BadRows(names["bad_rows"])
-    rows: dict[int, dict[str, Any]] = {}
-    try:
-        lines = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="\n")
-        for number, line in enumerate(lines, 1):
-            if line.strip() and (row := bad.read(number, partial(_object, line, number))) is not None:
-                rows[number] = row
-    except UnicodeDecodeError:
-        raise not_utf8(data) from None
-    if not rows:
-        bad.settle("lines")
-    return _objects(rows, "line", names, bad)
-
-
-def _objects(rows: dict[int, dict[str, Any]], place: str, names: Names, bad: BadRows) -> Found:
-    """What these rows hold, of which each has a sequence; `place` is what a row is called."""
-    for option in OF_TABLES:
-        if option != "drop" and names[option] not in (None, "point"):
-            raise ValueError(
-                f"{option} must be left out where each row has a sequence, got {names[option]!r}"
-            )
-    columns = kept(dict.fromkeys(key for row in rows.values() for key in row), names)
-    label = label_of(names["label"], columns)
-    by = by_of(names, columns)
-    rest = [column for column in columns if column not in (label, by)]
-    given = names["text"] or (names["features"] or [None])[0]
-    column = pick("text" if names["text"] else "features", given, (*TEXTS, *SERIES), rest)
-    if column is None:
-        raise ValueError(f"name the sequences with --text or --features; it has {some(rest)}")
-    for number, row in rows.items():
-        for key in (label, column, *([by] if by else [])):
-            if row.get(key) is None or (key != column and not str(row[key]).strip()):
-                bad.add(number, f"{place} {number} has no {key!r}")
-        if not isinstance(row.get(label), (str, int, float)):
-            got = f"{row.get(label)!r:.40}"
-            bad.add(number, f"{place} {number}: expected a text or a number as {label!r}, got {got}")
-    left_out = bad.settle(f"{place}s")
-    good = {number: row for number, row in rows.items() if number not in bad.errors}
-    said = f"sequences from {column!r}, labels from {label!r}{unused(rest, [column])}"
-    said = ", ".join(filter(None, [said, left_out]))
-    x, y = ([row[key] for row in good.values()] for key in (column, label))
-    groups = None if by is None else [row[by] for row in good.values()]
-    return Found(x, y, [f"{place} {number}" for number in good], said, by=groups)
-
-
-def _object(line: str, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(line, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"line {number} is not valid JSON: {error}") from None
-    if not isinstance(row, dict):
-        raise ValueError(f"line {number}: expected an object, got {line[:40]!r}")
-    return row
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of these keys and values; ValueError for a key that stands twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return found

@@ -48,6 +48,9 @@ def of_classes(splits: Sequence[Split], labels: Sequence[str]) -> Iterable[str]:
         )
     if none := say_none(labels):
         yield f"{listed_names(none)} is a class: if it says that there is no label, leave those cells empty."
+    below = [label for label in labels if re.fullmatch(r"-\d+", label)]
+    if len(below) == 1 and len(labels) > 2 and set(labels) != {"-1", "0", "1"} and all(map(_plain, labels)):
+        yield f"{below[0]} is a class: if it says that there is no label, leave those cells empty."
     if all(SIGNED.fullmatch(one) or COMMA.fullmatch(one) for one in labels) and not all(map(_plain, labels)):
         odd = next(label for label in labels if not _plain(label))
         yield f"Labels such as {odd!r} are names of classes; quantities are written as 1.5."

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
 NONE = {"nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "nil", "?", "-", "--", ".", "missing"}
+NONE |= {"\\n"}  # the one of SQL, in small letters
 SHOWN = 12
+ROUNDED = re.compile(r"\d\.\d+E\+\d\d")  # a number of many digits, as Excel shows and saves it
 # Letters of other alphabets, hyphens and quotes that are drawn as signs of ASCII are.
 DRAWN = str.maketrans(
     "АВЕЅІЈКМНОРСТУХаеѕіјорсухԛԝһΑΒΕΖΗΙΚΜΝΟΡΤΥΧο‐‑‒–—−‘’ʼ`´“”",  # noqa: RUF001
@@ -17,8 +21,8 @@ DRAWN = str.maketrans(
 def look_alike(names: Iterable[str]) -> list[str]:
     """Those that differ in nothing that a reader would heed, as Python writes them.
 
-    That are capitals, blanks, signs without a shape, one letter in two codings or of two alphabets, and zeros
-    in front.
+    That are capitals, blanks, signs without a shape, one letter in two codings or of two alphabets, a sign as
+    &amp;, and zeros in front.
 
     >>> look_alike(["ann", "Ann ", "bob", "7", "007", "e"])
     ["'7'", "'007'", "'ann'", "'Ann '"]
@@ -48,6 +52,8 @@ def doubtful_names(where: str, names: Iterable[str]) -> str:
     if none := say_none(names):
         remarks += f", note: {listed_names(none)} in {where} is a name; where there is none, leave "
         remarks += "those cells empty"
+    if lost := next(filter(ROUNDED.fullmatch, names), ""):
+        remarks += f", note: names as {lost!r} in {where} have lost digits: several may have become one"
     return remarks
 
 
@@ -57,7 +63,7 @@ def listed_names(names: list[str]) -> str:
 
 
 def _heeded(name: str) -> str:
-    plain = unicodedata.normalize("NFKC", name).casefold()
+    plain = unicodedata.normalize("NFKC", html.unescape(name)).casefold()
     plain = " ".join("".join(sign for sign in plain if unicodedata.category(sign) != "Cf").split())
     return (plain.lstrip("0") or "0") if plain.isdecimal() else plain
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from minilstm.sequences.text import pieces
 
 TAG = re.compile(r"<[a-zA-Z/][^<>\n]{0,200}>|&(amp|lt|gt|quot|nbsp|#\d+);")
+NUMBERS = re.compile(r"\s*[a-z.]*\(?\[+\s*[-+]?\d[^\s,]*[,\s]+[-+]?\d")  # an array, as Python writes it
 OFTEN = 0.01  # share of the texts from which on it is told
 INVISIBLE, SYMBOL, MARK, LOST = range(4)
 
@@ -22,9 +23,12 @@ def text_remarks(texts: Sequence[str]) -> Iterable[str]:
     kinds: dict[str, int | None] = {}
     found: list[tuple[int, str]] = [(0, "")] * 4
     tags, tag = 0, ""
+    lists, first = 0, ""
     for text in texts:
         if match := TAG.search(text):
             tags, tag = tags + 1, tag or match[0][:20]
+        if match := NUMBERS.match(text):
+            lists, first = lists + 1, first or match[0][:20]
         if text.isascii():
             continue
         signs = sorted({sign for piece in pieces(text) for sign in set(piece)})
@@ -44,6 +48,9 @@ def text_remarks(texts: Sequence[str]) -> Iterable[str]:
     }
     if tags >= max(1, OFTEN * len(texts)):
         yield f"{_counted(tags, len(texts))} HTML, such as {tag!r}, of which words are read too."
+    if lists >= max(1, OFTEN * len(texts)):
+        listed = f"{_counted(lists, len(texts))} a list of numbers, as {first!r}, of which words are made"
+        yield f"{listed}: a .jsonl holds lists."
     for kind, (count, sign) in enumerate(found):
         if count and count >= OFTEN * len(texts):
             yield f"{_counted(count, len(texts))} {said[kind].format(f'U+{ord(sign):04X}')}."

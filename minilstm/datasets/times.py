@@ -17,8 +17,8 @@ from minilstm.datasets.columns import LONGEST, as_number
 from minilstm.foundations.arrays import Array
 
 FEWEST = 3  # steps from which on a sequence has a spacing of its own
-COMPACT = re.compile(r"\s*(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])\s*")
-CLOSE = 1e-6  # relative difference up to which two spacings are the same
+COMPACT = re.compile(r"\s*(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])?\s*")
+CLOSE = 1e-4  # relative difference up to which two spacings are the same
 FINER = re.compile(r"[.,]\d{6}(\d+)")  # digits of a second that a datetime does not hold
 MILLIONTH = Decimal("1e-6")
 
@@ -111,7 +111,7 @@ def are_dates(values: Sequence[str]) -> bool:
 
 
 def compact_dates(values: Sequence[str]) -> bool:
-    """Whether all are numbers that look like dates, as 20240131, and are no equal steps apart then."""
+    """Whether all are numbers that look like dates, 20240131 or 202401, and are no equal steps apart."""
     return bool(values) and all(map(COMPACT.fullmatch, values))
 
 

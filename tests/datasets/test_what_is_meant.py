@@ -239,7 +239,7 @@ def test_columns_are_dropped_by_their_names_and_those_that_are_empty(tmp_path):
     assert series.columns == ["b"]
     path = tmp_path / "a.jsonl"
     path.write_text('{"x": [1], "label": 1}\n')
-    with pytest.raises(ValueError, match="decimal must be left out but for a"):
+    with pytest.raises(ValueError, match="decimal must be left out"):
         read_file(path, decimal="comma")
     path.write_text('{"x": [1], "y": 1, "series": [2]}\n')
     assert read_file(path, drop=["series"]).x == [[1]]
