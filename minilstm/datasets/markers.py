@@ -1,4 +1,4 @@
-"""Numbers that seem to say that there is none, as -999: one value, repeated, far from all others."""
+"""Numbers that seem to say that there is none, as -999: one value far from all others."""
 
 from __future__ import annotations
 
@@ -34,10 +34,13 @@ def missing_markers(values: Array, columns: Sequence[str] | None = None) -> list
         for marker in (own.min(), own.max()):
             others = own[own != marker]
             count = len(own) - len(others)
-            if count > len(others) or len(np.unique(others[:LOOKED_AT])) < DISTINCT:
+            if count > len(others):
                 continue
             low, high = others.min(), others.max()
-            if min(abs(marker - low), abs(marker - high)) > (high - low) * (1 if count >= FEWEST else FAR):
+            away = min(abs(marker - low), abs(marker - high))
+            if away <= (high - low) * (1 if count >= FEWEST else FAR):
+                continue
+            if len(np.unique(others[:LOOKED_AT])) >= DISTINCT:
                 where = f" in column {columns[k]!r}" if columns is not None else ""
                 found.append(
                     f"{marker:g} stands {counted(count, 'time')}{where}, far from all other values "
