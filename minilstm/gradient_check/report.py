@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -30,6 +31,16 @@ AXES = {
     "steps": ("sample", "step", "feature"),
     "states": ("sample", "step", "unit"),
 }
+
+
+class Stage(IntEnum):
+    """How far a try of hand-written functions came: the further, the likelier they were meant so."""
+
+    WEIGHTS = 0  # the names of an object's weights do not tell which they are
+    FORWARD = 1  # forward takes something else, or raised
+    OUTPUTS = 2  # it returned something else
+    BACKWARD = 3  # backward takes something else, or raised
+    GRADIENTS = 4  # it returned something else
 
 
 class Entry(NamedTuple):
@@ -210,8 +221,8 @@ class Report:
     fault : why nothing could be compared, in words; None otherwise;  hygiene : what is not wrong but unwise,
     such as inputs changed in place;  forward : hand-written outputs beside this package's;  lawful : whether
     backward is linear in what it is given;  strict : whether hygiene and forward count;  adapters : where
-    there is a fault, those with which the functions could be called, the outermost first;  known : whether
-    forward is a form of the cell that is known.
+    there is a fault, those with which the functions could be called, the outermost first;  stage : how far
+    the functions came, where there is a fault;  known : whether forward is a known form of the cell.
     """
 
     comparisons: list[Comparison]
@@ -226,6 +237,7 @@ class Report:
     lawful: bool = True
     strict: bool = False
     adapters: tuple[str, ...] = ()
+    stage: Stage | None = None
     known: bool = True
 
     @property

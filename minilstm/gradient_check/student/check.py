@@ -206,7 +206,7 @@ def _check(
         functions = Functions(forward, backward, case, told)
         judge(functions, case, report)
     except FunctionError as fault:
-        report.fault, report.exception = str(fault), fault.__cause__
+        report.fault, report.exception, report.stage = str(fault), fault.__cause__, fault.stage
         report.causes += fault.causes
         if functions is None and told == Told():
             report.adapters = suggest.adapter(forward, backward, case)

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
+from minilstm.gradient_check.report import Stage
+
 HERE = str(Path(__file__).parent.parent)
 
 
 class FunctionError(Exception):
-    """The functions cannot be checked: why, and the likely cause where there is one."""
+    """The functions cannot be checked: why, how far they came, and the likely cause where there is one."""
 
-    def __init__(self, words: str, cause: str | None = None) -> None:
+    def __init__(self, words: str, stage: Stage, cause: str | None = None) -> None:
         super().__init__(words)
+        self.stage = stage
         self.causes = [cause] if cause else []
 
 

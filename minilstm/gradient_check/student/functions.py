@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilstm.foundations.arrays import Array
+from minilstm.gradient_check.report import Stage
 from minilstm.gradient_check.student import signature
 from minilstm.gradient_check.student.cases import Case, Values
 from minilstm.gradient_check.student.exceptions import ComplexError, FunctionError, described
@@ -23,7 +24,7 @@ from minilstm.gradient_check.student.pristine import Pristine
 from minilstm.gradient_check.student.returned import Places, at, find_places, read_gradients
 from minilstm.gradient_check.student.signature import PAIRS, Names
 
-Fault = tuple[int, bool, FunctionError]  # how far a try came, and whether it was a likely one
+Fault = tuple[bool, FunctionError]  # whether a try was a likely one, and what stopped it
 SLOW = 2.0  # seconds for one forward and backward, above which it is said
 
 
@@ -98,21 +99,21 @@ class Functions:
         )
         named = self._told.outputs or signature.said(self._forward, "outputs")
         for names in taken:
-            self.inputs, stage = names, 0
+            self.inputs = names
             try:
                 returned, _ = self._run(case.values)
-                stage = 1
                 self._places = find_places(returned, case, named, self._shapes)
             except FunctionError as fault:
-                faults.append((stage, self._likely(), fault))
+                faults.append((self._likely(), fault))
                 continue
             if self._settle_backward(case, faults):
                 return
         if not faults:
             needed = ", ".join(("x", *self.spec.states, *self.spec.weights))
             got = len(signature.parameters(self._forward)[0])
-            raise FunctionError(f"forward must take {needed}, or some of them; it takes {got}.")
-        raise max(faults, key=lambda fault: fault[:2])[2]
+            words = f"forward must take {needed}, or some of them; it takes {got}."
+            raise FunctionError(words, Stage.FORWARD)
+        raise max(faults, key=lambda fault: (fault[1].stage, fault[0]))[1]
 
     def _likely(self) -> bool:
         return "WUb" not in self.inputs  # tried before "WU", which is the likelier
@@ -127,12 +128,12 @@ class Functions:
             try:
                 found = self.gradients(case.values, case.losses)
             except FunctionError as fault:
-                faults.append((3 if "must return" in str(fault) else 2, self._likely(), fault))
+                faults.append((self._likely(), fault))
                 continue
             self.judged = tuple(name for name in self.inputs if found.get(name) is not None)
             if not self.judged:
                 words = "backward returned no gradient: every one is None."
-                faults.append((3, self._likely(), FunctionError(words)))
+                faults.append((self._likely(), FunctionError(words, Stage.GRADIENTS)))
                 continue
             took = time.perf_counter() - start
             if took > SLOW:
@@ -141,7 +142,7 @@ class Functions:
         if not tried:
             expected = f"backward must take the gradients of {', '.join(self.outputs)}"
             words = expected + (" and the cache" if cached else "") + "."
-            faults.append((2, self._likely(), FunctionError(words)))
+            faults.append((self._likely(), FunctionError(words, Stage.BACKWARD)))
         return False
 
     # -------------------------------------------------------------------------- running
@@ -217,7 +218,8 @@ class Functions:
         except BaseException as error:  # a student's file may raise anything, SystemExit too
             if isinstance(error, FunctionError):
                 raise
-            raise FunctionError(f"{what} raised {described(error)}.") from error
+            stage = Stage.FORWARD if what == "forward" else Stage.BACKWARD
+            raise FunctionError(f"{what} raised {described(error)}.", stage) from error
         if self._printed.lines > lines and not any("prints" in text for text in self.hygiene):
             text = " ".join(self._printed.first.split())[:80]
             self.hygiene[f"{what} prints while it runs: {text!r}"] = None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minilstm.foundations.arrays import Array
+from minilstm.gradient_check.report import Stage
 from minilstm.gradient_check.student import signature
 from minilstm.gradient_check.student.exceptions import FunctionError
 from minilstm.gradient_check.student.own_weights import INSTEAD, Own, OwnWeights
@@ -63,7 +64,8 @@ class LayerForward:
             made = f"{name}({', '.join(weights)})"
             raise FunctionError(
                 f"{name} must be made of its weights, as {made}, or of sizes, as "
-                f"{name}(input_size, hidden_size), but it takes ({takes}). {INSTEAD.format(name)}"
+                f"{name}(input_size, hidden_size), but it takes ({takes}). {INSTEAD.format(name)}",
+                Stage.FORWARD,
             )
         return self.make(*weights.values())
 

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilstm.foundations.arrays import Array
+from minilstm.gradient_check.report import Stage
 from minilstm.gradient_check.student import signature
 from minilstm.gradient_check.student.by_name import ANY, Keys
 from minilstm.gradient_check.student.exceptions import FunctionError
 
-UNKNOWN = "makes its own weights, and their names do not tell those of the gates"
 INSTEAD = (
     "To check it with its loss, add to the file: parameters = model = {}(...); arguments = (x, y); and a "
     "function loss_and_gradients(x, y) that returns the loss and what backward does."
@@ -72,7 +72,9 @@ class OwnWeights:
         if not most:
             made, has = type(self.made).__name__, ", ".join([*self.arrays()][:12]) or "no arrays"
             raise FunctionError(
-                f"{made} {UNKNOWN} {' '.join(spec.gates)}: it has {has}. {INSTEAD.format(made)}"
+                f"{made} makes its own weights, and their names do not tell those of the gates "
+                f"{' '.join(spec.gates)}: it has {has}. {INSTEAD.format(made)}",
+                Stage.WEIGHTS,
             )
         yield from (names for names, own in self.found.items() if len(own) == most)
 
@@ -154,7 +156,8 @@ class OwnWeights:
         for own, array in placed:
             given = array.T if turned and own.name in MATRICES else array
             if (own.name in MATRICES and own.shape != given.shape) or given.size != np.prod(own.shape):
-                raise FunctionError(f"{own.key} must have the shape {given.shape}, got {own.shape}.")
+                words = f"{own.key} must have the shape {given.shape}, got {own.shape}."
+                raise FunctionError(words, Stage.FORWARD)
             for holder, key in own.places:
                 holder[key] = given.reshape(own.shape).copy()
             found.append(own._replace(turned=turned))
@@ -178,7 +181,8 @@ class OwnWeights:
                 continue
             array = np.asarray(value)
             if array.shape != own.shape:
-                raise FunctionError(f"backward must give d{own.key} of shape {own.shape}, got {array.shape}.")
+                words = f"backward must give d{own.key} of shape {own.shape}, got {array.shape}."
+                raise FunctionError(words, Stage.GRADIENTS)
             array = array.T if own.turned and own.name in MATRICES else array
             array = array if own.name in MATRICES else array.reshape(-1)
             blocks.setdefault(own.name, {})[own.block or 0] = array
@@ -186,7 +190,8 @@ class OwnWeights:
             if own.name in blocks:
                 raise FunctionError(
                     f"backward leaves no gradient of {own.key}: it is looked for as d{own.key}, "
-                    f"grad_{own.key} and grads[{own.key!r}]."
+                    f"grad_{own.key} and grads[{own.key!r}].",
+                    Stage.GRADIENTS,
                 )
         found: dict[str, Any] = {}
         for name, parts in blocks.items():

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from minilstm.foundations.arrays import Array
+from minilstm.gradient_check.report import Stage
 from minilstm.gradient_check.student import signature
 from minilstm.gradient_check.student.cases import Case, Values
 from minilstm.gradient_check.student.exceptions import FunctionError
 from minilstm.gradient_check.student.signature import Names
 
-NO_H = "forward must return h"  # how such a fault begins
 Place = tuple[int, ...]
 Remarks = dict[str, None]  # in the order of their finding
 
@@ -64,7 +64,8 @@ def find_places(returned: Any, case: Case, names: Names | None, remarks: Remarks
         got = as_array(values[0][1]) if values else None
         words = type(returned).__name__ if got is None or got.dtype.kind not in "fiubc" else got.shape
         raise FunctionError(
-            f"{NO_H} of shape {shape}, got {words}.",
+            f"forward must return h of shape {shape}, got {words}.",
+            Stage.OUTPUTS,
             None if got is None else _shape_cause("h", got, shape),
         )
     rest = [place for place, _ in values if place not in outputs.values() and len(place) <= 1]
@@ -78,7 +79,7 @@ def find_places(returned: Any, case: Case, names: Names | None, remarks: Remarks
 def _told_places(values: list[tuple[Place, Any]], case: Case, names: Names, remarks: Remarks) -> Places:
     if len(names) != len(values):
         expected = f"forward must return {len(names)} values ({', '.join(names)})"
-        raise FunctionError(f"{expected}, got {len(values)}.")
+        raise FunctionError(f"{expected}, got {len(values)}.", Stage.OUTPUTS)
     places = Places(case.step)
     for (place, value), name in zip(values, names, strict=True):
         if name == "cache":
@@ -200,7 +201,8 @@ def _keyed(returned: dict[Any, Any], names: list[str]) -> dict[str, Any]:
             found[str(name)] = value
     if not found:
         keys = ", ".join(map(str, list(returned)[:8]))
-        raise FunctionError(f"backward must return the gradients of {', '.join(names)}, got keys {keys}.")
+        words = f"backward must return the gradients of {', '.join(names)}, got keys {keys}."
+        raise FunctionError(words, Stage.GRADIENTS)
     return found
 
 
@@ -240,7 +242,7 @@ def _one_each(plain: list[Any], names: list[str], values: Values, remarks: Remar
 
 def _wrong_number(names: list[str], got: object) -> FunctionError:
     listed = ", ".join(f"d{name}" for name in names)
-    return FunctionError(f"backward must return {len(names)} values ({listed}), got {got}.")
+    return FunctionError(f"backward must return {len(names)} values ({listed}), got {got}.", Stage.GRADIENTS)
 
 
 def _could_be(value: Any, shape: tuple[int, ...]) -> bool:
@@ -255,13 +257,15 @@ def _could_be(value: Any, shape: tuple[int, ...]) -> bool:
 
 def array_of(what: str, name: str, value: Any, shape: tuple[int, ...], remarks: Remarks) -> Array:
     """A copy of a value in its shape; FunctionError if it is no array of numbers, or cannot have it."""
-    array = as_array(value)
+    array, stage = as_array(value), Stage.OUTPUTS if what == "forward" else Stage.GRADIENTS
     if array is None or array.dtype.kind not in "fiubc":
-        raise FunctionError(f"{what} must return {name} as an array of numbers, got {type(value).__name__}.")
+        words = f"{what} must return {name} as an array of numbers, got {type(value).__name__}."
+        raise FunctionError(words, stage)
     if array.shape != shape:
         if not _fits(array.shape, shape):
             raise FunctionError(
                 f"{what} must return {name} of shape {shape}, got {array.shape}.",
+                stage,
                 _shape_cause(name, array, shape),
             )
         remarks[f"{what} returns {name} of shape {array.shape}, taken for {shape}"] = None

@@ -29,12 +29,11 @@ from typing import Any
 
 from minilstm.foundations import files
 from minilstm.gradient_check import adapters
-from minilstm.gradient_check.report import Report
+from minilstm.gradient_check.report import Report, Stage
 from minilstm.gradient_check.student import signature, suggest
 from minilstm.gradient_check.student.check import check_sequence, check_step
 from minilstm.gradient_check.student.exceptions import described
-from minilstm.gradient_check.student.own_weights import INSTEAD, UNKNOWN
-from minilstm.gradient_check.student.returned import NO_H
+from minilstm.gradient_check.student.own_weights import INSTEAD
 
 PAIRS = {"step": ("step_forward", "step_backward"), "sequence": ("forward", "backward")}
 CHECKS: dict[str, Callable[..., Report]] = {"step": check_step, "sequence": check_sequence}
@@ -172,13 +171,15 @@ def first_that_runs(
         if report.fault is None:
             return kind, time_first(kind, pair, cell, given, report) if adapt else report
         tried.append((kind, cell, report))
-    kind, cell, report = max(tried, key=lambda one: _promising(one[2]))  # the first of the best
+    said = "step" if of_a_step(pair[0]) else None
+    best = max(tried, key=lambda one: (*_promising(one[2]), one[0] == said))  # the first of these
+    kind, cell, report = best
     if report.adapters and adapt:
         why, whole = suggest.why(report.adapters), ",".join(report.adapters)
         again = checked(kind, suggest.wrapped(pair, report.adapters), cell, given)
         again.notes.insert(0, f"checked with --adapter {whole}, as {why}")
         return kind, again
-    if kind == "layer" and str(report.fault).startswith(NO_H):
+    if kind == "layer" and report.stage is Stage.OUTPUTS:
         report.fault = f"{report.fault} {INSTEAD.format('the_class')}"
     if len(kinds) > 1:
         both = "It was tried as a sequence and as a step, which the names step_forward and step_backward say."
@@ -203,10 +204,9 @@ def time_first(kind: str, pair: adapters.Pair, cell: str, given: dict[str, Any],
     return again
 
 
-def _promising(report: Report) -> tuple[bool, bool, bool]:
-    """How near a try came that failed: whether an adapter fits, weights were found, and forward ran."""
-    fault = str(report.fault)
-    return bool(report.adapters), UNKNOWN not in fault, not fault.startswith("forward raised")
+def _promising(report: Report) -> tuple[bool, bool, int]:
+    """How near a try came: whether it ran, whether an adapter fits, and how far it went otherwise."""
+    return report.fault is None, bool(report.adapters), report.stage or 0
 
 
 def checked(kind: str, pair: adapters.Pair, cell: str, given: dict[str, Any]) -> Report:
@@ -214,12 +214,18 @@ def checked(kind: str, pair: adapters.Pair, cell: str, given: dict[str, Any]) ->
     of_step = {name: value for name, value in given.items() if name != "length"}
     if kind != "layer":
         return CHECKS[kind](*pair, cell, **(given if kind == "sequence" else of_step))
-    report = check_step(*pair, cell, **of_step)
-    if report.fault is None:
-        return report
-    return max(
-        check_sequence(*pair, cell, **given), report, key=lambda one: (one.fault is None, *_promising(one))
-    )
+    step = check_step(*pair, cell, **of_step)
+    if step.fault is None:
+        return step
+    sequence = check_sequence(*pair, cell, **given)
+    return max((step, sequence) if of_a_step(pair[0]) else (sequence, step), key=_promising)
+
+
+def of_a_step(forward: Any) -> bool:
+    """Whether what forward takes is named after the step before: h_prev."""
+    called = signature.said(signature.said(forward, "function"), "forward", forward)
+    needed, optional, _ = signature.parameters(called)
+    return any("prev" in name.lower() for name in (*needed, *optional))
 
 
 def expected(adapter: str | None) -> str:

@@ -438,6 +438,21 @@ def test_a_mistake_in_it_is_named(tmp_path, text, right, wrong, cause):
     assert any(cause in one for one in report["causes"]), report["text"]
 
 
+def test_a_try_that_failed_is_told_as_what_its_arguments_say(tmp_path):
+    """A step whose forward raises is told as a step, not with what it raises when it is given a sequence."""
+    wrong = GATES.replace("z @ self.Wo", "z @ self.Wo.T")
+    assert "size 3 is different from 5" in report_of(tmp_path, wrong)["fault"]
+    functions = """
+def forward(x, h_prev, W, U, b):
+    return np.tanh(x @ W + h_prev @ U + b.reshape(4, 5)), x
+def backward(dh, cache):
+    return dh
+"""
+    assert report_of(tmp_path, functions)["fault"].startswith(
+        "As a step: forward raised ValueError: cannot reshape"
+    )
+
+
 def test_what_is_not_understood_is_told_with_what_to_write(tmp_path):
     odd = report_of(tmp_path, GATES.replace("self.W", "self.matrix_").replace("self.dW", "self.grad_"))
     assert "LSTMCell makes its own weights, and their names do not tell those of the gates" in odd["fault"]
