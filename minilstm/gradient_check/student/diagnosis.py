@@ -2,20 +2,24 @@
 
 First what needs no formula: laws that are broken, where gradients end. Then the known mistakes are
 tried: each is run on a short sequence, alone and then together, and named if it gives the student's
-wrong gradients to 8 digits, all of them. What no known mistake explains is looked at for a pattern: a
-constant ratio, what is right at which distance from the loss. If nothing singles a cause out, the two
-that explain most are told as such.
+wrong gradients to 8 digits, all of them; then those that follow from the formulas. Several are found one
+by one on a single step, where what is wrong in one gate does not reach the others, and tried together on
+the short sequence. What nothing of this explains is looked at for a pattern: a constant ratio, what is
+right at which distance from the loss. If nothing singles a cause out, the two that explain most are told
+as such.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
 from minilstm.foundations.arrays import Array
 from minilstm.gradient_check.report import Comparison, Report
-from minilstm.gradient_check.student import endings, formulas, forwards, laws, mistakes
+from minilstm.gradient_check.student import endings, formulas, forwards, laws, mistakes, slips
 from minilstm.gradient_check.student.cases import WEIGHTS, Case, Values, draw, in_our_order
 from minilstm.gradient_check.student.derivatives import Numbers
 from minilstm.gradient_check.student.endings import Wrong
@@ -27,7 +31,10 @@ from minilstm.gradient_check.student.laws import Laws
 from minilstm.gradient_check.student.shared_mistakes import Mistake
 
 SHORT = 5  # steps of the sequence that known mistakes are tried on
+MOST = 4  # mistakes that are looked for together
+ALIKE, TRIES = 4, 20  # of those that explain as much as each other; sets of them
 Found = dict[str, Array]
+Piece = tuple[str, int]  # a tensor, and the number of its gate or step
 
 
 def causes(
@@ -53,13 +60,20 @@ def causes(
     trial = _Trial.of(wrong, known)
     if trial is not None:
         named = trial.causes(wrong)
+        if len(named) > 1:
+            fewer = trial.one_by_one(wrong)
+            named = fewer if 0 < len(fewer) < len(named) else named
         if named:
             return named
     if obeyed.causes:
         return obeyed.causes
-    pattern = _ratio_cause(wrong.tensors, case) or _turned(wrong) or endings.by_distance(wrong)
+    pattern = _ratio_cause(wrong.tensors, case) or _turned(wrong)
     if pattern:
         return [pattern]
+    found = trial.one_by_one(wrong) if trial is not None else []
+    distance = None if found else endings.by_distance(wrong)
+    if found or distance:
+        return found or [str(distance)]
     return trial.likeliest() if trial is not None else []
 
 
@@ -87,7 +101,7 @@ class _Trial:
         self.run = forwards.run(spec, known, given, short.mask)
         self.table = formulas.TABLES[spec.cell] | (known.form.backward or {})
         self.losses = [{name: short.losses[name] for name in wrong.losses}]
-        if not short.step and "h" in wrong.losses:
+        if short.steps > 1 and "h" in wrong.losses:
             last = {**self.losses[0], "h": np.zeros_like(short.losses["h"])}
             last["h"][:, -1] = short.losses["h"][:, -1]
             self.losses.append(last)
@@ -107,9 +121,17 @@ class _Trial:
         h_known = any(name[0] == "h" for name in known.outputs)
         if not h_known:
             return None
-        for short in (_shortened(wrong), wrong.case):  # code may be written for one length only
-            with contextlib.suppress(FunctionError):
-                return cls(wrong, short, known)
+        for steps in (SHORT, wrong.case.steps):  # code may be written for one length only
+            trial = cls.on(wrong, known, steps)
+            if trial is not None:
+                return trial
+        return None
+
+    @classmethod
+    def on(cls, wrong: Wrong, known: Known, steps: int) -> _Trial | None:
+        """On that many steps, or fewer; None where the functions do not take them."""
+        with contextlib.suppress(FunctionError):
+            return cls(wrong, _shortened(wrong, steps), known)
         return None
 
     def _student_s(self, functions: Functions, gradients: dict[str, Array | None]) -> Found:
@@ -217,7 +239,7 @@ class _Trial:
                 continue
             found = [through] if through.cause else []
             for name in sorted(self.names - path - explained):
-                changes = {key: formula for mistake in found for key, formula in mistake.formulas.items()}
+                changes = _changes(found)
                 if name in self.explained(changes):
                     continue
                 fits = (m for m in self.mistakes if path | {name} <= self.explained(changes | m.formulas))
@@ -230,6 +252,60 @@ class _Trial:
                 return [mistake.cause for mistake in found]
         return []
 
+    def one_by_one(self, wrong: Wrong) -> list[str]:
+        """Mistakes of any kind that explain all together: on as few steps as show them, then on more."""
+        form = self.known.form.backward or {}
+        tried = [*self.mistakes, *slips.slips(self.short.spec.cell, self.known.rows, form)]
+        over_time = [mistake for mistake in tried if mistake.over_time and not self.step]
+        at_once = [mistake for mistake in tried if not mistake.over_time]
+        few = self if self.step else _Trial.on(wrong, self.known, 1 if "h" in wrong.functions.inputs else 2)
+        for started in few.together(at_once, []) if few is not None else ():
+            for chosen in self.together(over_time, started):
+                if self.explained(_changes(chosen)) == self.names:
+                    return [mistake.cause for mistake in chosen]
+        return []
+
+    def together(self, tried: list[Mistake], started: list[Mistake]) -> Iterator[list[Mistake]]:
+        """Sets of mistakes that explain every piece, each of which explains more than those before it."""
+        every = self._pieces()
+
+        def more(chosen: list[Mistake]) -> Iterator[list[Mistake]]:
+            changes = _changes(chosen)
+            explained = self._pieces(changes)
+            if explained == every:
+                yield chosen
+                return
+            gains: list[tuple[int, Mistake]] = []
+            for mistake in tried if len(chosen) < MOST else ():
+                if mistake.formulas.keys() & changes.keys():
+                    continue
+                now = self._pieces(changes | mistake.formulas)
+                if now > explained:
+                    gains.append((len(now), mistake))
+            best = max((count for count, _ in gains), default=0)
+            for mistake in [mistake for count, mistake in gains if count == best][:ALIKE]:
+                yield from more([*chosen, mistake])
+
+        yield from itertools.islice(more(started), TRIES)
+
+    def _pieces(self, changes: Table | None = None) -> set[Piece]:
+        """What these changed formulas give of the last loss's gradients, each gate's apart; all if None."""
+        found = self.student[-1] if changes is None else self._tried(changes, self.losses[-1])
+        explained: set[Piece] = set()
+        for name in self.names:
+            got, expected = (self._in_pieces(name, one[name]) for one in (self.student[-1], found))
+            with np.errstate(invalid="ignore"):
+                near_enough = np.abs(got - expected).max(axis=1) <= self.close * np.abs(expected).max(axis=1)
+            explained |= {(name, int(k)) for k in np.flatnonzero(near_enough)}
+        return explained
+
+    def _in_pieces(self, name: str, array: Array) -> Array:
+        """A row for each gate of a weight, for each step of x; one for a state."""
+        if name not in WEIGHTS:
+            return np.reshape(array, (len(array) if name == "x" else 1, -1))
+        gates = len(formulas.GATES[self.short.spec.cell])
+        return np.reshape(array, (-1, gates, self.short.units)).swapaxes(0, 1).reshape(gates, -1)
+
     def likeliest(self) -> list[str]:
         """The two that explain most, with how much; where nothing explains everything."""
         total = len(self.names - self.right)
@@ -239,12 +315,16 @@ class _Trial:
         ]
 
 
-def _shortened(wrong: Wrong) -> Case:
-    """A case of few steps, with a mask if the long one has one."""
+def _changes(mistakes: list[Mistake]) -> Table:
+    """The formulas that they put in place of the right ones."""
+    return {name: formula for mistake in mistakes for name, formula in mistake.formulas.items()}
+
+
+def _shortened(wrong: Wrong, steps: int) -> Case:
+    """A case of that many steps at most, with a mask if the long one has one."""
     case = wrong.case
     B, D = case.batch, case.sizes[2]
-    steps = min(case.steps, SHORT)
-    if case.step or wrong.functions.one_batch:
+    if case.step or wrong.functions.one_batch or case.steps <= steps:
         return case
     mask = None
     if case.mask is not None:

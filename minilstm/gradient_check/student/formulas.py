@@ -11,6 +11,7 @@ the complex step alone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,51 @@ from minilstm.foundations.arrays import Array
 
 Formula = Callable[[Any], Any]
 Table = dict[str, Formula]
+Terms = tuple[tuple[str, ...], ...]  # a sum of products, by the names of their factors
+
+
+def _one_minus(name: str, power: int) -> Formula:
+    return lambda v: 1 - getattr(v, name) ** power
+
+
+VALUES: Table = {  # factors that are not themselves a value of the step
+    **{f"1 - {gate}": _one_minus(gate, 1) for gate in "ifozr"},
+    **{f"1 - {name}^2": _one_minus(name, 2) for name in ("c", "g", "h_prev")},
+    "1 - tanh(c)^2": lambda v: 1 - v.tanh_c * v.tanh_c,
+    "tanh(c)": lambda v: v.tanh_c,
+    "-g": lambda v: -v.g,
+    "h_t": lambda v: v.hs[v.t + 1],
+    "1 - h_t^2": lambda v: 1 - v.hs[v.t + 1] ** 2,
+    "tanh(c_prev)": lambda v: np.tanh(v.c_prev),
+    "tanh(h_t)": lambda v: np.tanh(v.hs[v.t + 1]),
+    "1 - tanh(c)": lambda v: 1 - v.tanh_c,
+    "the loss's own dh": lambda v: v.external,
+    "the dh of later steps": lambda v: v.dh_next,
+    "the incoming dc": lambda v: v.dc_in,
+    "dh * o * (1 - tanh(c)^2)": lambda v: v.dh * v.o * (1 - v.tanh_c * v.tanh_c),
+    "do * o * (1 - o)": lambda v: v.do * v.o * (1 - v.o),
+}
+
+
+def value(name: str) -> Formula:
+    """The factor of that name."""
+    return VALUES.get(name) or attrgetter(name)
+
+
+def summed(terms: Terms) -> Formula:
+    """The sum of these products."""
+    factors = [[value(name) for name in term] for term in terms]
+
+    def formula(v: Any) -> Any:
+        total: Any = 0
+        for first, *rest in factors:
+            product = first(v)
+            for factor in rest:
+                product = product * factor(v)
+            total = total + product
+        return total
+
+    return formula
 
 
 def _joined(gates: str, values: str) -> Formula:
@@ -49,25 +95,47 @@ AFTER: Table = {  # what every step ends with
     "dh_prev": lambda v: np.where(v.real, v.dh_through, v.dh),
 }
 
+PRODUCTS: dict[str, dict[str, Terms]] = {  # what each cell multiplies and adds, unit by unit
+    "lstm": {
+        "do": (("dh", "tanh(c)"),),
+        "dc": (("the incoming dc",), ("dh", "o", "1 - tanh(c)^2")),
+        "di": (("dc", "g"),),
+        "df": (("dc", "c_prev"),),
+        "dg": (("dc", "i"),),
+        "dz_i": (("di", "i", "1 - i"),),
+        "dz_f": (("df", "f", "1 - f"),),
+        "dz_g": (("dg", "1 - g^2"),),
+        "dz_o": (("do", "o", "1 - o"),),
+        "dc_through": (("dc", "f"),),
+    },
+    "gru": {
+        "dg": (("dh", "write"),),
+        "dz": (("sign", "dh", "h_prev"), ("sign", "dh", "-g")),
+        "dz_g": (("dg", "1 - g^2"),),
+        "dr": (("dz_g", "q"),),
+        "dz_r": (("dr", "r", "1 - r"),),
+        "dz_z": (("dz", "z", "1 - z"),),
+        "dq": (("dz_g", "r"),),
+        "dh_direct": (("dh", "keep"),),
+    },
+    "simple_rnn": {"dz_h": (("dh", "1 - h_t^2"),)},
+}
+
+
+def _lines(products: dict[str, Terms]) -> Table:
+    return {name: summed(terms) for name, terms in products.items()}
+
+
 LSTM: Table = {
     **BEFORE,
     "c": lambda v: v.c_new,
     "c_prev": lambda v: v.cs[v.t],
     "tanh_c": lambda v: np.tanh(v.c),
-    "do": lambda v: v.dh * v.tanh_c,
     "dc_in": lambda v: v.dc_next,
-    "dc": lambda v: v.dc_in + v.dh * v.o * (1 - v.tanh_c * v.tanh_c),
-    "di": lambda v: v.dc * v.g,
-    "df": lambda v: v.dc * v.c_prev,
-    "dg": lambda v: v.dc * v.i,
-    "dz_i": lambda v: v.di * v.i * (1 - v.i),
-    "dz_f": lambda v: v.df * v.f * (1 - v.f),
-    "dz_g": lambda v: v.dg * (1 - v.g * v.g),
-    "dz_o": lambda v: v.do * v.o * (1 - v.o),
+    **_lines(PRODUCTS["lstm"]),
     "dxw": lambda v: np.where(v.real, _joined("ifgo", "dz")(v), 0),
     "dhu": lambda v: v.dxw,
     "dh_direct": lambda v: 0,
-    "dc_through": lambda v: v.dc * v.f,
     **AFTER,
     "dc_prev": lambda v: np.where(v.real, v.dc_through, v.dc_in),
 }
@@ -75,22 +143,15 @@ LSTM: Table = {
 GRU: Table = {
     **BEFORE,
     "sign": lambda v: 1,
-    "dg": lambda v: v.dh * v.write,
-    "dz": lambda v: v.sign * v.dh * (v.h_prev - v.g),
-    "dz_g": lambda v: v.dg * (1 - v.g * v.g),
-    "dr": lambda v: v.dz_g * v.q,
-    "dz_r": lambda v: v.dr * v.r * (1 - v.r),
-    "dz_z": lambda v: v.dz * v.z * (1 - v.z),
-    "dq": lambda v: v.dz_g * v.r,
+    **_lines(PRODUCTS["gru"]),
     "dxw": lambda v: np.where(v.real, _joined("zrg", "dz")(v), 0),
     "dhu": lambda v: np.where(v.real, np.concatenate([v.dz_z, v.dz_r, v.dq], axis=-1), 0),
-    "dh_direct": lambda v: v.dh * v.keep,
     **AFTER,
 }
 
 SIMPLE_RNN: Table = {
     **BEFORE,
-    "dz_h": lambda v: v.dh * (1 - v.h * v.h),
+    **_lines(PRODUCTS["simple_rnn"]),
     "dxw": lambda v: np.where(v.real, v.dz_h, 0),
     "dhu": lambda v: v.dxw,
     "dh_direct": lambda v: 0,

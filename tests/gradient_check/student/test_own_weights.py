@@ -429,6 +429,39 @@ def test_is_right_as_it_is(tmp_path, text, tensors):
         (PARAMETERS, "self.hs[t].T @ dz", "self.hs[t + 1].T @ dz", "h_t used where h_{t-1} belongs"),
         (PARTS, "dc * g * i * (1 - i)", "dc * g * i", "gate i"),
         (LOSS, "ds /= B", "pass", "every entry is 5 times what it must be"),
+        (
+            GATES,
+            "dh_prev = dz[:, :self.hidden_dim]",
+            "dh_prev = dz[:, -dh.shape[1]:]",
+            "a wrong slice: dh_prev",
+        ),
+        (
+            GATES,
+            "dx = dz[:, self.hidden_dim:]",
+            "dx = dz[:, :self.input_dim]",
+            "a wrong slice: dx takes the fir",
+        ),
+        (GATES, "df = dc * c_prev", "df = dh * c_prev", "df uses dh where dc belongs, in dc * c_prev"),
+        (
+            GATES,
+            "self.dbo = dzo.sum(0)",
+            "self.dbo = dzo[0]",
+            "db of gate o is that of the first sample only",
+        ),
+        (GATES, "+ dzi @ self.Wi.T", "- dzi @ self.Wi.T", "the share of gate i has the wrong sign in dx and"),
+        (
+            GATES,
+            "+ dzi @ self.Wi.T",
+            "+ dzo @ self.Wi.T",
+            "gate o's gradient is used for gate i in dx and dh",
+        ),
+        (GATES, "dc_prev = dc * f", "dc_prev = dc * f * (1 - f)", "dc_prev has a factor 1 - f too many"),
+        (
+            SEQUENCE,
+            'getattr(self, "W_h" + k).T',
+            "self.W_ho.T",
+            "the kernel of gate o is used for every gate",
+        ),
     ],
 )
 def test_a_mistake_in_it_is_named(tmp_path, text, right, wrong, cause):
@@ -436,6 +469,48 @@ def test_a_mistake_in_it_is_named(tmp_path, text, right, wrong, cause):
     report = report_of(tmp_path, text.replace(right, wrong))
     assert not report["ok"]
     assert any(cause in one for one in report["causes"]), report["text"]
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "causes"),
+    [
+        (
+            GATES,
+            {
+                "dc_prev = dc * f": "dc_prev = dc * i",
+                "dzo = do * o * (1 - o)": "dzo = do",
+                "dz[:, :self.hidden_dim]": "dz[:, -self.hidden_dim:]",
+            },
+            [
+                "dc is passed on with the input gate",
+                "missing derivative of the activation, in gate o",
+                "a wrong slice",
+            ],
+        ),
+        (
+            SEQUENCE,
+            {"dc * c * f * (1 - f)": "dc * c * f", '"db_" + k)[...] +=': '"db_" + k)[...] ='},
+            ["gate f", "gradient of b not accumulated over the steps"],
+        ),
+        (
+            SEQUENCE,
+            {
+                "dh * tc * o * (1 - o)": "dh * tc * o",
+                "dc_next = dc * f": "dc_next = dc",
+                "h.T @ d[k]": "c.T @ d[k]",
+            },
+            ["in gate o", "missing forget-gate path", "c_{t-1} used where h_{t-1} belongs"],
+        ),
+    ],
+)
+def test_several_mistakes_in_it_are_all_named(tmp_path, text, changes, causes):
+    for right, wrong in changes.items():
+        assert text.count(right) == 1, right
+        text = text.replace(right, wrong)
+    report = report_of(tmp_path, text)
+    assert not report["ok"]
+    assert len(report["causes"]) == len(causes), report["causes"]
+    assert all(any(cause in one for one in report["causes"]) for cause in causes), report["causes"]
 
 
 def test_a_try_that_failed_is_told_as_what_its_arguments_say(tmp_path):
