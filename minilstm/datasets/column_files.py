@@ -15,6 +15,8 @@ from minilstm.datasets.exact import EXPECTED, is_rounded
 from minilstm.foundations.arrays import is_missing
 
 QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'" + r'|"(?:[^"\\]|\\.)*"')
+PLAIN = re.compile(r"""(^|,)([ \t]*)(['"])(?!\?\3)([^'",\\\n]*)\3(?=\s*(?:,|$))""", re.MULTILINE)
+DATA = re.compile(r"^\s*@data\s*$", re.IGNORECASE | re.MULTILINE)
 WHOLE = re.compile(r"[+-]?\d{16,300}")
 
 Columns = dict[str, list[Any]]
@@ -105,7 +107,7 @@ def _arff(data: bytes) -> Columns:
     if next((line for _, line in _arff_rows(text)), "").startswith("{"):
         raise ValueError("has sparse rows, as {0 1.5, 4 a}, which are not read: write every value")
     try:
-        rows, meta = arff.loadarff(io.StringIO(text))
+        rows, meta = arff.loadarff(io.StringIO(_unquoted(text)))
     except NotImplementedError as error:
         raise ValueError(
             f"attributes that are numbers, dates or nominal are read, not others ({error}); "
@@ -117,6 +119,12 @@ def _arff(data: bytes) -> Columns:
         values = rows[name].tolist()
         found[name.strip()] = [None if value == b"?" else value for value in values]
     return found
+
+
+def _unquoted(text: str) -> str:
+    """The same without quotes around values, as of 'a b', which SciPy takes for parts of the value."""
+    at = DATA.search(text)
+    return text if at is None else text[: at.end()] + PLAIN.sub(r"\1\2\4", text[at.end() :])
 
 
 def _arff_rows(text: str) -> Iterator[tuple[int, str]]:

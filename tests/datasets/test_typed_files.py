@@ -14,7 +14,7 @@ import pytest
 
 from minilstm.commands import cli
 from minilstm.datasets import read_file, read_series
-from minilstm.datasets.column_files import read_columns
+from minilstm.datasets.column_files import _unquoted, read_columns
 
 RNG = np.random.default_rng(0)
 STEPS = pd.DataFrame(
@@ -139,6 +139,15 @@ def test_arff_is_read_as_a_table(tmp_path):
     found = read_file(tmp_path / "a.arff", label="the label", bad_rows="skip")
     assert [series.tolist() for series in found.x] == [[0.5, 1], [-20]]  # as in a .csv, the end may lack
     assert found.y == ["one", "two"]
+
+
+def test_quotes_around_the_values_of_an_arff_are_no_part_of_them(tmp_path):
+    values = ["'a b'", "c", '"a b"', "o'b o'c", "'?'"]
+    head = "@relation a\n@attribute v numeric\n@attribute label {'a b', c, o'b o'c}\n@DATA\n"
+    (tmp_path / "a.arff").write_text(head + "".join(f"{k}.5, {v}\n" for k, v in enumerate(values[:3])))
+    assert read_file(tmp_path / "a.arff").y == ["a b", "c", "a b"]
+    unquoted = _unquoted(head + ",".join(values))
+    assert unquoted == head + "a b,c,a b,o'b o'c,'?'"
 
 
 def test_arff_with_sequences_inside_says_what_to_do(tmp_path):
