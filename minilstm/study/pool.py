@@ -33,6 +33,13 @@ from minilstm.foundations import interrupts
 Key = TypeVar("Key")  # of a task
 Record = dict[str, Any]
 
+# Of processes started here, where the user said nothing: one thread of BLAS, and memory that is freed stays
+# with the process (the C library of Linux). A page that is asked for anew costs a fault, and long models with
+# their traces after each epoch a twentieth of their time.
+ENVIRONMENT = threads.ONE_BLAS_THREAD | {
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),  # bytes; the most that it takes
+    "MALLOC_TRIM_THRESHOLD_": str(2**28),
+}
 POLL = 0.1  # seconds between two looks at the signals
 PATIENCE = 5.0  # seconds that a worker without work gets to end
 DEAD = "a worker process died (out of memory?); finished models are kept, the same command goes on"
@@ -103,7 +110,7 @@ class _Worker:
         self.begun = self.ready = False  # whether it was told to prepare, and has
         self.key: Any = None  # of the task that it works at
         try:
-            with _without_sigint(), _one_blas_thread():
+            with _without_sigint(), _environment():
                 self.process.start()
         finally:
             theirs.close()
@@ -195,10 +202,10 @@ def _without_sigint() -> Iterator[None]:
 
 
 @contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """Processes started inside have one thread of BLAS, where the user did not say how many."""
-    unsaid = threads.ONE_BLAS_THREAD.keys() - os.environ.keys()
-    os.environ.update({name: threads.ONE_BLAS_THREAD[name] for name in unsaid})
+def _environment() -> Iterator[None]:
+    """Processes started inside have `ENVIRONMENT`, and what the user said."""
+    unsaid = ENVIRONMENT.keys() - os.environ.keys()
+    os.environ.update({name: ENVIRONMENT[name] for name in unsaid})
     try:
         yield
     finally:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from minilstm.compiled.threads import ONE_BLAS_THREAD
-from minilstm.study.pool import run_in_pool
+from minilstm.study.pool import ENVIRONMENT, run_in_pool
 
 
 def said_in_a_worker(*names):
@@ -15,12 +14,12 @@ def said_in_a_worker(*names):
     return found
 
 
-def test_workers_have_one_thread_of_blas_and_their_parent_what_it_had(monkeypatch):
-    for name in ONE_BLAS_THREAD:
+def test_workers_have_their_environment_and_their_parent_what_it_had(monkeypatch):
+    for name in ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     before = dict(os.environ)
-    assert said_in_a_worker(*ONE_BLAS_THREAD) == {**ONE_BLAS_THREAD, "OMP_NUM_THREADS": "3"}
+    assert said_in_a_worker(*ENVIRONMENT) == {**ENVIRONMENT, "OMP_NUM_THREADS": "3"}
     assert dict(os.environ) == before
 
 
