@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
                 code, spent = _train(journal, source, jobs, options, flag)
     except EXPECTED as error:
         return fail(in_words(error), 2)
-    return _reported(journal, source, spent, options) if code == 0 else code
+    return _reported(journal, source, jobs, spent, options) if code == 0 else code
 
 
 def _train(
@@ -100,7 +100,9 @@ def _train(
         return fail(in_words(error), 1), {}
 
 
-def _reported(journal: Journal, source: Source, spent: dict[str, Any], options: argparse.Namespace) -> int:
+def _reported(
+    journal: Journal, source: Source, jobs: int, spent: dict[str, Any], options: argparse.Namespace
+) -> int:
     """Write everything and print the table; a signal may end this at once, for it can be made again."""
     from minilstm.study import report
 
@@ -108,8 +110,8 @@ def _reported(journal: Journal, source: Source, spent: dict[str, Any], options: 
         result = result_of(journal, spent)
         if options.save_best and save_best(result, journal, source) is None:
             print("minilstm: no length is recommended, so no model is saved", file=sys.stderr)
-        result = report.write(result, journal)
-    except OSError as error:
+        result = report.write(result, journal, jobs=jobs)
+    except (StudyError, OSError) as error:
         return fail(in_words(error), 1)
     if options.json:
         sys.stdout.write(to_json(result.summary))
@@ -134,8 +136,8 @@ def remake(options: argparse.Namespace) -> int:
     except EXPECTED as error:
         return fail(in_words(error), 2)
     try:
-        result = report.write(result, journal)
-    except OSError as error:
+        result = report.write(result, journal, jobs=processors())
+    except (StudyError, OSError) as error:
         return fail(in_words(error), 1)
     print(printable_lines(f"{wrapped(result.conclusion, terminal_width())}\n\n{result.report}"))
     return 0

@@ -27,6 +27,7 @@ from minilstm.study.figures import study_figures
 from minilstm.study.journal import MODEL, PREPARATION, Journal, to_json
 from minilstm.study.plan import POINT_FIELDS, Point, Settings
 from minilstm.study.point import Record
+from minilstm.study.pool import run_in_pool
 from minilstm.study.summary import is_straight, variant_of
 from minilstm.study.table import columns, entries
 from minilstm.study.words import baseline_rule
@@ -49,26 +50,39 @@ COLUMNS = (
 )
 
 
-def write(result: StudyResult, journal: Journal, kinds: Sequence[str] = ("png", "pdf")) -> StudyResult:
+def write(
+    result: StudyResult, journal: Journal, kinds: Sequence[str] = ("png", "pdf"), jobs: int = 1
+) -> StudyResult:
     """Write everything into the journal's folder; the result, with the report's path.
 
-    `kinds` are the formats of the figures beside SVG.
+    `kinds` are the formats of the figures beside SVG, which are drawn in `jobs` processes. Raises StudyError
+    when one of them dies.
     """
     folder = write_tables(result, journal)
     drawings = folder / "figures"
     files.make_folder(drawings)
-    shown = []
-    for chart in study_figures(result.summary, result.cells, journal.settings):
-        figure = draw(chart)
-        plots.settle(figure)
-        pictures = {kind: plots.save(figure, kind) for kind in ("svg", *kinds)}
-        for kind, data in pictures.items():
-            files.write_bytes(drawings / f"{chart.name}.{kind}", data)
-        shown.append((chart, pictures["svg"]))
+    charts = list(study_figures(result.summary, result.cells, journal.settings))
+    tasks = {chart.name: (chart, ("svg", *kinds)) for chart in charts}
+    pictures: dict[str, dict[str, bytes]] = {}
+    if jobs > 1 and len(tasks) > 1:
+        run_in_pool(tasks, _pictures, pictures.__setitem__, jobs, dict)
+    else:
+        pictures = {name: _pictures(*task) for name, task in tasks.items()}
+    for name, kept in pictures.items():
+        for kind, data in kept.items():
+            files.write_bytes(drawings / f"{name}.{kind}", data)
+    shown = [(chart, pictures[chart.name]["svg"]) for chart in charts]
     saved, prepares = ((folder / name).is_file() for name in (MODEL, PREPARATION))
     lines = loading(result, prepares) if saved else []
     files.write_text(folder / "report.html", to_html(result, journal.settings, shown, lines))
     return replace(result, report=folder / "report.html")
+
+
+def _pictures(chart: Chart, kinds: Sequence[str]) -> dict[str, bytes]:
+    """The chart drawn in each format; what a worker does."""
+    figure = draw(chart)
+    plots.settle(figure)
+    return {kind: plots.save(figure, kind) for kind in kinds}
 
 
 def write_tables(result: StudyResult, journal: Journal) -> Path:

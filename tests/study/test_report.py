@@ -178,7 +178,7 @@ def test_the_report_can_be_made_again_from_the_folder_alone(study):
     before = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for name in ("report.html", "summary.json", "results.csv"):
         (folder / name).unlink()
-    again = report.write(result_of(Journal.read(folder)), Journal.read(folder))
+    again = report.write(result_of(Journal.read(folder)), Journal.read(folder), jobs=2)
     assert again.conclusion == study.conclusion
     after = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert set(after) == set(before)
