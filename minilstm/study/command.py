@@ -8,9 +8,10 @@ import shlex
 import shutil
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ def _train(
     journal: Journal, source: Source, jobs: int, options: argparse.Namespace, flag: interrupts.Interrupts
 ) -> tuple[int, dict[str, Any]]:
     """Run what is missing, in worker processes; the exit code, and what it took."""
+    threading.Thread(target=_load).start()
     try:
         place: Any = nullcontext((None, None)) if options.cluster is None else cluster(options.cluster)
         with Progress(journal, options.quiet) as progress, place as (executor, share):
@@ -98,6 +100,16 @@ def _train(
         return fail(in_words(error), 2), {}
     except (StudyError, OSError, MemoryError) as error:
         return fail(in_words(error), 1), {}
+
+
+def _load() -> None:
+    """Import what is needed when the workers are done, while they start and this process has to wait.
+
+    Where that fails, it does so again, and tells, when it is needed.
+    """
+    with suppress(Exception):
+        from minilstm.compiled import entry_points  # noqa: F401
+        from minilstm.study import report  # noqa: F401
 
 
 def _reported(
