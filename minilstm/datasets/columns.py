@@ -22,7 +22,7 @@ LEADING_ZERO = re.compile(r"[+-]?0\d")
 COMMA = re.compile(r"\s*[+-]?\d+((,\d+)+(\.\d*)?|(\.\d+)+,\d*|(\.\d+){2,})\s*")
 DECIMAL = re.compile(r"\s*[+-]?([1-9]\d{0,2}(\.\d{3})+(,\d+)?|\d*,\d+)([eE][+-]?\d+)?\s*")
 # Points between thousands, if they are all that a column has: 950, 1.037.
-THOUSANDS = re.compile(r"\s*[+-]?(0|[1-9]\d{0,2}(\.\d{3})?)\s*")
+THOUSANDS = re.compile(r"\s*([+-]?(0|[1-9]\d{0,2}(\.\d{3})?)\s*)?")
 FEW = 20  # values that show it
 LONGEST = 10_000  # characters of a number; a text may be nearly all of a file
 SENTENCE = 4  # words from which on a name of a column may be a text
@@ -184,10 +184,10 @@ def doubtful_points(columns: Sequence[str], cells: dict[str, list[str]]) -> str:
     ", note: 'v' is read with decimals, as 1.037; if that is 1037, --decimal comma reads it"
     """
     for column in columns:
-        values = [value.strip() for value in cells[column] if value.strip()]
-        if all(len(value) < LONGEST and THOUSANDS.fullmatch(value) for value in values):
-            parted = next((value for value in values if "." in value), None)
-            if parted and any("." not in value for value in values):
+        values = cells[column]
+        if all(map(THOUSANDS.fullmatch, values)):
+            parted = next((value.strip() for value in values if "." in value), None)
+            if parted and any("." not in value and value.strip() for value in values):
                 whole = f"if that is {parted.replace('.', '')}, --decimal comma reads it"
                 return f", note: {column!r} is read with decimals, as {parted}; {whole}"
     return ""

@@ -31,7 +31,7 @@ def rows_of(
             before = line
             if not row:
                 continue
-            if not any(map(str.strip, row[len(columns) : len(head)])):
+            if len(columns) < len(head) and not any(map(str.strip, row[len(columns) : len(head)])):
                 row = row[: len(columns)] + row[len(head) :]
             wrong = ""
             if len(row) == len(columns) and all(map(_is_name, row, columns)):  # files that were joined
