@@ -8,6 +8,7 @@ the mask, clipping, the forget bias, shuffled labels. Everything that can change
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -29,6 +30,8 @@ GENERATED = ("recall", "adding")  # made at exactly the length studied: no paddi
 LEARNING_RATE = 3e-3
 OUTLIER = 4  # times the 90th percentile, above which a length is none that a study reads by default
 SEED = 0  # never chosen by what comes out
+LARGEST_PLAN = 10**6  # models of one study
+LARGEST = 1e100  # of a learning rate or a norm: more does not fit what computes with it
 PATIENCE = 3  # epochs without a better validation loss, after which a model that has learned stops
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -198,7 +201,7 @@ class Settings:
         regression = task == "adding" or (data is not None and data.task == "regression")
         sides = ("pre", "post")
         rnns = _several("rnn", rnn, _rnn)
-        return cls(
+        settings = cls(
             task=task,
             lengths=found,
             seeds=several[0],
@@ -226,10 +229,33 @@ class Settings:
             control=_flag("control")(control),
             batch_size=whole_number("batch_size", batch_size),
             embedding=whole_number("embedding", 32 if embedding is None else embedding) if text else None,
-            learning_rate=real_number("learning_rate", learning_rate, above=True),
-            seed=whole_number("seed", seed, 0, wide=True),
+            learning_rate=real_number("learning_rate", learning_rate, above=True, below=LARGEST),
+            seed=whole_number("seed", seed, 0),
             metric="MSE" if regression else "accuracy",
         )
+        if settings.most_points > LARGEST_PLAN:
+            expected = f"so few that the study has {LARGEST_PLAN:,} models at most"
+            raise ValueError(wording("seeds", expected, several[-1]))
+        settings._check_room(data)
+        return settings
+
+    @property
+    def most_points(self) -> int:
+        """How many points there are at most, without making them."""
+        several = [value for value in vars(self).values() if isinstance(value, tuple)]
+        models = math.prod(max(1, len(value)) for value in several) * (1 + self.control)
+        return models * max(self.seeds, self.longest_seeds)
+
+    def _check_room(self, data: Any) -> None:
+        """NoRoomError where the weights or the padded sequences are larger than memory."""
+        units = max(self.units)
+        check_room(f"a recurrent layer of {units} units", 4 * units * units)
+        if self.embedding is not None and data is not None:
+            check_room(f"an embedding of {self.embedding} numbers", 4 * self.embedding * data.vocabulary)
+        if data is not None:
+            count, longest = len(data.train.x), self.lengths[-1]
+            size = 4 * (1 if data.vocabulary is not None else data.features)
+            check_room(f"a training part of {count} sequences of length {longest}", size * count * longest)
 
     def points(self) -> list[Point]:
         """All points: a whole sweep of a variant, then the next, per seed.
@@ -238,10 +264,8 @@ class Settings:
         ever train the longest models at once: at length 400 the tapes of two do not fit a processor's
         cache together, and each takes twice as long a step as beside a short one.
         """
-        seeds = max(self.seeds, self.longest_seeds)
-        check_room(f"a study of {seeds} seeds", 1000 * seeds * len(self.lengths))  # what Python needs, about
         grid = product(
-            range(seeds),
+            range(max(self.seeds, self.longest_seeds)),
             self.rnn,
             self.units,
             self.mask,
@@ -370,7 +394,7 @@ def _seeds(value: Any) -> tuple[int, ...]:
     given = list(value) if isinstance(value, (list, tuple)) else [value]
     if len(given) not in (1, 2):
         raise ValueError(wording("seeds", "one number, or two: in general and for the longest length", given))
-    return tuple(whole_number("seeds", one, wide=True) for one in given)
+    return tuple(whole_number("seeds", one) for one in given)
 
 
 def _flag(name: str) -> Callable[[Any], bool]:
@@ -383,7 +407,9 @@ def _flag(name: str) -> Callable[[Any], bool]:
 
 
 def _clipnorm(value: Any) -> float | None:
-    return None if value is None or value == "none" else real_number("clipnorm", value, above=True)
+    if value is None or value == "none":
+        return None
+    return real_number("clipnorm", value, above=True, below=LARGEST)
 
 
 def _patience(value: Any, regression: bool) -> int | None:

@@ -13,12 +13,10 @@ from typing import Any, NoReturn
 
 from minilstm import layers
 from minilstm.foundations.errors import in_utf8, wording
-from minilstm.study.plan import OWN, POINT_FIELDS, TASKS, Point, Settings
+from minilstm.study.plan import LARGEST, LARGEST_PLAN, OWN, POINT_FIELDS, TASKS, Point, Settings
 
 Record = dict[str, Any]
 
-LARGEST_PLAN = 10**6  # models of one study
-LARGEST = 2**63  # of any number: more does not fit what computes with them
 NUMBER = (float, int, None)  # None where there is none, for JSON has no NaN
 SIDES = [("pre", "post")]
 
@@ -150,7 +148,9 @@ def _fits(value: Any, shape: Any) -> bool:
         return False
     if isinstance(value, str):
         return in_utf8(value)
-    return not isinstance(value, (int, float)) or abs(value) < LARGEST  # nor is it NaN
+    if isinstance(value, float):
+        return abs(value) < LARGEST  # nor is it NaN
+    return not isinstance(value, int) or abs(value) < 2**63
 
 
 def _worded(shape: Any) -> str:
@@ -198,7 +198,8 @@ def checked_settings(config: Any) -> Settings:
     if (
         min(*numbers, found.patience or 1) < 1
         or min(found.longest_seeds, found.horizon or 1) < 0
-        or not 0 <= found.seed < LARGEST
+        or found.seed < 0
+        or found.most_points > LARGEST_PLAN
         or not found.lengths
         or not found.rnn
     ):
@@ -207,10 +208,4 @@ def checked_settings(config: Any) -> Settings:
         if not layers.is_kind(rnn):
             expected = "'lstm' or another recurrent layer, or a cell in a file"
             raise ValueError(wording(f"settings.rnn[{k}]", expected, f"{rnn!r:.60}"))
-    several = [value for value in vars(found).values() if isinstance(value, tuple)]
-    if (
-        math.prod(max(1, len(value)) for value in several) * max(found.seeds, found.longest_seeds)
-        > LARGEST_PLAN
-    ):
-        raise ValueError("its settings are not those of a study")
     return found

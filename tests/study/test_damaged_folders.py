@@ -12,7 +12,7 @@ import pytest
 
 from minilstm.commands.cli import main
 from minilstm.study import journal as journals
-from minilstm.study import report, run_missing
+from minilstm.study import report, run_missing, shapes
 from minilstm.study.journal import Journal
 from minilstm.study.plan import Settings
 from minilstm.study.result import result_of
@@ -253,3 +253,23 @@ def test_mutants_of_a_folder(folder, cases):
         assert result.table()
         read += 1
     assert read > 0
+
+
+@pytest.mark.parametrize(
+    "largest",
+    [
+        {"seed": 2**63 - 1},
+        {"clipnorm": 9e99},
+        {"learning_rate": 9e99},
+        {"batch_size": 2**63 - 1, "epochs": 2**63 - 1, "patience": 2**63 - 1},
+        {"seeds": 10**6 // 5, "units": 20_000},
+    ],
+)
+def test_a_study_that_can_be_asked_for_can_be_read_again(largest):
+    """A seed above 64 bits or a clipnorm of 1e30 was trained, and then its folder was called damaged."""
+    settings = Settings.of("recall", **{"lengths": [3], **largest})
+    config = journals.config(settings, Source.of("recall", 0))
+    assert shapes.checked_settings(json.loads(journals.to_json(config))) == settings
+    name, value = next(iter(largest.items()))
+    with pytest.raises((ValueError, MemoryError)):
+        Settings.of("recall", **{"lengths": [3], **largest, name: 16 * value})
