@@ -24,8 +24,8 @@ class Callback:
     Logs: those of a batch hold the means over the epoch so far, "loss" and the metrics; and of this batch
     alone "batch_loss", the gradient's "norm" before clipping, "norm_after" it, and whether it was "clipped"
     (0.0 or 1.0).
-    Those of an epoch are what History records; what is added to them there is recorded too, and what is
-    changed is not.
+    Those of an epoch are what History records; numbers that are added to them there by name are recorded too
+    (anything else is an error), and what is changed is not.
 
     A callback that carries something from batch to batch, and is to take part in a fit that can be taken up
     again (`ModelCheckpoint(resume=True)`), has two methods more: `get_state()`, and `set_state(state)`, which

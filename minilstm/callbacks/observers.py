@@ -60,7 +60,8 @@ class CSVLogger(Callback):
     filename : where to;  separator : between the columns;  append : whether to go on with an old file,
     whose header then stays the only one. A file is complete, and on the disk, after each epoch. What the
     first epoch reports becomes a column, and what validation will report ("NA" where an epoch has none; Keras
-    adds them where there is no validation at all). A value that comes later is left out, with a warning.
+    adds them where there is no validation at all). A value that comes later, or is called epoch, is left out
+    with a warning.
 
     >>> CSVLogger("log.csv", separator=";;")
     Traceback (most recent call last):
@@ -73,6 +74,8 @@ class CSVLogger(Callback):
         self.path = Path(filename)
         if not isinstance(separator, str) or len(separator) != 1 or not in_utf8(separator):
             raise ValueError(wording("separator", "a string of one character", shown(separator)))
+        if separator in '"\r\n':
+            raise ValueError(wording("separator", "no quote and no line end", shown(separator)))
         if not self.path.parent.is_dir():
             raise ValueError(wording("filename", "in a folder that exists", repr(os.fspath(filename))))
         self.separator, self.append = separator, flag("append", append)
@@ -92,8 +95,13 @@ class CSVLogger(Callback):
         """ValueError where the file goes on with other columns than these; some are optional."""
         columns = [name for name in columns if name not in optional]
         if self.path.exists():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                header = next(csv.reader(file, delimiter=self.separator), None)
+            try:
+                with self.path.open(newline="", encoding="utf-8") as file:
+                    header = next(csv.reader(file, delimiter=self.separator), None)
+            except (UnicodeDecodeError, csv.Error) as error:
+                raise ValueError(
+                    wording("filename", "a log of CSVLogger", f"{str(self.path)!r}: {error}")
+                ) from None
             if header and [name for name in header if name not in optional] != ["epoch", *columns]:
                 expected = f"a log with the columns epoch, {', '.join(columns)}"
                 got = f"{str(self.path)!r} with {', '.join(header)}"
@@ -108,13 +116,14 @@ class CSVLogger(Callback):
         logs = logs or {}
         if self.columns is None:
             later = {f"val_{name}" for name in logs} & self.log_names
-            self.columns = sorted({*logs, *later})
+            self.columns = sorted({*logs, *later} - {"epoch"})  # which is the first
             if self.size:
                 self._check_header(self.columns)
             rows = [] if self.size else [["epoch", *self.columns]]
         if (unwritten := sorted(set(logs) - set(self.columns))) and not self.told:
             self.told = True
-            said = f"CSVLogger has no column for {', '.join(unwritten)}, which the first epoch did not report"
+            reason = "its columns are epoch and what the first epoch reported"
+            said = f"CSVLogger has no column for {', '.join(unwritten)}: {reason}"
             warnings.warn(said, stacklevel=2)
         rows.append([epoch, *(logs.get(key, "NA") for key in self.columns)])
         text = io.StringIO(newline="")

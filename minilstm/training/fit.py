@@ -15,7 +15,7 @@ from typing import Any, Literal
 from minilstm import saving
 from minilstm.callbacks import Callback, Logs
 from minilstm.foundations import interrupts
-from minilstm.foundations.errors import NonFiniteError, wording
+from minilstm.foundations.errors import NonFiniteError, given_name, shown, wording
 from minilstm.metrics import name_of
 from minilstm.network import passes
 from minilstm.network.network import Network, optimizer_and_loss, train_step
@@ -176,7 +176,7 @@ class Fit:
             self._record(logs, known)
             handed = dict(logs)
             callback.on_epoch_end(epoch, handed)
-            logs |= {key: value for key, value in handed.items() if key not in logs}
+            logs |= _added(callback, {key: value for key, value in handed.items() if key not in logs})
         self._record(logs, known)
         return logs
 
@@ -220,6 +220,21 @@ class Fit:
             interrupts.check()
             if self.model.stop_training:
                 return
+
+
+def _added(callback: Callback, logs: dict[Any, Any]) -> Logs:
+    """What a callback of the user's adds to the logs, which files and figures can hold: numbers by name."""
+    found, adds = Logs(), f"which {type(callback).__name__} adds to the logs"
+    for name, value in logs.items():
+        given_name(f"a name {adds}", name)
+        try:
+            number = None if isinstance(value, (str, bytes)) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = None
+        if number is None:
+            raise TypeError(wording(f"{name!r:.80}, {adds},", "a number", shown(value)))
+        found[name] = number
+    return found
 
 
 def score(model: Network, data: Source, hooks: Hooks, bar: ProgressBar | None = None) -> Logs:

@@ -483,3 +483,53 @@ def test_a_csv_log_is_no_pipe_or_device(tmp_path):
     for path in (tmp_path / "pipe", os.devnull):
         with pytest.raises(ValueError, match="filename must be a file, got the pipe or device"):
             ml.CSVLogger(path)
+
+
+class Adds(ml.Callback):
+    def __init__(self, name, value):
+        self.added = {name: value}
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs.update(self.added)
+
+
+@pytest.mark.parametrize("name", ["\udc80", "", 3, None, ("a", 1)])
+def test_a_name_that_no_file_can_hold_is_refused_in_the_logs(tmp_path, name):
+    """CSVLogger ended with a UnicodeEncodeError, or with what sorting texts and numbers says."""
+    model, x, y = small(), np.ones((4, T, D)), np.ones((4, 1))
+    with pytest.raises(ValueError, match="a name which Adds adds to the logs must be a non-empty string"):
+        model.fit(x, y, verbose=0, callbacks=[Adds(name, 1.0), ml.CSVLogger(tmp_path / "a.csv")])
+
+
+@pytest.mark.parametrize("value", ["1.5", None, [1.0, 2.0], 1j, 10**400, {}, object()])
+def test_what_is_no_number_is_refused_in_the_logs(value):
+    """A History of it could not be printed, and a checkpoint could not be saved."""
+    model, x, y = small(), np.ones((4, T, D)), np.ones((4, 1))
+    with pytest.raises(TypeError, match="'mine', which Adds adds to the logs, must be a number, got "):
+        model.fit(x, y, verbose=0, callbacks=[Adds("mine", value)])
+
+
+@pytest.mark.parametrize("value", [2, True, np.float32(2), np.array(2.0), float("nan"), float("-inf")])
+def test_numbers_in_the_logs_are_floats(value):
+    model, x, y = small(), np.ones((4, T, D)), np.ones((4, 1))
+    found = model.fit(x, y, verbose=0, callbacks=[Adds("mine", value)]).history["mine"]
+    assert type(found[0]) is float
+    assert repr(found[0]) == repr(float(value))
+
+
+def test_a_log_called_epoch_is_no_second_column_of_a_csv(tmp_path):
+    model, x, y = small(), np.ones((4, T, D)), np.ones((4, 1))
+    with pytest.warns(UserWarning, match="CSVLogger has no column for epoch"):
+        model.fit(x, y, verbose=0, callbacks=[Adds("epoch", 7), ml.CSVLogger(tmp_path / "a.csv")])
+    assert (tmp_path / "a.csv").read_text().startswith("epoch,accuracy,loss\n0,")
+
+
+def test_a_csv_log_is_not_added_to_what_is_none(tmp_path):
+    path, x, y = tmp_path / "a.csv", np.ones((4, T, D)), np.ones((4, 1))
+    path.write_bytes(b"\xff\xfe\x00PNG")
+    with pytest.raises(ValueError, match="filename must be a log of CSVLogger, got "):
+        small().fit(x, y, verbose=0, callbacks=[ml.CSVLogger(path, append=True)])
+    assert path.read_bytes() == b"\xff\xfe\x00PNG"
+    for separator in '"\n\r':
+        with pytest.raises(ValueError, match="separator must be no quote and no line end"):
+            ml.CSVLogger(path, separator=separator)
