@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ def columns_of(records: Sequence[Record]) -> dict[str, dict[str, Array]]:
         for place, value in _places(record):
             found.setdefault(place, []).append((k, np.atleast_1d(np.asarray(value, np.float64))))
     return {
-        "\n".join(place): {
+        json.dumps(place): {
             "records": np.array([k for k, _ in values]),
             "lengths": np.array([len(value) for _, value in values]),
             "values": np.concatenate([value for _, value in values]),
@@ -85,12 +86,16 @@ def columns_of(records: Sequence[Record]) -> dict[str, dict[str, Array]]:
 
 
 def records_of(columns: dict[str, dict[str, Array]]) -> list[Record]:
-    """The records that `columns_of` laid out."""
-    records = [Record(0, 0) for _ in columns.get("epoch", {}).get("records", ())]
-    for place, column in columns.items():
+    """The records that `columns_of` laid out; older ones have lines as their places."""
+    placed = {
+        tuple(json.loads(place) if place.startswith("[") else place.split("\n")): column
+        for place, column in columns.items()
+    }
+    records = [Record(0, 0) for _ in placed.get(("epoch",), {}).get("records", ())]
+    for place, column in placed.items():
         pieces = np.split(column["values"], np.cumsum(column["lengths"])[:-1])
         for k, piece in zip(column["records"], pieces, strict=True):
-            _put(records[k], place.split("\n"), piece)
+            _put(records[k], place, piece)
     return records
 
 

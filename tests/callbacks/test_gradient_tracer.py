@@ -274,3 +274,16 @@ def test_signal_to_noise_of_gradients_whose_sum_leaves_the_range():
     expected, huge = _signal_to_noise(db), db / np.abs(db).max() * 1.7e308
     assert _signal_to_noise(huge) == pytest.approx(expected, rel=1e-12)
     assert all(np.isnan(_signal_to_noise(np.full((2, 5, 3), np.inf))))
+
+
+def test_names_with_line_ends_are_put_back_from_a_checkpoint():
+    """Line ends held the places of numbers apart: the norms of such a layer were left out without a word."""
+    layer = ml.LSTM(2, input_shape=(3, 1), name="a\nb")
+    model = ml.Sequential([layer, ml.Dense(1, name="c\nd")], seed=0)
+    model.compile("sgd", "mse")
+    tracer = ml.GradientTracer()
+    model.fit(np.ones((4, 3, 1)), np.ones(4), verbose=0, callbacks=[tracer])
+    again = ml.GradientTracer()
+    again.set_state(tracer.get_state())
+    assert again.norms("a\nb").tolist() == tracer.norms("a\nb").tolist()
+    assert again.records[0].update_to_weight.keys() == tracer.records[0].update_to_weight.keys()
