@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minilstm import losses, metrics
+from minilstm import metrics
 from minilstm.foundations.arrays import Array
 from minilstm.foundations.errors import shown, wording
 from minilstm.layers import LSTM, RNN, Bidirectional, Layer, Recurrent
@@ -25,6 +25,7 @@ from minilstm.layers.base import Shape
 from minilstm.layers.wrappers import Wrapper, inside
 from minilstm.network.network import Network, checked_built
 from minilstm.regularizers import L1L2
+from minilstm.saving.objects import is_users
 
 SUFFIX, WEIGHTS_SUFFIX = ".keras", ".weights.h5"
 Config = dict[str, Any]
@@ -44,6 +45,10 @@ OWN = (  # arguments that Keras does not have; `refused` looks at those that cha
 def packed(model: Network) -> bytes:
     """The bytes of a .keras file with `model`; ValueError for what Keras does not have, before any work."""
     shape = list(checked_built(model).input_shape)
+    for layer in inside(model.layers):
+        if is_users(layer):
+            expected = "of one of minilstm's own classes, to be saved"
+            raise ValueError(wording(f"layer {layer.label!r}", expected, type(layer).__name__))
     first = _object("layers", "InputLayer", {"batch_shape": shape, "dtype": "float32", "name": "input_layer"})
     rows = [first, *map(_layer, model.layers)]
     config = {"name": model.name, "dtype": model.dtype.name, "layers": rows, "build_input_shape": shape}
@@ -136,10 +141,15 @@ def _layer(layer: Layer) -> Config:
     return _object("layers", type(layer).__name__, config)
 
 
+def _holds_code(metric: metrics.Metric) -> bool:
+    """Whether a metric is of a class or a function of the user's, which no file can hold."""
+    return is_users(metric) or any(map(callable, metric.get_config().values()))
+
+
 def _penalty(layer: Layer, argument: str) -> Config:
     prefix = argument.removesuffix("_regularizer")
     found = layer.regularizers["recurrent_kernel" if prefix == "recurrent" else prefix]
-    if not isinstance(found, L1L2):
+    if type(found) is not L1L2:
         expected = "one of minilstm.regularizers, for a .keras file"
         raise ValueError(wording(f"{argument} of layer {layer.label!r}", expected, shown(found)))
     return _object("regularizers", "L1L2", dict(found.get_config()))
@@ -148,9 +158,9 @@ def _penalty(layer: Layer, argument: str) -> Config:
 def _compiled(model: Network) -> Config | None:
     """What Keras compiles the model with; None where it was not compiled, or with what is the user's own."""
     optimizer, loss = model.optimizer, model.loss
-    if optimizer is None or loss is None or type(loss).__name__ not in losses.__all__:
+    rate = None if optimizer is None else optimizer.schedule
+    if optimizer is None or loss is None or any(map(is_users, filter(None, (optimizer, loss, rate)))):
         return None
-    rate = optimizer.schedule
     config = optimizer.config() | {"name": optimizer.name}
     if rate is not None:
         schedule = rate.get_config()
@@ -162,7 +172,7 @@ def _compiled(model: Network) -> Config | None:
     for key, weighted in (("metrics", False), ("weighted_metrics", True)):
         chosen = [one for one in model.metrics if isinstance(one, metrics.Weighted) is weighted]
         plain = [one.metric if isinstance(one, metrics.Weighted) else one for one in chosen]
-        if any(not isinstance(one, str) and type(one).__name__ not in metrics.__all__ for one in plain):
+        if any(not isinstance(one, str) and _holds_code(one) for one in plain):
             return None
         found[key] = [
             one if isinstance(one, str) else _object("metrics", type(one).__name__, one.get_config())

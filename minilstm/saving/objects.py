@@ -56,6 +56,15 @@ def _name_of(cls: type) -> str | None:
     return next((name for name, known in known_classes().items() if known is cls), None)
 
 
+def is_users(value: Any) -> bool:
+    """Whether an object is of a class that a file cannot name, being none of this package.
+
+    >>> is_users(optimizers.SGD()), is_users(type("Mine", (optimizers.SGD,), {})())
+    (False, True)
+    """
+    return _name_of(type(value)) is None
+
+
 def encode(what: str, value: Any) -> Any:
     """`value` as plain JSON; ValueError, with `what` it is, for an object that is not of this package.
 

@@ -224,3 +224,29 @@ def test_what_keras_does_not_have_is_refused(tmp_path):
     with pytest.raises(RuntimeError, match="the model must be built first"):
         ml.Sequential([ml.LSTM(2)]).save(path)
     assert not path.exists()
+
+
+def test_what_is_the_user_s_own_is_left_out_or_refused(tmp_path):
+    """A function as a metric ended in what json says; a layer of the user's was written and never read."""
+
+    class Mine(ml.Dense):
+        pass
+
+    class Slow(ml.SGD):
+        pass
+
+    def error(y_true, y_pred):
+        return np.abs(y_true - y_pred)
+
+    path, x = tmp_path / "model.keras", np.ones((2, 3, 1))
+    for optimizer, metric in (("sgd", error), (Slow(), "mae")):
+        model = ml.Sequential([ml.LSTM(2, input_shape=(3, 1)), ml.Dense(1)], seed=0)
+        model.compile(optimizer, "mse", [metric])
+        model.save(path)
+        again = load_model(path)
+        assert again.loss is None
+        np.testing.assert_array_equal(again.predict(x), model.predict(x))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"layer 'mine' must be of one of minilstm's own .* got Mine"):
+        ml.Sequential([Mine(1, input_shape=(2,))]).save(path)
+    assert path.read_bytes() == before
