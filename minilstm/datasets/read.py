@@ -14,7 +14,9 @@ no file takes more memory than a multiple of its size (of a .feather, what it sa
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -43,6 +45,7 @@ __all__ = ["Series", "Table", "read_file", "read_series"]
 
 CSV = (".csv", ".tsv")
 TYPED = (".parquet", ".feather", ".arff")
+PIECE = 2**20  # bytes that are decompressed at a time
 DECIMALS = ("point", "comma")
 KINDS = f"a {', '.join((*CSV, '.jsonl', '.npz', *TYPED))} or .ts file"
 
@@ -127,16 +130,15 @@ def _opened(path: Path) -> tuple[bytes, str]:
     data = files.read_bytes(path)
     if path.suffix.lower() != ".gz":
         return data, path.suffix.lower()
-    stream = zlib.decompressobj(wbits=31)
-    most = max(SMALL, MOST * len(data))
+    found, most = io.BytesIO(), max(SMALL, MOST * len(data))
     try:
-        found = stream.decompress(data, most)
-    except zlib.error as error:
+        with gzip.open(io.BytesIO(data)) as stream:  # of one member or of several
+            while piece := stream.read(PIECE):
+                if found.write(piece) and found.tell() > most:
+                    raise ValueError(f"it must be at most {MOST} times its size")
+    except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ValueError(f"{path.name}: cannot be decompressed: {error}") from None
-    if not stream.eof or stream.unused_data:
-        expected = "one whole stream of gzip" if len(found) < most else f"at most {MOST} times its size"
-        raise ValueError(f"{path.name}: cannot be decompressed: it must be {expected}")
-    return found, path.with_suffix("").suffix.lower()
+    return found.getvalue(), path.with_suffix("").suffix.lower()
 
 
 def _source(path: Path, data: bytes) -> str:
