@@ -44,9 +44,11 @@ def said(holder: Any, what: str, otherwise: Any = None) -> Any:
     """What an adapter, a function or an object of somebody else's says under that name, if it does.
 
     Adapters say: "inputs", "outputs", "values"; "ids", x is read as integers; "one_batch" and "single", of
-    one batch size and of one sample; "by_name", forward takes its tensors by name.
+    one batch size and of one sample; "by_name", forward takes its tensors by name. A method of that name is
+    somebody else's, as `values` of a dict.
     """
-    return getattr(holder, what, otherwise)
+    found = getattr(holder, what, otherwise)
+    return otherwise if callable(found) else found
 
 
 def parameters(function: Callable[..., Any]) -> tuple[list[str], list[str], bool]:

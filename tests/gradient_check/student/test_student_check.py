@@ -378,6 +378,7 @@ def test_none_and_what_is_absent_are_not_judged_and_said():
         ({"batch": 0}, ValueError, "batch must be a whole number >= 1, got 0"),
         ({"tolerance": -1}, ValueError, "tolerance must be a finite number > 0, got -1"),
         ({"forward": 3}, TypeError, "forward must be a function, got int"),
+        ({"forward": {}}, TypeError, "forward must be a function, got dict"),
         ({"inputs": "x h z"}, ValueError, "inputs must be of the names x, h, c, W"),
         ({"outputs": ["y"]}, ValueError, "outputs must be of the names h, c, h_last"),
         ({"length": 2.5}, TypeError, "length must be a whole number >= 1, got 2.5"),
