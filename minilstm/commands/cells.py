@@ -17,7 +17,7 @@ import numpy as np
 from minilstm import layers
 from minilstm.datasets import recall
 from minilstm.foundations.arrays import Array
-from minilstm.foundations.errors import fail, whole_number
+from minilstm.foundations.errors import check_room, fail, whole_number
 from minilstm.foundations.tables import in_columns, terminal_width
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam
@@ -62,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
         lengths = sorted({whole_number("--lengths", length, 2) for length in options.lengths})
     except (ValueError, TypeError) as error:
         return fail(str(error), 2)
+    least = 4 * (options.units**2 + (TRAIN + TEST) * lengths[-1])
+    check_room(f"a cell with --units {options.units} and --lengths {lengths[-1]}", least)
     rows, done = [("cell", *heading(lengths))], 0
     total, start = len(names) * options.seeds, time.monotonic()
     each = f"{2 * len(lengths)} trainings of {options.epochs} epoch{'s' * (options.epochs != 1)} each"

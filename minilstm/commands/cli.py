@@ -20,7 +20,20 @@ from typing import Any, NoReturn
 
 import minilstm
 from minilstm.commands import program
-from minilstm.commands.values import integer, lengths, norms, number, patience, positive, seed, whole, words
+from minilstm.commands.values import (
+    address,
+    integer,
+    lengths,
+    norms,
+    number,
+    path,
+    patience,
+    positive,
+    seed,
+    whole,
+    words,
+)
+from minilstm.foundations.errors import fail
 from minilstm.foundations.tables import in_columns
 
 NEAR = 0.75  # how alike two words are, from which on one is taken for the other misspelled
@@ -40,7 +53,7 @@ examples:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         own = "; a file of your own is given with --data" if message.startswith("argument task") else ""
-        self.exit(2, f"minilstm: error: {message}{own}\n")
+        sys.exit(fail(message + own, 2))
 
 
 def _check(words: Sequence[str], parser: argparse.ArgumentParser, commands: Mapping[str, _Parser]) -> None:
@@ -133,14 +146,16 @@ def _add_study(commands: Any) -> None:
     _add_swept(study.add_argument_group("what is swept"))
     _add_training(study)
     report = commands.add_parser("report", help="make a study's report again, from its folder")
-    report.add_argument("folder", type=Path, metavar="DIR")
+    report.add_argument("folder", type=path, metavar="DIR")
     compare = commands.add_parser("compare", help="two studies side by side")
-    compare.add_argument("folders", type=Path, nargs=2, metavar="DIR")
-    compare.add_argument("--out", type=Path, metavar="FILE.html", help="also as a page")
+    compare.add_argument("folders", type=path, nargs=2, metavar="DIR")
+    compare.add_argument("--out", type=path, metavar="FILE.html", help="also as a page")
 
 
 def _add_own_data(own: Any) -> None:
-    own.add_argument("--data", metavar="FILE", help="of a kind that --formats shows, or one of these as .gz")
+    own.add_argument(
+        "--data", type=path, metavar="FILE", help="of a kind that --formats shows, or one of these as .gz"
+    )
     own.add_argument(
         "--formats", action="store_true", help="show what each kind of file looks like, and stop"
     )
@@ -252,10 +267,11 @@ def _add_training(study: Any) -> None:
     add("--jobs", type=integer, metavar="N", help="models trained at a time (the number of processors)")
     add(
         "--cluster",
+        type=address,
         metavar="tcp://HOST:8786",
         help="train on the Dask cluster with this scheduler (extra cluster)",
     )
-    add("--out", type=Path, metavar="DIR", help="folder for the results (./minilstm-study-TASK)")
+    add("--out", type=path, metavar="DIR", help="folder for the results (./minilstm-study-TASK)")
     add("--quiet", action="store_true", help="no progress display")
     add("--json", action="store_true", help="print the summary as JSON instead of a table")
 
@@ -280,10 +296,10 @@ def _add_trace(commands: Any) -> None:
     )
     add("--float64", action="store_true", help="in double precision, where nothing underflows so soon")
     add("--seed", type=seed, default=0, metavar="N", help="of weights and data (0)")
-    add("--data", type=Path, metavar="FILE", help="x (and y, mask) as .npz, or x as .npy; default: noise")
-    add("--weights", type=Path, metavar="FILE", help="a saved model, in place of a new one")
+    add("--data", type=path, metavar="FILE", help="x (and y, mask) as .npz, or x as .npy; default: noise")
+    add("--weights", type=path, metavar="FILE", help="a saved model, in place of a new one")
     add("--rnn", metavar="FILE.py:NAME", help="that model's cell, if it is one of your own; the file is run")
-    add("--out", type=Path, default=Path("minilstm-trace"), metavar="DIR", help="folder (./minilstm-trace)")
+    add("--out", type=path, default=Path("minilstm-trace"), metavar="DIR", help="folder (./minilstm-trace)")
 
 
 def _add_cells(commands: Any) -> None:
@@ -325,8 +341,8 @@ def _add_truncation(commands: Any) -> None:
     )
     add = parser.add_argument
     add("--steps", type=whole, metavar="K,K,...", help="steps to keep (twelve shares of the length)")
-    add("--data", type=Path, metavar="FILE", help="x, y (and mask) as .npz; with --weights")
-    add("--weights", type=Path, metavar="FILE", help="a saved model, compiled; with --data")
+    add("--data", type=path, metavar="FILE", help="x, y (and mask) as .npz; with --weights")
+    add("--weights", type=path, metavar="FILE", help="a saved model, compiled; with --data")
     add("--rnn", metavar="FILE.py:NAME", help="that model's cell, if it is one of your own; the file is run")
     add("--samples", type=positive, default=256, metavar="N", help="the first ones of the data (256)")
     add("--anchor", choices=("end", "start"), default="end", help="where segments are counted from (end)")
@@ -338,7 +354,7 @@ def _add_truncation(commands: Any) -> None:
         help="also so many gradients with random cuts (0)",
     )
     add("--seed", type=integer, default=0, metavar="N", help="of the model and the random cuts (0)")
-    add("--out", type=Path, metavar="FILE", help="the figure, FILE.png or FILE.svg")
+    add("--out", type=path, metavar="FILE", help="the figure, FILE.png or FILE.svg")
 
 
 def _add_reproduce(commands: Any) -> None:
@@ -358,7 +374,7 @@ def _add_reproduce(commands: Any) -> None:
     add("--json", action="store_true", help="print the rows as JSON instead of a table")
     add(
         "--out",
-        type=Path,
+        type=path,
         default=Path("minilstm-reproduce"),
         metavar="DIR",
         help="folder (./minilstm-reproduce)",
@@ -371,7 +387,7 @@ def _add_examples(commands: Any) -> None:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="to copy: a name or its beginning, as 03 (all)"
     )
-    parser.add_argument("--out", type=Path, default=Path("."), metavar="DIR", help="to copy: where (here)")
+    parser.add_argument("--out", type=path, default=Path("."), metavar="DIR", help="to copy: where (here)")
 
 
 def _add_gradcheck(commands: Any) -> None:
@@ -395,10 +411,10 @@ def _add_gradcheck(commands: Any) -> None:
         default="complex",
         help="complex step, central differences, or one direction of each tensor (complex)",
     )
-    option("--file", type=Path, metavar="FILE", help="a Python file with your functions")
+    option("--file", type=path, metavar="FILE", help="a Python file with your functions")
     option(
         "--folder",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="submissions: FILE in each folder of it, or its .py files",
     )

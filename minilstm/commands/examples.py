@@ -8,7 +8,7 @@ from pathlib import Path
 
 import minilstm
 from minilstm.foundations import files
-from minilstm.foundations.errors import fail, in_words
+from minilstm.foundations.errors import fail, in_words, wording
 from minilstm.foundations.tables import in_columns, terminal_width
 
 
@@ -18,9 +18,13 @@ def run(options: argparse.Namespace) -> int:
     if not sources:
         return fail("the examples are not installed with this copy of minilstm", 1)
     if options.what == "list":
+        if options.names:
+            return fail(wording("NAME", "left out for examples list", repr(options.names[0])), 2)
         rows = [(name, question(path)) for name, path in sources.items()]
         print("\n".join(in_columns(rows, left=2, width=terminal_width())))
         return 0
+    if "" in options.names:
+        return fail(wording("NAME", "the name of an example or its beginning", "''"), 2)
     wanted = options.names or list(sources)
     chosen = {
         given: [name for name in sources if name.startswith(given.removesuffix(".py"))] for given in wanted
@@ -28,6 +32,10 @@ def run(options: argparse.Namespace) -> int:
     unknown = [given for given, names in chosen.items() if not names]
     if unknown:
         return fail(f"no example is called {unknown[0]}: see `minilstm examples list`", 2)
+    try:
+        files.check_folder(options.out)
+    except OSError as error:
+        return fail(in_words(error), 2)
     try:
         files.make_folder(options.out)
         for name in sorted({name for names in chosen.values() for name in names}):

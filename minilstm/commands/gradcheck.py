@@ -25,7 +25,7 @@ import numpy as np
 import minilstm
 from minilstm.compiled import threads
 from minilstm.foundations import interrupts
-from minilstm.foundations.errors import fail, in_words, real_number, whole_number
+from minilstm.foundations.errors import check_room, fail, in_words, real_number, whole_number
 from minilstm.foundations.tables import in_columns
 from minilstm.gradient_check import gradcheck
 from minilstm.gradient_check.student.runner import UNWRITABLE
@@ -76,6 +76,7 @@ def _own(options: argparse.Namespace) -> int:
     layer = RECURRENT[options.cell or "lstm"](H, input_shape=(T, D), name=options.cell or "lstm")
     model = Sequential([layer, Dense(1, name="dense")], dtype="float64", seed=options.seed)
     model.compile(loss="mse")
+    check_room(f"a check of --length {T}", 8 * B * T * D + sum(model.memory(B, T).values()))
     state = [rng.uniform(-0.9, 0.9, (B, H)) for _ in layer.cell.states]
     report = gradcheck(
         model,

@@ -99,12 +99,14 @@ def run(command: Callable[[], int], *, whole: bool) -> int:
 
 
 def _code(command: Callable[[], int], ending: _Ending) -> int:
-    from minilstm.foundations.errors import fail
+    from minilstm.foundations.errors import NoRoomError, fail
 
     try:
         code = command()
     except KeyboardInterrupt:
         return fail("interrupted", 128 + (ending.number or signal.SIGINT))
+    except NoRoomError as error:
+        return fail(str(error), 2)
     except MemoryError as error:
         return fail(f"out of memory: {error or 'no size is known'}", 1)
     if ending.number is not None and code == 128 + signal.SIGINT:

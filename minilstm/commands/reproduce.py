@@ -19,7 +19,7 @@ from minilstm.classic.row import Record, Row, chosen
 from minilstm.commands.reproduce_page import page
 from minilstm.compiled.threads import set_num_threads
 from minilstm.foundations import files
-from minilstm.foundations.errors import fail, in_words
+from minilstm.foundations.errors import fail, in_words, wording
 from minilstm.foundations.tables import in_columns, terminal_width
 from minilstm.study.command import EXTRA, extras_missing, warnings_as_lines
 from minilstm.study.journal import locked, read_lines, to_json
@@ -38,6 +38,7 @@ KINDS = {  # what a line of the journal must hold
     "wrong": (int, type(None)),
     "seconds": (int, float),
 }
+MOST = 10**6  # trials of a condition
 WIDE = 120  # columns of a terminal in which the whole table can be read
 VERDICTS = {"reproduced": "reproduced", "partly": "partly", "not": "not reproduced", None: ""}
 
@@ -75,6 +76,8 @@ def _wanted(options: argparse.Namespace) -> list[Row]:
         raise ValueError("give names of rows or --all, not both")
     if not options.all and not options.names:
         raise ValueError("which rows? give names, --all, or --list to see them")
+    if options.trials is not None and options.trials > MOST:
+        raise ValueError(wording("--trials", f"a whole number from 1 to {MOST:,}", options.trials))
     return list(ROWS) if options.all else [chosen(ROWS, name) for name in dict.fromkeys(options.names)]
 
 

@@ -11,19 +11,21 @@ import minilstm
 from minilstm.datasets.arrays import read_npy, read_npz
 from minilstm.foundations import files
 from minilstm.foundations.arrays import Array
-from minilstm.foundations.errors import fail, in_words, printable, wording
+from minilstm.foundations.errors import check_room, fail, in_words, printable, wording
 from minilstm.foundations.tables import terminal_width, wrapped
 from minilstm.interop.loading import load_model
 from minilstm.layers import RECURRENT, Dense, Recurrent, cells_in
 from minilstm.model import Sequential
 from minilstm.trace.trace import Trace
 
+LARGEST = 1e38  # that float32 holds
 SAMPLES, FEATURES = 16, 3  # of the data drawn where none is given
 
 
 def run(options: argparse.Namespace) -> int:
     """Trace, print the verdict, write the page; the exit code."""
     try:
+        files.check_folder(options.out)
         trace = traced(options)
     except (ValueError, TypeError, OSError) as error:
         return fail(in_words(error), 2)
@@ -56,6 +58,10 @@ def traced(options: argparse.Namespace) -> Trace:
     x, y, mask = None, None, None
     if options.rnn is not None and options.weights is None:
         raise ValueError(wording("--rnn", "given with --weights, whose cell it is", "--rnn alone"))
+    factors = {"--forget-bias": options.forget_bias, "--recurrent-scale": options.recurrent_scale}
+    for option, value in factors.items():
+        if value is not None and not abs(value) <= LARGEST:
+            raise ValueError(wording(option, f"a number of at most {LARGEST:g} in size", value))
     if options.data is not None:
         x, y, mask = read_data(options.data)
     if options.weights is not None:
@@ -69,7 +75,10 @@ def traced(options: argparse.Namespace) -> Trace:
         length, features = model.sample_shape or (None, None)
         if features is None:
             raise ValueError(wording("--data", "given for this model", "none"))
-        x = rng.normal(size=(SAMPLES, length or options.length, features))
+        length = length or options.length
+        tapes = sum(model.memory(SAMPLES, length).values())
+        check_room(f"a trace of --length {length}", 8 * SAMPLES * length * features + tapes)
+        x = rng.normal(size=(SAMPLES, length, features))
     if y is None:
         y = rng.normal(size=(len(x), *(int(size or x.shape[1]) for size in model.output_shape[1:])))
     return model.trace(x, y, mask)
@@ -77,6 +86,7 @@ def traced(options: argparse.Namespace) -> Trace:
 
 def built(options: argparse.Namespace, shape: tuple[int, int]) -> Sequential:
     """A model with the cell, forget bias and scale of the recurrent weights that were asked for."""
+    check_room(f"a layer of --units {options.units}", 4 * options.units**2)
     layer: Recurrent = RECURRENT[options.cell](options.units, input_shape=shape)
     model = Sequential(
         [layer, Dense(1)], dtype="float64" if options.float64 else "float32", seed=options.seed

@@ -8,7 +8,7 @@ from minilstm.commands.trace import read_data
 from minilstm.datasets import load_digits
 from minilstm.foundations import files
 from minilstm.foundations.arrays import Array
-from minilstm.foundations.errors import fail, in_words, whole_number, wording
+from minilstm.foundations.errors import check_room, fail, in_words, whole_number, wording
 from minilstm.interop.loading import load_model
 from minilstm.layers import LSTM, Dense, cells_in
 from minilstm.model import Sequential
@@ -26,6 +26,8 @@ def run(options: argparse.Namespace) -> int:
     if options.out is not None and options.out.suffix not in FIGURES:
         return fail(wording("--out", f"a file ending in {', '.join(FIGURES)}", str(options.out)), 2)
     try:
+        if options.out is not None:
+            files.check_folder(options.out.parent)
         found = studied(options)
     except (ValueError, TypeError, OSError) as error:
         return fail(in_words(error), 2)
@@ -52,6 +54,7 @@ def studied(options: argparse.Namespace) -> TruncationStudy:
         raise ValueError(wording("--rnn", "given with --weights, whose cell it is", "--rnn alone"))
     mask: Array | None = None
     whole_number("--draws", options.draws, 0), whole_number("--seed", options.seed, 0)
+    check_room(f"a cut for each of --draws {options.draws}", 8 * options.draws)
     for k in options.steps or ():
         whole_number("--steps", k)
     if options.data is None:

@@ -1,4 +1,4 @@
-"""What the texts of options mean: numbers in decimal digits, and lists of them with commas.
+"""What the texts of options mean: numbers in decimal digits, lists of them with commas, names of files.
 
 Python's own `int` and `float` take 1_0 and the digits of other scripts too; a command line does not.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentTypeError
+from pathlib import Path
 
 
 def integer(text: str, expected: str = "a whole number") -> int:
@@ -50,6 +51,28 @@ def number(text: str) -> float:
     except ValueError:
         pass
     raise ArgumentTypeError(f"must be a number, got {text!r:.80}")
+
+
+def path(text: str) -> Path:
+    """The name of a file or a folder.
+
+    >>> path("a.csv").suffix
+    '.csv'
+    """
+    if not text or "\0" in text:
+        raise ArgumentTypeError(f"must be the name of a file or a folder, got {text!r:.80}")
+    return Path(text)
+
+
+def address(text: str) -> str:
+    """Where a scheduler listens.
+
+    >>> address("tcp://node-1:8786")
+    'tcp://node-1:8786'
+    """
+    if not re.fullmatch(r"((tcp|tls|ucx|wss?)://)?[A-Za-z0-9._:\[\]%-]+:[0-9]{1,5}", text):
+        raise ArgumentTypeError(f"must be an address, as tcp://HOST:8786, got {text!r:.80}")
+    return text
 
 
 def words(text: str) -> list[str]:

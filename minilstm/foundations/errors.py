@@ -38,6 +38,10 @@ class NonFiniteError(ArithmeticError, RuntimeError):
         self.origin = origin
 
 
+class NoRoomError(MemoryError):
+    """What was asked for takes more memory than there is, known before any work: see `check_room`."""
+
+
 class PaddingWarning(UserWarning):
     """`pad_sequences` gave Keras's result, and that result lost some of the data."""
 
@@ -110,17 +114,17 @@ def whole_number(argument: str, value: Any, minimum: int = 1, *, wide: bool = Fa
 
 
 def check_room(what: str, nbytes: int) -> None:
-    """Raise MemoryError where `what` takes more memory than there is: before work that fills it bit by bit.
+    """Raise NoRoomError where `what` takes more memory than there is: before work that fills it bit by bit.
 
-    >>> check_room("a list of 10**15 models", 10**18)
+    >>> check_room("10**15 models", 10**18)
     Traceback (most recent call last):
-    MemoryError: a list of 10**15 models takes 1e+09 GB at the least, more than there is
+    minilstm.foundations.errors.NoRoomError: 10**15 models takes 1e+09 GB at the least, more than there is
     """
     try:
         np.empty(nbytes, np.uint8)
     except (MemoryError, ValueError):
         text = f"{what} takes {nbytes / 1e9:.3g} GB at the least, more than there is"
-        raise MemoryError(text) from None
+        raise NoRoomError(text) from None
 
 
 def real_number(
@@ -379,11 +383,18 @@ def spelled(function: Any) -> Any:
 
 def fail(message: str, code: int) -> int:
     """For commands: the message as one line on stderr, of LONGEST letters at most; the exit code."""
-    line = printable(" ".join(message.split()))
-    if len(line) > LONGEST:
-        line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
-    print(f"minilstm: error: {line}", file=sys.stderr)
+    print(f"minilstm: error: {one_line(message)}", file=sys.stderr)
     return code
+
+
+def one_line(message: str) -> str:
+    """`message` on one line for a terminal; of a longer one than LONGEST letters the beginning and the end.
+
+    >>> one_line("two\\nlines"), len(one_line("x" * 10**5))
+    ('two lines', 2005)
+    """
+    line = printable(" ".join(message.split()))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
 
 
 def printable(text: str) -> str:

@@ -124,6 +124,26 @@ def append_line(path: str | os.PathLike[str], line: str) -> None:
         _sync_folder(Path(path).parent)
 
 
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """OSError that names what is in the way where `path` is no folder, and cannot be made one."""
+    found = Path(path)
+    while _is_missing(found):
+        found = found.parent
+    if not found.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(found))
+    if not os.access(found, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(found))
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether nothing is there, nor a link; OSError where nothing could be, by a name that is too long."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    return False
+
+
 def make_folder(path: str | os.PathLike[str]) -> None:
     """Make `path` and what is missing above it, where it is not there; an OSError names what is no folder."""
     try:

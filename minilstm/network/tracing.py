@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numpy.typing import ArrayLike
 
 from minilstm.bptt.cell import State
-from minilstm.foundations.errors import one_of, wording
+from minilstm.foundations.errors import check_room, one_of, wording
 from minilstm.layers import Bidirectional, Recurrent
 from minilstm.layers.wrappers import inside
 from minilstm.network import batches
@@ -27,6 +27,8 @@ def trace(
     if not any(isinstance(layer, Recurrent) for layer in inside(network.layers)):
         expected = "with at least one recurrent layer, to be traced"
         raise ValueError(wording("model", expected, [type(layer).__name__ for layer in network.layers]))
+    size, length = batch.x.shape[:2]
+    check_room(f"a trace of {size} sequences of {length} steps", sum(network.memory(size, length).values()))
     return record(network, batch, initial=checked_states(network, initial_state, batch.size))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from minilstm.datasets.formats import formats
 from minilstm.foundations import interrupts
-from minilstm.foundations.errors import fail, in_words, printable, whole_number, wording
+from minilstm.foundations.errors import fail, in_words, printable, whole_number
 from minilstm.foundations.tables import in_columns, terminal_width, wrapped
 from minilstm.study import journal as journals
 from minilstm.study import run_missing
@@ -60,8 +60,6 @@ def run(options: argparse.Namespace) -> int:
         settings, source = request(options)
         if options.data is not None or options.dry_run:
             _describe(source, settings, sys.stdout if options.dry_run else sys.stderr)
-        if options.out == "":
-            raise ValueError(wording("out", "the name of a folder", "an empty name"))
         out = default_folder(options) if options.out is None else options.out
         if options.dry_run:
             prepare_kernels(settings.rnn)
@@ -216,7 +214,7 @@ def printable_lines(text: str) -> str:
 
 def default_folder(options: argparse.Namespace) -> Path:
     """Where a study goes when it is not told."""
-    name = (options.task or "digits") if options.data is None else Path(options.data).stem
+    name = (options.task or "digits") if options.data is None else options.data.stem
     return Path(f"minilstm-study-{name}")
 
 

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from minilstm.datasets import Dataset, from_sequences, from_series, read_file, read_series
@@ -44,12 +43,14 @@ def request(options: argparse.Namespace) -> tuple[Settings, Source]:
         if name in named:
             where = "left out for forecasting" if forecast else "given with --problem forecasting"
             raise ValueError(wording(name.replace("_", "-"), where, repr(named[name])))
-    name = Path(options.data).name.encode("utf-8", "replace").decode()  # it may hold bytes that are no text
+    name = options.data.name.encode("utf-8", "replace").decode()  # it may hold bytes that are no text
     if forecast:
         given["lengths"], data = _forecast(options, given, name)
     else:
         Settings.of(OWN, **{**given, "lengths": [1], "embedding": None})  # what is wrong is known first
         data = _labelled(options, given, name)
+        if options.words is not None and data.vocabulary is None:
+            raise ValueError(wording("words", "left out where the steps are numbers", options.words))
     words = ["--data", name]
     for option, value in named.items():
         words += [f"--{option.replace('_', '-')}", ",".join(value) if isinstance(value, list) else str(value)]
@@ -75,7 +76,8 @@ def _formats_named() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError) as error:
-        raise reworded(error, f"{error}. What is read: minilstm study --formats") from None
+        text = re.sub(r"\bpadding must", "padded-at must", str(error))
+        raise reworded(error, f"{text}. What is read: minilstm study --formats") from None
 
 
 def _labelled(options: argparse.Namespace, given: dict[str, Any], name: str) -> Dataset:
@@ -90,7 +92,7 @@ def _labelled(options: argparse.Namespace, given: dict[str, Any], name: str) -> 
             table.x,
             table.y,
             problem=options.problem,
-            words=options.words or 10_000,
+            words=10_000 if options.words is None else options.words,
             name=name,
             source=f"{table.source}; {table.reading}",
             places=table.places,

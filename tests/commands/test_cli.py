@@ -143,7 +143,7 @@ def test_other_settings_in_the_same_folder_exit_2(done):
         (["cells", "--units", f"{2**63}"], "argument --units: must be a whole number >= 1 of 64 bits, got"),
         (["study", "--jobs", "0"], "jobs must be a whole number >= 1, got 0"),
         (["study", "recall", "--mask"], "mask must be left out for recall"),
-        (["study", "--clipnorm", "nan"], "clipnorm must be a finite number > 0, got nan"),
+        (["study", "--clipnorm", "nan"], "clipnorm must be a finite number > 0 and < 1e+100, got nan"),
         (["study", "--out", "no/such"], "the folder above no/such does not exist"),
         (["study", "--out", "file"], "file is a file; --out must be a folder"),
         ([], "the following arguments are required: COMMAND"),
@@ -157,6 +157,74 @@ def test_a_request_that_cannot_be_meant_is_one_line_and_exit_2(tmp_path, argumen
     assert process.stderr.count("\n") == 1
     assert text in process.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+TOO_LARGE = f"{2**62}"
+UNMEANT = {
+    f"study --seeds {TOO_LARGE}": "seeds must be so few that the study has 1,000,000 models at most, got 46",
+    f"study recall --lengths {TOO_LARGE}": f"of length={TOO_LARGE} takes",
+    f"study digits --lengths {TOO_LARGE}": f"of length {TOO_LARGE} takes",
+    "study --units 2147483648": "a recurrent layer of 2147483648 units takes",
+    "study --data rows.csv --embedding 1000000000000": "an embedding of 1000000000000 numbers takes",
+    f"study --seed {2**63}": "seed must be a whole number >= 0 of 64 bits, got one of 64",
+    "study --clipnorm 1e308": "clipnorm must be a finite number > 0 and < 1e+100, got 1e+308",
+    "study --learning-rate 1e308": "learning_rate must be a finite number > 0 and < 1e+100, got 1e+308",
+    f"trace --length {TOO_LARGE}": f"a trace of --length {TOO_LARGE} takes",
+    "trace --forget-bias nan": "--forget-bias must be a number of at most 1e+38 in size, got nan",
+    "trace --recurrent-scale 1e308": "a number of at most 1e+38 in size, got 1e+308",
+    "trace --units 2147483648": "a layer of --units 2147483648 takes",
+    "cells --units 2147483648": "a cell with --units 2147483648 and --lengths 40 takes",
+    f"cells --lengths 3,{TOO_LARGE}": f"--lengths {TOO_LARGE} takes",
+    f"gradcheck --length {TOO_LARGE}": f"a check of --length {TOO_LARGE} takes",
+    f"truncation --draws {TOO_LARGE}": f"a cut for each of --draws {TOO_LARGE} takes",
+    "reproduce reber --trials 1000001": "--trials must be a whole number from 1 to 1,000,000, got 1000001",
+    "study --out=": "argument --out: must be the name of a file or a folder, got ''",
+    "study --data=": "argument --data: must be the name of a file or a folder, got ''",
+    "trace --out=": "argument --out: must be the name of a file or a folder, got ''",
+    "examples copy --out a\0b": "argument --out: must be the name of a file or a folder, got 'a\\x00b'",
+    "examples copy --out file/below": "Not a directory: file",
+    "trace --out file": "Not a directory: file",
+    "truncation --out file/a.png": "Not a directory: file",
+    f"examples copy --out {'a' * 300}": "File name too long: aaa",
+    "examples list 01": "NAME must be left out for examples list, got '01'",
+    "study --cluster host": "argument --cluster: must be an address, as tcp://HOST:8786, got 'host'",
+    "study --data rows.csv --words 0": "rows.csv: words must be a whole number >= 3, got 0",
+    "study --data steps.csv --words 9": "words must be left out where the steps are numbers, got 9",
+    "study --data rows.csv --padded-at pre": "padded-at must be left out for a .csv, got 'pre'",
+}
+
+
+@pytest.mark.parametrize("line", UNMEANT)
+def test_what_no_machine_can_do_is_refused_by_its_option_before_any_work(tmp_path, monkeypatch, capsys, line):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "rows.csv").write_text("text,label\n" + "".join(f"word {k},{k % 2}\n" for k in range(40)))
+    (tmp_path / "steps.csv").write_text(
+        "t0,t1,label\n" + "".join(f"{k % 7}.5,{k / 9},{k % 2}\n" for k in range(40))
+    )
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    try:
+        code = cli.main(line.split(" "))
+    except SystemExit as stop:
+        code = stop.code
+    said = capsys.readouterr()
+    assert (code, said.out) == (2, "")
+    assert UNMEANT[line] in said.err
+    assert said.err.count("\n") == 1
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("words", [["--decimal", "{}"], ["{}"], ["--quiet", "{}"], ["--quiet={}"]])
+def test_what_argparse_quotes_is_one_line_for_a_terminal(capsys, words):
+    """Line ends, colours, marks that turn the text, and 100,000 letters went to the terminal as they were."""
+    for value in ("a\nb", "a\x1b[31mb", "a\u202eb", "a" * 10**5, "a\udc80b"):
+        with pytest.raises(SystemExit) as found:
+            cli._parse(["study", *(word.format(value) for word in words)])
+        said = capsys.readouterr().err
+        assert found.value.code == 2
+        assert said.count("\n") == 1
+        assert said.rstrip("\n").isprintable()
+        assert len(said) < 2100
 
 
 NO_NUMBERS = ["", " ", "x", "1_0", "\u0663", "\uff13", "0x10", "1" * 4001 + "x", "\udc80", "1\n2", "1,,2"]
