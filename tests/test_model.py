@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from tolerances import TRAINING, check
 
 import minilstm as ml
@@ -1020,3 +1021,23 @@ def test_a_wrong_y_builds_nothing():
     with pytest.raises(ValueError, match="x and y must be of the same length, got 3 and 2"):
         model.fit(np.ones((3, 4, 2)), [0, 1], verbose=0)
     assert not model.built
+
+
+def test_sparse_matrices_are_refused_by_name():
+    """They ended in a RecursionError, in words of SciPy's about a length, or were taken for batches."""
+    model, sparse = ml.Sequential([ml.LSTM(2, input_shape=(4, 3)), ml.Dense(1)]), csr_matrix(np.ones((4, 3)))
+    model.compile("sgd", "mse")
+    x, y = np.ones((4, 4, 3)), np.ones((4, 1))
+    calls = {
+        "x": [lambda: model.predict(sparse), lambda: model.fit(sparse, y), lambda: model.evaluate(sparse, y)],
+        "y": [lambda: model.fit(x, sparse, verbose=0)],
+        "mask": [lambda: model.fit(x, y, mask=sparse, verbose=0)],
+        "sample_weight": [lambda: model.fit(x, y, sample_weight=sparse, verbose=0)],
+        "y_pred": [lambda: ml.keras.losses.MeanSquaredError()(y, sparse)],
+    }
+    for name, refused in calls.items():
+        for call in refused:
+            with pytest.raises(
+                (TypeError, ValueError), match=rf"^{name} must be .* got a (sparse one|csr_matrix)"
+            ):
+                call()

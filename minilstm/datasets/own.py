@@ -23,7 +23,7 @@ from minilstm.datasets.splits import WAYS, Indices, first_equal, parts_by_group,
 from minilstm.datasets.targets import as_targets, standardised_targets
 from minilstm.datasets.text_signs import text_remarks
 from minilstm.datasets.times import as_times
-from minilstm.foundations.arrays import Array, is_missing, rows_of
+from minilstm.foundations.arrays import Array, is_missing, is_sparse, rows_of
 from minilstm.foundations.errors import instance, listed, one_of, whole_number, wording
 from minilstm.sequences.text import text_ids
 
@@ -146,7 +146,7 @@ def from_sequences(
 def _is_list(value: Any) -> bool:
     """Whether this has an order, and its own elements: an array or a table, no text, mapping or set."""
     one = isinstance(value, (str, bytes, Mapping, Set, type)) or (hasattr(value, "shape") and not value.shape)
-    return hasattr(value, "__len__") and not one
+    return hasattr(value, "__len__") and not one and not is_sparse(value)
 
 
 def _usable(

@@ -31,6 +31,11 @@ def plain_array(argument: str, value: Any) -> Array:
         raise ValueError(wording(argument, *RAGGED)) from None
 
 
+def is_sparse(value: Any) -> bool:
+    """Whether this is a sparse matrix of SciPy: it has no length, and NumPy takes it for one object."""
+    return hasattr(value, "toarray") and hasattr(value, "nnz")
+
+
 def numeric_array(argument: str, value: Any) -> Array:
     """`value` as an array of real numbers of any numeric dtype; of a table, its rows by position.
 
@@ -39,6 +44,8 @@ def numeric_array(argument: str, value: Any) -> Array:
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(wording(argument, "a plain array", "a masked array: pass mask= instead"))
+    if is_sparse(value):
+        raise TypeError(wording(argument, "a plain array", "a sparse one: its toarray() makes one"))
     if hasattr(value, "columns"):  # a table of pandas, polars, pyarrow
         return _of_columns(argument, value)
     array = plain_array(argument, value)
@@ -46,7 +53,9 @@ def numeric_array(argument: str, value: Any) -> Array:
         if any(np.ndim(part) for part in array.flat):
             if len({np.shape(part) for part in array.flat}) > 1:
                 raise ValueError(wording(argument, *RAGGED))
-            return numeric_array(argument, array.tolist())  # a Series of arrays, all of one shape
+            whole = plain_array(argument, array.tolist())
+            if whole.shape != array.shape:  # a Series of arrays, all of one shape
+                return numeric_array(argument, whole)
         if array.size and all(isinstance(part, (Real, Decimal)) for part in array.flat):
             try:
                 array = array.astype(np.float64)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Self, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minilstm.foundations.arrays import Array, plain_array
+from minilstm.foundations.arrays import Array, is_sparse, plain_array
 from minilstm.foundations.errors import by_name, given_name, one_of, real_number, shown, snake_case, wording
 
 Mask = NDArray[np.bool_]
@@ -322,6 +322,8 @@ def _numbers(y: ArrayLike, argument: str = "y") -> Array:
     """y as an array of real numbers; TypeError otherwise."""
     if isinstance(y, np.ma.MaskedArray):
         raise TypeError(wording(argument, "a plain array (steps are left out by `mask=`)", "a masked array"))
+    if is_sparse(y):
+        raise TypeError(wording(argument, "a plain array", "a sparse one: its toarray() makes one"))
     try:
         array = np.asarray(y)
     except ValueError:  # NumPy's text speaks of an "inhomogeneous shape"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minilstm import metrics
-from minilstm.foundations.arrays import Array
+from minilstm.foundations.arrays import Array, is_sparse
 from minilstm.foundations.errors import real_number, sized, whole_number, wording
 from minilstm.layers import Embedding, checks
 from minilstm.layers.base import Shape
@@ -163,7 +163,7 @@ def _size(batch_size: int | None) -> int:
 
 def gives_batches(x: Any) -> bool:
     """Whether x is an iterable of batches and not something that NumPy takes for an array."""
-    if isinstance(x, (list, tuple, str, bytes, dict, type)) or hasattr(x, "__array__"):
+    if isinstance(x, (list, tuple, str, bytes, dict, type)) or hasattr(x, "__array__") or is_sparse(x):
         return False
     return isinstance(x, Iterable) or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
 

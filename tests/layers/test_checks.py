@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from minilstm.layers import checks as inputs
 
@@ -61,6 +62,12 @@ def test_numeric_dtypes_are_converted(dtype):
     np.testing.assert_array_equal(found, x.astype("float32"))
 
 
+class Endless:
+    """What has dimensions, and no elements that NumPy finds: they were looked for without an end."""
+
+    ndim, shape = 2, (3, 3)
+
+
 @pytest.mark.parametrize(
     ("value", "error", "text"),
     [
@@ -70,6 +77,12 @@ def test_numeric_dtypes_are_converted(dtype):
             "x must be a rectangular array, got sequences of different lengths: use pad",
         ),
         (np.ma.ones((2, 2)), TypeError, "x must be a plain array, got a masked array: pass mask= instead"),
+        (
+            csr_matrix(np.eye(3)),
+            TypeError,
+            "x must be a plain array, got a sparse one: its toarray() makes one",
+        ),
+        (Endless(), TypeError, "x must be an array of real numbers, got dtype object"),
         ("text", TypeError, "x must be an array of real numbers, got dtype <U4"),
         (None, TypeError, "x must be an array of real numbers, got dtype object"),
         ({1, 2}, TypeError, "x must be an array of real numbers, got dtype object"),
