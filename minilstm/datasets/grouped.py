@@ -65,6 +65,10 @@ def group_rows(
             continue
         if any(y[k] != y[own[0]] for k in own) and not all(_is_nan(y[k]) for k in own):
             raise ValueError(f"sequence {key[:40]!r} has several labels; {places[own[0]]} and others")
+        if by is not None and any(cells[by][k] != cells[by][own[0]] for k in own):
+            raise ValueError(
+                f"sequence {key[:40]!r} has several values of {by!r}, by which it should be split"
+            )
     others = [column for column in rest if column != group]
     order, ordered = in_order(cells, list(members.values()), others, places, names, bad)
     features = names["features"] or [column for column in rest if column not in (group, order)]
@@ -94,21 +98,12 @@ def group_rows(
         said += named_as_labels(features)
     said += doubtful_points(features, cells)
     said = ", ".join(filter(None, [said, left_out]))
-    return Found(x, found, where, said, features, None if by is None else _one_each(cells[by], by, members))
+    parted = None if by is None else [cells[by][own[0]] for own in members.values()]
+    return Found(x, found, where, said, features, parted)
 
 
 def _series(cells: Cells, features: Sequence[str], own: Sequence[int], places: Sequence[str]) -> Array:
     return np.array([[to_number(cells[f][k], f, places[k]) for f in features] for k in own])
-
-
-def _one_each(values: Sequence[str], by: str, members: dict[str, list[int]]) -> list[str]:
-    """The value of each sequence in a column that has one for it."""
-    for key, own in members.items():
-        if len({values[k] for k in own}) > 1:
-            raise ValueError(
-                f"sequence {key[:40]!r} has several values of {by!r}, by which it should be split"
-            )
-    return [values[own[0]] for own in members.values()]
 
 
 def in_order(

@@ -10,7 +10,7 @@ import numpy as np
 from minilstm.datasets.base import Split
 from minilstm.datasets.columns import COMMA, some
 from minilstm.datasets.leaks import order_tells
-from minilstm.datasets.spelling import listed_names, look_alike, say_none
+from minilstm.datasets.spelling import listed_names, look_alike, mixed, say_none
 from minilstm.datasets.splits import Indices, first_equal
 from minilstm.foundations.arrays import Array
 from minilstm.sequences.text import UNKNOWN
@@ -46,6 +46,8 @@ def of_classes(splits: Sequence[Split], labels: Sequence[str]) -> Iterable[str]:
             "Labels that differ in capitals, blanks, zeros in front, letters of two alphabets or signs that "
             f"are not seen are different classes: {listed_names(several)}."
         )
+    if several := mixed(labels):
+        yield f"Labels mix Latin and Cyrillic letters: {listed_names(several)}."
     if none := say_none(labels):
         yield f"{listed_names(none)} is a class: if it says that there is no label, leave those cells empty."
     below = [label for label in labels if re.fullmatch(r"-\d+", label)]

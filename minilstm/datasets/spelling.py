@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 NONE = {"nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "nil", "?", "-", "--", ".", "missing"}
 NONE |= {"\\n"}  # the one of SQL, in small letters
 SHOWN = 12
+WORD = re.compile(r"[^\W\d_]+")
 ROUNDED = re.compile(r"\d\.\d+E\+\d\d")  # a number of many digits, as Excel shows and saves it
 # Letters of other alphabets, hyphens and quotes that are drawn as signs of ASCII are.
 DRAWN = str.maketrans(
@@ -44,6 +45,21 @@ def say_none(names: Iterable[str]) -> list[str]:
     return [repr(name) for name in names if name.strip().casefold() in NONE]
 
 
+def mixed(names: Iterable[str]) -> list[str]:
+    """Those with a word of Latin and Cyrillic letters, written in ASCII.
+
+    >>> mixed(["cat", "ca\\N{CYRILLIC SMALL LETTER TE}"])
+    ["'ca\\\\u0442'"]
+    """
+    found = []
+    for name in names:
+        words = [] if name.isascii() else WORD.findall(name)
+        alphabets = ({unicodedata.name(letter, "").split(" ")[0] for letter in set(word)} for word in words)
+        if any({"LATIN", "CYRILLIC"} <= own for own in alphabets):
+            found.append(ascii(name[:60]))
+    return found
+
+
 def doubtful_names(where: str, names: Iterable[str]) -> str:
     """Remarks on the names of sequences or groups; "" for none. `where` they stand is said."""
     names, remarks = list(names), ""
@@ -52,6 +68,8 @@ def doubtful_names(where: str, names: Iterable[str]) -> str:
     if none := say_none(names):
         remarks += f", note: {listed_names(none)} in {where} is a name; where there is none, leave "
         remarks += "those cells empty"
+    if odd := mixed(names):
+        remarks += f", note: names in {where} mix Latin and Cyrillic letters: {listed_names(odd)}"
     if lost := next(filter(ROUNDED.fullmatch, names), ""):
         remarks += f", note: names as {lost!r} in {where} have lost digits: several may have become one"
     return remarks

@@ -253,6 +253,21 @@ def test_names_in_letters_of_two_alphabets_look_alike():
     assert alike == [r"'C\u041eP'", "'cop'", r"'\u0441\u043e\u0440'", "'a-b'", r"'a\u2013b'"]
 
 
+def test_labels_that_mix_latin_and_cyrillic_letters_are_told(tmp_path):
+    mixes = "ca\u0442"
+    said = told(X, [("cat", mixes, "\u043a\u043e\u0442", "\u00b5m")[k % 4] for k in range(N)])
+    assert r"Labels mix Latin and Cyrillic letters: 'ca\u0442'." in said
+    rows = [f"{(mixes, 'b')[k // 4 % 2]}{k // 4},{k},{k * k % 7},{k // 4 % 2}" for k in range(N)]
+    said = table(tmp_path, "id,time,v,label", rows, group="id").reading
+    assert r"names in column 'id' mix Latin and Cyrillic letters: 'ca\u04420'" in said
+
+
+def test_the_order_of_the_steps_is_nothing_to_split_by(tmp_path):
+    rows = [f"{k // 4},{k},{k * k % 7},{k // 4 % 2}" for k in range(N)]
+    with pytest.raises(ValueError, match="sequence '0' has several values of 'time', by which it should be"):
+        table(tmp_path, "id,time,v,label", rows, group="id", by="time")
+
+
 def test_the_sequences_are_no_groups_to_split_by(tmp_path):
     rows = [f"{k // 4},{k},{k * k % 7},{k // 4 % 2}" for k in range(N)]
     with pytest.raises(ValueError, match=r"by must be another column than group, .* got 'id': the split"):
