@@ -32,7 +32,7 @@ from minilstm.gradient_check.student.shared_mistakes import Mistake
 
 SHORT = 5  # steps of the sequence that known mistakes are tried on
 MOST = 4  # mistakes that are looked for together
-ALIKE, TRIES = 4, 20  # of those that explain as much as each other; sets of them
+ALIKE, TRIES = 8, 20  # of those that explain as much as each other; sets of them
 Found = dict[str, Array]
 Piece = tuple[str, int]  # a tensor, and the number of its gate or step
 

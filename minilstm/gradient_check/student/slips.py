@@ -3,7 +3,7 @@
 What a cell multiplies and adds (`formulas.PRODUCTS`) with a term or a factor left out, one too many, or
 another value of the step in its place; what its matrices add up with a gate's share left out, twice, or
 made with another gate's block; a slice of the wrong rows; a gradient of one gate's weights that is scaled or
-made of another step's state; a gradient of the start that is another one's.
+made of another step's state; a gradient of the start that is another one's; a masked step that counts.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def slips(cell: str, rows: str, changed: Table) -> list[Mistake]:
     rows : of a joined matrix, as `forwards` has them, "" where there is none;  changed : the lines that
     another form of the cell has in place of the common ones, which are left alone
     """
-    every = [*_lines(cell), *_shares(cell), *_weights(cell), *_starts(cell)]
+    every = [*_lines(cell), *_shares(cell), *_weights(cell), *_starts(cell), *_masked(cell)]
     if rows:
         every += _slices(rows.strip("[]").split(", "), GATES[cell])
     return [mistake for mistake in every if not mistake.formulas.keys() & changed.keys()]
@@ -156,13 +156,16 @@ def _weights(cell: str) -> Iterator[Mistake]:
         for rows, said in ((slice(0, 1), "first"), (slice(-1, None), "last")):
             cause = f"{where} is that of the {said} sample only"
             yield Mistake(cause, {name: _in_gates(cell, name, group, _of_samples(rows))})
-    states = {"h_t": lambda v: v.hs[v.t + 1], "x of the step before": lambda v: v.xs[v.t - 1]}
+    states: Table = {"h_t": lambda v: v.hs[v.t + 1], "the first h": lambda v: v.hs[0]}
+    states |= {"x of the step before": lambda v: v.xs[v.t - 1], "the first x": lambda v: v.xs[0]}
     if cell == "lstm":
         states |= {"c_prev": lambda v: v.c_prev, "c": lambda v: v.c}
-    for (words, state), (k, gate) in product(states.items(), enumerate(gates)):
+    for (words, state), group in product(states.items(), groups):
         name, right = ("dW", "x") if "x" in words else ("dU", "h_prev")
-        cause = f"{words} used where {right} belongs in the gradient of {name[1]} of gate {gate}"
-        yield Mistake(cause, {name: _in_gates(cell, name, [k], _of_states(name, state))}, "x" in words)
+        where = f" of gate {gates[group[0]]}" if len(group) < len(gates) else ""
+        cause = f"{words} used where {right} belongs in the gradient of {name[1]}{where}"
+        over_time = "x" in words or "first" in words
+        yield Mistake(cause, {name: _in_gates(cell, name, group, _of_states(name, state))}, over_time)
 
 
 Changed = Callable[[Formula, Any], Array]  # what a right formula and the step make
@@ -204,6 +207,9 @@ def _starts(cell: str) -> Iterator[Mistake]:
     taken = [("dh_prev", one) for one in ("dh", "the loss's own dh", "the dh of later steps")]
     if cell == "lstm":
         taken += [("dh_prev", "dc"), *(("dc_prev", one) for one in ("dc", "the incoming dc", "dh"))]
+    for name in ("dh_prev", "dc_prev") if cell == "lstm" else ("dh_prev",):
+        cause = f"the gradient of the first {name[1]} is left at 0"
+        yield Mistake(cause, {name: _at_the_start(TABLES[cell][name], lambda v: 0 * v.dh)})
     for name, used in taken:
         cause = f"the gradient of the first {name[1]} is {used} of step 0, not what that step passes on"
         yield Mistake(cause, {name: _at_the_start(TABLES[cell][name], value(used))})
@@ -215,6 +221,44 @@ def _starts(cell: str) -> Iterator[Mistake]:
 
 def _at_the_start(right: Formula, used: Formula) -> Formula:
     return lambda v: right(v) if v.t else used(v)
+
+
+def _masked(cell: str) -> Iterator[Mistake]:
+    """At masked steps: what counts although it must not, and what is passed on instead of what is held."""
+    for name in ("dW", "dU", "db", "dx"):
+        table = TABLES[cell]
+        cause = f"masked steps count in {name}"
+        yield Mistake(cause, {name: _unmasked(table[name], {one: table[one] for one in ("dxw", "dhu")})})
+    held = [("dh_prev", one) for one in ("dh_through", "the dh of later steps", "the loss's own dh")]
+    if cell == "lstm":
+        held += [("dc_prev", "dc"), ("dc_prev", "dh")]
+    for name, used in held:
+        words = f"at a masked step {SHOWN.get(used, used)} is passed on as {name}, not what came in"
+        yield Mistake(words, {name: _where_masked(TABLES[cell][name], value(used))})
+    for name, through, came in (("dh_prev", "dh_through", "dh"), ("dc_prev", "dc_through", "dc_in")):
+        if name in TABLES[cell]:
+            swapped = _where_masked(value(came), value(through))
+            yield Mistake(f"the mask is taken the wrong way round in {name}", {name: swapped})
+    ignored = _where_masked(value("the loss's own dh"), lambda v: 0 * v.external)
+    lost = {"dh": lambda v: v.dh_next + ignored(v)}
+    yield Mistake("what the loss says of a masked step's output is left out", lost)
+
+
+def _unmasked(right: Formula, lines: Table) -> Formula:
+    """The formula's value with these lines as they are where no step is masked."""
+
+    def formula(v: Any) -> Array:
+        free = SimpleNamespace(**vars(v) | {"real": np.ones_like(v.real)})
+        for name, line in lines.items():
+            setattr(free, name, line(free))
+        found: Array = right(free)
+        return found
+
+    return formula
+
+
+def _where_masked(right: Formula, used: Formula) -> Formula:
+    return lambda v: np.where(v.real, right(v), used(v))
 
 
 def _slices(letters: list[str], gates: tuple[str, ...]) -> Iterator[Mistake]:

@@ -409,3 +409,52 @@ def test_an_adapter_of_no_function_is_refused_at_once(name):
         adapter(3, print)
     with pytest.raises(TypeError, match="backward must be a function, got None"):
         adapter(forward=print, backward=None)
+
+
+MASKED = """
+def forward(x, h0, W, U, b, mask):
+    hs = [h0]
+    for t in range(x.shape[1]):
+        hs.append(np.where(mask[:, t, None], np.tanh(x[:, t] @ W + hs[-1] @ U + b), hs[-1]))
+    return np.stack(hs[1:], axis=1), (x, hs, W, U, b, mask)
+
+def backward(dout, cache):
+    x, hs, W, U, b, mask = cache
+    dx, dW, dU, db, later = np.zeros_like(x), 0, 0, 0, 0
+    for t in reversed(range(x.shape[1])):
+        m = mask[:, t, None]
+        dh = dout[:, t] + later
+        free = dh * (1 - np.tanh(x[:, t] @ W + hs[t] @ U + b) ** 2)
+        dz = m * free
+        dx[:, t] = dz @ W.T
+        dW, dU, db = dW + x[:, t].T @ dz, dU + hs[t].T @ dz, db + dz.sum(0)
+        later = np.where(m, dz @ U.T, dh)
+    return dx, later, dW, dU, db
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "cause"),
+    [
+        ("@ U.T, dh)", "@ U.T, later)", "at a masked step the dh of later steps is passed on as dh_prev"),
+        (
+            "np.where(m, dz @ U.T, dh)",
+            "np.where(m, dh, dz @ U.T)",
+            "the mask is taken the wrong way round in dh",
+        ),
+        ("dU + hs[t].T", "dU + hs[0].T", "the first h used where h_prev belongs in the gradient of U"),
+        ("dx, later, dW", "dx, 0 * later, dW", "the gradient of the initial state is left at 0"),
+        ("dx, later, dW", "dx, dh, dW", "the gradient of the first h is dh of step 0"),
+    ],
+)
+def test_mistakes_at_masked_steps_and_at_the_start(right, wrong, cause):
+    scope = {"np": np}
+    assert MASKED.count(right) == 1
+    exec(MASKED, scope)
+    mask = np.random.default_rng(5).random((4, 9)) < 0.6
+    mask[0, :2], mask[1], mask[2, -2:] = False, True, False
+    assert check_sequence(scope["forward"], scope["backward"], "simple_rnn", length=9, mask=mask).ok
+    exec(MASKED.replace(right, wrong), scope)
+    report = check_sequence(scope["forward"], scope["backward"], "simple_rnn", length=9, mask=mask)
+    assert not report.ok
+    assert any(cause in one for one in report.causes), report.causes
