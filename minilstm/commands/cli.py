@@ -454,7 +454,7 @@ def _info() -> int:
         ("minilstm", minilstm.__version__),
         ("python", f"{platform.python_version()} ({platform.python_implementation()})"),
         ("system", f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} processors"),
-        *((name, package_version(name)) for name in (*PACKAGES, "rich", "jinja2")),
+        *((name, package_version(name)) for name in (*PACKAGES, "rich", "jinja2", "plotly")),
         ("backend", backend),
         ("threads", str(minilstm.get_num_threads())),
     ]

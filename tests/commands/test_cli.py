@@ -336,7 +336,7 @@ def test_version_help_and_info(tmp_path):
     info = run("info", cwd=tmp_path)
     assert info.returncode == 0
     names = {line.split()[0] for line in info.stdout.splitlines()}
-    assert {"minilstm", "python", "numpy", "numba", "backend", "threads", "kernel"} <= names
+    assert {"minilstm", "python", "numpy", "numba", "plotly", "backend", "threads", "kernel"} <= names
 
 
 @pytest.mark.slow
