@@ -109,7 +109,7 @@ def entry_point(
         def compiling() -> bool:
             return _compilations(chosen) > before or (products and not _provided(arrays[1].dtype))
 
-        notice = threading.Timer(1.0, lambda: _say(COMPILING) if compiling() else None)
+        notice = threading.Timer(1.0, lambda: say_compiling() if compiling() else None)
         notice.start()
         try:  # the first call compiles, or reads the cache, before it touches the arrays
             if products:
@@ -183,6 +183,12 @@ def provide_product(dtype: np.dtype[Any]) -> Any:
         code.compile()
     binding.add_symbol(symbol(dtype), code.address)
     return code
+
+
+@cache
+def say_compiling() -> None:
+    """Once in a process, whatever is compiled in it."""
+    _say(COMPILING)
 
 
 def _say(text: str) -> None:
