@@ -82,8 +82,8 @@ class Sequential(Network):
         bits. The file is whole or the old one is still there, whatever happens on the way; it holds no pickle
         and no code. Both formats are the usual ones, and other tools can read the arrays.
 
-        Raises ValueError for another suffix, or for an object in the model that is not of minilstm's own
-        classes; OSError that names the file where it cannot be written.
+        Raises ValueError for another suffix, for weights that are not finite, or for an object in the model
+        that is not of minilstm's own classes; OSError that names the file where it cannot be written.
         """
         saving.save(self, path)
 

@@ -40,6 +40,7 @@ def save(model: Network, path: Path_) -> None:
     suffix = checked_suffix(path, (*SUFFIXES, keras_format.SUFFIX))
     if not model.layers:
         raise ValueError(wording("model", "with at least one layer, to be saved", "none"))
+    _check_finite(model)
     if suffix == keras_format.SUFFIX:
         keras_format.refused(model.layers)
         files.write_bytes(path, keras_format.packed(model))
@@ -49,12 +50,20 @@ def save(model: Network, path: Path_) -> None:
 
 def save_weights(model: Network, path: Path_) -> None:
     """Write the weights of `model` alone; see `Sequential.save_weights`."""
+    _check_finite(model)
     if files.checked_path("path", path).endswith(keras_format.WEIGHTS_SUFFIX):
         keras_format.refused(model.layers)
         files.write_bytes(path, keras_format.weights(checked_built(model).layers))
         return
     suffix = checked_suffix(path, SUFFIXES, (*SUFFIXES, keras_format.WEIGHTS_SUFFIX))
     files.write_bytes(path, pack(suffix, {"weights_only": True}, _weights(checked_built(model))))
+
+
+def _check_finite(model: Network) -> None:
+    """ValueError where weights are not finite: no reader takes such a file, which may replace a good one."""
+    for name, value in model.named_weights.items():
+        if not np.isfinite(value).all():
+            raise ValueError(wording(f"weights {name!r}", "finite, to be saved", "NaN or Inf"))
 
 
 def load_weights(model: Network, path: Path_) -> None:

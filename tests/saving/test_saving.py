@@ -734,3 +734,18 @@ def test_a_disk_that_is_full_leaves_the_old_file(tmp_path, suffix):
     with pytest.raises(OSError, match="No space left on device"):
         trained().save(tmp_path / f"full{suffix}")
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["m.npz", "m.safetensors", "m.keras", "m.weights.h5"])
+def test_weights_that_are_not_finite_replace_no_file(tmp_path, name):
+    """They were written over the good file, and every reader refused what was then there."""
+    model, path = ml.Sequential([ml.Dense(2, input_shape=(3,))], seed=0), tmp_path / name
+    save = model.save_weights if name.endswith(".h5") else model.save
+    save(path)
+    before = path.read_bytes()
+    weights = model.get_weights()
+    weights[0][1, 1] = np.nan
+    model.set_weights(weights)
+    with pytest.raises(ValueError, match="weights 'dense/kernel' must be finite, to be saved, got NaN"):
+        save(path)
+    assert path.read_bytes() == before
