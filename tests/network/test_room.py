@@ -30,7 +30,7 @@ def test_memory_of_a_length_is_arithmetic(words):
     [
         lambda x: ml.LSTMClassifier(layers=HUGE).fit(x, [0, 1]),
         lambda x: ml.Sequential([ml.LSTM(4, input_shape=(None, 3))]).stream(HUGE),
-        lambda x: Settings.of("digits", seeds=HUGE).points(),
+        lambda x: Settings.of("digits", units=HUGE).points(),
         lambda x: ml.Sequential([ml.LSTM(HUGE, input_shape=(None, 3))]),
     ],
 )
