@@ -105,7 +105,9 @@ class Verdict:
         elif self.lost:
             parts.append(f"it is no number from {self.lost} steps back on" + (pace and f"{pace} until then"))
         if math.isfinite(self.gate_rate) and self.gate_rate < 0:
-            parts.append(f"the gates alone would halve it every {-math.log(2) / self.gate_rate:.3g} steps")
+            alone = f"the gates alone would halve it every {-math.log(2) / self.gate_rate:.3g} steps"
+            slower = 0.9 * self.gate_rate < self.decay.rate  # False where the rate is nan
+            parts.append(alone + (", other paths bring the rest" if slower else ""))
         if self.zero_before is not None:
             parts.append(f"exactly 0 before step {self.zero_before}")
         if self.every_step:

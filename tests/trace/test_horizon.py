@@ -123,6 +123,7 @@ def test_a_verdict_says_its_numbers():
     assert text.startswith("dc: vanishing; over 59 steps back its norm changes by a factor of ")
     assert "halving every 2.21 steps (R^2 1.00); 0.01 of the largest norm reaches 15 steps" in text
     assert text.endswith("the gates alone would halve it every 2.21 steps")
+    assert ", other paths bring the rest; " in str(traced(0, return_sequences=True).verdict("dc"))
 
 
 def test_a_loss_on_every_step_is_told():
