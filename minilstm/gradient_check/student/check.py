@@ -199,7 +199,8 @@ def _check(
         sizes = (1, *sizes[1:])
         mask = None if mask is None else mask[:1]
     case = draw(spec, sizes, mask, seed, step, bool(signature.said(forward, "ids")))
-    case.values.update(signature.said(forward, "values", {}))  # parameters of a loss that is inside
+    values = signature.said(forward, "values", {})  # parameters of a loss that is inside
+    case.values.update(values if isinstance(values, dict) else {})  # of a dict a method
     report = Report([], "the complex step", tolerance, strict=strict)
     functions = None
     try:

@@ -44,11 +44,9 @@ def said(holder: Any, what: str, otherwise: Any = None) -> Any:
     """What an adapter, a function or an object of somebody else's says under that name, if it does.
 
     Adapters say: "inputs", "outputs", "values"; "ids", x is read as integers; "one_batch" and "single", of
-    one batch size and of one sample; "by_name", forward takes its tensors by name. A method of that name is
-    somebody else's, as `values` of a dict.
+    one batch size and of one sample; "by_name", forward takes its tensors by name.
     """
-    found = getattr(holder, what, otherwise)
-    return otherwise if callable(found) else found
+    return getattr(holder, what, otherwise)
 
 
 def parameters(function: Callable[..., Any]) -> tuple[list[str], list[str], bool]:
